@@ -1,0 +1,1 @@
+//! Walks an approved plan: waves, batches, waiting, events, report.

@@ -1,0 +1,1 @@
+//! Desired, observed and last applied: what differs, by meaning, and why.

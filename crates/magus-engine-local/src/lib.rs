@@ -1,0 +1,1 @@
+//! The embedded engine: a SQLite store and a folder for every workspace.

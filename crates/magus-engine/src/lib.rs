@@ -1,0 +1,1 @@
+//! What an engine can do: the traits Observe and Perform, and their errors.

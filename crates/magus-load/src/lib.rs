@@ -1,0 +1,1 @@
+//! From files, in a work tree or a git revision, to documents with spans; and edits that keep comments.

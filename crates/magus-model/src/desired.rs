@@ -1,0 +1,215 @@
+//! What should be: every cluster, environment and workspace with all layers applied, and the origin of each value.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Text, diagnostic::Severity, name::WorkspaceName, path::FieldPath, span::Span, value::FieldValue};
+
+/// Everything that is declared, over all clusters.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Desired {
+    /// The clusters, ordered by name.
+    pub clusters: Vec<Cluster>,
+}
+
+/// A cluster and what is declared for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: Text,
+    /// Who owns what is declared here; the mark in the cluster.
+    pub managed_by: Text,
+    /// How it is reached.
+    pub engine: Engine,
+    /// How much may be deleted at once.
+    pub max_deletes: MaxDeletes,
+    /// Its environments, in order of promotion and then of name.
+    pub environments: Vec<Environment>,
+    /// Where the cluster is declared.
+    pub span: Span,
+}
+
+/// How a cluster is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Engine {
+    /// Everything on this machine, in this folder: absolute, or relative to the working directory.
+    Local {
+        /// The folder that holds `magus.db`.
+        path: Text,
+    },
+}
+
+impl Engine {
+    /// The engine's name, as plans show it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Engine::Local { .. } => "local",
+        }
+    }
+}
+
+/// The share or number of managed workspaces that one apply may delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MaxDeletes {
+    /// At most so many.
+    Count(u32),
+    /// At most so many of a hundred, once there are ten.
+    Percent(u32),
+}
+
+impl Default for MaxDeletes {
+    fn default() -> Self {
+        MaxDeletes::Percent(30)
+    }
+}
+
+impl MaxDeletes {
+    /// Reads `12` or `30%`; nothing for anything else, or more than 100 %.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.strip_suffix('%') {
+            Some(percent) => percent.parse().ok().filter(|p| *p <= 100).map(MaxDeletes::Percent),
+            None => text.parse().ok().map(MaxDeletes::Count),
+        }
+    }
+}
+
+impl std::fmt::Display for MaxDeletes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            MaxDeletes::Count(count) => write!(f, "{count}"),
+            MaxDeletes::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}
+
+/// An environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Environment {
+    /// Its name: that of its folder.
+    pub name: Text,
+    /// Its place in the order of promotion over all clusters: 0 for a first stage.
+    pub stage: u32,
+    /// The stage before.
+    pub promotes_from: Option<Text>,
+    /// Whether nothing here is deleted or replaced without a flag.
+    pub protected: bool,
+    /// How steps that restart are rolled out.
+    pub rollout: Rollout,
+    /// Its workspaces, ordered by their names in the cluster.
+    pub workspaces: Vec<Workspace>,
+    /// Where the environment is declared.
+    pub span: Span,
+}
+
+/// How steps that restart are rolled out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rollout {
+    /// How many workspaces restart at once, at least 1; without it as many as there are jobs.
+    pub batch: Option<u32>,
+    /// How long a step waits for running pipelines, in seconds.
+    pub wait_for_runs: u64,
+    /// Whether the first failure keeps the steps of this environment that have not begun from beginning.
+    pub stop_on_failure: bool,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self { batch: None, wait_for_runs: 0, stop_on_failure: false }
+    }
+}
+
+/// A workspace with all layers applied.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workspace {
+    /// Its name in the cluster.
+    pub name: WorkspaceName,
+    /// Its name in the declarations: the file's stem.
+    pub declared: Text,
+    /// Whether it should run.
+    pub state: DesiredState,
+    /// Where `state` was written; built in where nobody wrote it.
+    pub state_span: Span,
+    /// Its configuration, ordered by path. Nothing that is `null`, and no empty map, is in it.
+    pub fields: Vec<Field>,
+    /// The old name, in the cluster or in the declarations of this environment.
+    pub moved_from: Option<(Text, Span)>,
+    /// A label for people.
+    pub owner: Option<Text>,
+    /// Where the workspace is declared: the start of its file.
+    pub span: Span,
+}
+
+impl Workspace {
+    /// The field with this path.
+    pub fn field(&self, path: &str) -> Option<&Field> {
+        self.fields.binary_search_by(|field| field.path.as_str().cmp(path)).ok().map(|at| &self.fields[at])
+    }
+}
+
+/// Whether a workspace should run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DesiredState {
+    /// It runs.
+    Running,
+    /// It does not run.
+    Stopped,
+    /// Left as it is; the default where auto-termination is on.
+    Auto,
+}
+
+impl DesiredState {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DesiredState::Running => "running",
+            DesiredState::Stopped => "stopped",
+            DesiredState::Auto => "auto",
+        }
+    }
+}
+
+/// A leaf of the configuration: a scalar, a list, or a `{valueFrom: …}` or `{secret: …}` as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// Its path, such as `env.DATABASE_URL`.
+    pub path: FieldPath,
+    /// Its value.
+    pub value: FieldValue,
+    /// Where the value was written.
+    pub span: Span,
+    /// The layer that gave it.
+    pub layer: Layer,
+}
+
+/// A layer of configuration, lowest first.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Layer {
+    /// Built into Magus.
+    BuiltIn,
+    /// `defaults` of a cluster.yaml.
+    ClusterDefaults,
+    /// `defaults` of an environment.yaml.
+    EnvironmentDefaults,
+    /// A template taken with `use`.
+    Template(Text),
+    /// The workspace's own file.
+    Workspace,
+}
+
+impl std::fmt::Display for Layer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Layer::BuiltIn => f.write_str("built in"),
+            Layer::ClusterDefaults => f.write_str("cluster defaults"),
+            Layer::EnvironmentDefaults => f.write_str("environment defaults"),
+            Layer::Template(name) => write!(f, "template {name}"),
+            Layer::Workspace => f.write_str("workspace"),
+        }
+    }
+}
+
+/// The severities that `lint` sets, by rule code, with the place of each; `None` is `off`.
+pub type LintSettings = BTreeMap<Arc<str>, (Option<Severity>, Span)>;

@@ -1,0 +1,150 @@
+//! What is: the workspaces of a cluster as an engine read them, the marks on them, and what the engine can do.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Text, name::WorkspaceName, path::FieldPath, value::FieldValue, value::Value};
+
+/// What one cluster answered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// The cluster's name.
+    pub cluster: Text,
+    /// What the engine can do, and how it treats each field.
+    pub capabilities: Capabilities,
+    /// The workspaces that are present.
+    pub present: BTreeMap<WorkspaceName, ObservedWorkspace>,
+    /// The workspaces of which nobody can say whether they exist, each with the reason.
+    pub unknown: BTreeMap<WorkspaceName, String>,
+    /// The reason why a name in neither map is *unknown* and not absent: the cluster could not be read as a whole.
+    pub incomplete: Option<String>,
+}
+
+/// What is known about one name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Presence<'a> {
+    /// It exists.
+    Present(&'a ObservedWorkspace),
+    /// It was looked for and does not exist.
+    Absent,
+    /// Nobody can say; the reason.
+    Unknown(&'a str),
+}
+
+impl Observation {
+    /// What is known about a name.
+    pub fn presence(&self, name: &WorkspaceName) -> Presence<'_> {
+        if let Some(workspace) = self.present.get(name) {
+            return Presence::Present(workspace);
+        }
+        match self.unknown.get(name).or(self.incomplete.as_ref()) {
+            Some(reason) => Presence::Unknown(reason),
+            None => Presence::Absent,
+        }
+    }
+}
+
+/// A workspace as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedWorkspace {
+    /// Its name.
+    pub name: WorkspaceName,
+    /// Whether it runs.
+    pub state: RunState,
+    /// Its configuration, ordered by path, in the form of [`crate::desired::Workspace::fields`].
+    pub fields: Vec<ObservedField>,
+    /// Who manages it; nothing where nobody does.
+    pub mark: Option<Mark>,
+    /// Changes whenever anything that this observation holds changes: `sha256:…` of it. What a step's precondition names.
+    pub revision: Text,
+}
+
+/// A leaf of the observed configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedField {
+    /// Its path.
+    pub path: FieldPath,
+    /// Its value; for a variable that came from a secret, the reference that it was last set from.
+    pub value: FieldValue,
+}
+
+/// Whether a workspace runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// It runs.
+    Running,
+    /// It was stopped, by a person, by Magus or by auto-termination.
+    Stopped,
+    /// It is on its way up.
+    Pending,
+    /// It should run and does not.
+    Failed,
+}
+
+impl RunState {
+    /// As it is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Stopped => "stopped",
+            RunState::Pending => "pending",
+            RunState::Failed => "failed",
+        }
+    }
+}
+
+/// The mark on a managed workspace. It never shows as a difference, and setting it never restarts anything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Who owns it.
+    pub managed_by: Text,
+    /// The environment that declares it.
+    pub environment: Text,
+    /// Its name in the declarations.
+    pub workspace: Text,
+    /// Whether its environment was protected when it was last applied.
+    pub protected: bool,
+    /// What was last applied: a digest for each field (`magus_diff::digest`), `state` among them.
+    pub applied: BTreeMap<FieldPath, Text>,
+}
+
+/// What an engine can do.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Capabilities {
+    /// Whether a workspace can be given another name without losing it.
+    pub rename: bool,
+    /// How the engine treats fields. The longest prefix decides; [`FieldCapability::default`] where none fits.
+    pub fields: Vec<(FieldPath, FieldCapability)>,
+    /// What the server fills in where nothing is declared: absent and this value are the same.
+    pub defaults: BTreeMap<FieldPath, Value>,
+}
+
+/// How an engine treats a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FieldCapability {
+    /// Whether it can only be set when the workspace is created, so that a change means replace.
+    pub create_only: bool,
+    /// Whether it can be read back; what cannot is `unverifiable`.
+    pub readable: bool,
+    /// Whether a change restarts a running workspace.
+    pub restarts: bool,
+}
+
+impl Default for FieldCapability {
+    fn default() -> Self {
+        Self { create_only: false, readable: true, restarts: true }
+    }
+}
+
+impl Capabilities {
+    /// How the engine treats this field.
+    pub fn of(&self, path: &FieldPath) -> FieldCapability {
+        self.fields
+            .iter()
+            .filter(|(prefix, _)| path.is_within(prefix.as_str()))
+            .max_by_key(|(prefix, _)| prefix.as_str().len())
+            .map_or_else(FieldCapability::default, |(_, capability)| *capability)
+    }
+}

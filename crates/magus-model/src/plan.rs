@@ -1,0 +1,424 @@
+//! A plan: every step with its reason, what was withheld and why, and what is in nobody's hands.
+//!
+//! The types serialize as DESIGN.md 4 says; the format is additive within a `format_version`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::{
+    Text, diagnostic::LocatedDiagnostic, name::WorkspaceName, observed::Mark, path::FieldPath, span::Origin, value::FieldValue,
+};
+
+/// The version of the plan format.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What would change, and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The Magus that made it.
+    pub magus_version: Text,
+    /// The clusters, ordered by name.
+    pub clusters: Vec<PlanCluster>,
+    /// What the desired state was read from.
+    pub source: Source,
+    /// When, RFC 3339 in UTC.
+    pub created_at: Text,
+    /// `sha256:…` over steps, preconditions, withheld, overrides and commits; not over time, revision, paths or version.
+    pub digest: Text,
+    /// Whether there is any step.
+    pub has_changes: bool,
+    /// The counts.
+    pub summary: Summary,
+    /// The guards that flags lifted.
+    pub overrides: Overrides,
+    /// What would be done, in the order in which it may begin.
+    pub steps: Vec<Step>,
+    /// What a guard holds back.
+    pub withheld: Vec<Withheld>,
+    /// Workspaces in the clusters that are not declared and not ours.
+    pub unmanaged: Vec<Unmanaged>,
+    /// Declared workspaces of which nobody can say whether they exist.
+    pub unknown: Vec<Unknown>,
+    /// Findings about the declarations.
+    pub diagnostics: Vec<LocatedDiagnostic>,
+    /// Marks to be refreshed without any change of a workspace: bookkeeping that apply does and nobody needs to review.
+    #[serde(skip)]
+    pub marks: Vec<MarkRefresh>,
+}
+
+/// A cluster in a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanCluster {
+    /// Its name.
+    pub name: Text,
+    /// `local`, `mage` or `kubernetes`.
+    pub engine: Text,
+    /// Its environments in order of promotion.
+    pub environments: Vec<Text>,
+}
+
+/// What the desired state was read from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The directory of the declarations, as it was given.
+    pub path: Text,
+    /// The commit that is checked out, or that `--at` named; nothing outside a git repository.
+    pub revision: Option<Text>,
+    /// Whether the declarations differ from that commit.
+    pub dirty: bool,
+}
+
+/// Counts: of workspaces up to `unknown`, of steps after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Summary {
+    /// Workspaces to create.
+    pub create: usize,
+    /// Workspaces to update.
+    pub update: usize,
+    /// Workspaces to replace.
+    pub replace: usize,
+    /// Workspaces to delete.
+    pub delete: usize,
+    /// Workspaces to adopt.
+    pub adopt: usize,
+    /// Workspaces that are as declared.
+    pub unchanged: usize,
+    /// Workspaces of which something is held back.
+    pub withheld: usize,
+    /// Workspaces of which nothing is known.
+    pub unknown: usize,
+    /// Steps that deploy.
+    pub deploy: usize,
+    /// Steps that start.
+    pub start: usize,
+    /// Steps that stop.
+    pub stop: usize,
+    /// Steps that restart on request; updates that restart are not counted here.
+    pub restart: usize,
+}
+
+/// The guards that flags lifted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Overrides {
+    /// `--allow-delete`.
+    pub allow_delete: Vec<Text>,
+    /// `--allow-replace`.
+    pub allow_replace: Vec<Text>,
+    /// `--allow-empty`.
+    pub allow_empty: Vec<Text>,
+    /// `--max-deletes`, as it was given.
+    pub max_deletes: Option<Text>,
+    /// `--refresh-secrets`.
+    pub refresh_secrets: Vec<Text>,
+    /// `--reason`.
+    pub reason: Option<Text>,
+}
+
+/// One action on one workspace.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// `CLUSTER/WORKSPACE/ACTION`.
+    pub id: Text,
+    /// The cluster.
+    pub cluster: Text,
+    /// The environment.
+    pub environment: Text,
+    /// The workspace's name in the cluster.
+    pub workspace: WorkspaceName,
+    /// What is done.
+    pub action: Action,
+    /// Why, in words for people.
+    pub reason: String,
+    /// Whether a running workspace restarts.
+    pub restarts: Restarts,
+    /// The steps that have to be done before.
+    pub needs: Vec<Text>,
+    /// What has to be true when the step begins.
+    pub precondition: Precondition,
+    /// What it sets.
+    pub fields: Vec<FieldChange>,
+    /// The code that it deploys.
+    pub deploy: Option<Deploy>,
+    /// The old name, where the step renames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<WorkspaceName>,
+    /// The mark that the workspace carries afterwards; nothing for a delete.
+    #[serde(skip)]
+    pub mark: Option<Mark>,
+}
+
+/// What is done to a workspace. The order is that in which one workspace's steps are done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// `←`: put the mark on a workspace that is as declared.
+    Adopt,
+    /// `+`.
+    Create,
+    /// `-/+`: delete and create, because a field can only be set at creation.
+    Replace,
+    /// `■`. Before an update, which then restarts nothing.
+    Stop,
+    /// `~`.
+    Update,
+    /// `>`: switch to other code.
+    Deploy,
+    /// `▶`.
+    Start,
+    /// `↻`.
+    Restart,
+    /// `-`.
+    Delete,
+}
+
+impl Action {
+    /// Its symbol.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Action::Adopt => "←",
+            Action::Create => "+",
+            Action::Replace => "-/+",
+            Action::Update => "~",
+            Action::Deploy => ">",
+            Action::Start => "▶",
+            Action::Stop => "■",
+            Action::Restart => "↻",
+            Action::Delete => "-",
+        }
+    }
+
+    /// Its name, as in the JSON form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Adopt => "adopt",
+            Action::Create => "create",
+            Action::Replace => "replace",
+            Action::Update => "update",
+            Action::Deploy => "deploy",
+            Action::Start => "start",
+            Action::Stop => "stop",
+            Action::Restart => "restart",
+            Action::Delete => "delete",
+        }
+    }
+}
+
+/// Whether a running workspace restarts: `true`, `false` or `"unknown"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restarts {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// The engine cannot tell.
+    Unknown,
+}
+
+impl Serialize for Restarts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Restarts::Yes => serializer.serialize_bool(true),
+            Restarts::No => serializer.serialize_bool(false),
+            Restarts::Unknown => serializer.serialize_str("unknown"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Restarts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Restarts;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("true, false or \"unknown\"")
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Restarts, E> {
+                Ok(if value { Restarts::Yes } else { Restarts::No })
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Restarts, E> {
+                match text {
+                    "unknown" => Ok(Restarts::Unknown),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// What has to be true when a step begins: checked again right before the write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precondition {
+    /// The workspace does not exist.
+    Absent,
+    /// The workspace is exactly as it was observed: its [`crate::observed::ObservedWorkspace::revision`].
+    Revision(Text),
+    /// The step follows another step of the same workspace, whose precondition counts.
+    Follows(Text),
+}
+
+/// A field that a step sets or removes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// Its path.
+    pub path: FieldPath,
+    /// The observed value; nothing where there is none.
+    pub before: Option<FieldValue>,
+    /// The desired value; nothing where it is removed.
+    pub after: Option<FieldValue>,
+    /// Whether a secret is behind it.
+    pub sensitive: bool,
+    /// Whether the difference was seen.
+    pub status: FieldStatus,
+    /// Who moved.
+    pub reason: Reason,
+    /// Where the desired value was written; nothing where it is removed or built in.
+    pub origin: Option<Origin>,
+}
+
+/// Whether a difference was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FieldStatus {
+    /// The observed value is another one.
+    Change,
+    /// The engine cannot read the field back.
+    Unverifiable,
+}
+
+/// Who moved: three-way comparison of last applied, desired and observed, all by meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reason {
+    /// Nothing is known of what was last applied.
+    Differs,
+    /// The declaration changed.
+    Declared,
+    /// The cluster changed.
+    Drift,
+    /// Both changed.
+    Both,
+}
+
+impl Reason {
+    /// As in the JSON form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Differs => "differs",
+            Reason::Declared => "declared",
+            Reason::Drift => "drift",
+            Reason::Both => "both",
+        }
+    }
+}
+
+/// The code that a step deploys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deploy {
+    /// The commit that runs now.
+    pub from: Option<Text>,
+    /// The commit that will run.
+    pub to: Text,
+}
+
+/// A guard: what refuses, or holds back, a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Guard {
+    /// The environment is protected, as declared or as marked in the cluster.
+    Protected,
+    /// The environment's folder is gone.
+    EnvironmentRemoved,
+    /// More deletes than the limit.
+    MaxDeletes,
+    /// The environment declares no workspace any more.
+    EmptyDesired,
+    /// The approved plan is not the current one.
+    StalePlan,
+    /// Somebody else is applying.
+    Lock,
+    /// The workspace exists and is not ours.
+    Conflict,
+}
+
+impl Guard {
+    /// As in the JSON form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Guard::Protected => "protected",
+            Guard::EnvironmentRemoved => "environment-removed",
+            Guard::MaxDeletes => "max-deletes",
+            Guard::EmptyDesired => "empty-desired",
+            Guard::StalePlan => "stale-plan",
+            Guard::Lock => "lock",
+            Guard::Conflict => "conflict",
+        }
+    }
+}
+
+/// What a guard holds back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// The cluster.
+    pub cluster: Text,
+    /// The environment.
+    pub environment: Text,
+    /// The workspace's name in the cluster.
+    pub workspace: WorkspaceName,
+    /// What would have been done.
+    pub action: Action,
+    /// The guard.
+    pub guard: Guard,
+    /// What it saw, and its limit.
+    pub message: String,
+    /// The whole command that lifts it, or what to change where no flag does.
+    pub unblock: String,
+}
+
+/// A workspace that is not ours.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Unmanaged {
+    /// The cluster.
+    pub cluster: Text,
+    /// Its name.
+    pub name: WorkspaceName,
+    /// Who manages it; nothing where nobody does.
+    pub managed_by: Option<Text>,
+}
+
+/// A workspace of which nothing is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unknown {
+    /// The cluster.
+    pub cluster: Text,
+    /// Its name.
+    pub workspace: WorkspaceName,
+    /// Why.
+    pub message: String,
+}
+
+/// A mark to be refreshed where nothing else changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MarkRefresh {
+    /// The cluster.
+    pub cluster: Text,
+    /// The workspace.
+    pub workspace: WorkspaceName,
+    /// The revision on which the refresh rests; where it moved, the mark is left alone.
+    pub revision: Text,
+    /// The mark.
+    pub mark: Mark,
+}
+
+/// Steps by action, for summaries.
+pub fn count(steps: &[Step]) -> BTreeMap<Action, usize> {
+    let mut counts = BTreeMap::new();
+    for step in steps {
+        *counts.entry(step.action).or_default() += 1;
+    }
+    counts
+}

@@ -1,0 +1,1 @@
+//! From differences and policy to ordered steps, withheld steps and approval. Pure.

@@ -1,0 +1,1 @@
+//! Plans, reports and diagnostics as text, JSON, Markdown, HTML, SARIF and the other formats.

@@ -1,0 +1,1 @@
+//! JSON Schemas made from the model, validation of documents, and violations as diagnostics.

@@ -1,0 +1,1 @@
+//! Resolves references to secrets: the only crate that runs a declared command.
