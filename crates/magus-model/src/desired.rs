@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Text, diagnostic::Severity, name::WorkspaceName, path::FieldPath, span::Span, value::FieldValue};
+use crate::{
+    Text, diagnostic::Severity, name::WorkspaceName, path::FieldPath, span::Span, value::FieldValue,
+};
 
 /// Everything that is declared, over all clusters.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -149,7 +151,7 @@ impl Workspace {
 }
 
 /// Whether a workspace should run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DesiredState {
     /// It runs.

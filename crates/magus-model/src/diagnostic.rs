@@ -10,7 +10,9 @@ use crate::{
 };
 
 /// How much a finding matters. Ordered: a higher one matters more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing.
@@ -63,7 +65,15 @@ pub enum Fix {
 impl Diagnostic {
     /// A finding with the rule's own severity.
     pub fn new(rule: &'static Rule, span: Span, message: impl Into<String>) -> Self {
-        Self { rule, severity: rule.severity, message: message.into(), span, related: Vec::new(), help: None, fix: None }
+        Self {
+            rule,
+            severity: rule.severity,
+            message: message.into(),
+            span,
+            related: Vec::new(),
+            help: None,
+            fix: None,
+        }
     }
 
     /// Says what to do about it.
@@ -91,7 +101,8 @@ impl Diagnostic {
     pub fn locate(&self, sources: &Sources) -> LocatedDiagnostic {
         let file = sources.file(self.span.file);
         let (line, column) = file.map_or((1, 1), |file| file.line_column(self.span.start));
-        let (end_line, end_column) = file.map_or((1, 1), |file| file.line_column(self.span.end.max(self.span.start)));
+        let (end_line, end_column) =
+            file.map_or((1, 1), |file| file.line_column(self.span.end.max(self.span.start)));
         LocatedDiagnostic {
             code: self.rule.code.into(),
             severity: self.severity,
@@ -134,7 +145,8 @@ pub struct LocatedDiagnostic {
 
 /// Sorts findings by file, place, rule and message, and drops what is there twice.
 pub fn sort(diagnostics: &mut Vec<Diagnostic>, sources: &Sources) {
-    let path = |diagnostic: &Diagnostic| sources.file(diagnostic.span.file).map(|file| Arc::clone(&file.path));
+    let path =
+        |diagnostic: &Diagnostic| sources.file(diagnostic.span.file).map(|file| Arc::clone(&file.path));
     diagnostics.sort_by(|a, b| {
         (path(a), a.span, a.rule.code, &a.message).cmp(&(path(b), b.span, b.rule.code, &b.message))
     });

@@ -119,7 +119,11 @@ mod tests {
             &["env", "a\"b\\c\nd", "", "[x]"],
         ] {
             let path = keys.iter().fold(FieldPath::default(), |path, key| path.child(key));
-            assert_eq!(path.keys().as_deref(), Some(&keys.iter().map(|k| k.to_string()).collect::<Vec<_>>()[..]), "{path}");
+            assert_eq!(
+                path.keys().as_deref(),
+                Some(&keys.iter().map(|k| k.to_string()).collect::<Vec<_>>()[..]),
+                "{path}"
+            );
         }
         assert_eq!(FieldPath::from("a..b").keys(), None);
         assert!(FieldPath::from("env[\"a.b\"]").is_within("env"));

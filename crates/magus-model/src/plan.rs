@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
-    Text, diagnostic::LocatedDiagnostic, name::WorkspaceName, observed::Mark, path::FieldPath, span::Origin, value::FieldValue,
+    Text, diagnostic::LocatedDiagnostic, name::WorkspaceName, observed::Mark, path::FieldPath, span::Origin,
+    value::FieldValue,
 };
 
 /// The version of the plan format.

@@ -55,6 +55,11 @@ impl Quantity {
         Some(Self(if negative { -amount } else { amount }))
     }
 
+    /// The amount in billionths: the same for every way to write it.
+    pub fn billionths(self) -> i128 {
+        self.0
+    }
+
     /// Whether it is below zero.
     pub fn is_negative(self) -> bool {
         self.0 < 0
@@ -72,9 +77,17 @@ mod tests {
 
     #[test]
     fn equal_amounts_are_equal() {
-        for (left, right) in
-            [("1000m", "1"), ("1024Mi", "1Gi"), ("0.5", "500m"), ("1e3", "1k"), ("1.5Gi", "1536Mi"), ("+1", "1"), (".5", "500m"), ("1E", "1000P"), ("1E3", "1k")]
-        {
+        for (left, right) in [
+            ("1000m", "1"),
+            ("1024Mi", "1Gi"),
+            ("0.5", "500m"),
+            ("1e3", "1k"),
+            ("1.5Gi", "1536Mi"),
+            ("+1", "1"),
+            (".5", "500m"),
+            ("1E", "1000P"),
+            ("1E3", "1k"),
+        ] {
             assert_eq!(Quantity::compare(left, right), Some(Ordering::Equal), "{left} {right}");
         }
         assert_eq!(Quantity::compare("1G", "1Gi"), Some(Ordering::Less));

@@ -175,6 +175,9 @@ mod tests {
         assert_eq!(file.line_column(10), (2, 1));
         assert_eq!(file.line_column(15), (3, 1));
         assert_eq!(file.line_column(99), (4, 1));
-        assert_eq!((file.line(1), file.line(2), file.line(3), file.line(4)), ("\u{feff}a: ü", "b: 1", "c", ""));
+        assert_eq!(
+            (file.line(1), file.line(2), file.line(3), file.line(4)),
+            ("\u{feff}a: ü", "b: 1", "c", "")
+        );
     }
 }

@@ -229,7 +229,10 @@ impl SecretReference {
                 secret.insert("file".into(), Value::String(path.clone()));
             }
             SecretSource::Command { words, folder } => {
-                secret.insert("command".into(), Value::List(words.iter().cloned().map(Value::String).collect()));
+                secret.insert(
+                    "command".into(),
+                    Value::List(words.iter().cloned().map(Value::String).collect()),
+                );
                 if !folder.is_empty() {
                     secret.insert("folder".into(), Value::String(folder.clone()));
                 }

@@ -1,0 +1,123 @@
+//! `cluster.yaml`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{layer::LayerConfig, scalar::DeleteLimit, variable::one_of};
+use crate::{Text, diagnostic::Severity};
+
+/// A cluster, and defaults for everything in it.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterFile {
+    /// The versions of Magus that may use this directory, such as `>=0.1`.
+    #[schemars(extend("examples" = [">=0.1"]))]
+    pub requires: Option<Text>,
+    /// The cluster's name: small letters, digits and `-`.
+    pub name: Option<Text>,
+    /// Who owns what is declared here: the mark on the workspaces in the cluster. Without it, the cluster's name.
+    pub managed_by: Option<Text>,
+    /// How the cluster is reached: exactly one of `local`, `mage` and `kubernetes`.
+    pub engine: Option<EngineConfig>,
+    /// The repository of the pipelines' code.
+    pub repository: Option<Repository>,
+    /// A workspace's name in the cluster, where it has to be unique. Without it, `${workspace}-${environment}`.
+    #[schemars(extend("examples" = ["${workspace}-${environment}"]))]
+    pub workspace_name: Option<Text>,
+    /// Named layers, which a workspace takes with `use`.
+    pub templates: Option<BTreeMap<Text, Option<LayerConfig>>>,
+    /// The lowest layer of every workspace in the cluster.
+    pub defaults: Option<LayerConfig>,
+    /// How much one apply may do.
+    pub limits: Option<Limits>,
+    /// The severities of rules by their codes, such as `MG702: error`.
+    pub lint: Option<BTreeMap<Text, Option<LintLevel>>>,
+}
+
+one_of! {
+    /// How the cluster is reached: exactly one of `local`, `mage` and `kubernetes`.
+    pub struct EngineConfig "snake_case" {
+        /// The embedded engine: everything on this machine.
+        local: LocalEngine,
+        /// A Mage server, through its own API.
+        mage: MageEngine,
+        /// A Kubernetes cluster, without a Mage server in between.
+        kubernetes: KubernetesEngine,
+    }
+}
+
+/// The embedded engine: everything on this machine.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LocalEngine {
+    /// The folder of the store, relative to this file. Made by the first apply.
+    pub path: Text,
+}
+
+/// A Mage server, through its own API.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MageEngine {
+    /// The server's address. Credentials never stand here: they are read from MAGE_API_KEY and MAGE_TOKEN, or
+    /// MAGE_EMAIL and MAGE_PASSWORD, and used only where MAGE_URL is this address.
+    pub url: Text,
+    /// The Kubernetes namespace of the workspaces.
+    pub namespace: Option<Text>,
+}
+
+/// A Kubernetes cluster, without a Mage server in between.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KubernetesEngine {
+    /// The context in the kubeconfig of whoever runs Magus.
+    pub context: Text,
+    /// The namespace of the workspaces.
+    pub namespace: Option<Text>,
+}
+
+/// The repository of the pipelines' code.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Repository {
+    /// Any URL, path or bundle that git can fetch. A path is relative to this file.
+    pub url: Text,
+    /// The folder of the Mage project in it. Without it, the repository's root.
+    pub directory: Option<Text>,
+}
+
+/// How much one apply may do.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// How many workspaces one apply may delete: a number, or a share such as `30%` of the managed ones, in the
+    /// cluster and in each environment. Counts once there are ten. Without it, `30%`.
+    pub max_deletes: Option<DeleteLimit>,
+}
+
+/// The severity of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LintLevel {
+    /// The rule is not checked.
+    Off,
+    /// Worth knowing.
+    Hint,
+    /// Probably not what was meant.
+    Warning,
+    /// Wrong: nothing is sent to a cluster while it is there.
+    Error,
+}
+
+impl LintLevel {
+    /// The severity; nothing for `off`.
+    pub fn severity(self) -> Option<Severity> {
+        match self {
+            LintLevel::Off => None,
+            LintLevel::Hint => Some(Severity::Hint),
+            LintLevel::Warning => Some(Severity::Warning),
+            LintLevel::Error => Some(Severity::Error),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `environment.yaml`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    layer::LayerConfig,
+    scalar::{Duration, TimeOfDay, Timestamp, Whole},
+};
+use crate::Text;
+
+/// The branch, order, protection and defaults of an environment.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentFile {
+    /// The branch that this environment deploys.
+    pub branch: Option<Text>,
+    /// The environment before this one in the order of promotion.
+    pub promotes_from: Option<Text>,
+    /// What is deployed. Without it, `head`, and `once` in a first stage; without a repository, `none`.
+    pub deploy: Option<DeployMode>,
+    /// With `deploy: pinned`, the commit or tag that is deployed. It has to be on `branch`.
+    pub commit: Option<Text>,
+    /// Never delete or replace a workspace here without `--allow-delete` or `--allow-replace`.
+    pub protected: Option<bool>,
+    /// How steps that restart a workspace are rolled out.
+    pub rollout: Option<RolloutConfig>,
+    /// Whether a workspace may set `branch`, `commit` and `deploy` of its own. Without it, only in a first stage.
+    pub allow_branch_override: Option<bool>,
+    /// What has to hold before something is deployed here. What does not hold yet waits; it is no failure.
+    pub gates: Option<Gates>,
+    /// The layer above the cluster's defaults, for every workspace of this environment.
+    pub defaults: Option<LayerConfig>,
+    /// Named layers, which a workspace of this environment takes with `use`.
+    pub templates: Option<BTreeMap<Text, Option<LayerConfig>>>,
+}
+
+/// What is deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DeployMode {
+    /// The head of the branch.
+    Head,
+    /// The commit or tag that `commit` names.
+    Pinned,
+    /// The head of the branch when the workspace is created, then hands off.
+    Once,
+    /// Nothing.
+    None,
+}
+
+/// How steps that restart a workspace are rolled out.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutConfig {
+    /// How many workspaces restart at once.
+    pub batch: Option<Whole<1, 10_000>>,
+    /// How long a restart waits for running pipelines, such as `30m`.
+    pub wait_for_runs: Option<Duration>,
+    /// Whether the first failure keeps the rest of this environment from beginning.
+    pub stop_on_failure: Option<bool>,
+}
+
+/// What has to hold before something is deployed.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gates {
+    /// The commit was verified in the stage before, with `magus verify`.
+    pub verified: Option<Verified>,
+    /// How long the commit has run in the stage before, such as `24h`.
+    pub soak: Option<Duration>,
+    /// How many finished runs the commit has in the stage before.
+    pub runs_before: Option<Whole<1, 1_000_000>>,
+    /// When deploying is allowed. Without any, always.
+    pub windows: Option<Vec<Window>>,
+    /// When deploying is not allowed.
+    pub freezes: Option<Vec<Freeze>>,
+}
+
+/// The commit was verified in the stage before.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verified {
+    /// How old the verification may be, such as `24h`. Without it, any age.
+    pub within: Option<Duration>,
+}
+
+/// A time of the week in which deploying is allowed.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    /// The days; without them, every day.
+    pub days: Option<Vec<Weekday>>,
+    /// When it begins, such as `09:00`.
+    pub from: TimeOfDay,
+    /// When it ends, such as `17:00`; before `from` means on the next day.
+    pub to: TimeOfDay,
+    /// The time zone, such as `Europe/Berlin`. Without it, `UTC`.
+    pub time_zone: Option<Text>,
+}
+
+/// A day of the week.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Weekday {
+    /// Monday.
+    Mon,
+    /// Tuesday.
+    Tue,
+    /// Wednesday.
+    Wed,
+    /// Thursday.
+    Thu,
+    /// Friday.
+    Fri,
+    /// Saturday.
+    Sat,
+    /// Sunday.
+    Sun,
+}
+
+/// A time in which nothing is deployed.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Freeze {
+    /// When it begins, such as `2026-12-20T00:00:00Z`.
+    pub from: Timestamp,
+    /// When it ends.
+    pub to: Timestamp,
+    /// Why, for those who have to wait.
+    pub reason: Option<Text>,
+}
