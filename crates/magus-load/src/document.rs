@@ -1,0 +1,124 @@
+//! What loading gives: documents with their roles, all sources, and everything that is wrong with the files.
+
+use std::path::PathBuf;
+
+use magus_model::{
+    Text,
+    diagnostic::Diagnostic,
+    span::{FileId, Sources},
+    tree::Node,
+};
+
+use crate::comments::Comment;
+
+/// A directory of declarations, read.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// Every file that a document or a finding refers to.
+    pub sources: Sources,
+    /// The documents, ordered by path.
+    pub documents: Vec<Document>,
+    /// Every environment's folder, even an empty one, sorted.
+    pub environments: Vec<Text>,
+    /// What is wrong with the files themselves.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The directory, as it was given: absolute, or relative to the working directory.
+    pub root: PathBuf,
+    /// The directory as it is shown: relative to the working directory, with `/`.
+    pub display: Text,
+    /// The commit that was read; nothing for the work tree.
+    pub revision: Option<String>,
+}
+
+/// A file of the directory that declares something.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Its source.
+    pub file: FileId,
+    /// Its path relative to the directory, with `/`.
+    pub path: Text,
+    /// What it declares.
+    pub role: Role,
+    /// What it says; nothing where it could not be read or does not parse.
+    pub root: Option<Node>,
+    /// The comments in it that mean something to Magus, in the order of the file.
+    pub comments: Vec<Comment>,
+}
+
+/// What a file declares, by its place in the directory.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// A `cluster.yaml`.
+    Cluster {
+        /// The environment that it is for; nothing for the root's.
+        environment: Option<Text>,
+    },
+    /// An `environment.yaml`.
+    Environment {
+        /// The environment: the folder's name.
+        environment: Text,
+    },
+    /// A workspace.
+    Workspace {
+        /// The environment that it is in.
+        environment: Text,
+        /// The file's stem: the name in the declarations.
+        stem: Text,
+    },
+}
+
+/// Why nothing at all could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// There is no such directory.
+    #[error("there is no directory `{0}`")]
+    NoDirectory(String),
+    /// Something else has its name.
+    #[error("`{0}` is not a directory")]
+    NotADirectory(String),
+    /// It cannot be read.
+    #[error("the directory `{path}` cannot be read")]
+    Unreadable {
+        /// The directory.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// `--at` outside a repository.
+    #[error("`{0}` is not in a git repository")]
+    NoRepository(String),
+    /// The repository belongs to somebody else, and git was not told to trust it.
+    #[error(
+        "the git repository of `{path}` belongs to another user: `git config --global --add safe.directory {repository}` trusts it"
+    )]
+    NotTrusted {
+        /// The directory.
+        path: String,
+        /// What git has to be told to trust.
+        repository: String,
+    },
+    /// No commit has this name.
+    #[error("there is no revision `{0}` in the repository")]
+    NoRevision(String),
+    /// A short name that several commits have.
+    #[error("the revision `{0}` is ambiguous")]
+    AmbiguousRevision(String),
+    /// The directory is not in that commit.
+    #[error("there is no directory `{path}` in revision `{revision}`")]
+    NotInRevision {
+        /// The directory, relative to the repository's root.
+        path: String,
+        /// The revision.
+        revision: String,
+    },
+    /// The repository cannot be read.
+    #[error("the git repository of `{path}` cannot be read")]
+    Git {
+        /// The directory.
+        path: String,
+        /// Why.
+        #[source]
+        source: git2::Error,
+    },
+}
