@@ -1,1 +1,20 @@
 //! Layers, names and cross-file rules: from documents to the desired state with origins.
+//!
+//! [`resolve`] lays the layers of every workspace over one another and checks what one file alone cannot tell;
+//! [`explain`] shows where the values of one workspace come from. This crate reads no file, knows no YAML syntax and
+//! no engine, and never reads a secret.
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by panicking"))]
+
+mod directory;
+mod layer;
+mod lint;
+mod names;
+mod placeholder;
+mod resolve;
+mod scope;
+mod stages;
+mod suggest;
+mod value;
+
+pub use lint::Lint;
+pub use resolve::{Resolution, resolve};

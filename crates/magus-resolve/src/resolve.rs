@@ -1,0 +1,269 @@
+//! From documents to the desired state: one pass over the environments, one in parallel over the workspaces.
+
+use std::collections::BTreeMap;
+
+use magus_load::{Document, Loaded};
+use magus_model::{
+    Text,
+    desired::{Cluster, Desired, DesiredState, Environment, Field, Layer, Workspace},
+    diagnostic::Diagnostic,
+    name::WorkspaceName,
+    rules,
+    span::Span,
+    tree::Node,
+    value::{FieldValue, Value},
+};
+use rayon::prelude::*;
+
+use crate::{
+    directory::{Directory, Folder},
+    layer::{self, OWN_KEYS, lay_over},
+    lint::Lint,
+    names,
+    placeholder::{self, Variables},
+    scope::{DEFAULT_WORKSPACE_NAME, Inherited, Scope, field, inherit},
+    stages, suggest,
+    value::Reader,
+};
+
+/// The desired state, and everything that is wrong with the declarations as a whole.
+#[derive(Debug, Clone)]
+pub struct Resolution {
+    /// What should be. What could not be resolved is not in it, and there is a finding of severity error for it.
+    pub desired: Desired,
+    /// Every finding of this crate, with the rules' own severities.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The severities that `lint` sets.
+    pub lint: Lint,
+    /// Every environment that has a folder, even an empty one.
+    pub environment_folders: Vec<Text>,
+}
+
+/// An environment while it is resolved.
+pub(crate) struct Environs<'d, 'a> {
+    pub(crate) folder: &'d Folder<'a>,
+    pub(crate) scope: Scope<'a>,
+    /// The lower layers of its workspaces, by the templates that they use.
+    pub(crate) lower: BTreeMap<Vec<&'a Text>, Vec<Inherited<'a>>>,
+}
+
+/// A workspace while it is resolved.
+pub(crate) struct Resolved<'a> {
+    pub(crate) environment: usize,
+    pub(crate) document: &'a Document,
+    pub(crate) stem: &'a Text,
+    /// Where its name in the cluster comes from.
+    pub(crate) name_span: Span,
+    pub(crate) workspace: Option<Workspace>,
+}
+
+/// Resolves the layers of every workspace and checks the rules that need more than one file.
+/// Documents that could not be parsed are skipped; everything else is still checked.
+pub fn resolve(loaded: &Loaded) -> Resolution {
+    let directory = Directory::new(loaded);
+    let mut findings = Vec::new();
+    let stages = stages::order(&directory, &mut findings);
+    let environs: Vec<Environs<'_, '_>> = directory
+        .environments
+        .iter()
+        .zip(stages)
+        .map(|(folder, stage)| environs(&directory, folder, Scope::new(&directory, folder, stage)))
+        .collect();
+    let jobs: Vec<(usize, &Text, &Document)> = environs
+        .iter()
+        .enumerate()
+        .flat_map(|(at, environs)| {
+            environs.folder.workspaces.iter().map(move |(stem, file)| (at, *stem, *file))
+        })
+        .collect();
+    let resolved: Vec<(Resolved<'_>, Vec<Diagnostic>)> = jobs
+        .into_par_iter()
+        .map(|(at, stem, document)| workspace(&directory, (at, &environs[at]), stem, document))
+        .collect();
+    let mut workspaces = Vec::with_capacity(resolved.len());
+    for (workspace, found) in resolved {
+        findings.extend(found);
+        workspaces.push(workspace);
+    }
+    Resolution {
+        desired: desired(&environs, workspaces),
+        diagnostics: findings,
+        lint: Lint::new(&directory),
+        environment_folders: loaded.environments.clone(),
+    }
+}
+
+pub(crate) fn environs<'d, 'a>(
+    directory: &Directory<'a>,
+    folder: &'d Folder<'a>,
+    scope: Scope<'a>,
+) -> Environs<'d, 'a> {
+    let reader = reader(directory, scope.variables(folder, None));
+    let mut lower = BTreeMap::new();
+    for (_, document) in &folder.workspaces {
+        let used = used(document);
+        if !lower.contains_key(&used) {
+            let inherited = inherit(&reader, &scope.layers(&used));
+            lower.insert(used, inherited);
+        }
+    }
+    Environs { folder, scope, lower }
+}
+
+pub(crate) fn reader<'r>(directory: &'r Directory<'_>, variables: Variables<'r>) -> Reader<'r> {
+    Reader { sources: &directory.loaded.sources, folders: &directory.folders, variables }
+}
+
+/// The templates that a workspace uses.
+pub(crate) fn used(document: &Document) -> Vec<&Text> {
+    let list = document.root.as_ref().and_then(|root| root.get("use"));
+    list.map_or(&[][..], Node::items).iter().filter_map(text_of).collect()
+}
+
+fn text_of(node: &Node) -> Option<&Text> {
+    match &node.kind {
+        magus_model::tree::NodeKind::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn workspace<'a>(
+    directory: &Directory<'a>,
+    (at, environs): (usize, &Environs<'_, 'a>),
+    stem: &'a Text,
+    document: &'a Document,
+) -> (Resolved<'a>, Vec<Diagnostic>) {
+    let mut findings = Vec::new();
+    let Environs { folder, scope, lower } = environs;
+    let mut resolved = Resolved {
+        environment: at,
+        document,
+        stem,
+        name_span: Span::start_of(document.file),
+        workspace: None,
+    };
+    let Some(root) = &document.root else { return (resolved, findings) };
+    unknown_templates(root, scope, &mut findings);
+
+    let mut variables = scope.variables(folder, Some(stem));
+    if let Some((branch, _)) = layer::text(root, "branch").filter(|_| scope.allow_branch_override) {
+        variables.branch = Some(branch);
+    }
+    let reader = reader(directory, variables);
+    let lower = lower.get(&used(document)).map_or(&[][..], Vec::as_slice);
+    let own = layer::settings(root, &OWN_KEYS);
+    let mut fields = Vec::with_capacity(lower.len() + own.len());
+    let again = |inherited: &Inherited<'_>| match &inherited.again {
+        Some(setting) => Field { value: reader.field_value(setting), ..inherited.field.clone() },
+        None => inherited.field.clone(),
+    };
+    lay_over(lower, &own, &mut fields, again, |setting| field(&reader, &Layer::Workspace, setting));
+    if !fields.is_sorted_by(|a, b| a.path < b.path) {
+        fields.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
+    let (state, state_span) = take(&mut fields, "state")
+        .and_then(|field| Some((state(&field.value)?, field.span)))
+        .unwrap_or_else(|| (default_state(&fields), Span::BUILT_IN));
+    let owner = take(&mut fields, "owner").and_then(|field| match field.value {
+        FieldValue::Plain(Value::String(owner)) => Some(owner),
+        _ => None,
+    });
+    let pattern = layer::text(root, "name").or(scope.workspace_name);
+    if let Some((_, span)) = layer::text(root, "name") {
+        resolved.name_span = span;
+    }
+    let name =
+        placeholder::fill(pattern.map_or(DEFAULT_WORKSPACE_NAME, |(pattern, _)| pattern), &reader.variables);
+    match WorkspaceName::parse(&name) {
+        Ok(name) => {
+            resolved.workspace = Some(Workspace {
+                name,
+                declared: stem.clone(),
+                state,
+                state_span,
+                fields,
+                moved_from: layer::text(root, "moved_from").map(|(name, span)| (name.clone(), span)),
+                owner,
+                span: Span::start_of(document.file),
+            });
+        }
+        Err(fault) => findings.extend(names::invalid_workspace(&name, fault, &resolved, scope)),
+    }
+    (resolved, findings)
+}
+
+fn unknown_templates(root: &Node, scope: &Scope<'_>, findings: &mut Vec<Diagnostic>) {
+    for item in root.get("use").map_or(&[][..], Node::items) {
+        let Some(name) = item.as_str().filter(|name| !scope.templates.contains_key(name)) else { continue };
+        findings.push(
+            Diagnostic::new(&rules::UNKNOWN_TEMPLATE, item.span, format!("there is no template `{name}`"))
+                .help(suggest::help(name, scope.templates.keys().copied(), "no template is declared here")),
+        );
+    }
+}
+
+fn take(fields: &mut Vec<Field>, path: &str) -> Option<Field> {
+    let at = fields.binary_search_by(|field| field.path.as_str().cmp(path)).ok()?;
+    Some(fields.remove(at))
+}
+
+fn state(value: &FieldValue) -> Option<DesiredState> {
+    match value {
+        FieldValue::Plain(Value::String(state)) => match state.as_str() {
+            "running" => Some(DesiredState::Running),
+            "stopped" => Some(DesiredState::Stopped),
+            "auto" => Some(DesiredState::Auto),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The path of the switch of auto-termination.
+pub(crate) const AUTO_TERMINATION: &str = "lifecycle_config.termination_policy.enable_auto_termination";
+
+/// A workspace that stops by itself is not started again by whoever applies next.
+fn default_state(fields: &[Field]) -> DesiredState {
+    let switch = fields.binary_search_by(|field| field.path.as_str().cmp(AUTO_TERMINATION));
+    match switch.map(|at| &fields[at].value) {
+        Ok(FieldValue::Plain(Value::Bool(true))) => DesiredState::Auto,
+        _ => DesiredState::Running,
+    }
+}
+
+/// Puts the workspaces into their environments, and those into the clusters that this version can reach.
+fn desired(environs: &[Environs<'_, '_>], workspaces: Vec<Resolved<'_>>) -> Desired {
+    let mut by_environment: Vec<Vec<Workspace>> = environs.iter().map(|_| Vec::new()).collect();
+    for resolved in workspaces {
+        by_environment[resolved.environment].extend(resolved.workspace);
+    }
+    let mut clusters: BTreeMap<(Text, Text), Cluster> = BTreeMap::new();
+    for (Environs { folder, scope, .. }, mut workspaces) in environs.iter().zip(by_environment) {
+        let (Some((name, span)), Some(declared)) = (scope.cluster, &scope.engine) else { continue };
+        let Some(engine) = &declared.engine else { continue };
+        workspaces.sort_by(|a, b| a.name.cmp(&b.name));
+        let cluster = clusters.entry((name.clone(), declared.identity.clone())).or_insert_with(|| Cluster {
+            name: name.clone(),
+            managed_by: scope.managed_by.map_or_else(|| name.clone(), |(owner, _)| owner.clone()),
+            engine: engine.clone(),
+            max_deletes: scope.max_deletes,
+            environments: Vec::new(),
+            span,
+        });
+        cluster.environments.push(Environment {
+            name: folder.name.clone(),
+            stage: scope.stage.depth,
+            promotes_from: scope.stage.promotes_from.clone(),
+            protected: scope.protected,
+            rollout: scope.rollout,
+            workspaces,
+            span: folder.span(),
+        });
+    }
+    let mut clusters: Vec<Cluster> = clusters.into_values().collect();
+    for cluster in &mut clusters {
+        cluster.environments.sort_by(|a, b| (a.stage, &a.name).cmp(&(b.stage, &b.name)));
+    }
+    Desired { clusters }
+}

@@ -1,0 +1,268 @@
+//! What holds for a whole environment: its cluster, its place in the order of promotion, its lower layers.
+
+use std::{borrow::Cow, collections::BTreeMap, path::Path};
+
+use magus_load::Document;
+use magus_model::{
+    Text,
+    desired::{Engine, Field, Layer, MaxDeletes, Rollout},
+    path::FieldPath,
+    span::Span,
+    tree::{Node, NodeKind},
+};
+
+use crate::{
+    directory::{Directory, Folder},
+    layer::{self, Content, Leaf, lay_over},
+    placeholder::Variables,
+    stages::Stage,
+    value::{Reader, has_placeholder, relative_to},
+};
+
+/// The name of a workspace in the cluster where `workspace_name` says nothing else.
+pub(crate) const DEFAULT_WORKSPACE_NAME: &str = "${workspace}-${environment}";
+
+/// Text and where it was written.
+pub(crate) type Spanned<'a> = (&'a Text, Span);
+
+/// How a cluster is reached, as it is declared.
+#[derive(Debug, Clone)]
+pub(crate) struct DeclaredEngine {
+    /// `local`, `mage` or `kubernetes`.
+    pub(crate) kind: &'static str,
+    /// What tells one such engine from another: folder, or address and namespace.
+    pub(crate) identity: Text,
+    /// The engine, where this version has it.
+    pub(crate) engine: Option<Engine>,
+    /// Where it is declared: its key.
+    pub(crate) span: Span,
+}
+
+/// A leaf that lower layers gave to every workspace of an environment.
+#[derive(Debug, Clone)]
+pub(crate) struct Inherited<'a> {
+    /// The field; its value is final unless `again` is there.
+    pub(crate) field: Field,
+    /// What to read again for each workspace, because it has placeholders.
+    pub(crate) again: Option<layer::Setting<'a>>,
+}
+
+impl Leaf for Inherited<'_> {
+    fn path(&self) -> &FieldPath {
+        &self.field.path
+    }
+}
+
+/// What holds for a whole environment.
+pub(crate) struct Scope<'a> {
+    /// The cluster's name.
+    pub(crate) cluster: Option<Spanned<'a>>,
+    /// The mark's owner.
+    pub(crate) managed_by: Option<Spanned<'a>>,
+    /// How the cluster is reached.
+    pub(crate) engine: Option<DeclaredEngine>,
+    /// How a workspace is called in the cluster.
+    pub(crate) workspace_name: Option<Spanned<'a>>,
+    /// How much may be deleted.
+    pub(crate) max_deletes: MaxDeletes,
+    /// The branch that is deployed.
+    pub(crate) branch: Option<Spanned<'a>>,
+    /// Whether workspaces may set a branch of their own.
+    pub(crate) allow_branch_override: bool,
+    /// Whether it is protected.
+    pub(crate) protected: bool,
+    /// How restarts are rolled out.
+    pub(crate) rollout: Rollout,
+    /// Its place in the order of promotion.
+    pub(crate) stage: Stage,
+    /// The named layers; a nearer cluster.yaml's lies over the root's, an environment's shadows both.
+    pub(crate) templates: BTreeMap<&'a str, Vec<&'a Node>>,
+    /// The lowest layers, in order.
+    pub(crate) defaults: Vec<(Layer, &'a Node)>,
+}
+
+impl<'a> Scope<'a> {
+    /// Reads what holds for an environment. What is missing or of a wrong type is left out; the schema says so.
+    pub(crate) fn new(directory: &Directory<'a>, folder: &Folder<'a>, stage: Stage) -> Self {
+        let near = |key: &str| -> Option<(&'a Document, &'a Node)> {
+            directory.clusters(folder).rev().find_map(|document| {
+                let value = document.root.as_ref()?.get(key)?;
+                (!value.is_null()).then_some((document, value))
+            })
+        };
+        let near_text = |key: &str| near(key).and_then(|(_, value)| spanned(value));
+        let environment = folder.environment.and_then(|document| document.root.as_ref());
+        let own = |key: &str| environment.and_then(|root| root.get(key));
+        let limits = near("limits").and_then(|(_, limits)| limits.get("max_deletes"));
+
+        let mut templates: BTreeMap<&'a str, Vec<&'a Node>> = BTreeMap::new();
+        let mut defaults = Vec::new();
+        for root in directory.clusters(folder).filter_map(|document| document.root.as_ref()) {
+            for template in root.get("templates").map_or(&[][..], Node::entries) {
+                templates.entry(&template.key).or_default().push(&template.value);
+            }
+            defaults.extend(root.get("defaults").map(|node| (Layer::ClusterDefaults, node)));
+        }
+        for template in own("templates").map_or(&[][..], Node::entries) {
+            templates.insert(&template.key, vec![&template.value]);
+        }
+        defaults.extend(own("defaults").map(|node| (Layer::EnvironmentDefaults, node)));
+
+        Self {
+            cluster: near_text("name"),
+            managed_by: near_text("managed_by"),
+            engine: near("engine")
+                .and_then(|(document, engine)| declared_engine(directory, document, engine)),
+            workspace_name: near_text("workspace_name"),
+            max_deletes: limits.and_then(max_deletes).unwrap_or_default(),
+            branch: own("branch").and_then(spanned),
+            allow_branch_override: own("allow_branch_override").and_then(boolean).unwrap_or(stage.depth == 0),
+            protected: own("protected").and_then(boolean).unwrap_or(false),
+            rollout: own("rollout").map_or_else(Rollout::default, rollout),
+            stage,
+            templates,
+            defaults,
+        }
+    }
+
+    /// The layers below a workspace's own, in order: the defaults, and the templates that it uses.
+    pub(crate) fn layers(&self, used: &[&'a Text]) -> Vec<(Layer, &'a Node)> {
+        let mut layers = self.defaults.clone();
+        for name in used {
+            for node in self.templates.get(name.as_str()).into_iter().flatten() {
+                layers.push((Layer::Template((*name).clone()), node));
+            }
+        }
+        layers
+    }
+
+    /// What placeholders stand for in a workspace; without one, what is the same for all of the environment.
+    pub(crate) fn variables(&self, folder: &Folder<'a>, workspace: Option<&'a str>) -> Variables<'a> {
+        Variables {
+            workspace,
+            environment: Some(folder.name),
+            cluster: self.cluster.map(|(name, _)| name.as_str()),
+            branch: self.branch.map(|(name, _)| name.as_str()),
+        }
+    }
+}
+
+/// Lays layers over one another, in [`layer::tree_order`].
+pub(crate) fn inherit<'a>(reader: &Reader<'_>, layers: &[(Layer, &'a Node)]) -> Vec<Inherited<'a>> {
+    let mut lower: Vec<Inherited<'a>> = Vec::new();
+    for (layer, node) in layers {
+        let settings = layer::settings(node, &layer::OWN_KEYS);
+        let mut merged = Vec::with_capacity(lower.len() + settings.len());
+        lay_over(&lower, &settings, &mut merged, Clone::clone, |setting| inherited(reader, layer, setting));
+        lower = merged;
+    }
+    lower
+}
+
+fn inherited<'a>(reader: &Reader<'_>, layer: &Layer, setting: &layer::Setting<'a>) -> Inherited<'a> {
+    let again = match setting.content {
+        Content::Leaf(node) | Content::Item(node) => has_placeholder(node),
+        Content::Empty | Content::Removed => false,
+    };
+    Inherited { field: field(reader, layer, setting), again: again.then(|| setting.clone()) }
+}
+
+/// The field that a setting gives.
+pub(crate) fn field(reader: &Reader<'_>, layer: &Layer, setting: &layer::Setting<'_>) -> Field {
+    Field {
+        path: setting.path.clone(),
+        value: reader.field_value(setting),
+        span: setting.span,
+        layer: layer.clone(),
+    }
+}
+
+fn spanned(node: &Node) -> Option<Spanned<'_>> {
+    match &node.kind {
+        NodeKind::String(text) => Some((text, node.span)),
+        _ => None,
+    }
+}
+
+pub(crate) fn boolean(node: &Node) -> Option<bool> {
+    match node.kind {
+        NodeKind::Bool(value) => Some(value),
+        _ => None,
+    }
+}
+
+/// The limit of `limits.max_deletes`: a number, or text such as `30%`.
+pub(crate) fn max_deletes(node: &Node) -> Option<MaxDeletes> {
+    match &node.kind {
+        NodeKind::Int(count) => u32::try_from(*count).ok().map(MaxDeletes::Count),
+        NodeKind::String(text) => MaxDeletes::parse(text),
+        _ => None,
+    }
+}
+
+fn rollout(node: &Node) -> Rollout {
+    let batch = match node.get("batch").map(|batch| &batch.kind) {
+        Some(NodeKind::Int(batch)) => u32::try_from(*batch).ok().filter(|batch| *batch > 0),
+        _ => None,
+    };
+    Rollout {
+        batch,
+        wait_for_runs: node.get("wait_for_runs").and_then(Node::as_str).and_then(seconds).unwrap_or(0),
+        stop_on_failure: node.get("stop_on_failure").and_then(boolean).unwrap_or(false),
+    }
+}
+
+/// A duration such as `30m` or `1h30m`, in seconds.
+pub(crate) fn seconds(text: &str) -> Option<u64> {
+    let mut total: u64 = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let number: u64 = rest[..digits].parse().ok()?;
+        let unit = match rest.as_bytes()[digits] {
+            b's' => 1,
+            b'm' => 60,
+            b'h' => 3600,
+            b'd' => 86400,
+            _ => return None,
+        };
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        rest = &rest[digits + 1..];
+    }
+    (!text.is_empty()).then_some(total)
+}
+
+/// The engine that is declared; nothing unless exactly one is, with what it needs.
+fn declared_engine(directory: &Directory<'_>, document: &Document, node: &Node) -> Option<DeclaredEngine> {
+    let [entry] = node.entries() else { return None };
+    let identity = |keys: [&str; 2]| -> Option<Text> {
+        let first = entry.value.get(keys[0])?.as_str()?;
+        let second = entry.value.get(keys[1]).and_then(Node::as_str).unwrap_or("");
+        Some(format!("{} {second}", first.trim_end_matches('/')).into())
+    };
+    let (kind, identity, engine) = match entry.key.as_str() {
+        "local" => {
+            let path = entry.value.get("path")?.as_str()?;
+            let folder = match (&*directory.loaded.root.to_string_lossy(), directory.folder_of(document.file))
+            {
+                ("", folder) => Cow::Owned(folder.to_owned()),
+                (root, "") => Cow::Owned(root.to_owned()),
+                (root, folder) => Path::new(root).join(folder).to_string_lossy().into_owned().into(),
+            };
+            let path = relative_to_directory(&folder, path);
+            ("local", path.clone(), Some(Engine::Local { path }))
+        }
+        "mage" => ("mage", identity(["url", "namespace"])?, None),
+        "kubernetes" => ("kubernetes", identity(["context", "namespace"])?, None),
+        _ => return None,
+    };
+    Some(DeclaredEngine { kind, identity, engine, span: entry.key_span })
+}
+
+/// Like [`relative_to`], for a folder that may be absolute itself.
+fn relative_to_directory(folder: &str, path: &str) -> Text {
+    match folder.strip_prefix('/') {
+        Some(_) if !path.starts_with('/') => relative_to("", &format!("{folder}/{path}")),
+        _ => relative_to(folder, path),
+    }
+}
