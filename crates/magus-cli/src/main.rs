@@ -1,1 +1,5 @@
-fn main() {}
+//! The `magus` program.
+
+fn main() -> std::process::ExitCode {
+    magus_cli::main()
+}

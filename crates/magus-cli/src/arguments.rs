@@ -1,0 +1,290 @@
+//! The command line as people type it. What the words mean is decided by the commands.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+/// Keeps the workspaces of a Mage cluster as they are declared in git.
+#[derive(Debug, Parser)]
+#[command(name = "magus", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 invalid input, 2 changes present, 3 apply incomplete, 4 refused by a guard,\n5 a cluster could not be read, 64 wrong usage.")]
+pub struct Arguments {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The directory of the declarations
+    #[arg(short = 'C', long, global = true, value_name = "DIR", default_value = "environments")]
+    pub dir: PathBuf,
+    /// Only this environment; may be given several times. Narrows steps, never guards
+    #[arg(short, long, global = true, value_name = "NAME", value_delimiter = ',')]
+    pub environment: Vec<String>,
+    /// Only this workspace, by its name in the cluster or in the declarations; may be given several times
+    #[arg(short, long, global = true, value_name = "NAME", value_delimiter = ',')]
+    pub workspace: Vec<String>,
+    /// How to show the result: text or json; plan also markdown and html, lint also those named in its help
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    pub format: Format,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Color,
+    /// Only the result: no progress and no notes
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more; twice for a log of what is done
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// How much is done at once [default: one for each processor]
+    #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+}
+
+/// How to show a result. Not every command has every format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+    /// plan: for a comment on a pull request
+    Markdown,
+    /// plan: one page for a browser
+    Html,
+    /// lint: one line for each finding
+    Concise,
+    /// lint: one JSON object a line
+    JsonLines,
+    /// lint: GitHub's workflow commands
+    Github,
+    /// lint: GitLab's code quality report
+    Gitlab,
+    /// lint: JUnit XML
+    Junit,
+    /// lint: SARIF 2.1.0
+    Sarif,
+}
+
+impl Format {
+    /// As it is typed.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set; and wherever CLICOLOR_FORCE is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented directory of declarations, editor settings and CI workflows
+    Init(Init),
+    /// Check everything that can be known without a cluster
+    ///
+    /// All findings come in one run. Formats: text, concise, json, json-lines, github, gitlab, junit, sarif.
+    Lint(Lint),
+    /// Print a JSON Schema (draft-07) for editors
+    Schema(Schema),
+    /// Show the effective configuration of a workspace, and where each value comes from
+    Explain(Explain),
+    /// Show two declared workspaces side by side
+    Diff(Diff),
+    /// Show what would change, and why
+    Plan(Plan),
+    /// Plan, show, ask, and do exactly that
+    Apply(Apply),
+    /// Show only the differences that nobody declared; exit code 2 if there are any
+    Drift,
+    /// Show what runs where
+    Status,
+    /// Write declarations for workspaces that exist and are not managed
+    Import(Import),
+    /// Restart workspaces
+    Restart(Restart),
+    /// Delete what is declared, or managed, in an environment
+    Destroy(Destroy),
+    /// Print a completion script
+    Completions(Completions),
+    /// Print the manual page
+    Man,
+}
+
+/// `magus init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Write an example that can be applied at once
+    #[arg(long)]
+    pub demo: bool,
+}
+
+/// `magus lint`.
+#[derive(Debug, Args)]
+pub struct Lint {
+    /// Show only findings in these files or folders
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Mend what can be mended; comments and layout stay
+    #[arg(long)]
+    pub fix: bool,
+    /// The lowest severity that fails the command
+    #[arg(long, value_name = "LEVEL", default_value = "error")]
+    pub fail_on: FailOn,
+}
+
+/// The lowest severity that fails the command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Any finding
+    Hint,
+    /// Warnings and errors
+    Warning,
+    /// Errors
+    Error,
+}
+
+/// `magus schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// Of which file
+    #[arg(default_value = "workspace")]
+    pub kind: SchemaName,
+}
+
+/// A kind of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaName {
+    /// cluster.yaml
+    Cluster,
+    /// environment.yaml
+    Environment,
+    /// The file of a workspace
+    Workspace,
+}
+
+/// `magus explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The workspace
+    #[arg(value_name = "ENV/WORKSPACE")]
+    pub name: String,
+    /// Only this key and what is below it, dotted: `env.DATABASE_URL`
+    pub key: Option<String>,
+}
+
+/// `magus diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// A workspace
+    #[arg(value_name = "ENV/WORKSPACE")]
+    pub left: String,
+    /// Another one
+    #[arg(value_name = "ENV/WORKSPACE")]
+    pub right: String,
+}
+
+/// What lifts guards; part of a plan's digest.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Guards")]
+pub struct Guards {
+    /// Allow deletes in this environment although it is protected or its folder is gone
+    #[arg(long, value_name = "ENV")]
+    pub allow_delete: Vec<String>,
+    /// Allow replacing in this environment although it is protected
+    #[arg(long, value_name = "ENV")]
+    pub allow_replace: Vec<String>,
+    /// Allow this environment to become empty
+    #[arg(long, value_name = "ENV")]
+    pub allow_empty: Vec<String>,
+    /// Allow so many deletes: a number, or a share such as 50%
+    #[arg(long, value_name = "N|N%")]
+    pub max_deletes: Option<String>,
+    /// Send the secrets of this environment whose values changed without a new `version`
+    #[arg(long, value_name = "ENV")]
+    pub refresh_secrets: Vec<String>,
+    /// Why; recorded, and needed to lift a guard of a protected environment
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+/// `magus plan`.
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Write the plan to this file as well, for `magus apply FILE`
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Read the declarations as of this git revision
+    #[arg(long, value_name = "REV")]
+    pub at: Option<String>,
+    /// Exit with 2 where anything would change
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+    #[command(flatten)]
+    pub guards: Guards,
+}
+
+/// How an apply is approved and shown.
+#[derive(Debug, Clone, Args)]
+pub struct Approval {
+    /// Do not ask; needed without a terminal
+    #[arg(short, long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub guards: Guards,
+}
+
+/// `magus apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// A plan that was reviewed: Magus plans again, and goes on only if nothing moved
+    #[arg(value_name = "PLAN")]
+    pub plan: Option<PathBuf>,
+    /// How it is approved and shown.
+    #[command(flatten)]
+    pub approval: Approval,
+}
+
+/// `magus import`.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The workspaces by their names in the cluster [default: all that nobody manages]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// `magus restart`.
+#[derive(Debug, Args)]
+pub struct Restart {
+    /// How it is approved and shown.
+    #[command(flatten)]
+    pub approval: Approval,
+}
+
+/// `magus destroy`.
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// How it is approved and shown.
+    #[command(flatten)]
+    pub approval: Approval,
+}
+
+/// `magus completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// For which shell
+    pub shell: clap_complete::Shell,
+}

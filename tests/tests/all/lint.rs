@@ -1,0 +1,101 @@
+//! Lint from outside: formats, exit codes, severities, ignores and fixes.
+
+use serde_json::Value;
+
+use crate::fixture::three_stages;
+
+#[test]
+fn every_format_says_the_same() {
+    let sandbox = three_stages();
+    sandbox.write("environments/development/ingest.yaml", "env: {PORT: 80}\nowner: \"100%, a:b\"\nbogus: 1\n");
+    for format in ["text", "concise", "json", "json-lines", "github", "gitlab", "junit", "sarif"] {
+        let run = sandbox.expect(1, &["lint", "--format", format]);
+        for word in ["MG203", "MG020", "environments/development/ingest.yaml"] {
+            assert!(run.stdout.contains(word), "{format} lacks {word}:\n{}", run.stdout);
+        }
+    }
+    let report: Value = serde_json::from_str(&sandbox.magus(&["lint", "--format", "json"]).stdout).expect("JSON");
+    assert_eq!(report["format_version"], 1);
+    let finding = report["diagnostics"]
+        .as_array()
+        .expect("diagnostics")
+        .iter()
+        .find(|finding| finding["code"] == "MG203")
+        .expect("the finding");
+    assert_eq!(
+        (&finding["line"], &finding["column"], &finding["end_line"], &finding["end_column"]),
+        (&1.into(), &13.into(), &1.into(), &15.into())
+    );
+    assert_eq!(finding["severity"], "error");
+    assert!(report["summary"].is_object());
+}
+
+#[test]
+fn severities_and_ignores_are_as_designed() {
+    let sandbox = three_stages();
+    sandbox.write(
+        "environments/development/ingest.yaml",
+        "env: {A: b}\ncontainer_config: {image: mageai/mageai:latest}\n",
+    );
+    let lint = || sandbox.magus(&["lint", "--format", "concise"]);
+    assert!(lint().stdout.contains("warning[MG701]"), "{}", lint().stdout);
+    assert_eq!(lint().code, Some(0));
+    sandbox.expect(1, &["lint", "--fail-on", "warning"]);
+    let cluster = sandbox.read("environments/cluster.yaml");
+    sandbox.write("environments/cluster.yaml", format!("{cluster}lint: {{MG701: error}}\n"));
+    assert!(lint().stdout.contains("error[MG701]"));
+    sandbox.expect(1, &["plan"]);
+    sandbox.write("environments/cluster.yaml", format!("{cluster}lint: {{MG701: off}}\n"));
+    assert!(!lint().stdout.contains("MG701"), "{}", lint().stdout);
+    let plan = sandbox.expect(0, &["plan"]);
+    assert!(plan.all().contains("MG701"), "a severity that was lowered is shown: {}", plan.all());
+    sandbox.write("environments/cluster.yaml", &cluster);
+    sandbox.replace(
+        "environments/development/ingest.yaml",
+        "latest}",
+        "latest}   # magus: ignore[MG701] we follow the nightly on purpose",
+    );
+    assert!(!lint().stdout.contains("MG701"), "{}", lint().stdout);
+    sandbox.replace("environments/development/ingest.yaml", "latest", "0.9.80");
+    assert!(lint().stdout.contains("MG705"), "an unused ignore is a finding: {}", lint().stdout);
+}
+
+#[test]
+fn fixes_keep_comments_and_layout() {
+    let sandbox = three_stages();
+    let before = "# top\nenv:\n    PORT:   8080   # the port\n    DEBUG: true\n\n    VERSION: 1.10 # keep the zero\n";
+    sandbox.write("environments/development/ingest.yaml", before);
+    sandbox.expect(0, &["lint", "--fix"]);
+    let after = sandbox.read("environments/development/ingest.yaml");
+    assert_eq!(after, before.replace("8080", "\"8080\"").replace("true", "\"true\"").replace("1.10", "\"1.10\""));
+    sandbox.write("environments/development/old.yml", "env: {A: b}\n");
+    sandbox.expect(1, &["lint"]);
+    sandbox.expect(0, &["lint", "--fix"]);
+    assert!(sandbox.file("environments/development/old.yaml").is_file());
+}
+
+#[test]
+fn a_secret_in_a_file_is_found_and_not_shown() {
+    let sandbox = three_stages();
+    sandbox.write(
+        "environments/development/ingest.yaml",
+        "env:\n  DATABASE_URL: postgresql://mage:kAnArY-pa55@db.acme.dev/mage\n",
+    );
+    for format in ["text", "concise", "json", "github", "gitlab", "junit", "sarif"] {
+        let run = sandbox.expect(1, &["lint", "--format", format]);
+        assert!(run.stdout.contains("MG301"), "{format}: {}", run.stdout);
+        assert!(!run.all().contains("kAnArY"), "{format}: {}", run.all());
+    }
+    assert!(!sandbox.magus(&["plan"]).all().contains("kAnArY"));
+}
+
+#[test]
+fn paths_narrow_what_is_shown() {
+    let sandbox = three_stages();
+    sandbox.write("environments/development/ingest.yaml", "bogus: 1\n");
+    sandbox.write("environments/staging/ingest.yaml", "bogus: 1\n");
+    let run = sandbox.expect(1, &["lint", "--format", "concise", "environments/staging"]);
+    assert!(run.stdout.contains("staging/ingest.yaml") && !run.stdout.contains("development"), "{}", run.stdout);
+    sandbox.expect(0, &["lint", "environments/production/analytics.yaml"]);
+    sandbox.expect(1, &["lint", "no/such/path"]);
+}
