@@ -3,6 +3,10 @@
 //! Aliases are expanded and merge keys are merged, so that a tree has neither. The span of what came through an
 //! alias is the place where it was first written.
 
+mod decode;
+
+pub use decode::{DecodeError, decode};
+
 use crate::{Text, span::Span, value::Value};
 
 /// A value and where it was written.
