@@ -1,1 +1,80 @@
-//! What an engine can do: the traits Observe and Perform, and their errors.
+//! What an engine can do: read a cluster ([`Observe`]) and do single steps in it ([`Perform`]).
+//!
+//! The traits are object-safe and speak plain data. This crate knows no engine, no plan as a whole and no order of
+//! steps: which step may begin when is decided before a [`Perform`] is asked, and what an answer means after it.
+
+mod error;
+
+use magus_model::{
+    name::WorkspaceName,
+    observed::Observation,
+    path::FieldPath,
+    plan::{MarkRefresh, Step},
+    value::SecretReference,
+};
+use magus_secrets::Resolver;
+
+pub use error::{EngineError, EngineErrorKind, PerformError};
+
+/// Reads a cluster. Never changes anything in it, and needs no secret of a workspace.
+pub trait Observe: Send + Sync {
+    /// What is there. `declared` are the names that the caller will ask about; an engine whose lists are known to
+    /// omit some looks these up one by one, others need not look at them.
+    ///
+    /// # Errors
+    /// Where the cluster as a whole could not be read. A single workspace that could not is in
+    /// [`Observation::unknown`].
+    fn observe(&self, declared: &[WorkspaceName]) -> Result<Observation, EngineError>;
+}
+
+/// Does single steps. Called from several threads at once, never twice at once for the same workspace.
+pub trait Perform: Send + Sync {
+    /// Does one step: checks its precondition right before the write, sends exactly its fields, leaves its mark.
+    ///
+    /// # Errors
+    /// See [`PerformError`]: only [`PerformError::Uncertain`] leaves open whether the step was done.
+    fn perform(&self, task: &Task<'_>) -> Result<(), PerformError>;
+
+    /// Writes a mark where nothing else changes. Never restarts anything.
+    ///
+    /// # Errors
+    /// [`PerformError::Moved`] where the workspace is no longer the one that was observed; its mark is then as before.
+    fn refresh_mark(&self, refresh: &MarkRefresh) -> Result<(), PerformError>;
+
+    /// Which of these secrets of a workspace have another value than the one that runs, although the workspace holds
+    /// the same reference with the same version. Resolves each of them; kept ones, those that the workspace does
+    /// not hold and those whose running value is not known are left out.
+    ///
+    /// # Errors
+    /// [`PerformError::Failed`] where a secret cannot be resolved or the workspace cannot be read.
+    fn secret_changes(
+        &self,
+        workspace: &WorkspaceName,
+        fields: &[(FieldPath, SecretReference)],
+        secrets: &Resolver,
+    ) -> Result<Vec<FieldPath>, PerformError>;
+
+    /// Sends the current values of these secrets to a workspace that holds their references. What
+    /// [`Perform::secret_changes`] found is given to it where `--refresh-secrets` asks for it.
+    ///
+    /// # Errors
+    /// As for [`Perform::perform`]; [`PerformError::Moved`] where the workspace holds other references.
+    fn refresh_secrets(
+        &self,
+        workspace: &WorkspaceName,
+        fields: &[(FieldPath, SecretReference)],
+        secrets: &Resolver,
+    ) -> Result<(), PerformError>;
+}
+
+/// One step, and what is needed to do it.
+#[derive(Debug, Clone, Copy)]
+pub struct Task<'a> {
+    /// The step.
+    pub step: &'a Step,
+    /// Where the values of its secrets come from.
+    pub secrets: &'a Resolver,
+    /// Whether the step also sends the current values of the secrets that it does not change: `--refresh-secrets`
+    /// names its environment. One restart is then enough for both.
+    pub refresh_secrets: bool,
+}
