@@ -1,1 +1,18 @@
 //! Plans, reports and diagnostics as text, JSON, Markdown, HTML, SARIF and the other formats.
+//!
+//! Every function here takes data and returns text. Nothing is printed, read or asked for, and whether there are
+//! colours is decided by the caller with [`Styles`]. Whatever comes out of a declaration, a cluster or a commit is
+//! hostile until [`escape::line`], or the escape of its format, has seen it: names, values and messages can neither
+//! move a cursor nor close a fence, ping a person or begin a tag.
+//!
+//! What is absent: engines, git, the file system, the clock, and any value of a secret.
+
+pub mod apply;
+pub mod escape;
+mod json;
+pub mod lint;
+pub mod plan;
+pub mod style;
+mod words;
+
+pub use style::Styles;

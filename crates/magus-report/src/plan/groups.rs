@@ -1,0 +1,106 @@
+//! Equal changes of several workspaces, found once and drawn once.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::{Hash, Hasher},
+};
+
+use magus_model::plan::{Action, FieldChange, Plan, Restarts, Step};
+
+/// Changes that several update steps of one cluster have in common.
+#[derive(Debug)]
+pub(crate) struct Group<'a> {
+    /// The cluster.
+    pub(crate) cluster: &'a str,
+    /// The changes, in the order of their paths.
+    pub(crate) changes: Vec<&'a FieldChange>,
+    /// The steps that make them: indexes into `plan.steps`, in order.
+    pub(crate) steps: Vec<usize>,
+}
+
+/// The groups of a plan, and which fields of which step they draw.
+#[derive(Debug, Default)]
+pub(crate) struct Groups<'a> {
+    /// In the order of their clusters, the largest first.
+    pub(crate) groups: Vec<Group<'a>>,
+    /// Step and field, as indexes, that a group draws.
+    drawn: HashSet<(usize, usize)>,
+}
+
+impl Groups<'_> {
+    /// Whether a group draws this field of this step.
+    pub(crate) fn draws(&self, step: usize, field: usize) -> bool {
+        self.drawn.contains(&(step, field))
+    }
+}
+
+/// Two changes are equal when they look alike and come from one place.
+struct Alike<'a>(&'a str, &'a FieldChange);
+
+impl Alike<'_> {
+    fn key(&self) -> (&str, &str, Option<(&str, u32, u32)>) {
+        let origin = self.1.origin.as_ref().map(|origin| (&*origin.file, origin.line, origin.column));
+        (self.0, self.1.path.as_str(), origin)
+    }
+}
+
+impl PartialEq for Alike<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key() && self.1 == other.1
+    }
+}
+
+impl Eq for Alike<'_> {}
+
+impl Hash for Alike<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+        // The values too: one origin with a placeholder in it gives every workspace another value.
+        for value in [&self.1.before, &self.1.after] {
+            value.as_ref().map(ToString::to_string).hash(state);
+        }
+    }
+}
+
+/// Finds what at least two updates of a cluster have in common. Changes that the same workspaces have in common
+/// make one group.
+pub(crate) fn find(plan: &Plan) -> Groups<'_> {
+    let mut alike: HashMap<Alike<'_>, Vec<(usize, usize)>> = HashMap::new();
+    for (at, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.action == Action::Update) {
+        // What nobody wrote, and what is removed, has no origin to be named once.
+        for (field_at, field) in step.fields.iter().enumerate().filter(|(_, field)| field.origin.is_some()) {
+            alike.entry(Alike(&step.cluster, field)).or_default().push((at, field_at));
+        }
+    }
+    let mut by_members: BTreeMap<Vec<usize>, Group<'_>> = BTreeMap::new();
+    let mut drawn = HashSet::new();
+    for (Alike(cluster, change), places) in alike {
+        if places.len() < 2 {
+            continue;
+        }
+        let steps: Vec<usize> = places.iter().map(|(step, _)| *step).collect();
+        by_members
+            .entry(steps.clone())
+            .or_insert_with(|| Group { cluster, changes: Vec::new(), steps })
+            .changes
+            .push(change);
+        drawn.extend(places);
+    }
+    let mut groups: Vec<_> = by_members.into_values().collect();
+    for group in &mut groups {
+        group.changes.sort_by(|a, b| Alike("", a).key().cmp(&Alike("", b).key()));
+    }
+    groups.sort_by(|a, b| {
+        a.cluster.cmp(b.cluster).then(b.steps.len().cmp(&a.steps.len())).then_with(|| a.steps.cmp(&b.steps))
+    });
+    Groups { groups, drawn }
+}
+
+/// How many of these steps restart a running workspace, and how many may.
+pub(crate) fn restarts<'a>(steps: impl Iterator<Item = &'a Step>) -> (usize, usize) {
+    steps.fold((0, 0), |(yes, unknown), step| match step.restarts {
+        Restarts::Yes => (yes + 1, unknown),
+        Restarts::Unknown => (yes, unknown + 1),
+        Restarts::No => (yes, unknown),
+    })
+}

@@ -1,0 +1,93 @@
+//! The last lines of a plan: what it disrupts, and its counts.
+
+use std::collections::BTreeSet;
+
+use magus_model::plan::{Action, Overrides, Plan, Restarts, Step, Summary};
+
+use crate::{
+    escape,
+    words::{count, thousands},
+};
+
+/// What the plan does to workspaces that people may be using, a sentence each. Empty where it disturbs nobody.
+pub(crate) fn disruptions(plan: &Plan) -> Vec<String> {
+    // A workspace counts once, whatever is done to it.
+    let mut seen = BTreeSet::new();
+    let mut number = |wanted: &dyn Fn(&Step) -> bool| {
+        plan.steps.iter().filter(|step| wanted(step) && seen.insert((&step.cluster, &step.workspace))).count()
+    };
+    let deleted = number(&|step| step.action == Action::Delete);
+    let replaced = number(&|step| step.action == Action::Replace);
+    let restarted = number(&|step| step.restarts == Restarts::Yes && step.action != Action::Create);
+    let perhaps = number(&|step| step.restarts == Restarts::Unknown && step.action != Action::Create);
+    let stopped = number(&|step| step.action == Action::Stop);
+    let mut sentences = Vec::new();
+    for (number, verb) in [
+        (deleted, "Deletes"),
+        (replaced, "Deletes and makes anew"),
+        (restarted, "Restarts"),
+        (perhaps, "May restart"),
+        (stopped, "Stops"),
+    ] {
+        if number > 0 {
+            sentences.push(format!("{verb} {}.", count(number, "workspace")));
+        }
+    }
+    sentences
+}
+
+/// `2 to create, 1 to update, 0 to replace, 0 to delete; 3 unchanged, 1 withheld`. What has no number is left out
+/// after the first four and `unchanged`.
+pub(crate) fn totals(summary: &Summary) -> String {
+    let Summary { create, update, replace, delete, adopt, unchanged, withheld, unknown, deploy, start, stop, restart } =
+        *summary;
+    let always = [(create, "create"), (update, "update"), (replace, "replace"), (delete, "delete")];
+    let rest = [(adopt, "adopt"), (deploy, "deploy"), (start, "start"), (stop, "stop"), (restart, "restart")];
+    let doing: Vec<String> = always
+        .into_iter()
+        .chain(rest.into_iter().filter(|(number, _)| *number > 0))
+        .map(|(number, verb)| format!("{} to {verb}", thousands(number)))
+        .collect();
+    let not = [(withheld, "withheld"), (unknown, "unknown")];
+    let leaving: Vec<String> = std::iter::once((unchanged, "unchanged"))
+        .chain(not.into_iter().filter(|(number, _)| *number > 0))
+        .map(|(number, what)| format!("{} {what}", thousands(number)))
+        .collect();
+    format!("{}; {}", doing.join(", "), leaving.join(", "))
+}
+
+/// The sentence for a plan in which there is nothing to do and nothing in doubt.
+pub(crate) fn no_changes(plan: &Plan) -> Option<String> {
+    if plan.has_changes || !plan.steps.is_empty() || !plan.withheld.is_empty() || !plan.unknown.is_empty() {
+        return None;
+    }
+    Some(match plan.summary.unchanged {
+        0 => "No changes: no workspace is declared.".to_owned(),
+        1 => "No changes: 1 workspace is as declared.".to_owned(),
+        many => format!("No changes: {} workspaces are as declared.", thousands(many)),
+    })
+}
+
+/// The flags that lifted guards, as they are given; nothing where none was.
+pub(crate) fn overrides(overrides: &Overrides) -> Option<String> {
+    let Overrides { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } = overrides;
+    let mut flags = Vec::new();
+    for (flag, environments) in [
+        ("--allow-delete", allow_delete),
+        ("--allow-replace", allow_replace),
+        ("--allow-empty", allow_empty),
+        ("--refresh-secrets", refresh_secrets),
+    ] {
+        flags.extend(environments.iter().map(|environment| format!("{flag} {}", escape::line(environment))));
+    }
+    flags.extend(max_deletes.iter().map(|limit| format!("--max-deletes {}", escape::line(limit))));
+    if flags.is_empty() && reason.is_none() {
+        return None;
+    }
+    let mut text = flags.join(", ");
+    if let Some(reason) = reason {
+        let gap = if text.is_empty() { "" } else { "; " };
+        text.push_str(&format!("{gap}reason: {}", escape::line(reason)));
+    }
+    Some(text)
+}

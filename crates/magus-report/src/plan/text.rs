@@ -1,0 +1,426 @@
+//! A plan for a terminal or a log.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+};
+
+use anstyle::Style;
+use magus_model::{
+    plan::{Action, FieldChange, Plan, PlanCluster, Restarts, Step, Unmanaged},
+    value::{FieldValue, Value},
+};
+
+use super::{
+    Detail, PlanOptions,
+    groups::{self, Group, Groups},
+    summary,
+    value::{self, DiffLine, Shown},
+};
+use crate::{
+    Styles, escape,
+    style::paint,
+    words::{self, count},
+};
+
+/// Up to so many workspaces are created with every value shown.
+const FEW_CREATES: usize = 3;
+
+/// A plan on its way to text.
+pub(super) struct Renderer<'a> {
+    plan: &'a Plan,
+    groups: Groups<'a>,
+    every_value: bool,
+    width: usize,
+    styles: &'a Styles,
+}
+
+pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>, styles: &Styles) -> String {
+    let renderer = Renderer::new(plan, options, styles);
+    let mut out = String::new();
+    for cluster in &plan.clusters {
+        renderer.cluster(&mut out, cluster);
+    }
+    renderer.notes(&mut out);
+    renderer.last_lines(&mut out, options);
+    out
+}
+
+/// Steps of one environment that look the same but for the workspace.
+struct Entry<'a> {
+    step: &'a Step,
+    names: Vec<&'a str>,
+    body: String,
+}
+
+impl<'a> Renderer<'a> {
+    pub(super) fn new(plan: &'a Plan, options: &PlanOptions<'_>, styles: &'a Styles) -> Self {
+        let creates = plan.steps.iter().filter(|step| step.action == Action::Create).count();
+        Self {
+            plan,
+            groups: groups::find(plan),
+            every_value: options.detail == Detail::Full || creates <= FEW_CREATES,
+            width: if options.width == 0 { 100 } else { options.width.max(40) },
+            styles,
+        }
+    }
+
+    /// A cluster that nothing happens to is not named.
+    fn cluster(&self, out: &mut String, cluster: &PlanCluster) {
+        let sections = self.sections(cluster);
+        if sections.is_empty() {
+            return;
+        }
+        let name = paint(self.styles.strong, escape::line(&cluster.name));
+        let _ = writeln!(out, "{name} {}\n", paint(self.styles.dim, format!("({})", escape::line(&cluster.engine))));
+        for section in sections {
+            out.push_str(&section);
+            out.push('\n');
+        }
+    }
+
+    /// What is in common, then each environment in order of promotion, then those that are declared no more.
+    pub(super) fn sections(&self, cluster: &PlanCluster) -> Vec<String> {
+        let groups = self.groups.groups.iter().filter(|group| group.cluster == cluster.name.as_str());
+        let mut sections: Vec<String> = groups.map(|group| self.group(group)).collect();
+        let mut by_environment: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
+        for (at, step) in self.plan.steps.iter().enumerate().filter(|(_, step)| step.cluster == cluster.name) {
+            let place = cluster.environments.iter().position(|name| *name == step.environment);
+            by_environment.entry((place.unwrap_or(usize::MAX), &step.environment)).or_default().push(at);
+        }
+        for ((_, environment), steps) in by_environment {
+            let entries = self.entries(&steps);
+            if entries.is_empty() {
+                continue;
+            }
+            let mut section = format!("  {}\n", paint(self.styles.strong, escape::line(environment)));
+            for entry in &entries {
+                self.entry(&mut section, entry);
+            }
+            sections.push(section);
+        }
+        sections
+    }
+
+    /// A group: what its workspaces have in common, and their names.
+    fn group(&self, group: &Group<'_>) -> String {
+        let steps = || group.steps.iter().map(|at| &self.plan.steps[*at]);
+        let (restarts, perhaps) = groups::restarts(steps());
+        let mut heading = count(group.steps.len(), "workspace");
+        match (restarts, perhaps) {
+            (0, 0) => {}
+            (all, 0) if all == group.steps.len() => heading.push_str(", all restart"),
+            (some, 0) => heading.push_str(&format!(", {} restart", words::thousands(some))),
+            (some, perhaps) => heading.push_str(&format!(", {} may restart", words::thousands(some + perhaps))),
+        }
+        let mut out = format!("  {} {}\n", paint(self.styles.changed, "~"), paint(self.styles.strong, heading));
+        for change in &group.changes {
+            self.field(&mut out, change, Action::Update, "      ");
+        }
+        let mut names: Vec<(&str, Vec<&str>)> = Vec::new();
+        for step in steps() {
+            match names.iter_mut().find(|(environment, _)| *environment == step.environment.as_str()) {
+                Some((_, names)) => names.push(step.workspace.as_str()),
+                None => names.push((&step.environment, vec![step.workspace.as_str()])),
+            }
+        }
+        for (environment, names) in names {
+            let names: Vec<_> = names.into_iter().map(escape::line).collect();
+            let heading = format!("{}:", escape::line(environment));
+            let columns = heading.chars().count();
+            let wrapped = words::wrap(names.iter().map(|name| &**name), self.width.saturating_sub(7 + columns).max(40));
+            for (at, line) in wrapped.iter().enumerate() {
+                let margin = if at == 0 { heading.clone() } else { " ".repeat(columns) };
+                let _ = writeln!(out, "      {} {line}", paint(self.styles.dim, margin));
+            }
+        }
+        out
+    }
+
+    /// The steps, those that look the same together.
+    fn entries(&self, steps: &[usize]) -> Vec<Entry<'a>> {
+        let mut entries: Vec<Entry<'a>> = Vec::new();
+        let mut places: HashMap<(Action, &str, String), usize> = HashMap::new();
+        for &at in steps {
+            let step = &self.plan.steps[at];
+            let Some(body) = self.body(at, step) else { continue };
+            let restarts = format!("{:?}{body}", step.restarts);
+            match places.entry((step.action, &step.reason, restarts)) {
+                std::collections::hash_map::Entry::Occupied(place) => {
+                    entries[*place.get()].names.push(step.workspace.as_str());
+                }
+                std::collections::hash_map::Entry::Vacant(place) => {
+                    place.insert(entries.len());
+                    entries.push(Entry { step, names: vec![step.workspace.as_str()], body });
+                }
+            }
+        }
+        entries
+    }
+
+    fn entry(&self, out: &mut String, entry: &Entry<'_>) {
+        let step = entry.step;
+        let style = self.style(step.action);
+        let symbol = paint(style, format!("{:>3}", step.action.symbol()));
+        let what = self.what(step);
+        if let [name] = entry.names[..] {
+            let name = paint(self.styles.strong, escape::line(name));
+            let _ = writeln!(out, "  {symbol} {name}  {what}");
+        } else {
+            let number = paint(self.styles.strong, count(entry.names.len(), "workspace"));
+            let _ = writeln!(out, "  {symbol} {number}  {what}");
+            let names: Vec<_> = entry.names.iter().map(|name| escape::line(name)).collect();
+            for line in words::wrap(names.iter().map(|name| &**name), self.width - 8) {
+                let _ = writeln!(out, "        {line}");
+            }
+        }
+        out.push_str(&entry.body);
+    }
+
+    /// `update, restarts: reason`.
+    fn what(&self, step: &Step) -> String {
+        let mut what = paint(self.style(step.action), step.action.as_str()).to_string();
+        match step.restarts {
+            // Creating starts what did not run, and nobody is surprised that a restart restarts.
+            _ if matches!(step.action, Action::Create | Action::Restart | Action::Delete) => {}
+            Restarts::Yes => what.push_str(", restarts"),
+            Restarts::Unknown => what.push_str(", may restart"),
+            Restarts::No => {}
+        }
+        if let Some(old) = &step.renamed_from {
+            what.push_str(&format!(", renamed from {}", escape::line(old.as_str())));
+        }
+        if !step.reason.is_empty() {
+            what.push_str(&paint(self.styles.dim, format!(": {}", escape::line(&step.reason))).to_string());
+        }
+        what
+    }
+
+    /// The lines below a step; nothing for a step that a group shows whole.
+    fn body(&self, at: usize, step: &Step) -> Option<String> {
+        let mut out = String::new();
+        let mut drawn = 0;
+        let compact = matches!(step.action, Action::Create) && !self.every_value;
+        if step.action == Action::Delete {
+            return Some(out);
+        }
+        if compact {
+            let _ = writeln!(out, "        {}", outline(step));
+        }
+        for (field_at, field) in step.fields.iter().enumerate() {
+            if self.groups.draws(at, field_at) {
+                drawn += 1;
+            } else if !compact {
+                self.field(&mut out, field, step.action, "        ");
+            }
+        }
+        if let Some(deploy) = &step.deploy {
+            let from = deploy.from.as_deref().map_or("nothing".into(), escape::line);
+            let _ = writeln!(out, "        code: {from} → {}", escape::line(&deploy.to));
+        }
+        if drawn > 0 {
+            if out.is_empty() && step.renamed_from.is_none() {
+                return None;
+            }
+            let more = format!("and {} in common with others, above", count(drawn, "change"));
+            let _ = writeln!(out, "        {}", paint(self.styles.dim, more));
+        }
+        Some(out)
+    }
+
+    fn field(&self, out: &mut String, field: &FieldChange, action: Action, indent: &str) {
+        let styles = self.styles;
+        let path = escape::line(field.path.as_str());
+        let why = value::why(field, action);
+        let why = if why.is_empty() { why } else { format!("  {}", paint(styles.dim, format!("({why})"))) };
+        let _ = match value::change(field) {
+            Shown::Added(value) => {
+                writeln!(out, "{indent}{} {path}: {}{why}", paint(styles.added, "+"), paint(styles.added, value))
+            }
+            Shown::Removed(value) => {
+                writeln!(out, "{indent}{} {path}: {}{why}", paint(styles.removed, "-"), paint(styles.removed, value))
+            }
+            Shown::Changed(before, after) => writeln!(
+                out,
+                "{indent}{} {path}: {} → {}{why}",
+                paint(styles.changed, "~"),
+                paint(styles.removed, before),
+                paint(styles.added, after),
+            ),
+            Shown::AddedLines(lines) => {
+                let _ = writeln!(out, "{indent}{} {path}:{why}", paint(styles.added, "+"));
+                lines.iter().try_for_each(|line| {
+                    writeln!(out, "{indent}    {}", paint(styles.added, format!("+ {line}").trim_end()))
+                })
+            }
+            Shown::Lines(lines) => {
+                let _ = writeln!(out, "{indent}{} {path}:{why}", paint(styles.changed, "~"));
+                lines.iter().try_for_each(|line| writeln!(out, "{indent}    {}", self.diff_line(line)))
+            }
+        };
+    }
+
+    fn diff_line(&self, line: &DiffLine) -> String {
+        match line {
+            DiffLine::Same(text) => format!("  {text}").trim_end().to_owned(),
+            DiffLine::Removed(text) => paint(self.styles.removed, format!("- {text}").trim_end()).to_string(),
+            DiffLine::Added(text) => paint(self.styles.added, format!("+ {text}").trim_end()).to_string(),
+            DiffLine::Skipped(number) => {
+                paint(self.styles.dim, format!("  … {} unchanged", count(*number, "line"))).to_string()
+            }
+        }
+    }
+
+    fn style(&self, action: Action) -> Style {
+        match action {
+            Action::Create | Action::Adopt => self.styles.added,
+            Action::Update | Action::Restart | Action::Stop => self.styles.changed,
+            Action::Replace | Action::Delete => self.styles.removed,
+            Action::Deploy | Action::Start => self.styles.info,
+        }
+    }
+
+    /// What was withheld, what is not ours, what is unknown, and findings.
+    fn notes(&self, out: &mut String) {
+        let Plan { withheld, unmanaged, unknown, diagnostics, .. } = self.plan;
+        if !withheld.is_empty() {
+            let _ = writeln!(out, "{}", paint(self.styles.warning, format!("Withheld: {}", words::thousands(withheld.len()))));
+            // What one flag lifts is one refusal, however many workspaces it holds back.
+            let mut together: Vec<(&_, Vec<&str>)> = Vec::new();
+            let mut places = HashMap::new();
+            for held in withheld {
+                let key = (&held.cluster, &held.environment, held.action, held.guard, &held.message, &held.unblock);
+                let place = *places.entry(key).or_insert_with(|| {
+                    together.push((held, Vec::new()));
+                    together.len() - 1
+                });
+                together[place].1.push(held.workspace.as_str());
+            }
+            for (held, names) in together {
+                let symbol = paint(self.styles.warning, format!("{:>3}", held.action.symbol()));
+                let names: Vec<_> = names.into_iter().map(escape::line).collect();
+                let guard = format!("{} withheld by {}", held.action.as_str(), held.guard.as_str());
+                let environment = escape::line(&held.environment);
+                if let [name] = &names[..] {
+                    let _ = writeln!(out, "  {symbol} {name} ({environment})  {guard}: {}", escape::line(&held.message));
+                } else {
+                    let number = count(names.len(), "workspace");
+                    let _ = writeln!(out, "  {symbol} {number} ({environment})  {guard}: {}", escape::line(&held.message));
+                    for line in words::wrap(names.iter().map(|name| &**name), self.width - 8) {
+                        let _ = writeln!(out, "        {line}");
+                    }
+                }
+                let _ = writeln!(out, "        {} {}", paint(self.styles.dim, "to lift it:"), escape::line(&held.unblock));
+            }
+            out.push('\n');
+        }
+        for (heading, names) in not_ours(unmanaged) {
+            let _ = writeln!(out, "{heading}");
+            for line in words::wrap(names.iter().map(String::as_str), self.width - 2) {
+                let _ = writeln!(out, "  {line}");
+            }
+            out.push('\n');
+        }
+        if !unknown.is_empty() {
+            let _ = writeln!(out, "{}", paint(self.styles.warning, format!("Unknown, and left alone: {}", words::thousands(unknown.len()))));
+            let mut by_message: BTreeMap<(&str, &str), Vec<_>> = BTreeMap::new();
+            for unknown in unknown {
+                by_message
+                    .entry((&unknown.cluster, &unknown.message))
+                    .or_default()
+                    .push(escape::line(unknown.workspace.as_str()));
+            }
+            for ((cluster, message), names) in by_message {
+                let _ = writeln!(out, "  {}: {}", escape::line(cluster), escape::line(message));
+                for line in words::wrap(names.iter().map(|name| &**name), self.width - 4) {
+                    let _ = writeln!(out, "    {line}");
+                }
+            }
+            out.push('\n');
+        }
+        for found in diagnostics {
+            out.push_str(&crate::lint::located_text(found, self.styles));
+        }
+        if !diagnostics.is_empty() {
+            out.push('\n');
+        }
+    }
+
+    fn last_lines(&self, out: &mut String, options: &PlanOptions<'_>) {
+        if let Some(sentence) = summary::no_changes(self.plan) {
+            let _ = writeln!(out, "{}", paint(self.styles.strong, sentence));
+            return;
+        }
+        if let Some(flags) = summary::overrides(&self.plan.overrides) {
+            let _ = writeln!(out, "Guards lifted: {flags}");
+        }
+        let disruptions = summary::disruptions(self.plan);
+        if !disruptions.is_empty() {
+            let _ = writeln!(out, "{}", paint(self.styles.changed, disruptions.join(" ")));
+        }
+        let totals = format!("Plan: {}.", summary::totals(&self.plan.summary));
+        let _ = writeln!(out, "{}", paint(self.styles.strong, totals));
+        if let Some(next) = options.next.filter(|_| !self.plan.steps.is_empty()) {
+            let _ = writeln!(out, "Next: {}", escape::line(next));
+        }
+    }
+}
+
+/// `Not managed by anybody, and left alone: 2 in acme`, and the names.
+pub(super) fn not_ours(unmanaged: &[Unmanaged]) -> Vec<(String, Vec<String>)> {
+    let mut by_owner: BTreeMap<(&str, Option<&str>), Vec<String>> = BTreeMap::new();
+    for workspace in unmanaged {
+        by_owner
+            .entry((&workspace.cluster, workspace.managed_by.as_deref()))
+            .or_default()
+            .push(escape::line(workspace.name.as_str()).into_owned());
+    }
+    by_owner
+        .into_iter()
+        .map(|((cluster, owner), names)| {
+            let owner = owner.map_or("not managed".to_owned(), |owner| format!("managed by `{}`", escape::line(owner)));
+            let heading =
+                format!("In {} and left alone, {owner}: {}", escape::line(cluster), count(names.len(), "workspace"));
+            (heading, names)
+        })
+        .collect()
+}
+
+/// The values of a new workspace that matter most, on one line.
+pub(super) fn outline(step: &Step) -> String {
+    let value = |path: &str| {
+        let field = step.fields.iter().find(|field| field.path.as_str() == path)?;
+        match field.after.as_ref()? {
+            FieldValue::Plain(value @ (Value::String(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_))) => {
+                Some(escape::line(&value.to_string()).into_owned())
+            }
+            _ => None,
+        }
+    };
+    let mut parts = Vec::new();
+    let mut named = 0;
+    for (path, label) in [
+        ("container_config.image", ""),
+        ("state", ""),
+        ("container_config.resources.requests.cpu", "cpu "),
+        ("container_config.resources.requests.memory", "memory "),
+        ("container_config.resources.limits.cpu", "cpu limit "),
+        ("container_config.resources.limits.memory", "memory limit "),
+        ("storage_request_size", "storage "),
+    ] {
+        if let Some(value) = value(path) {
+            parts.push(format!("{label}{}", escape::shorten(&value, 80)));
+            named += 1;
+        }
+    }
+    let is_variable = |field: &&FieldChange| field.path.is_within("env");
+    let secrets = step.fields.iter().filter(|field| field.sensitive).count();
+    let variables = step.fields.iter().filter(is_variable).filter(|field| !field.sensitive).count();
+    let others = step.fields.len() - secrets - variables - named;
+    for (number, noun) in [(variables, "variable"), (secrets, "secret"), (others, "other value")] {
+        if number > 0 {
+            parts.push(count(number, noun));
+        }
+    }
+    parts.join(", ")
+}
