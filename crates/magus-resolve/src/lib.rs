@@ -16,5 +16,10 @@ mod stages;
 mod suggest;
 mod value;
 
+#[cfg(test)]
+mod resolve_tests;
+#[cfg(test)]
+mod testing;
+
 pub use lint::Lint;
 pub use resolve::{Resolution, resolve};

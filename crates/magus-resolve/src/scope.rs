@@ -6,6 +6,7 @@ use magus_load::Document;
 use magus_model::{
     Text,
     desired::{Engine, Field, Layer, MaxDeletes, Rollout},
+    files::Duration,
     path::FieldPath,
     span::Span,
     tree::{Node, NodeKind},
@@ -207,29 +208,13 @@ fn rollout(node: &Node) -> Rollout {
     };
     Rollout {
         batch,
-        wait_for_runs: node.get("wait_for_runs").and_then(Node::as_str).and_then(seconds).unwrap_or(0),
+        wait_for_runs: node
+            .get("wait_for_runs")
+            .and_then(Node::as_str)
+            .and_then(Duration::parse)
+            .map_or(0, Duration::seconds),
         stop_on_failure: node.get("stop_on_failure").and_then(boolean).unwrap_or(false),
     }
-}
-
-/// A duration such as `30m` or `1h30m`, in seconds.
-pub(crate) fn seconds(text: &str) -> Option<u64> {
-    let mut total: u64 = 0;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: u64 = rest[..digits].parse().ok()?;
-        let unit = match rest.as_bytes()[digits] {
-            b's' => 1,
-            b'm' => 60,
-            b'h' => 3600,
-            b'd' => 86400,
-            _ => return None,
-        };
-        total = total.checked_add(number.checked_mul(unit)?)?;
-        rest = &rest[digits + 1..];
-    }
-    (!text.is_empty()).then_some(total)
 }
 
 /// The engine that is declared; nothing unless exactly one is, with what it needs.

@@ -2,7 +2,7 @@
 
 /// The candidate that `name` was probably meant to be; nothing where none is close.
 pub(crate) fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let tolerated = name.chars().count().div_ceil(3).clamp(1, 4);
+    let tolerated = name.chars().count().div_ceil(3).clamp(1, 4) * 2;
     candidates
         .into_iter()
         .map(|candidate| (distance(name, candidate), candidate))
@@ -11,9 +11,9 @@ pub(crate) fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// Edits between two names; a difference of case alone counts half, so that it wins over any other.
+/// Twice the edits between two names; a difference of case alone counts half of one, so that it wins over any other.
 fn distance(a: &str, b: &str) -> usize {
-    if a.eq_ignore_ascii_case(b) { usize::from(a != b) } else { strsim::damerau_levenshtein(a, b) }
+    if a.eq_ignore_ascii_case(b) { usize::from(a != b) } else { 2 * strsim::damerau_levenshtein(a, b) }
 }
 
 /// The help for a name that does not exist: the closest one, else all there are.

@@ -1,0 +1,109 @@
+//! A directory of declarations from texts, and findings as lines.
+
+use std::collections::BTreeSet;
+
+use magus_load::{Document, Loaded, Role, parse};
+use magus_model::{
+    Text,
+    desired::{Desired, Workspace},
+    diagnostic::{self, Diagnostic},
+    span::{SourceFile, Sources},
+};
+
+use crate::{Resolution, resolve};
+
+/// A `cluster.yaml` that is enough.
+pub(crate) const CLUSTER: (&str, &str) =
+    ("cluster.yaml", "name: acme\nengine: {local: {path: ../.magus/acme}}\n");
+
+/// The directory `environments/` with these files; a path that ends in `/` is an empty environment.
+pub(crate) fn load(files: &[(&str, &str)]) -> Loaded {
+    let mut files = files.to_vec();
+    files.sort_unstable();
+    let mut sources = Sources::default();
+    let (mut documents, mut diagnostics) = (Vec::new(), Vec::new());
+    let mut environments = BTreeSet::new();
+    for (path, text) in files {
+        let environment = path.split_once('/').map(|(name, _)| Text::from(name));
+        environments.extend(environment.clone());
+        if path.ends_with('/') {
+            continue;
+        }
+        let file = sources.add(SourceFile::new(format!("environments/{path}"), text));
+        let name = path.rsplit('/').next().unwrap();
+        let role = match (name, environment) {
+            ("cluster.yaml", environment) => Role::Cluster { environment },
+            ("environment.yaml", Some(environment)) => Role::Environment { environment },
+            (_, environment) => Role::Workspace {
+                environment: environment.unwrap(),
+                stem: name.strip_suffix(".yaml").unwrap().into(),
+            },
+        };
+        let parsed = parse(file, text);
+        diagnostics.extend(parsed.diagnostics);
+        documents.push(Document {
+            file,
+            path: path.into(),
+            role,
+            root: parsed.root,
+            comments: parsed.comments,
+        });
+    }
+    Loaded {
+        sources,
+        documents,
+        environments: environments.into_iter().collect(),
+        diagnostics,
+        root: "environments".into(),
+        display: "environments".into(),
+        revision: None,
+    }
+}
+
+/// Findings as `production/ana.yaml:1:2 MG101 message`, in the order in which they are shown.
+pub(crate) fn lines(diagnostics: &[Diagnostic], loaded: &Loaded) -> Vec<String> {
+    let mut diagnostics = diagnostics.to_vec();
+    diagnostic::sort(&mut diagnostics, &loaded.sources);
+    diagnostics
+        .iter()
+        .map(|diagnostic| {
+            let origin =
+                loaded.sources.origin(diagnostic.span).map_or_else(String::new, |origin| origin.to_string());
+            let origin = origin.strip_prefix("environments/").unwrap_or(&origin);
+            format!("{origin} {} {}", diagnostic.rule.code, diagnostic.message)
+        })
+        .collect()
+}
+
+/// Checks what is found in a directory.
+#[track_caller]
+pub(crate) fn check(files: &[(&str, &str)], expected: &[&str]) -> Resolution {
+    let loaded = load(files);
+    assert_eq!(loaded.diagnostics, [], "the files do not parse");
+    let resolution = resolve(&loaded);
+    let found = lines(&resolution.diagnostics, &loaded);
+    assert_eq!(found, expected, "\nfound:\n{}\n", found.join("\n"));
+    resolution
+}
+
+/// A workspace's fields as `path = value (layer)`.
+pub(crate) fn fields(desired: &Desired, name: &str) -> Vec<String> {
+    let workspace = find(desired, name);
+    workspace
+        .fields
+        .iter()
+        .map(|field| format!("{} = {} ({})", field.path, field.value, field.layer))
+        .collect()
+}
+
+/// The workspace with this name in its cluster.
+#[track_caller]
+pub(crate) fn find<'d>(desired: &'d Desired, name: &str) -> &'d Workspace {
+    desired
+        .clusters
+        .iter()
+        .flat_map(|cluster| &cluster.environments)
+        .flat_map(|environment| &environment.workspaces)
+        .find(|workspace| workspace.name.as_str() == name)
+        .unwrap_or_else(|| panic!("there is no workspace {name}"))
+}
