@@ -122,3 +122,27 @@ pub enum LoadError {
         source: git2::Error,
     },
 }
+
+impl LoadError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            LoadError::NoDirectory(_) => Some("name it with `--dir`, or let `magus init` write one".into()),
+            LoadError::NotADirectory(_) => {
+                Some("name the directory that holds the environments with `--dir`".into())
+            }
+            LoadError::NotTrusted { repository, .. } => {
+                Some(format!("if you trust it: `git config --global --add safe.directory '{repository}'`"))
+            }
+            LoadError::NoRevision(_) => Some(
+                "name a branch, a tag or a commit that is in the local repository; `git fetch` brings more"
+                    .into(),
+            ),
+            LoadError::AmbiguousRevision(_) => Some("write more of the commit".into()),
+            LoadError::NoRepository(_)
+            | LoadError::NotInRevision { .. }
+            | LoadError::Unreadable { .. }
+            | LoadError::Git { .. } => None,
+        }
+    }
+}

@@ -7,10 +7,19 @@
 
 mod comments;
 mod document;
+mod load;
+mod memory;
+mod revision;
 mod scalar;
 mod syntax;
+mod walk;
+mod worktree;
 mod yaml;
 
 pub use comments::{Comment, CommentKind};
 pub use document::{Document, LoadError, Loaded, Role};
-pub use yaml::{Parsed, parse};
+pub use load::LARGEST_FILE;
+pub use memory::load_texts;
+pub use revision::{SourceRevision, load_revision, source_revision};
+pub use worktree::load_directory;
+pub use yaml::{DEEPEST, Parsed, parse};
