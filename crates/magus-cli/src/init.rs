@@ -139,15 +139,18 @@ pub fn init(request: &InitRequest<'_>) -> Result<InitReport, InitError> {
     let declarations = root.join(&dir);
     let mut report = InitReport { root, ..InitReport::default() };
 
-    if in_use(&declarations)? {
+    let templates = match example {
+        Example::Commented => COMMENTED,
+        Example::Demo => DEMO,
+    };
+    let in_use = in_use(&declarations)?;
+    if in_use {
         report.advice.push(format!("`{dir}` holds declarations already, so no example was written there"));
-    } else {
-        let templates = match example {
-            Example::Commented => COMMENTED,
-            Example::Demo => DEMO,
-        };
-        for (path, text) in templates {
-            write(&mut report, format!("{dir}/{path}"), &declaration(path, text))?;
+    }
+    for (path, text) in templates {
+        let (path, text) = (format!("{dir}/{path}"), declaration(path, text));
+        if !in_use || report.root.join(&path).exists() {
+            write(&mut report, path, &text)?;
         }
     }
     for (kind, text) in
@@ -387,7 +390,7 @@ mod tests {
             GITLAB,
             GITIGNORE,
             "environments/.schemas/workspace.json",
-            "environments/production/mine.yaml",
+            "environments/production/analytics.yaml",
         ];
         for path in theirs {
             let full = root.path().join(path);
@@ -398,7 +401,7 @@ mod tests {
         for path in theirs {
             assert_eq!(fs::read_to_string(root.path().join(path)).expect("text"), "theirs\n", "{path}");
         }
-        assert_eq!(report.kept.len(), 5, "{report:?}");
+        assert_eq!(report.kept.len(), theirs.len(), "{report:?}");
         let declared = report.written.iter().filter(|path| path.ends_with(".yaml")).count();
         assert_eq!(declared, 0, "no example beside real workspaces: {report:?}");
         let advice = report.advice.join("\n");
