@@ -6,12 +6,14 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 mod directory;
+mod explain;
 mod layer;
 mod lint;
 mod names;
 mod placeholder;
 mod resolve;
 mod scope;
+mod settle;
 mod stages;
 mod suggest;
 mod value;
@@ -21,5 +23,7 @@ mod resolve_tests;
 #[cfg(test)]
 mod testing;
 
+pub use explain::{ExplainError, Explained, Explanation, Overridden, explain};
 pub use lint::Lint;
 pub use resolve::{Resolution, resolve};
+pub use settle::{Lowered, Settled, settle};

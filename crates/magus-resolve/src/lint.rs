@@ -6,11 +6,12 @@ use magus_load::Role;
 use magus_model::{
     Text,
     desired::LintSettings,
-    diagnostic::Severity,
-    tree::{Node, NodeKind},
+    diagnostic::{Diagnostic, Severity},
+    rules::{self, RULES},
+    tree::{Entry, Node, NodeKind},
 };
 
-use crate::directory::Directory;
+use crate::{directory::Directory, settle::may_be_lowered, suggest};
 
 /// The severities that `lint` sets: for everything, and for each environment with a cluster.yaml of its own.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +53,30 @@ impl Lint {
         };
         environment.and_then(|name| self.environments.get(name)).unwrap_or(&self.root)
     }
+}
+
+/// What is wrong with one setting of `lint`.
+pub(crate) fn check(entry: &Entry) -> Option<Diagnostic> {
+    let Some(rule) = rules::find(&entry.key) else {
+        let finding = Diagnostic::new(
+            &rules::INVALID_VALUE,
+            entry.key_span,
+            format!("there is no rule `{}`", entry.key),
+        );
+        return Some(match suggest::closest(&entry.key, RULES.iter().map(|rule| rule.code)) {
+            Some(close) => finding.help(format!("did you mean `{close}`?")),
+            None => match RULES.iter().find(|rule| rule.name == entry.key) {
+                Some(rule) => finding.help(format!("rules are set by their codes: `{}`", rule.code)),
+                None => finding.help("`docs/rules/README.md` lists the rules"),
+            },
+        });
+    };
+    let lowers = level(&entry.value).is_some_and(|level| level < Some(rule.severity));
+    (lowers && !may_be_lowered(rule)).then(|| {
+        let message = format!("`{}` is always an error", rule.code);
+        Diagnostic::new(&rules::INVALID_VALUE, entry.value.span, message)
+            .help("while it is there, not everything that is declared is known: mend what it finds, and remove this")
+    })
 }
 
 /// The level, where it is one; the inner nothing is `off`.

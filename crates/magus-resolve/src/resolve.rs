@@ -134,7 +134,7 @@ fn workspace<'a>(
     document: &'a Document,
 ) -> (Resolved<'a>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
-    let Environs { folder, scope, lower } = environs;
+    let Environs { folder, scope, .. } = environs;
     let mut resolved = Resolved {
         environment: at,
         document,
@@ -145,23 +145,8 @@ fn workspace<'a>(
     let Some(root) = &document.root else { return (resolved, findings) };
     unknown_templates(root, scope, &mut findings);
 
-    let mut variables = scope.variables(folder, Some(stem));
-    if let Some((branch, _)) = layer::text(root, "branch").filter(|_| scope.allow_branch_override) {
-        variables.branch = Some(branch);
-    }
-    let reader = reader(directory, variables);
-    let lower = lower.get(&used(document)).map_or(&[][..], Vec::as_slice);
-    let own = layer::settings(root, &OWN_KEYS);
-    let mut fields = Vec::with_capacity(lower.len() + own.len());
-    let again = |inherited: &Inherited<'_>| match &inherited.again {
-        Some(setting) => Field { value: reader.field_value(setting), ..inherited.field.clone() },
-        None => inherited.field.clone(),
-    };
-    lay_over(lower, &own, &mut fields, again, |setting| field(&reader, &Layer::Workspace, setting));
-    if !fields.is_sorted_by(|a, b| a.path < b.path) {
-        fields.sort_by(|a, b| a.path.cmp(&b.path));
-    }
-
+    let reader = reader(directory, scope.variables_of(folder, stem, root));
+    let mut fields = effective(&reader, environs, document, root);
     let (state, state_span) = take(&mut fields, "state")
         .and_then(|field| Some((state(&field.value)?, field.span)))
         .unwrap_or_else(|| (default_state(&fields), Span::BUILT_IN));
@@ -191,6 +176,29 @@ fn workspace<'a>(
         Err(fault) => findings.extend(names::invalid_workspace(&name, fault, &resolved, scope)),
     }
     (resolved, findings)
+}
+
+/// The fields of a workspace with all layers applied, ordered by path; `state` and `owner` are still among them.
+pub(crate) fn effective(
+    reader: &Reader<'_>,
+    environs: &Environs<'_, '_>,
+    document: &Document,
+    root: &Node,
+) -> Vec<Field> {
+    let lower = environs.lower.get(&used(document)).map_or(&[][..], Vec::as_slice);
+    let own = layer::settings(root, &OWN_KEYS);
+    let mut fields = Vec::with_capacity(lower.len() + own.len());
+    lay_over(
+        lower,
+        &own,
+        &mut fields,
+        |inherited: &Inherited<'_>| inherited.field(reader),
+        |setting| field(reader, &Layer::Workspace, setting),
+    );
+    if !fields.is_sorted_by(|a, b| a.path < b.path) {
+        fields.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+    fields
 }
 
 fn unknown_templates(root: &Node, scope: &Scope<'_>, findings: &mut Vec<Diagnostic>) {
@@ -224,7 +232,7 @@ fn state(value: &FieldValue) -> Option<DesiredState> {
 pub(crate) const AUTO_TERMINATION: &str = "lifecycle_config.termination_policy.enable_auto_termination";
 
 /// A workspace that stops by itself is not started again by whoever applies next.
-fn default_state(fields: &[Field]) -> DesiredState {
+pub(crate) fn default_state(fields: &[Field]) -> DesiredState {
     let switch = fields.binary_search_by(|field| field.path.as_str().cmp(AUTO_TERMINATION));
     match switch.map(|at| &fields[at].value) {
         Ok(FieldValue::Plain(Value::Bool(true))) => DesiredState::Auto,

@@ -48,6 +48,16 @@ pub(crate) struct Inherited<'a> {
     pub(crate) again: Option<layer::Setting<'a>>,
 }
 
+impl Inherited<'_> {
+    /// The field in a workspace.
+    pub(crate) fn field(&self, reader: &Reader<'_>) -> Field {
+        match &self.again {
+            Some(setting) => Field { value: reader.field_value(setting), ..self.field.clone() },
+            None => self.field.clone(),
+        }
+    }
+}
+
 impl Leaf for Inherited<'_> {
     fn path(&self) -> &FieldPath {
         &self.field.path
@@ -145,6 +155,17 @@ impl<'a> Scope<'a> {
             cluster: self.cluster.map(|(name, _)| name.as_str()),
             branch: self.branch.map(|(name, _)| name.as_str()),
         }
+    }
+}
+
+impl<'a> Scope<'a> {
+    /// What placeholders stand for in a workspace, whose own `branch` counts where it may.
+    pub(crate) fn variables_of(&self, folder: &Folder<'a>, stem: &'a str, root: &'a Node) -> Variables<'a> {
+        let mut variables = self.variables(folder, Some(stem));
+        if let Some((branch, _)) = layer::text(root, "branch").filter(|_| self.allow_branch_override) {
+            variables.branch = Some(branch);
+        }
+        variables
     }
 }
 

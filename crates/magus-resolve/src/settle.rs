@@ -1,0 +1,194 @@
+//! Which findings stay, and how much they matter: `lint` settings, `# magus: ignore[…]`, and the order.
+//!
+//! What a rule of the groups 0 and 1 finds was not read, or cannot be what was meant; without an error the rest would
+//! be taken for everything that is declared, and what is missing for removed. These rules are therefore errors
+//! whatever `lint` and comments say, but for the few of [`may_be_lowered`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use magus_load::{Comment, CommentKind, Document, Loaded};
+use magus_model::{
+    Text,
+    diagnostic::{self, Diagnostic, Fix, Severity},
+    rules::{self, RULES, Rule},
+    span::{FileId, SourceFile, Span},
+};
+
+use crate::{Resolution, suggest};
+
+/// Findings as they are shown.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// The findings that stay, with the severities that hold, in the order in which they are shown.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The rules that `lint` makes matter less than they do by default, ordered by code.
+    pub lowered: Vec<Lowered>,
+}
+
+/// A rule that `lint` makes matter less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lowered {
+    /// The rule.
+    pub rule: &'static Rule,
+    /// Its default severity.
+    pub from: Severity,
+    /// What it is set to; nothing for `off`.
+    pub to: Option<Severity>,
+    /// Where that is written.
+    pub span: Span,
+}
+
+/// Whether `lint` and comments count for a rule: see the module.
+pub(crate) fn may_be_lowered(rule: &Rule) -> bool {
+    let structural = rule.code.starts_with("MG0") || rule.code.starts_with("MG1");
+    let harmless = [&rules::STAGE_GAP, &rules::OVERRIDE_NOT_ALLOWED, &rules::STRAY_FILE];
+    !structural || harmless.contains(&rule)
+}
+
+/// Decides about the findings of loading, of the schemas and of [`crate::resolve`] together.
+pub fn settle(diagnostics: Vec<Diagnostic>, loaded: &Loaded, resolution: &Resolution) -> Settled {
+    let documents: HashMap<FileId, &Document> =
+        loaded.documents.iter().map(|document| (document.file, document)).collect();
+    let mut ignores: BTreeMap<FileId, Vec<Ignore<'_>>> = BTreeMap::new();
+    for document in &loaded.documents {
+        let found: Vec<Ignore<'_>> = document.comments.iter().filter_map(Ignore::of).collect();
+        if !found.is_empty() {
+            ignores.insert(document.file, found);
+        }
+    }
+    let setting = |diagnostic: &Diagnostic| {
+        let document = documents.get(&diagnostic.span.file);
+        let settings = document.map_or(&resolution.lint.root, |document| resolution.lint.of(&document.role));
+        settings.get(diagnostic.rule.code).map(|(severity, _)| *severity)
+    };
+    let decide = |mut diagnostic: Diagnostic| -> Option<Diagnostic> {
+        match setting(&diagnostic) {
+            Some(Some(severity)) if may_be_lowered(diagnostic.rule) => diagnostic.severity = severity,
+            None | Some(Some(_)) => {}
+            Some(None) if may_be_lowered(diagnostic.rule) => return None,
+            Some(None) => {}
+        }
+        Some(diagnostic)
+    };
+
+    let mut kept: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
+    for diagnostic in diagnostics {
+        let silenced = may_be_lowered(diagnostic.rule)
+            && ignores.get_mut(&diagnostic.span.file).is_some_and(|ignores| {
+                let Some(file) = loaded.sources.file(diagnostic.span.file) else { return false };
+                ignores
+                    .iter_mut()
+                    .fold(false, |silenced, ignore| ignore.silences(&diagnostic, file) || silenced)
+            });
+        if !silenced {
+            kept.extend(decide(diagnostic));
+        }
+    }
+    for (file, ignores) in &ignores {
+        let parsed = documents.get(file).is_some_and(|document| document.root.is_some());
+        let Some(source) = loaded.sources.file(*file).filter(|_| parsed) else { continue };
+        kept.extend(ignores.iter().flat_map(|ignore| ignore.unused(source)).filter_map(decide));
+    }
+    diagnostic::sort(&mut kept, &loaded.sources);
+    Settled { diagnostics: kept, lowered: lowered(resolution) }
+}
+
+fn lowered(resolution: &Resolution) -> Vec<Lowered> {
+    let settings = std::iter::once(&resolution.lint.root).chain(resolution.lint.environments.values());
+    let mut lowered: Vec<Lowered> = settings
+        .flatten()
+        .filter_map(|(code, (to, span))| {
+            let rule = rules::find(code).filter(|rule| may_be_lowered(rule))?;
+            (*to < Some(rule.severity)).then_some(Lowered { rule, from: rule.severity, to: *to, span: *span })
+        })
+        .collect();
+    lowered.sort_by_key(|lowered| (lowered.rule.code, lowered.span));
+    lowered.dedup();
+    lowered
+}
+
+/// A comment that silences.
+struct Ignore<'a> {
+    comment: &'a Comment,
+    /// The codes, each with whether it silenced anything.
+    codes: Vec<(&'a Text, Span, bool)>,
+}
+
+impl<'a> Ignore<'a> {
+    fn of(comment: &'a Comment) -> Option<Self> {
+        match &comment.kind {
+            CommentKind::Ignore { codes, .. } => {
+                let codes = codes.iter().map(|(code, span)| (code, *span, false)).collect();
+                Some(Self { comment, codes })
+            }
+            CommentKind::Modeline { .. } => None,
+        }
+    }
+
+    /// Whether it silences a finding of its file; remembers so.
+    fn silences(&mut self, diagnostic: &Diagnostic, file: &SourceFile) -> bool {
+        let Some(code) = self.codes.iter_mut().find(|(code, ..)| *code == diagnostic.rule.code) else {
+            return false;
+        };
+        let whole_file = diagnostic.span == Span::start_of(diagnostic.span.file);
+        let meant = if whole_file {
+            at_the_top(self.comment, file)
+        } else {
+            file.line_column(diagnostic.span.start).0 == self.comment.target
+        };
+        code.2 |= meant;
+        meant
+    }
+
+    fn unused(&self, file: &SourceFile) -> Vec<Diagnostic> {
+        let all = self.codes.iter().all(|(_, _, used)| !used);
+        let unused = self.codes.iter().filter(|(_, _, used)| !used);
+        unused
+            .map(|(code, span, _)| {
+                let rule = rules::find(code);
+                let message = match rule {
+                    None => format!("there is no rule `{code}`"),
+                    Some(rule) if !may_be_lowered(rule) => format!("`{code}` cannot be silenced"),
+                    Some(_) => format!("`{code}` finds nothing here"),
+                };
+                let finding = Diagnostic::new(&rules::UNUSED_IGNORE, *span, message);
+                let finding = match rule {
+                    None => match suggest::closest(code, RULES.iter().map(|rule| rule.code)) {
+                        Some(close) => finding.help(format!("did you mean `{close}`?")),
+                        None => finding.help("`docs/rules/README.md` lists the rules"),
+                    },
+                    Some(rule) if !may_be_lowered(rule) => {
+                        finding.help("while it is there, not everything that is declared is known: mend it")
+                    }
+                    Some(_) => finding.help("remove it; `magus lint --fix` does"),
+                };
+                if all && rule.is_some_and(may_be_lowered) {
+                    finding.fix(Fix::Edit(vec![(removal(self.comment.span, file), String::new())]))
+                } else {
+                    finding
+                }
+            })
+            .collect()
+    }
+}
+
+/// Whether nothing but comments stands before a comment: it may speak about the file as a whole.
+fn at_the_top(comment: &Comment, file: &SourceFile) -> bool {
+    (1..comment.line).all(|line| {
+        let line = file.line(line).trim_start_matches('\u{feff}').trim_start();
+        line.is_empty() || line.starts_with('#') || line.trim_end() == "---"
+    })
+}
+
+/// What to delete so that a comment is gone: its line where nothing else is on it, else the blanks before it too.
+fn removal(comment: Span, file: &SourceFile) -> Span {
+    let text = &file.text;
+    let (line, _) = file.line_column(comment.start);
+    let (begin, end) = (file.line_start(line), file.line_start(line + 1));
+    let before = text.get(begin as usize..comment.start as usize).unwrap_or("");
+    if before.trim().is_empty() {
+        return Span::new(comment.file, begin, end);
+    }
+    let blanks = before.len() - before.trim_end().len();
+    Span::new(comment.file, comment.start - u32::try_from(blanks).unwrap_or(0), comment.end)
+}
