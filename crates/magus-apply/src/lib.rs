@@ -5,9 +5,15 @@
 //! without a result that says so. It knows no engine but through [`Perform`], reads no clock and no environment but
 //! through its arguments, and prints nothing: what happens is told as [`Event`]s.
 
+mod crew;
 mod schedule;
+mod secrets;
 mod walk;
 mod waves;
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;
 
 use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 
@@ -15,15 +21,18 @@ use jiff::Timestamp;
 use magus_engine::{Perform, PerformError, Task};
 use magus_model::{
     Text,
-    desired::Desired,
+    desired::{Desired, Environment, Workspace},
+    path::FieldPath,
     plan::{MarkRefresh, Plan, Step},
     report::{ApplyReport, ApplySummary, FORMAT_VERSION, Outcome, StepResult},
     value::FieldValue,
 };
-use magus_secrets::Resolver;
+use magus_secrets::{Resolver, SecretError};
 
 use crate::{
-    walk::{Ending, Job, Surroundings, walk},
+    crew::{Compared, Ending, Job},
+    secrets::{Comparison, comparisons},
+    walk::{Surroundings, walk},
     waves::Environments,
 };
 
@@ -35,6 +44,9 @@ pub struct ApplyRequest<'a> {
     pub desired: &'a Desired,
     /// Where the values of secrets come from.
     pub secrets: &'a Resolver,
+    /// Whose secrets are compared with those that run, where the plan has nothing to do: what a person selected, and
+    /// nobody's where an apply is not about the declarations.
+    pub selected: &'a dyn Fn(&Environment, &Workspace) -> bool,
     /// How many steps are under way at once, over all clusters; 0 counts as 1.
     pub jobs: usize,
     /// Set by a signal: what is under way ends, nothing else begins.
@@ -88,14 +100,23 @@ pub enum Event<'a> {
 ///
 /// It has no error: whatever goes wrong is the outcome of a step.
 pub fn apply(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
-    let ApplyRequest { engines, desired, secrets, jobs, cancelled, clock, events } = *request;
+    apply_plan(plan, request)
+}
+
+fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
+    let ApplyRequest { engines, desired, secrets, selected, jobs, cancelled, clock, events } = *request;
     let started_at = clock();
     let environments = Environments::new(desired);
-    let work = |job| match job {
-        Job::Step(at) => perform(&plan.steps[at], plan, engines, secrets),
-        Job::Mark(at) => refresh_mark(&plan.marks[at], engines, secrets),
+    let comparisons = comparisons(plan, desired, selected);
+    let hands = Hands { engines, secrets };
+    let work = |job: &Job| match job {
+        Job::Step(at) => hands.perform(&plan.steps[*at], plan),
+        Job::Mark(at) => hands.refresh_mark(&plan.marks[*at]),
+        Job::Compare(at) => hands.compare(&comparisons[*at]),
+        Job::Resend(at, paths) => hands.resend(&comparisons[*at], paths),
     };
-    let around = Surroundings { environments: &environments, jobs, cancelled, clock, events, work: &work };
+    let (environments, comparisons) = (&environments, comparisons.as_slice());
+    let around = Surroundings { environments, comparisons, jobs, cancelled, clock, events, work: &work };
     let walked = walk(plan, &around);
     ApplyReport {
         format_version: FORMAT_VERSION,
@@ -110,36 +131,80 @@ pub fn apply(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
     }
 }
 
-/// One step: its secrets first, so that one that does not resolve keeps the step from sending anything at all.
-fn perform(step: &Step, plan: &Plan, engines: &BTreeMap<Text, &dyn Perform>, secrets: &Resolver) -> Ending {
-    let Some(engine) = engines.get(&step.cluster) else {
-        return Ending::Failed(format!("no engine was opened for cluster `{}`", step.cluster));
-    };
-    for field in &step.fields {
-        if let Some(FieldValue::Secret(reference)) = &field.after
-            && !reference.keep
-            && let Err(error) = secrets.resolve(reference)
-        {
-            return Ending::Failed(secrets.redact(&format!("`{}`: {}", field.path, error.explain())));
+/// What reaches the outside world.
+struct Hands<'a> {
+    engines: &'a BTreeMap<Text, &'a dyn Perform>,
+    secrets: &'a Resolver,
+}
+
+impl Hands<'_> {
+    /// One step: its secrets first, so that one that does not resolve keeps the step from sending anything at all.
+    fn perform(&self, step: &Step, plan: &Plan) -> Ending {
+        for field in &step.fields {
+            if let Some(FieldValue::Secret(reference)) = &field.after
+                && !reference.keep
+                && let Err(error) = self.secrets.resolve(reference)
+            {
+                return Ending::Failed(self.unresolved(&field.path, &error));
+            }
         }
+        let refresh_secrets = plan.overrides.refresh_secrets.contains(&step.environment);
+        let task = Task { step, secrets: self.secrets, refresh_secrets };
+        self.with(&step.cluster, |engine| engine.perform(&task).map(|()| Ending::Done))
     }
-    let refresh_secrets = plan.overrides.refresh_secrets.contains(&step.environment);
-    ending(engine.perform(&Task { step, secrets, refresh_secrets }), secrets)
-}
 
-fn refresh_mark(refresh: &MarkRefresh, engines: &BTreeMap<Text, &dyn Perform>, secrets: &Resolver) -> Ending {
-    match engines.get(&refresh.cluster) {
-        Some(engine) => ending(engine.refresh_mark(refresh), secrets),
-        None => Ending::Failed(format!("no engine was opened for cluster `{}`", refresh.cluster)),
+    fn refresh_mark(&self, refresh: &MarkRefresh) -> Ending {
+        self.with(&refresh.cluster, |engine| engine.refresh_mark(refresh).map(|()| Ending::Done))
     }
-}
 
-/// Engines redact their messages; whatever slipped through ends here.
-fn ending(performed: Result<(), PerformError>, secrets: &Resolver) -> Ending {
-    match performed {
-        Ok(()) => Ending::Done,
-        Err(PerformError::Failed(why) | PerformError::Moved(why)) => Ending::Failed(secrets.redact(&why)),
-        Err(PerformError::Uncertain(why)) => Ending::Uncertain(secrets.redact(&why)),
+    fn compare(&self, comparison: &Comparison) -> Ending {
+        let Comparison { fields, step, .. } = comparison;
+        let mut unresolved = Vec::new();
+        let mut resolved = Vec::new();
+        for (path, reference) in fields {
+            match self.secrets.resolve(reference) {
+                Ok(_) => resolved.push((path.clone(), reference.clone())),
+                Err(error) => unresolved.push((path.clone(), self.secrets.redact(&error.explain()))),
+            }
+        }
+        if resolved.is_empty() {
+            return Ending::Compared(Compared { changed: Vec::new(), unresolved });
+        }
+        self.with(&step.cluster, |engine| {
+            let changed = engine.secret_changes(&step.workspace, &resolved, self.secrets)?;
+            Ok(Ending::Compared(Compared { changed, unresolved }))
+        })
+    }
+
+    fn resend(&self, comparison: &Comparison, paths: &[FieldPath]) -> Ending {
+        let Comparison { fields, step, .. } = comparison;
+        let fields: Vec<_> = fields.iter().filter(|(path, _)| paths.contains(path)).cloned().collect();
+        for (path, reference) in &fields {
+            if let Err(error) = self.secrets.resolve(reference) {
+                return Ending::Failed(self.unresolved(path, &error));
+            }
+        }
+        self.with(&step.cluster, |engine| {
+            engine.refresh_secrets(&step.workspace, &fields, self.secrets).map(|()| Ending::Done)
+        })
+    }
+
+    fn unresolved(&self, path: &FieldPath, error: &SecretError) -> String {
+        self.secrets.redact(&format!("secret `{path}`: {}", error.explain()))
+    }
+
+    /// Engines redact their messages; whatever slipped through ends here.
+    fn with(&self, cluster: &Text, ask: impl FnOnce(&dyn Perform) -> Result<Ending, PerformError>) -> Ending {
+        let Some(engine) = self.engines.get(cluster) else {
+            return Ending::Failed(format!("no engine was opened for cluster `{cluster}`"));
+        };
+        match ask(*engine) {
+            Ok(ending) => ending,
+            Err(PerformError::Failed(why) | PerformError::Moved(why)) => {
+                Ending::Failed(self.secrets.redact(&why))
+            }
+            Err(PerformError::Uncertain(why)) => Ending::Uncertain(self.secrets.redact(&why)),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Skip {
 
 /// The state of every step of a plan.
 pub(crate) struct Schedule<'a> {
-    steps: &'a [Step],
+    steps: Vec<&'a Step>,
     states: Vec<State>,
     /// For each step, the later ones that need it.
     dependents: Vec<Vec<usize>>,
@@ -31,7 +31,6 @@ pub(crate) struct Schedule<'a> {
     lane_of: Vec<usize>,
     wave: Range<usize>,
     ready: BTreeSet<usize>,
-    running: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +54,7 @@ struct Lane {
 impl<'a> Schedule<'a> {
     /// A schedule in which no wave is open, and the steps that can never begin because what they need does not
     /// come before them in the plan.
-    pub(crate) fn new(steps: &'a [Step], environments: &Environments<'_>) -> (Self, Vec<Skip>) {
+    pub(crate) fn new(steps: &[&'a Step], environments: &Environments<'_>) -> (Self, Vec<Skip>) {
         let ids: BTreeMap<&str, usize> =
             steps.iter().enumerate().map(|(at, step)| (step.id.as_str(), at)).collect();
         let mut lanes = Vec::new();
@@ -97,14 +96,13 @@ impl<'a> Schedule<'a> {
             }
         }
         let mut schedule = Self {
-            steps,
+            steps: steps.to_vec(),
             states,
             dependents,
             lanes,
             lane_of,
             wave: 0..0,
             ready: BTreeSet::new(),
-            running: 0,
         };
         let mut skips = Vec::new();
         for (step, why) in impossible {
@@ -131,20 +129,13 @@ impl<'a> Schedule<'a> {
                 lane.restarting += 1;
             }
             self.states[at] = State::Running;
-            self.running += 1;
             return Some(at);
         }
         None
     }
 
-    /// How many steps are running.
-    pub(crate) fn running(&self) -> usize {
-        self.running
-    }
-
     /// Records how a running step ended, and answers with the steps that will not begin because of it.
     pub(crate) fn end(&mut self, at: usize, outcome: Outcome) -> Vec<Skip> {
-        self.running -= 1;
         self.states[at] = State::Ended(outcome);
         let lane = &mut self.lanes[self.lane_of[at]];
         if self.steps[at].restarts != Restarts::No {
@@ -168,7 +159,7 @@ impl<'a> Schedule<'a> {
         let lane = &mut self.lanes[self.lane_of[at]];
         if lane.stop_on_failure && !lane.stopped {
             lane.stopped = true;
-            let Step { id, environment, .. } = &self.steps[at];
+            let Step { id, environment, .. } = self.steps[at];
             for other in self.wave.clone() {
                 if self.lane_of[other] == self.lane_of[at] && matches!(self.states[other], State::Waits(_)) {
                     let how = describe(outcome);

@@ -4,13 +4,9 @@
 //! works. It knows neither engines nor secrets: what a job does is a function that it is given.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-        mpsc::{self, Receiver, Sender},
-    },
-    thread,
+    collections::BTreeMap,
+    ops::Range,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use jiff::Timestamp;
@@ -21,39 +17,22 @@ use magus_model::{
 
 use crate::{
     Event,
+    crew::{Compared, Crew, Ending, Job, with_crew},
     schedule::{Schedule, Skip, describe},
+    secrets::{self, Comparison},
     waves::{Environments, Wave, waves},
 };
-
-/// What a worker is asked to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Job {
-    /// Perform this step of the plan.
-    Step(usize),
-    /// Refresh this one of the plan's marks.
-    Mark(usize),
-}
-
-/// How a job ended.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Done, and seen to be done.
-    Done,
-    /// Not done; why.
-    Failed(String),
-    /// Perhaps done; why nobody knows.
-    Uncertain(String),
-}
 
 /// What the walk is given besides the plan.
 pub(crate) struct Surroundings<'a> {
     pub(crate) environments: &'a Environments<'a>,
+    pub(crate) comparisons: &'a [Comparison],
     pub(crate) jobs: usize,
     pub(crate) cancelled: &'a AtomicBool,
     pub(crate) clock: &'a (dyn Fn() -> Timestamp + Sync),
     pub(crate) events: &'a (dyn Fn(Event<'_>) + Sync),
     /// Does one job. It may panic.
-    pub(crate) work: &'a (dyn Fn(Job) -> Ending + Sync),
+    pub(crate) work: &'a (dyn Fn(&Job) -> Ending + Sync),
 }
 
 /// What became of everything.
@@ -65,153 +44,63 @@ pub(crate) struct Walked {
 
 /// Walks a plan to its end, or until it is cancelled.
 pub(crate) fn walk(plan: &Plan, around: &Surroundings<'_>) -> Walked {
-    let work_to_do = plan.steps.len().max(plan.marks.len());
-    let (to_workers, from_decider) = mpsc::channel();
-    let (to_decider, from_workers) = mpsc::channel();
-    let from_decider = Mutex::new(from_decider);
-    thread::scope(|scope| {
-        let from_decider = &from_decider;
-        // Where the system gives no more threads, the walk goes on with those that it has.
-        let workers = (0..around.jobs.clamp(1, work_to_do.max(1)))
-            .map_while(|number| {
-                let to_decider = to_decider.clone();
-                let body = move || labour(from_decider, &to_decider, around);
-                thread::Builder::new().name(format!("apply-{number}")).spawn_scoped(scope, body).ok()
-            })
-            .count();
-        drop(to_decider);
-        let (schedule, impossible) = Schedule::new(&plan.steps, around.environments);
-        let walk = Walk {
-            plan,
-            around,
-            workers,
-            schedule,
-            results: plan.steps.iter().map(|_| None).collect(),
-            notes: Vec::new(),
-            to_workers,
-            from_workers,
-        };
-        walk.run(impossible)
+    let most = plan.steps.len().max(plan.marks.len()).max(around.comparisons.len()).max(1);
+    with_crew(around.jobs.clamp(1, most), around.work, |crew| {
+        Walk { plan, around, crew, resent: Vec::new(), notes: Vec::new() }.run()
     })
-}
-
-/// A worker: does one job after the other until the deciding thread has no more.
-fn labour(jobs: &Mutex<Receiver<Job>>, done: &Sender<(Job, Ending)>, around: &Surroundings<'_>) {
-    loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        let ending = catch_unwind(AssertUnwindSafe(|| (around.work)(job))).unwrap_or_else(|panic| {
-            // Whatever the panic says may hold a value that was being looked at; the panic hook names the place.
-            drop(panic);
-            Ending::Uncertain("the engine panicked, which is a fault of Magus".to_owned())
-        });
-        if done.send((job, ending)).is_err() {
-            return;
-        }
-    }
 }
 
 /// The deciding thread's state.
 struct Walk<'a> {
     plan: &'a Plan,
     around: &'a Surroundings<'a>,
-    workers: usize,
-    schedule: Schedule<'a>,
-    results: Vec<Option<Progress>>,
+    crew: Crew,
+    /// Results of secrets that were sent again.
+    resent: Vec<StepResult>,
     notes: Vec<String>,
-    to_workers: Sender<Job>,
-    from_workers: Receiver<(Job, Ending)>,
 }
 
-/// What is known of a step that has begun or will not begin.
-enum Progress {
-    Begun(Timestamp),
-    Ended(StepResult),
-}
-
-impl Walk<'_> {
-    fn run(mut self, impossible: Vec<Skip>) -> Walked {
-        self.record_skips(impossible);
-        let waves = waves(&self.plan.steps, self.around.environments);
-        let mut marks: Vec<usize> = (0..self.plan.marks.len()).collect();
+impl<'a> Walk<'a> {
+    fn run(mut self) -> Walked {
+        let steps: Vec<&Step> = self.plan.steps.iter().collect();
+        let (schedule, impossible) = Schedule::new(&steps, self.around.environments);
+        let mut run = Run::new(steps, schedule, Job::Step);
+        run.skipped(impossible, self.around);
+        let marked = (0..self.plan.marks.len()).map(|mark| self.mark_stage(mark));
+        let compared = self.around.comparisons.iter().map(|comparison| Some(comparison.stage));
+        let waves = waves(&self.plan.steps, self.around.environments, marked.chain(compared));
+        let of = waves.iter().filter(|wave| !wave.steps.is_empty()).count();
+        let mut number = 0;
         let mut stopped_by: Option<String> = None;
-        for (number, wave) in waves.iter().enumerate() {
+        for wave in &waves {
             if let Some(why) = &stopped_by {
-                self.skip_wave(wave, why);
+                run.skip_all(wave.steps.clone(), why, self.around);
                 continue;
             }
             if self.cancelled() {
                 break;
             }
-            (self.around.events)(Event::WaveStarted {
-                number: number + 1,
-                of: waves.len(),
-                environments: &wave.environments,
-                steps: wave.steps.len(),
-            });
-            self.perform_wave(wave);
-            stopped_by = self.first_bad(wave);
-            if stopped_by.is_none() {
-                let (now, later) = marks.into_iter().partition(|mark| self.mark_stage(*mark) == wave.stage);
-                self.refresh_marks(now);
-                marks = later;
+            if !wave.steps.is_empty() {
+                number += 1;
+                let (environments, steps) = (wave.environments.as_slice(), wave.steps.len());
+                (self.around.events)(Event::WaveStarted { number, of, environments, steps });
+            }
+            run.perform(wave.steps.clone(), &self.crew, self.around);
+            stopped_by = run.first_bad(wave.steps.clone());
+            if stopped_by.is_none() && !self.cancelled() {
+                stopped_by = self.chores(wave);
             }
         }
-        if stopped_by.is_none() {
-            self.refresh_marks(marks);
+        let left = run.left();
+        let interrupted = self.cancelled() && !left.is_empty();
+        let why =
+            if interrupted { "interrupted before it began" } else { "no thread could be started for it" };
+        for at in left {
+            run.record(at, Outcome::NotStarted, Some(why.to_owned()), self.around);
         }
-        self.finish()
-    }
-
-    fn perform_wave(&mut self, wave: &Wave) {
-        self.schedule.open(wave.steps.clone());
-        loop {
-            while !self.cancelled() && self.schedule.running() < self.workers {
-                let Some(at) = self.schedule.begin() else { break };
-                self.results[at] = Some(Progress::Begun((self.around.clock)()));
-                (self.around.events)(Event::StepStarted { step: &self.plan.steps[at] });
-                // The workers live as long as this sender does.
-                let _ = self.to_workers.send(Job::Step(at));
-            }
-            if self.schedule.running() == 0 {
-                return;
-            }
-            let Ok((job, ending)) = self.from_workers.recv() else { return };
-            let Job::Step(at) = job else { continue };
-            let (outcome, message) = match ending {
-                Ending::Done => (Outcome::Applied, None),
-                Ending::Failed(why) => (Outcome::Failed, Some(why)),
-                Ending::Uncertain(why) => (Outcome::Uncertain, Some(why)),
-            };
-            self.record(at, outcome, message);
-            let skips = self.schedule.end(at, outcome);
-            self.record_skips(skips);
-            if self.cancelled() {
-                (self.around.events)(Event::Interrupted { running: self.schedule.running() });
-            }
-        }
-    }
-
-    /// Why no later wave may begin, where this one did not end well.
-    fn first_bad(&self, wave: &Wave) -> Option<String> {
-        wave.steps.clone().find_map(|at| match self.schedule.outcome(at) {
-            Some(outcome @ (Outcome::Failed | Outcome::Uncertain)) => {
-                let Step { id, environment, .. } = &self.plan.steps[at];
-                Some(format!(
-                    "`{id}` {}, and what comes after `{environment}` waits for it",
-                    describe(outcome)
-                ))
-            }
-            _ => None,
-        })
-    }
-
-    fn skip_wave(&mut self, wave: &Wave, why: &str) {
-        let mut skips = Vec::new();
-        for at in wave.steps.clone() {
-            self.schedule.skip(at, why.to_owned(), &mut skips);
-        }
-        self.record_skips(skips);
+        let mut results = run.results();
+        results.append(&mut self.resent);
+        Walked { results, interrupted, notes: self.notes }
     }
 
     fn mark_stage(&self, mark: usize) -> Option<u32> {
@@ -219,63 +108,187 @@ impl Walk<'_> {
         self.around.environments.stage(&refresh.cluster, &refresh.mark.environment)
     }
 
-    /// Bookkeeping that nobody waits for: what fails here is noted, and tried again by the next apply.
-    fn refresh_marks(&mut self, marks: Vec<usize>) {
-        let mut running = 0;
-        let mut marks = marks.into_iter();
-        let mut failures = Vec::new();
-        loop {
-            while running < self.workers && !self.cancelled() {
-                let Some(mark) = marks.next() else { break };
-                let _ = self.to_workers.send(Job::Mark(mark));
-                running += 1;
-            }
-            if running == 0 {
-                break;
-            }
-            let Ok((job, ending)) = self.from_workers.recv() else { break };
-            running -= 1;
-            if let (Job::Mark(mark), Ending::Failed(why) | Ending::Uncertain(why)) = (job, ending) {
-                failures.push((mark, why));
+    /// What is to be done in a stage besides its steps, once those are done. Answers why no later stage may begin.
+    fn chores(&mut self, wave: &Wave) -> Option<String> {
+        self.refresh_marks(wave);
+        let jobs = (0..self.around.comparisons.len())
+            .filter(|at| Some(self.around.comparisons[*at].stage) == wave.stage)
+            .map(Job::Compare)
+            .collect();
+        let mut answers: BTreeMap<usize, Compared> = BTreeMap::new();
+        let mut failures = BTreeMap::new();
+        for (job, ending) in self.crew.all(jobs, || !self.cancelled()) {
+            match (job, ending) {
+                (Job::Compare(at), Ending::Compared(compared)) => drop(answers.insert(at, compared)),
+                (Job::Compare(at), Ending::Failed(why) | Ending::Uncertain(why)) => {
+                    drop(failures.insert(at, why))
+                }
+                _ => {}
             }
         }
-        failures.sort_unstable();
-        for (mark, why) in failures {
-            let workspace = &self.plan.marks[mark].workspace;
+        for (at, why) in failures {
+            let workspace = &self.around.comparisons[at].step.workspace;
+            self.note(format!("whether the secrets of `{workspace}` changed is not known: {why}"));
+        }
+        for note in secrets::notes(self.around.comparisons, &answers) {
+            self.note(note);
+        }
+        self.resend(&answers)
+    }
+
+    /// Bookkeeping that nobody waits for: what fails here is noted, and tried again by the next apply.
+    fn refresh_marks(&mut self, wave: &Wave) {
+        let jobs = (0..self.plan.marks.len()).filter(|at| self.mark_stage(*at) == wave.stage).map(Job::Mark);
+        let mut failures = BTreeMap::new();
+        for (job, ending) in self.crew.all(jobs.collect(), || !self.cancelled()) {
+            if let (Job::Mark(at), Ending::Failed(why) | Ending::Uncertain(why)) = (job, ending) {
+                failures.insert(at, why);
+            }
+        }
+        for (at, why) in failures {
+            let workspace = &self.plan.marks[at].workspace;
             self.note(format!(
                 "the mark on `{workspace}` was not refreshed, the next apply tries again: {why}"
             ));
         }
     }
 
-    fn finish(mut self) -> Walked {
-        let left = self.schedule.left(0..self.plan.steps.len());
-        let interrupted = self.cancelled() && !left.is_empty();
-        for at in left {
-            let why =
-                if interrupted { "interrupted before it began" } else { "no thread could be started for it" };
-            self.record(at, Outcome::NotStarted, Some(why.to_owned()));
+    /// Sends what changed where that was asked for, in the same batches as steps. One that does not resolve fails
+    /// here: whoever asked for it has to know.
+    fn resend(&mut self, answers: &BTreeMap<usize, Compared>) -> Option<String> {
+        let comparisons = self.around.comparisons;
+        let resent: Vec<(usize, Vec<_>)> = answers
+            .iter()
+            .filter(|(at, _)| comparisons[**at].refresh)
+            .map(|(at, Compared { changed, unresolved })| {
+                (
+                    *at,
+                    changed
+                        .iter()
+                        .chain(unresolved.iter().map(|(path, _)| path))
+                        .cloned()
+                        .collect::<Vec<_>>(),
+                )
+            })
+            .filter(|(_, paths)| !paths.is_empty())
+            .collect();
+        let steps: Vec<&Step> = resent.iter().map(|(at, _)| &comparisons[*at].step).collect();
+        let (schedule, _) = Schedule::new(&steps, self.around.environments);
+        let all = 0..steps.len();
+        let job = |index: usize| Job::Resend(resent[index].0, resent[index].1.clone());
+        let mut run = Run::new(steps, schedule, job);
+        run.perform(all.clone(), &self.crew, self.around);
+        let bad = run.first_bad(all);
+        for at in run.left() {
+            run.record(at, Outcome::NotStarted, Some("interrupted before it began".to_owned()), self.around);
         }
-        let results = self.results.into_iter().flatten().filter_map(|progress| match progress {
-            Progress::Ended(result) => Some(result),
-            Progress::Begun(_) => None,
-        });
-        Walked { results: results.collect(), interrupted, notes: self.notes }
+        self.resent.append(&mut run.results());
+        bad
     }
 
-    fn record_skips(&mut self, skips: Vec<Skip>) {
-        for Skip { step, why } in skips {
-            self.record(step, Outcome::Skipped, Some(why));
-        }
+    fn note(&mut self, note: String) {
+        (self.around.events)(Event::Note { text: &note });
+        self.notes.push(note);
     }
 
-    fn record(&mut self, at: usize, outcome: Outcome, message: Option<String>) {
-        let step = &self.plan.steps[at];
-        let duration_ms = match &self.results[at] {
-            Some(Progress::Begun(since)) => {
-                u64::try_from((self.around.clock)().duration_since(*since).as_millis()).unwrap_or(0)
+    fn cancelled(&self) -> bool {
+        self.around.cancelled()
+    }
+}
+
+impl Surroundings<'_> {
+    fn cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+/// A list of steps on its way to results.
+struct Run<'a, J> {
+    steps: Vec<&'a Step>,
+    schedule: Schedule<'a>,
+    /// Which job performs a step of this list.
+    job: J,
+    progress: Vec<Progress>,
+}
+
+enum Progress {
+    Waits,
+    Begun(Timestamp),
+    Ended(StepResult),
+}
+
+impl<'a, J: Fn(usize) -> Job> Run<'a, J> {
+    fn new(steps: Vec<&'a Step>, schedule: Schedule<'a>, job: J) -> Self {
+        let progress = steps.iter().map(|_| Progress::Waits).collect();
+        Self { steps, schedule, job, progress }
+    }
+
+    /// Performs what can be performed of a wave, until all of it ended or nothing more may begin.
+    fn perform(&mut self, wave: Range<usize>, crew: &Crew, around: &Surroundings<'_>) {
+        self.schedule.open(wave);
+        // With a job goes nothing that tells which step of this list it was, so the list keeps that.
+        let mut under_way: Vec<(Job, usize)> = Vec::new();
+        loop {
+            while under_way.len() < crew.size && !around.cancelled() {
+                let Some(at) = self.schedule.begin() else { break };
+                self.progress[at] = Progress::Begun((around.clock)());
+                (around.events)(Event::StepStarted { step: self.steps[at] });
+                let job = (self.job)(at);
+                under_way.push((job.clone(), at));
+                crew.give(job);
             }
-            _ => 0,
+            if under_way.is_empty() {
+                return;
+            }
+            let Some((job, ending)) = crew.next() else { return };
+            let Some(place) = under_way.iter().position(|(other, _)| *other == job) else { continue };
+            let (_, at) = under_way.swap_remove(place);
+            let (outcome, message) = match ending {
+                Ending::Done | Ending::Compared(_) => (Outcome::Applied, None),
+                Ending::Failed(why) => (Outcome::Failed, Some(why)),
+                Ending::Uncertain(why) => (Outcome::Uncertain, Some(why)),
+            };
+            self.record(at, outcome, message, around);
+            let skips = self.schedule.end(at, outcome);
+            self.skipped(skips, around);
+            if around.cancelled() {
+                (around.events)(Event::Interrupted { running: under_way.len() });
+            }
+        }
+    }
+
+    /// Why nothing of a later stage may begin, where these steps did not end well.
+    fn first_bad(&self, wave: Range<usize>) -> Option<String> {
+        wave.into_iter().find_map(|at| match self.schedule.outcome(at) {
+            Some(outcome @ (Outcome::Failed | Outcome::Uncertain)) => {
+                let Step { id, environment, .. } = self.steps[at];
+                Some(format!("`{id}` {}, and later stages wait for `{environment}`", describe(outcome)))
+            }
+            _ => None,
+        })
+    }
+
+    fn skip_all(&mut self, wave: Range<usize>, why: &str, around: &Surroundings<'_>) {
+        let mut skips = Vec::new();
+        for at in wave {
+            self.schedule.skip(at, why.to_owned(), &mut skips);
+        }
+        self.skipped(skips, around);
+    }
+
+    fn skipped(&mut self, skips: Vec<Skip>, around: &Surroundings<'_>) {
+        for Skip { step, why } in skips {
+            self.record(step, Outcome::Skipped, Some(why), around);
+        }
+    }
+
+    fn record(&mut self, at: usize, outcome: Outcome, message: Option<String>, around: &Surroundings<'_>) {
+        let step = self.steps[at];
+        let duration_ms = match &self.progress[at] {
+            Progress::Begun(since) => {
+                u64::try_from((around.clock)().duration_since(*since).as_millis()).unwrap_or(0)
+            }
+            Progress::Waits | Progress::Ended(_) => 0,
         };
         let result = StepResult {
             step: step.id.clone(),
@@ -287,16 +300,21 @@ impl Walk<'_> {
             message,
             duration_ms,
         };
-        (self.around.events)(Event::StepFinished { step, result: &result });
-        self.results[at] = Some(Progress::Ended(result));
+        (around.events)(Event::StepFinished { step, result: &result });
+        self.progress[at] = Progress::Ended(result);
     }
 
-    fn note(&mut self, note: String) {
-        (self.around.events)(Event::Note { text: &note });
-        self.notes.push(note);
+    /// The steps without a result.
+    fn left(&self) -> Vec<usize> {
+        self.schedule.left(0..self.steps.len())
     }
 
-    fn cancelled(&self) -> bool {
-        self.around.cancelled.load(Ordering::Relaxed)
+    /// One result for each step, in their order.
+    fn results(self) -> Vec<StepResult> {
+        let ended = self.progress.into_iter().filter_map(|progress| match progress {
+            Progress::Ended(result) => Some(result),
+            Progress::Waits | Progress::Begun(_) => None,
+        });
+        ended.collect()
     }
 }

@@ -3,7 +3,10 @@
 //! The plan's own order decides. Its steps are sorted by stage (a destroy has the stages reversed), so a wave is
 //! a run of steps of one stage, and nothing here sorts again: what was reviewed is what runs.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use magus_model::{
     Text,
@@ -42,23 +45,33 @@ pub(crate) struct Wave {
     pub(crate) environments: Vec<(Text, Text)>,
 }
 
-/// Cuts a plan's steps into waves.
-pub(crate) fn waves(steps: &[Step], environments: &Environments<'_>) -> Vec<Wave> {
+/// Cuts a plan's steps into waves. A stage without steps in which something else is to be done gets a wave without
+/// steps, in the order of promotion.
+pub(crate) fn waves(
+    steps: &[Step],
+    environments: &Environments<'_>,
+    others: impl Iterator<Item = Option<u32>>,
+) -> Vec<Wave> {
     let mut waves: Vec<Wave> = Vec::new();
     for (at, step) in steps.iter().enumerate() {
         let stage = environments.stage(&step.cluster, &step.environment);
-        let wave = match waves.last_mut().filter(|wave| wave.stage == stage) {
-            Some(wave) => wave,
-            None => {
-                waves.push(Wave { steps: at..at, stage, environments: Vec::new() });
-                let last = waves.len() - 1;
-                &mut waves[last]
-            }
-        };
+        if waves.last().is_none_or(|wave| wave.stage != stage) {
+            waves.push(Wave { steps: at..at, stage, environments: Vec::new() });
+        }
+        let Some(wave) = waves.last_mut() else { continue };
         wave.steps.end = at + 1;
         let pair = (step.cluster.clone(), step.environment.clone());
         if !wave.environments.contains(&pair) {
             wave.environments.push(pair);
+        }
+    }
+    // What is not declared any more comes last.
+    let rank = |stage: Option<u32>| stage.map_or(u64::MAX, u64::from);
+    for stage in others.collect::<BTreeSet<_>>() {
+        if waves.iter().all(|wave| wave.stage != stage) {
+            let at = waves.iter().position(|wave| rank(wave.stage) > rank(stage)).unwrap_or(waves.len());
+            let begin = waves.get(at).map_or(steps.len(), |wave| wave.steps.start);
+            waves.insert(at, Wave { steps: begin..begin, stage, environments: Vec::new() });
         }
     }
     waves
