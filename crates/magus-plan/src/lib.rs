@@ -1,1 +1,30 @@
-//! From differences and policy to ordered steps, withheld steps and approval. Pure.
+//! From differences and policy to ordered steps, withheld steps and approval.
+//!
+//! A plan holds every choice, so that an apply only sends, waits and records. This crate is pure: it reaches no
+//! file, no git, no network and no clock, and its dependencies show it; the time is an argument.
+//!
+//! - [`plan()`]: makes a plan from a [`PlanRequest`];
+//! - [`check()`]: looks for what no plan may hold, without trusting the planner;
+//! - [`approve()`]: the only way to an [`ApprovedPlan`], which is all that an apply takes;
+//! - [`compare()`]: how two plans differ, and which side moved;
+//! - [`groups()`]: equal changes from one origin, to be drawn as one.
+
+mod approve;
+mod check;
+mod compare;
+mod digest;
+mod group;
+mod guards;
+mod planner;
+mod request;
+mod steps;
+mod unblock;
+mod words;
+
+pub use approve::{ApprovedPlan, StalePlan, approve};
+pub use check::check;
+pub use compare::{Difference, PlanDifference, Side, compare};
+pub use digest::digest;
+pub use group::{Group, groups};
+pub use planner::{plan, stage};
+pub use request::{Filter, Intent, PlanRequest};

@@ -1,0 +1,127 @@
+//! What differs, as data: for each declared workspace what became of it, and what is there besides.
+//!
+//! It borrows from the desired state and the observations, so that what is unchanged costs nothing. It knows no
+//! policy: a workspace that is [`Removed`] is a candidate for deletion, not a deletion.
+
+use std::borrow::Cow;
+
+use magus_model::{
+    Text,
+    desired::{Cluster, Environment, Workspace},
+    name::WorkspaceName,
+    observed::{Mark, Observation, ObservedWorkspace},
+    path::FieldPath,
+    plan::FieldChange,
+};
+
+/// Stands for an observed literal that must not be shown: the declaration says that a secret belongs there, or
+/// its name does.
+pub const HIDDEN: &str = "(hidden)";
+
+/// The differences, cluster by cluster.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChangeSet<'a> {
+    /// One for each declared cluster, in their order.
+    pub clusters: Vec<ClusterChanges<'a>>,
+}
+
+/// The differences of one cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterChanges<'a> {
+    /// The cluster as it is declared.
+    pub cluster: &'a Cluster,
+    /// What it answered; nothing where it was not asked, and then every workspace of it is unknown.
+    pub observation: Option<&'a Observation>,
+    /// The declared workspaces, in the order of the declaration.
+    pub workspaces: Vec<WorkspaceChange<'a>>,
+    /// The managed ones that are not declared any more, by name.
+    pub removed: Vec<Removed<'a>>,
+    /// The ones that are neither declared nor ours, by name.
+    pub unmanaged: Vec<&'a ObservedWorkspace>,
+    /// Names that are not declared and of which nobody can say whether they exist, with the reason.
+    pub unknown: Vec<(&'a WorkspaceName, &'a str)>,
+    /// Creates that look like renames.
+    pub hints: Vec<RenameHint<'a>>,
+}
+
+/// What became of a declared workspace.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkspaceChange<'a> {
+    /// Its environment.
+    pub environment: &'a Environment,
+    /// The workspace as it is declared.
+    pub workspace: &'a Workspace,
+    /// What became of it.
+    pub change: Change<'a>,
+}
+
+/// What became of a declared workspace.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change<'a> {
+    /// It does not exist. All that is to be set, `state` among it, ordered by path.
+    Create(Vec<FieldChange>),
+    /// It is ours and differs, or is to get another name.
+    Update(Update<'a>),
+    /// It is ours and as declared.
+    Unchanged {
+        /// As it is.
+        observed: &'a ObservedWorkspace,
+        /// Whether its mark says something else than it should.
+        stale: bool,
+    },
+    /// It is nobody's, and as declared.
+    Adopt(&'a ObservedWorkspace),
+    /// It is not ours to change.
+    Conflict {
+        /// As it is.
+        observed: &'a ObservedWorkspace,
+        /// Why.
+        conflict: Conflict<'a>,
+    },
+    /// Nobody can say whether it exists; the reason.
+    Unknown(Cow<'a, str>),
+}
+
+/// How a managed workspace differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Update<'a> {
+    /// As it is. Where the name is another one than the declared, it is to be renamed.
+    pub observed: &'a ObservedWorkspace,
+    /// What differs, without `state` and `restarted_at`, ordered by path.
+    pub fields: Vec<FieldChange>,
+    /// The difference of `state`.
+    pub state: Option<FieldChange>,
+    /// A `restarted_at` that is later than the observed one.
+    pub restart: Option<FieldChange>,
+}
+
+/// Why a workspace is not ours to change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conflict<'a> {
+    /// Somebody else manages it.
+    ManagedBy(&'a Text),
+    /// Nobody manages it, and these fields are not as declared.
+    Differs(Vec<FieldPath>),
+    /// Nobody manages it, all that can be read is as declared, and these fields cannot be read.
+    Unverifiable(Vec<FieldPath>),
+    /// `moved_from` names it, and it is not ours.
+    MovedFrom,
+}
+
+/// A workspace with our mark that is not declared any more.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Removed<'a> {
+    /// As it is.
+    pub observed: &'a ObservedWorkspace,
+    /// Its mark: the environment that declared it, and whether that was protected.
+    pub mark: &'a Mark,
+}
+
+/// A workspace to be created and one that is not declared any more, with the same configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RenameHint<'a> {
+    /// The name that is declared.
+    pub to: &'a WorkspaceName,
+    /// The name that is not declared any more.
+    pub from: &'a WorkspaceName,
+}

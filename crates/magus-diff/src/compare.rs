@@ -1,0 +1,302 @@
+//! Compares one declared workspace with what it is.
+//!
+//! A field that differs gets its reason by three-way comparison with the digest of what was last applied (L), the
+//! desired (D) and the observed value (O): D = O nothing; no L `differs`; D ≠ L, O = L `declared`; D = L, O ≠ L
+//! `drift`; all different `both`. A path that L does not have, while it has others, was last applied as absent.
+//! Where nothing is said, the server's default holds on all three sides.
+
+use std::collections::BTreeMap;
+
+use magus_model::{
+    Text,
+    desired::{Cluster, DesiredState, Environment, Field, Workspace},
+    observed::{Capabilities, Mark, ObservedWorkspace, RunState},
+    path::FieldPath,
+    plan::{FieldChange, FieldStatus, Reason},
+    span::Sources,
+    value::{FieldValue, Value},
+};
+
+use crate::{
+    change::{Change, Conflict, HIDDEN, Update},
+    join::{Join, Triple},
+    meaning::{digest, instant, is_absent, kept, same},
+    telling,
+};
+
+const STATE: &str = "state";
+const RESTARTED_AT: &str = "restarted_at";
+
+/// The mark that a workspace carries once everything that is declared was applied.
+pub fn expected_mark(cluster: &Cluster, environment: &Environment, workspace: &Workspace) -> Mark {
+    let mut applied: BTreeMap<_, _> =
+        present(workspace).map(|field| (field.path.clone(), digest(&field.path, &field.value))).collect();
+    applied.insert(FieldPath::key(STATE), state_digest(workspace.state));
+    Mark {
+        managed_by: cluster.managed_by.clone(),
+        environment: environment.name.clone(),
+        workspace: workspace.declared.clone(),
+        protected: environment.protected,
+        applied,
+    }
+}
+
+/// A declared workspace and all that its comparison needs.
+pub(crate) struct Place<'a, 's> {
+    pub cluster: &'a Cluster,
+    pub environment: &'a Environment,
+    pub workspace: &'a Workspace,
+    pub capabilities: &'a Capabilities,
+    /// Whether the engine can read every field back.
+    pub all_readable: bool,
+    pub sources: &'s Sources,
+}
+
+/// What comparing the fields gave.
+struct Compared {
+    fields: Vec<FieldChange>,
+    state: Option<FieldChange>,
+    restart: Option<FieldChange>,
+    /// Whether the mark remembers other digests than those of what is declared.
+    stale: bool,
+}
+
+impl<'a> Place<'a, '_> {
+    /// Everything that a new workspace is given.
+    pub(crate) fn create(&self) -> Vec<FieldChange> {
+        let mut fields: Vec<_> = present(self.workspace)
+            .map(|field| self.change(&field.path, Some(field), None, Reason::Declared))
+            .collect();
+        if self.workspace.state != DesiredState::Auto {
+            let state = self.state_change(None, Reason::Declared);
+            let at = fields.partition_point(|field| field.path < state.path);
+            fields.insert(at, state);
+        }
+        fields
+    }
+
+    /// What became of a workspace that exists under its own or its old name.
+    pub(crate) fn compare(&self, observed: &'a ObservedWorkspace) -> Change<'a> {
+        let mark = match &observed.mark {
+            None => return self.adopt(observed),
+            Some(mark) if mark.managed_by != self.cluster.managed_by => {
+                return Change::Conflict { observed, conflict: Conflict::ManagedBy(&mark.managed_by) };
+            }
+            Some(mark) => mark,
+        };
+        let Compared { fields, state, restart, stale } = self.fields(observed, &mark.applied);
+        let renamed = observed.name != self.workspace.name;
+        if fields.is_empty() && state.is_none() && restart.is_none() && !renamed {
+            let Mark { managed_by: _, environment, workspace, protected, applied: _ } = mark;
+            let stale = stale
+                || *environment != self.environment.name
+                || *workspace != self.workspace.declared
+                || *protected != self.environment.protected;
+            return Change::Unchanged { observed, stale };
+        }
+        Change::Update(Update { observed, fields, state, restart })
+    }
+
+    /// What nobody manages is taken over only where it is as declared, and can be seen to be.
+    fn adopt(&self, observed: &'a ObservedWorkspace) -> Change<'a> {
+        let Compared { fields, state, restart, stale: _ } = self.fields(observed, &BTreeMap::new());
+        let with = |status: FieldStatus| -> Vec<_> {
+            let all = fields.iter().chain(&state).chain(&restart);
+            all.filter(|field| field.status == status).map(|field| field.path.clone()).collect()
+        };
+        let (changed, unverifiable) = (with(FieldStatus::Change), with(FieldStatus::Unverifiable));
+        let conflict = match (changed.is_empty(), unverifiable.is_empty()) {
+            (true, true) => return Change::Adopt(observed),
+            (true, false) => Conflict::Unverifiable(unverifiable),
+            (false, _) => Conflict::Differs(changed),
+        };
+        Change::Conflict { observed, conflict }
+    }
+
+    fn fields(&self, observed: &ObservedWorkspace, applied: &BTreeMap<FieldPath, Text>) -> Compared {
+        // Without any digest nothing is remembered, which is not to remember that everything was absent.
+        let known = !applied.is_empty();
+        let mut compared = Compared { fields: Vec::new(), state: None, restart: None, stale: !known };
+        for triple in Join::new(&self.workspace.fields, &observed.fields, applied.iter()) {
+            match triple.path.as_str() {
+                STATE => continue,
+                RESTARTED_AT => compared.restart = self.restart(&triple, known),
+                _ => compared.fields.extend(self.difference(&triple, known)),
+            }
+            compared.stale = compared.stale || is_stale(&triple);
+        }
+        let last = applied.get(&FieldPath::key(STATE));
+        compared.stale =
+            compared.stale || last.is_none_or(|last| *last != state_digest(self.workspace.state));
+        compared.state = self.state(observed.state, last, known);
+        compared
+    }
+
+    /// The difference of one field, if any.
+    fn difference(&self, triple: &Triple<'_>, known: bool) -> Option<FieldChange> {
+        let Triple { path, desired, observed, applied } = *triple;
+        // Most engines read everything back: then this is one look at a flag for each field.
+        let readable = self.all_readable || self.capabilities.of(path).readable;
+        if let (Some(desired), Some(observed)) = (desired, observed)
+            && readable
+            && same(path, &desired.value, observed)
+        {
+            return None;
+        }
+        // A kept secret is never sent to a workspace that exists, whatever it runs with.
+        if matches!(desired, Some(Field { value: FieldValue::Secret(secret), .. }) if secret.keep) {
+            return None;
+        }
+        let default = self.capabilities.defaults.get(path).map(|value| FieldValue::Plain(value.clone()));
+        let or_default = |value: Option<&FieldValue>| -> Option<FieldValue> {
+            value.filter(|value| !is_absent(path, value)).or(default.as_ref()).cloned()
+        };
+        let wanted = or_default(desired.map(|field| &field.value));
+        let found = or_default(observed);
+        let desired = desired.filter(|field| !is_absent(path, &field.value));
+        let digest_of = |value: &Option<FieldValue>| value.as_ref().map(|value| digest(path, value));
+        let last = applied.cloned().or_else(|| digest_of(&default));
+        if !readable {
+            let reason = match known {
+                true if digest_of(&wanted) == last => return None,
+                true => Reason::Declared,
+                false if desired.is_none() => return None,
+                false => Reason::Differs,
+            };
+            let change = self.change(path, desired, None, reason);
+            return Some(FieldChange { status: FieldStatus::Unverifiable, ..change });
+        }
+        match (&wanted, &found) {
+            (None, None) => return None,
+            (Some(wanted), Some(found)) if same(path, wanted, found) => return None,
+            _ => {}
+        }
+        let reason = if known {
+            let last_was_kept = last.as_ref() == Some(&kept());
+            let same_as_last = |value| last_was_kept || digest_of(value) == last;
+            three_way(digest_of(&wanted) == last, same_as_last(&found))
+        } else {
+            Reason::Differs
+        };
+        let observed = observed.filter(|value| !is_absent(path, value));
+        Some(self.change(path, desired, observed, reason))
+    }
+
+    /// A later time than the observed one asks for a restart; an earlier one, or none, asks for nothing.
+    fn restart(&self, triple: &Triple<'_>, known: bool) -> Option<FieldChange> {
+        let Triple { path, desired, observed, applied } = *triple;
+        let desired = desired.filter(|field| !is_absent(path, &field.value))?;
+        let wanted = digest(path, &desired.value);
+        if !self.capabilities.of(path).readable {
+            let reason = match known {
+                true if applied == Some(&wanted) => return None,
+                true => Reason::Declared,
+                false => Reason::Differs,
+            };
+            let change = self.change(path, Some(desired), None, reason);
+            return Some(FieldChange { status: FieldStatus::Unverifiable, ..change });
+        }
+        if let Some(observed) = observed {
+            let later = match (instant(&desired.value), instant(observed)) {
+                (Some(desired), Some(observed)) => desired > observed,
+                _ => !same(path, &desired.value, observed),
+            };
+            if !later {
+                return None;
+            }
+        }
+        let found = observed.map(|observed| digest(path, observed));
+        let reason = match known {
+            true => three_way(applied == Some(&wanted), applied == found.as_ref()),
+            false => Reason::Differs,
+        };
+        Some(self.change(path, Some(desired), observed, reason))
+    }
+
+    /// A workspace that is on its way up, or fails to come up, is one that should run.
+    fn state(&self, observed: RunState, last: Option<&Text>, known: bool) -> Option<FieldChange> {
+        let found = match observed {
+            RunState::Stopped => DesiredState::Stopped,
+            RunState::Running | RunState::Pending | RunState::Failed => DesiredState::Running,
+        };
+        let wanted = self.workspace.state;
+        if wanted == DesiredState::Auto || wanted == found {
+            return None;
+        }
+        // There are two states and they differ, so either L is the desired one, or the declaration moved: also
+        // from `auto`, which is at peace with both.
+        let reason = match known {
+            true if last == Some(&state_digest(wanted)) => Reason::Drift,
+            true => Reason::Declared,
+            false => Reason::Differs,
+        };
+        Some(self.state_change(Some(observed), reason))
+    }
+
+    fn state_change(&self, observed: Option<RunState>, reason: Reason) -> FieldChange {
+        FieldChange {
+            path: FieldPath::key(STATE),
+            before: observed.map(|state| text(state.as_str())),
+            after: Some(text(self.workspace.state.as_str())),
+            sensitive: false,
+            status: FieldStatus::Change,
+            reason,
+            origin: self.sources.origin(self.workspace.state_span),
+        }
+    }
+
+    fn change(
+        &self,
+        path: &FieldPath,
+        desired: Option<&Field>,
+        observed: Option<&FieldValue>,
+        reason: Reason,
+    ) -> FieldChange {
+        let secret = desired.is_some_and(|field| field.value.is_sensitive());
+        let hide = observed.is_some_and(|value| match value {
+            FieldValue::Plain(value) => secret || telling::is_secret(path, value),
+            FieldValue::Secret(_) => false,
+        });
+        FieldChange {
+            path: path.clone(),
+            before: if hide { Some(text(HIDDEN)) } else { observed.cloned() },
+            after: desired.map(|field| field.value.clone()),
+            sensitive: hide || secret || observed.is_some_and(FieldValue::is_sensitive),
+            status: FieldStatus::Change,
+            reason,
+            origin: desired.and_then(|field| self.sources.origin(field.span)),
+        }
+    }
+}
+
+/// The fields that say something.
+fn present(workspace: &Workspace) -> impl Iterator<Item = &Field> {
+    workspace.fields.iter().filter(|field| !is_absent(&field.path, &field.value))
+}
+
+/// Whether the mark remembers another digest of a field than [`expected_mark`] holds.
+fn is_stale(triple: &Triple<'_>) -> bool {
+    let desired = triple.desired.filter(|field| !is_absent(&field.path, &field.value));
+    match (desired, triple.applied) {
+        (Some(field), Some(last)) => *last != digest(&field.path, &field.value),
+        (None, None) => false,
+        _ => true,
+    }
+}
+
+fn three_way(desired_is_last: bool, observed_is_last: bool) -> Reason {
+    match (desired_is_last, observed_is_last) {
+        (false, true) => Reason::Declared,
+        (true, false) => Reason::Drift,
+        // Both cannot be the last one while they differ.
+        _ => Reason::Both,
+    }
+}
+
+fn state_digest(state: DesiredState) -> Text {
+    digest(&FieldPath::key(STATE), &text(state.as_str()))
+}
+
+fn text(text: &str) -> FieldValue {
+    FieldValue::Plain(Value::string(text))
+}

@@ -1,0 +1,48 @@
+//! Two declared workspaces side by side.
+
+use magus_model::{
+    desired::Workspace,
+    path::FieldPath,
+    value::{FieldValue, Value},
+};
+
+use crate::meaning::same;
+
+/// One path of two workspaces.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// The path.
+    pub path: FieldPath,
+    /// The value of the first; nothing where it has none.
+    pub left: Option<FieldValue>,
+    /// The value of the second; nothing where it has none.
+    pub right: Option<FieldValue>,
+    /// Whether both mean the same.
+    pub same: bool,
+}
+
+/// Puts two declared workspaces side by side: every path that one of them has, `state` among them, ordered by path.
+pub fn compare_declared(left: &Workspace, right: &Workspace) -> Vec<Row> {
+    let entries = |workspace: &Workspace| {
+        let state = FieldValue::Plain(Value::string(workspace.state.as_str()));
+        let mut entries: Vec<_> =
+            workspace.fields.iter().map(|field| (field.path.clone(), field.value.clone())).collect();
+        let at = entries.partition_point(|(path, _)| path.as_str() < "state");
+        entries.insert(at, (FieldPath::key("state"), state));
+        entries
+    };
+    let mut left = entries(left).into_iter().peekable();
+    let mut right = entries(right).into_iter().peekable();
+    let mut rows = Vec::new();
+    while let Some(path) = left.peek().into_iter().chain(right.peek()).map(|(path, _)| path.clone()).min() {
+        let left = left.next_if(|(at, _)| *at == path).map(|(_, value)| value);
+        let right = right.next_if(|(at, _)| *at == path).map(|(_, value)| value);
+        // What one of them keeps is the same only where the other keeps it too.
+        let same = match (&left, &right) {
+            (Some(left), Some(right)) => same(&path, left, right) && same(&path, right, left),
+            _ => false,
+        };
+        rows.push(Row { path, left, right, same });
+    }
+    rows
+}

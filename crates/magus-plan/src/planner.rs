@@ -1,0 +1,471 @@
+//! From differences to a plan: which steps there are, in which order, and what is held back.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+};
+
+use magus_diff::{Change, ClusterChanges, Conflict, Removed, WorkspaceChange, expected_mark};
+use magus_model::{
+    Text,
+    desired::Desired,
+    name::WorkspaceName,
+    observed::{Mark, ObservedWorkspace, RunState},
+    plan::{
+        Action, FORMAT_VERSION, Guard, MarkRefresh, Overrides, Plan, PlanCluster, Precondition, Restarts,
+        Step, Summary, Unknown, Unmanaged, Withheld,
+    },
+};
+
+use crate::{
+    digest::digest,
+    guards::{Danger, Guards, Held, enough},
+    request::{Intent, PlanRequest},
+    steps::{Place, is_replaced},
+    unblock, words,
+};
+
+/// Makes a plan. The same request gives the same plan, whatever the order of its lists.
+pub fn plan(request: &PlanRequest<'_>) -> Plan {
+    let overrides = normalized(&request.overrides);
+    let mut draft = Draft::new(request, &overrides);
+    let dangers: Vec<_> = request.changes.clusters.iter().map(|changes| draft.dangers(changes)).collect();
+    let enough = enough(&dangers);
+    for (changes, dangers) in request.changes.clusters.iter().zip(&dangers) {
+        let guards = Guards::new(changes, dangers, enough, &overrides, request.intent);
+        let hints = changes.hints.iter().map(|hint| (hint.to, hint.from)).collect();
+        draft.cluster(&Scope { changes, guards, hints });
+    }
+    draft.finish()
+}
+
+/// The place of an environment in the order of promotion. One that no cluster declares any more comes last, because
+/// nobody can say what depends on it.
+pub fn stage(desired: &Desired, environment: &str) -> u32 {
+    let environments = desired.clusters.iter().flat_map(|cluster| &cluster.environments);
+    environments
+        .filter(|declared| declared.name == environment)
+        .map(|declared| declared.stage)
+        .max()
+        .unwrap_or(u32::MAX)
+}
+
+/// Overrides in one order, so that the order of flags changes no digest.
+fn normalized(overrides: &Overrides) -> Overrides {
+    let sorted = |names: &[Text]| names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+    let Overrides { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } =
+        overrides;
+    Overrides {
+        allow_delete: sorted(allow_delete),
+        allow_replace: sorted(allow_replace),
+        allow_empty: sorted(allow_empty),
+        max_deletes: max_deletes.clone(),
+        refresh_secrets: sorted(refresh_secrets),
+        reason: reason.clone(),
+    }
+}
+
+/// A cluster, and what the decisions about its workspaces need.
+struct Scope<'a> {
+    changes: &'a ClusterChanges<'a>,
+    guards: Guards<'a>,
+    /// For workspaces to be created, the names that they may have had.
+    hints: HashMap<&'a WorkspaceName, &'a WorkspaceName>,
+}
+
+/// A plan in the making.
+struct Draft<'a> {
+    request: &'a PlanRequest<'a>,
+    overrides: &'a Overrides,
+    steps: Vec<Step>,
+    withheld: Vec<Withheld>,
+    unmanaged: Vec<Unmanaged>,
+    unknown: Vec<Unknown>,
+    marks: Vec<MarkRefresh>,
+    unchanged: usize,
+}
+
+impl<'a> Draft<'a> {
+    fn new(request: &'a PlanRequest<'a>, overrides: &'a Overrides) -> Self {
+        Self {
+            request,
+            overrides,
+            steps: Vec::new(),
+            withheld: Vec::new(),
+            unmanaged: Vec::new(),
+            unknown: Vec::new(),
+            marks: Vec::new(),
+            unchanged: 0,
+        }
+    }
+
+    /// Everything in a cluster that would be destroyed if no guard were there, filter or not. A destroy asks for
+    /// what it selects and for nothing else.
+    fn dangers(&self, changes: &'a ClusterChanges<'a>) -> Vec<Danger<'a>> {
+        match self.request.intent {
+            Intent::Restart => Vec::new(),
+            Intent::Destroy => self.doomed(changes).map(|(_, danger)| danger).collect(),
+            Intent::Converge => {
+                let removed = changes.removed.iter().map(|Removed { mark, .. }| Danger {
+                    action: Action::Delete,
+                    environment: &mark.environment,
+                    mark,
+                });
+                let replaced = changes.workspaces.iter().filter_map(|change| {
+                    let mark = is_replaced(changes, change)?;
+                    Some(Danger { action: Action::Replace, environment: &change.environment.name, mark })
+                });
+                removed.chain(replaced).collect()
+            }
+        }
+    }
+
+    /// What a destroy deletes: the selected workspaces with our mark, declared or not.
+    fn doomed(
+        &self,
+        changes: &'a ClusterChanges<'a>,
+    ) -> impl Iterator<Item = (&'a ObservedWorkspace, Danger<'a>)> + use<'a> {
+        let present = changes.observation.into_iter().flat_map(|observation| observation.present.values());
+        let filter = &self.request.filter;
+        let ours = &changes.cluster.managed_by;
+        present.filter_map(move |observed| {
+            let mark = observed.mark.as_ref().filter(|mark| mark.managed_by == *ours)?;
+            let selected = filter.selects(&mark.environment, &mark.workspace, &observed.name);
+            selected.then_some((
+                observed,
+                Danger { action: Action::Delete, environment: &mark.environment, mark },
+            ))
+        })
+    }
+
+    fn cluster(&mut self, scope: &Scope<'a>) {
+        let Scope { changes, guards, hints: _ } = scope;
+        match self.request.intent {
+            Intent::Converge => {
+                changes.workspaces.iter().for_each(|change| self.converge(scope, change));
+                for Removed { observed, mark } in &changes.removed {
+                    if self.request.filter.selects(&mark.environment, &mark.workspace, &observed.name) {
+                        let reason = match guards.declares(&mark.environment) {
+                            true => format!("not declared any more in {}", mark.environment),
+                            false => format!("the environment {} is not declared any more", mark.environment),
+                        };
+                        self.delete(scope, observed, mark, reason);
+                    }
+                }
+            }
+            Intent::Restart => changes.workspaces.iter().for_each(|change| self.restart(changes, change)),
+            Intent::Destroy => {
+                let doomed: Vec<_> = self.doomed(changes).collect();
+                for (observed, Danger { mark, .. }) in doomed {
+                    self.delete(scope, observed, mark, "destroy was asked for".to_owned());
+                }
+            }
+        }
+        self.bystanders(changes);
+    }
+
+    /// What is not ours, and what nobody knows.
+    fn bystanders(&mut self, changes: &'a ClusterChanges<'a>) {
+        let wanted = &self.request.filter.workspaces;
+        let named =
+            |name: &WorkspaceName| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name.as_str());
+        let cluster = &changes.cluster.name;
+        self.unmanaged.extend(changes.unmanaged.iter().filter(|observed| named(&observed.name)).map(
+            |observed| Unmanaged {
+                cluster: cluster.clone(),
+                name: observed.name.clone(),
+                managed_by: observed.mark.as_ref().map(|mark| mark.managed_by.clone()),
+            },
+        ));
+        self.unknown.extend(changes.unknown.iter().filter(|(name, _)| named(name)).map(|(name, reason)| {
+            Unknown { cluster: cluster.clone(), workspace: (*name).clone(), message: (*reason).to_owned() }
+        }));
+    }
+
+    fn selects(&self, change: &WorkspaceChange<'_>) -> bool {
+        let WorkspaceChange { environment, workspace, change: _ } = change;
+        self.request.filter.selects(&environment.name, &workspace.declared, &workspace.name)
+    }
+
+    fn converge(&mut self, scope: &Scope<'a>, change: &'a WorkspaceChange<'a>) {
+        let Scope { changes, guards, hints } = scope;
+        if !self.selects(change) {
+            return;
+        }
+        let WorkspaceChange { environment, workspace, change: what } = change;
+        let place = Place { changes, environment, workspace };
+        match what {
+            Change::Create(fields) => {
+                self.steps.push(place.create(fields, hints.get(&workspace.name).copied()));
+            }
+            Change::Adopt(observed) => self.steps.push(place.adopt(observed)),
+            Change::Unchanged { observed, stale } => {
+                let refresh = self.overrides.refresh_secrets.contains(&environment.name);
+                match refresh.then(|| place.refresh_secrets(observed)).flatten() {
+                    Some(step) => self.steps.push(step),
+                    None => {
+                        self.unchanged += 1;
+                        if *stale {
+                            self.marks.push(MarkRefresh {
+                                cluster: changes.cluster.name.clone(),
+                                workspace: workspace.name.clone(),
+                                revision: observed.revision.clone(),
+                                mark: expected_mark(changes.cluster, environment, workspace),
+                            });
+                        }
+                    }
+                }
+            }
+            Change::Update(update) => {
+                let mut held = Vec::new();
+                if let Some(mark) = is_replaced(changes, change) {
+                    let danger = Danger { action: Action::Replace, environment: &environment.name, mark };
+                    held = guards.holding(&danger);
+                    if held.is_empty() {
+                        self.steps.push(place.replace(update));
+                        return;
+                    }
+                }
+                if !held.is_empty() {
+                    self.withhold(changes, &environment.name, &workspace.name, Action::Replace, held);
+                }
+                let refresh = self.overrides.refresh_secrets.contains(&environment.name);
+                self.steps.extend(place.update(update, refresh));
+            }
+            Change::Conflict { observed, conflict } => {
+                let action = if *conflict == Conflict::MovedFrom { Action::Update } else { Action::Adopt };
+                self.conflict(change, changes, &observed.name, conflict, action);
+            }
+            Change::Unknown(reason) => self.unknown(changes, &workspace.name, reason),
+        }
+    }
+
+    fn restart(&mut self, changes: &'a ClusterChanges<'a>, change: &'a WorkspaceChange<'a>) {
+        if !self.selects(change) {
+            return;
+        }
+        let WorkspaceChange { environment, workspace, change: what } = change;
+        let observed = match what {
+            Change::Unchanged { observed, .. } => observed,
+            Change::Update(update) if update.observed.name == workspace.name => update.observed,
+            Change::Conflict { observed, conflict } => {
+                return self.conflict(change, changes, &observed.name, conflict, Action::Restart);
+            }
+            Change::Adopt(observed) => {
+                let conflict = Conflict::Differs(Vec::new());
+                return self.conflict(change, changes, &observed.name, &conflict, Action::Restart);
+            }
+            Change::Unknown(reason) => return self.unknown(changes, &workspace.name, reason),
+            Change::Create(_) | Change::Update(_) => return,
+        };
+        if observed.state == RunState::Stopped {
+            self.unchanged += 1;
+            return;
+        }
+        let place = Place { changes, environment, workspace };
+        let precondition = Precondition::Revision(observed.revision.clone());
+        let reason = "restart was asked for".to_owned();
+        let step = place.step(Action::Restart, reason, Restarts::Yes, precondition, Vec::new());
+        self.steps.push(Step { mark: observed.mark.clone(), ..step });
+    }
+
+    fn unknown(&mut self, changes: &ClusterChanges<'_>, name: &WorkspaceName, reason: &str) {
+        self.unknown.push(Unknown {
+            cluster: changes.cluster.name.clone(),
+            workspace: name.clone(),
+            message: reason.to_owned(),
+        });
+    }
+
+    fn delete(&mut self, scope: &Scope<'_>, observed: &ObservedWorkspace, mark: &Mark, reason: String) {
+        let Scope { changes, guards, hints: _ } = scope;
+        let danger = Danger { action: Action::Delete, environment: &mark.environment, mark };
+        let held = guards.holding(&danger);
+        if !held.is_empty() {
+            return self.withhold(changes, &mark.environment, &observed.name, Action::Delete, held);
+        }
+        let cluster = &changes.cluster.name;
+        self.steps.push(Step {
+            id: step_id(cluster, &observed.name, Action::Delete),
+            cluster: cluster.clone(),
+            environment: mark.environment.clone(),
+            workspace: observed.name.clone(),
+            action: Action::Delete,
+            reason,
+            restarts: Restarts::No,
+            needs: Vec::new(),
+            precondition: Precondition::Revision(observed.revision.clone()),
+            fields: Vec::new(),
+            deploy: None,
+            renamed_from: None,
+            mark: None,
+        });
+    }
+
+    /// Lists a step that guards hold back: under the strongest one, with all that they say, and the one command
+    /// that lifts them all.
+    fn withhold(
+        &mut self,
+        changes: &ClusterChanges<'_>,
+        environment: &Text,
+        name: &WorkspaceName,
+        action: Action,
+        held: Vec<Held>,
+    ) {
+        let Some(guard) = held.first().map(|held| held.guard) else { return };
+        let flags: Vec<_> = held.iter().flat_map(|held| held.flags.iter().cloned()).collect();
+        let messages: Vec<_> = held.into_iter().map(|held| held.message).collect();
+        self.withheld.push(Withheld {
+            cluster: changes.cluster.name.clone(),
+            environment: environment.clone(),
+            workspace: name.clone(),
+            action,
+            guard,
+            message: messages.join("; "),
+            unblock: unblock::command(&self.request.command, self.overrides, &flags),
+        });
+    }
+
+    fn conflict(
+        &mut self,
+        change: &WorkspaceChange<'_>,
+        changes: &ClusterChanges<'_>,
+        existing: &WorkspaceName,
+        conflict: &Conflict<'_>,
+        action: Action,
+    ) {
+        let ours = &changes.cluster.managed_by;
+        let import = || unblock::import(&self.request.command, existing.as_str());
+        let unblock = match conflict {
+            Conflict::ManagedBy(owner) => format!(
+                "declare it where `{owner}` declares it, give this workspace another `name`, or, if both are the \
+                 same, set `managed_by: {owner}` in cluster.yaml"
+            ),
+            Conflict::Differs(_) | Conflict::Unverifiable(_) => import(),
+            Conflict::MovedFrom => {
+                format!("remove `moved_from: {existing}`, or first take it over with: {}", import())
+            }
+        };
+        self.withheld.push(Withheld {
+            cluster: changes.cluster.name.clone(),
+            environment: change.environment.name.clone(),
+            workspace: change.workspace.name.clone(),
+            action,
+            guard: Guard::Conflict,
+            message: format!("guard `conflict`: {}", words::conflict(existing, ours, conflict)),
+            unblock,
+        });
+    }
+
+    /// Brings everything in order and counts it.
+    fn finish(self) -> Plan {
+        let Self {
+            request,
+            overrides,
+            mut steps,
+            mut withheld,
+            mut unmanaged,
+            mut unknown,
+            mut marks,
+            unchanged,
+        } = self;
+        let desired = request.desired;
+        let stages: HashMap<Text, u32> = steps
+            .iter()
+            .map(|step| &step.environment)
+            .chain(withheld.iter().map(|withheld| &withheld.environment))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .map(|environment| (environment.clone(), stage(desired, environment)))
+            .collect();
+        let place = |environment: &Text| {
+            let stage = stages.get(environment).copied().unwrap_or(u32::MAX);
+            // One of both is the same for all, and the other decides.
+            match request.intent {
+                Intent::Destroy => (0, Reverse(stage)),
+                Intent::Converge | Intent::Restart => (stage, Reverse(0)),
+            }
+        };
+        // Stable: the steps of one workspace stay in the order in which they were made.
+        steps.sort_by(|a, b| {
+            let key = |step: &Step| (place(&step.environment), step.action == Action::Delete);
+            let names = |step: &'_ Step| -> [Text; 3] {
+                [step.cluster.clone(), step.environment.clone(), step.workspace.as_str().into()]
+            };
+            key(a).cmp(&key(b)).then_with(|| names(a).cmp(&names(b)))
+        });
+        withheld.sort_by(|a, b| {
+            let names = |held: &Withheld| {
+                [held.cluster.clone(), held.environment.clone(), held.workspace.as_str().into()]
+            };
+            place(&a.environment).cmp(&place(&b.environment)).then_with(|| names(a).cmp(&names(b)))
+        });
+        unmanaged.sort();
+        unknown.sort_by(|a, b| (&a.cluster, &a.workspace).cmp(&(&b.cluster, &b.workspace)));
+        marks.sort_by(|a, b| (&a.cluster, &a.workspace).cmp(&(&b.cluster, &b.workspace)));
+
+        let mut clusters: Vec<_> = desired
+            .clusters
+            .iter()
+            .map(|cluster| {
+                let mut environments: Vec<_> = cluster.environments.iter().collect();
+                environments.sort_by_key(|environment| (environment.stage, &environment.name));
+                PlanCluster {
+                    name: cluster.name.clone(),
+                    engine: cluster.engine.kind().into(),
+                    environments: environments
+                        .into_iter()
+                        .map(|environment| environment.name.clone())
+                        .collect(),
+                }
+            })
+            .collect();
+        clusters.sort_by(|a, b| a.name.cmp(&b.name));
+        let summary = summary(&steps, &withheld, &unknown, unchanged);
+        let mut plan = Plan {
+            format_version: FORMAT_VERSION,
+            magus_version: request.magus_version.clone(),
+            clusters,
+            source: request.source.clone(),
+            created_at: request.now.to_string().into(),
+            digest: Text::default(),
+            has_changes: !steps.is_empty(),
+            summary,
+            overrides: overrides.clone(),
+            steps,
+            withheld,
+            unmanaged,
+            unknown,
+            diagnostics: request.diagnostics.clone(),
+            marks,
+        };
+        plan.digest = digest(&plan);
+        debug_assert_eq!(crate::check::check(&plan, desired), Vec::<String>::new());
+        plan
+    }
+}
+
+/// `CLUSTER/WORKSPACE/ACTION`.
+pub(crate) fn step_id(cluster: &Text, workspace: &WorkspaceName, action: Action) -> Text {
+    format!("{cluster}/{workspace}/{}", action.as_str()).into()
+}
+
+fn summary(steps: &[Step], withheld: &[Withheld], unknown: &[Unknown], unchanged: usize) -> Summary {
+    let count = |action: Action| steps.iter().filter(|step| step.action == action).count();
+    let held: BTreeSet<_> =
+        withheld.iter().map(|withheld| (&withheld.cluster, &withheld.workspace)).collect();
+    Summary {
+        create: count(Action::Create),
+        update: count(Action::Update),
+        replace: count(Action::Replace),
+        delete: count(Action::Delete),
+        adopt: count(Action::Adopt),
+        unchanged,
+        withheld: held.len(),
+        unknown: unknown.len(),
+        deploy: count(Action::Deploy),
+        start: count(Action::Start),
+        stop: count(Action::Stop),
+        restart: count(Action::Restart),
+    }
+}

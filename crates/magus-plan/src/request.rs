@@ -1,0 +1,67 @@
+//! What a plan is made from.
+
+use jiff::Timestamp;
+use magus_diff::ChangeSet;
+use magus_model::{
+    Text,
+    desired::Desired,
+    diagnostic::LocatedDiagnostic,
+    name::WorkspaceName,
+    plan::{Overrides, Source},
+};
+
+/// What a plan is made from.
+#[derive(Debug, Clone)]
+pub struct PlanRequest<'a> {
+    /// What should be, over all clusters.
+    pub desired: &'a Desired,
+    /// How it differs from what is.
+    pub changes: &'a ChangeSet<'a>,
+    /// Which steps are wanted.
+    pub filter: Filter,
+    /// The guards that flags lift.
+    pub overrides: Overrides,
+    /// Where the desired state was read from.
+    pub source: Source,
+    /// The time.
+    pub now: Timestamp,
+    /// The version of Magus.
+    pub magus_version: Text,
+    /// Findings about the declarations, to be shown with the plan.
+    pub diagnostics: Vec<LocatedDiagnostic>,
+    /// What the plan is to reach.
+    pub intent: Intent,
+    /// The words of the command line, the program first: what lifts a guard is this command with more flags.
+    pub command: Vec<String>,
+}
+
+/// Which steps are wanted. It narrows steps, never guards.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// Names of environments; none for all.
+    pub environments: Vec<Text>,
+    /// Names of workspaces, in the declarations or in the cluster; none for all.
+    pub workspaces: Vec<Text>,
+}
+
+impl Filter {
+    /// Whether steps of this workspace are wanted.
+    pub fn selects(&self, environment: &str, declared: &str, name: &WorkspaceName) -> bool {
+        let Self { environments, workspaces } = self;
+        let any = |names: &[Text], is: &dyn Fn(&Text) -> bool| names.is_empty() || names.iter().any(is);
+        any(environments, &|wanted| wanted == environment)
+            && any(workspaces, &|wanted| wanted == declared || wanted == name.as_str())
+    }
+}
+
+/// What a plan is to reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Intent {
+    /// The clusters are as declared.
+    #[default]
+    Converge,
+    /// The selected managed workspaces that run are restarted, and nothing else.
+    Restart,
+    /// The selected managed workspaces are deleted, later stages first, and nothing else.
+    Destroy,
+}

@@ -1,0 +1,122 @@
+//! The whole command that lifts a guard, ready to paste.
+
+use magus_model::{Text, plan::Overrides};
+
+/// A flag that lifts a guard.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Flag {
+    AllowDelete(Text),
+    AllowReplace(Text),
+    AllowEmpty(Text),
+    MaxDeletes(usize),
+    Reason,
+}
+
+impl Flag {
+    /// As it is typed.
+    fn words(&self) -> [String; 2] {
+        match self {
+            Flag::AllowDelete(environment) => ["--allow-delete".into(), quoted(environment)],
+            Flag::AllowReplace(environment) => ["--allow-replace".into(), quoted(environment)],
+            Flag::AllowEmpty(environment) => ["--allow-empty".into(), quoted(environment)],
+            Flag::MaxDeletes(count) => ["--max-deletes".into(), count.to_string()],
+            Flag::Reason => ["--reason".into(), "'WHY'".into()],
+        }
+    }
+}
+
+/// The command that was given, with these flags added to it.
+pub(crate) fn command(words: &[String], overrides: &Overrides, flags: &[Flag]) -> String {
+    // An option that takes one value must not be there twice.
+    let replaces_limit = flags.iter().any(|flag| matches!(flag, Flag::MaxDeletes(_)));
+    let replaces_reason = flags.contains(&Flag::Reason) && overrides.reason.is_some();
+    let dropped = |option: &str| {
+        (replaces_limit && option == "--max-deletes") || (replaces_reason && option == "--reason")
+    };
+    let mut kept: Vec<String> = Vec::new();
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        let option = word.split_once('=').map_or(word.as_str(), |(option, _)| option);
+        if !dropped(option) {
+            kept.push(quoted(word));
+        } else if option == word {
+            rest.next();
+        }
+    }
+    let mut flags = flags.to_vec();
+    flags.sort();
+    flags.dedup();
+    kept.extend(flags.iter().flat_map(Flag::words));
+    kept.join(" ")
+}
+
+/// `magus import NAME` for the same directory.
+pub(crate) fn import(words: &[String], name: &str) -> String {
+    let mut command = vec![words.first().map_or_else(|| "magus".to_owned(), |program| quoted(program))];
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        if word == "-C" || word == "--dir" {
+            command.push(word.clone());
+            command.extend(rest.next().map(|dir| quoted(dir)));
+        } else if word.starts_with("--dir=") || (word.starts_with("-C") && !word.starts_with("--")) {
+            command.push(quoted(word));
+        }
+    }
+    command.extend(["import".to_owned(), quoted(name)]);
+    command.join(" ")
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &[&str]) -> Vec<String> {
+        line.iter().map(|word| (*word).to_owned()).collect()
+    }
+
+    #[test]
+    fn flags_are_added_to_what_was_typed() {
+        let given = words(&["magus", "plan", "-C", "my envs", "--max-deletes", "3", "--max-deletes=4", "-q"]);
+        let flags = [
+            Flag::MaxDeletes(12),
+            Flag::AllowDelete("production".into()),
+            Flag::Reason,
+            Flag::AllowDelete("production".into()),
+        ];
+        assert_eq!(
+            command(&given, &Overrides::default(), &flags),
+            "magus plan -C 'my envs' -q --allow-delete production --max-deletes 12 --reason 'WHY'"
+        );
+        assert_eq!(
+            command(&given, &Overrides::default(), &[Flag::AllowEmpty("it's".into())]),
+            r"magus plan -C 'my envs' --max-deletes 3 --max-deletes=4 -q --allow-empty 'it'\''s'"
+        );
+        let blank = Overrides { reason: Some(" ".into()), ..Overrides::default() };
+        let given = words(&["magus", "apply", "--reason", " ", "--yes"]);
+        assert_eq!(command(&given, &blank, &[Flag::Reason]), "magus apply --yes --reason 'WHY'");
+    }
+
+    #[test]
+    fn an_import_is_for_the_same_directory() {
+        for (given, wanted) in [
+            (&["magus", "plan"][..], "magus import x"),
+            (&["magus", "-C", "a b", "plan", "--out", "p"], "magus -C 'a b' import x"),
+            (&["magus", "plan", "--dir", "envs"], "magus --dir envs import x"),
+            (&["magus", "plan", "--dir=envs", "--color=never"], "magus --dir=envs import x"),
+            (&["magus", "-Cenvs", "plan"], "magus -Cenvs import x"),
+            (&[], "magus import x"),
+        ] {
+            assert_eq!(import(&words(given), "x"), wanted);
+        }
+    }
+}

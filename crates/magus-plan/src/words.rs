@@ -1,0 +1,103 @@
+//! The reasons of steps, in words for people. No path and no value is in them.
+
+use magus_diff::{Conflict, Update};
+use magus_model::{
+    name::WorkspaceName,
+    path::FieldPath,
+    plan::{FieldChange, FieldStatus, Reason},
+};
+
+/// `2 fields declared, 1 drifted`.
+pub(crate) fn fields(fields: &[FieldChange]) -> String {
+    let count = |wanted: &dyn Fn(&FieldChange) -> bool| fields.iter().filter(|field| wanted(field)).count();
+    let seen = |reason: Reason| count(&|field| field.status == FieldStatus::Change && field.reason == reason);
+    let counts = [
+        (seen(Reason::Declared), "declared"),
+        (seen(Reason::Drift), "drifted"),
+        (seen(Reason::Both), "declared and drifted"),
+        (seen(Reason::Differs), "different"),
+        (count(&|field| field.status == FieldStatus::Unverifiable), "not to be read back"),
+    ];
+    let mut words = String::new();
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        if words.is_empty() {
+            words = format!("{} {what}", plural(count, "field"));
+        } else {
+            words.push_str(&format!(", {count} {what}"));
+        }
+    }
+    words
+}
+
+/// `1 field`, `2 fields`.
+pub(crate) fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// `` `a`, `b` and 3 more ``.
+pub(crate) fn paths(paths: &[FieldPath]) -> String {
+    const SHOWN: usize = 3;
+    let mut words: Vec<_> = paths.iter().take(SHOWN).map(|path| format!("`{path}`")).collect();
+    if paths.len() > SHOWN {
+        words.push(format!("{} more", paths.len() - SHOWN));
+    }
+    match words.pop() {
+        Some(last) if words.is_empty() => last,
+        Some(last) => format!("{} and {last}", words.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// Why a workspace is created.
+pub(crate) fn create(rename_of: Option<&WorkspaceName>) -> String {
+    match rename_of {
+        Some(old) => format!(
+            "declared, and not in the cluster; it equals `{old}`, which is not declared any more: \
+             if it is the same workspace, add `moved_from: {old}`"
+        ),
+        None => "declared, and not in the cluster".to_owned(),
+    }
+}
+
+/// Why a workspace is updated.
+pub(crate) fn update(changed: &[FieldChange], renamed_from: Option<&WorkspaceName>) -> String {
+    match renamed_from {
+        Some(old) if changed.is_empty() => format!("renamed from `{old}`"),
+        Some(old) => format!("renamed from `{old}`; {}", fields(changed)),
+        None => fields(changed),
+    }
+}
+
+/// Why a workspace is replaced, from the fields that only a creation can set.
+pub(crate) fn replace(create_only: &[FieldChange], update: &Update<'_>) -> String {
+    let names: Vec<_> = create_only.iter().map(|field| field.path.clone()).collect();
+    match names.as_slice() {
+        [] => format!("renamed from `{}`, which this engine cannot do in place", update.observed.name),
+        names => format!("{} can only be set when a workspace is created", paths(names)),
+    }
+}
+
+/// Why a workspace is started or stopped.
+pub(crate) fn state(change: &FieldChange) -> String {
+    let text = |value: &Option<_>| value.as_ref().map(ToString::to_string).unwrap_or_default();
+    let (before, after) = (text(&change.before), text(&change.after));
+    match change.reason {
+        Reason::Drift => format!("it is {before}, though declared {after} before as now"),
+        Reason::Declared | Reason::Both | Reason::Differs => format!("declared {after}, and it is {before}"),
+    }
+}
+
+/// Why a declared workspace is not touched.
+pub(crate) fn conflict(name: &WorkspaceName, ours: &str, conflict: &Conflict<'_>) -> String {
+    match conflict {
+        Conflict::ManagedBy(owner) => format!("`{name}` exists and is managed by `{owner}`, not by `{ours}`"),
+        Conflict::Differs(differing) => {
+            format!("`{name}` exists unmanaged, and is not as declared in {}", paths(differing))
+        }
+        Conflict::Unverifiable(unreadable) => format!(
+            "`{name}` exists unmanaged, and nobody can see whether it is as declared in {}",
+            paths(unreadable)
+        ),
+        Conflict::MovedFrom => format!("`moved_from` names `{name}`, which is not managed by `{ours}`"),
+    }
+}
