@@ -12,7 +12,7 @@ use std::{
 use magus_model::path::FieldPath;
 
 /// What a worker is asked to do. The numbers are indexes into what the walk was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Job {
     /// Perform this step of the plan.
     Step(usize),
@@ -20,8 +20,6 @@ pub(crate) enum Job {
     Mark(usize),
     /// See which secrets of this comparison have other values than those that run.
     Compare(usize),
-    /// Send these secrets of this comparison again.
-    Resend(usize, Vec<FieldPath>),
 }
 
 /// How a job ended.
@@ -42,8 +40,8 @@ pub(crate) enum Ending {
 pub(crate) struct Compared {
     /// These have.
     pub(crate) changed: Vec<FieldPath>,
-    /// Of these nobody knows, and why.
-    pub(crate) unresolved: Vec<(FieldPath, String)>,
+    /// Why nobody knows it of the others.
+    pub(crate) unresolved: Vec<String>,
 }
 
 /// The threads, as the deciding one sees them.
@@ -91,7 +89,7 @@ impl Crew {
 /// threads, the crew is smaller.
 pub(crate) fn with_crew<T>(
     size: usize,
-    work: &(dyn Fn(&Job) -> Ending + Sync),
+    work: &(dyn Fn(Job) -> Ending + Sync),
     decide: impl FnOnce(Crew) -> T,
 ) -> T {
     let (to_workers, jobs) = mpsc::channel();
@@ -112,13 +110,13 @@ pub(crate) fn with_crew<T>(
 }
 
 /// A worker: does one job after the other until the deciding thread has no more.
-fn labour(jobs: &Mutex<Receiver<Job>>, done: &Sender<(Job, Ending)>, work: &(dyn Fn(&Job) -> Ending + Sync)) {
+fn labour(jobs: &Mutex<Receiver<Job>>, done: &Sender<(Job, Ending)>, work: &(dyn Fn(Job) -> Ending + Sync)) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = job else { return };
         // What a panic says may hold a value that was being looked at: the panic hook names the place, and that
         // has to do.
-        let ending = catch_unwind(AssertUnwindSafe(|| work(&job))).unwrap_or_else(|_| {
+        let ending = catch_unwind(AssertUnwindSafe(|| work(job))).unwrap_or_else(|_| {
             Ending::Uncertain("the engine panicked, which is a fault of Magus".to_owned())
         });
         if done.send((job, ending)).is_err() {

@@ -27,6 +27,7 @@ use magus_model::{
     report::{ApplyReport, ApplySummary, FORMAT_VERSION, Outcome, StepResult},
     value::FieldValue,
 };
+use magus_plan::ApprovedPlan;
 use magus_secrets::{Resolver, SecretError};
 
 use crate::{
@@ -44,8 +45,8 @@ pub struct ApplyRequest<'a> {
     pub desired: &'a Desired,
     /// Where the values of secrets come from.
     pub secrets: &'a Resolver,
-    /// Whose secrets are compared with those that run, where the plan has nothing to do: what a person selected, and
-    /// nobody's where an apply is not about the declarations.
+    /// Whose secrets are compared with those that run: what a person selected, and nobody's where an apply is not
+    /// about the declarations.
     pub selected: &'a dyn Fn(&Environment, &Workspace) -> bool,
     /// How many steps are under way at once, over all clusters; 0 counts as 1.
     pub jobs: usize,
@@ -99,8 +100,8 @@ pub enum Event<'a> {
 /// Does what a plan says, and reports one result for each of its steps, in its order.
 ///
 /// It has no error: whatever goes wrong is the outcome of a step.
-pub fn apply(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
-    apply_plan(plan, request)
+pub fn apply(approved: &ApprovedPlan, request: &ApplyRequest<'_>) -> ApplyReport {
+    apply_plan(approved.plan(), request)
 }
 
 fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
@@ -109,11 +110,10 @@ fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
     let environments = Environments::new(desired);
     let comparisons = comparisons(plan, desired, selected);
     let hands = Hands { engines, secrets };
-    let work = |job: &Job| match job {
-        Job::Step(at) => hands.perform(&plan.steps[*at], plan),
-        Job::Mark(at) => hands.refresh_mark(&plan.marks[*at]),
-        Job::Compare(at) => hands.compare(&comparisons[*at]),
-        Job::Resend(at, paths) => hands.resend(&comparisons[*at], paths),
+    let work = |job| match job {
+        Job::Step(at) => hands.perform(&plan.steps[at], plan),
+        Job::Mark(at) => hands.refresh_mark(&plan.marks[at]),
+        Job::Compare(at) => hands.compare(&comparisons[at]),
     };
     let (environments, comparisons) = (&environments, comparisons.as_slice());
     let around = Surroundings { environments, comparisons, jobs, cancelled, clock, events, work: &work };
@@ -157,35 +157,22 @@ impl Hands<'_> {
         self.with(&refresh.cluster, |engine| engine.refresh_mark(refresh).map(|()| Ending::Done))
     }
 
-    fn compare(&self, comparison: &Comparison) -> Ending {
-        let Comparison { fields, step, .. } = comparison;
+    fn compare(&self, comparison: &Comparison<'_>) -> Ending {
+        let Comparison { cluster, workspace, fields, .. } = comparison;
         let mut unresolved = Vec::new();
         let mut resolved = Vec::new();
         for (path, reference) in fields {
             match self.secrets.resolve(reference) {
                 Ok(_) => resolved.push((path.clone(), reference.clone())),
-                Err(error) => unresolved.push((path.clone(), self.secrets.redact(&error.explain()))),
+                Err(error) => unresolved.push(self.secrets.redact(&error.explain())),
             }
         }
         if resolved.is_empty() {
             return Ending::Compared(Compared { changed: Vec::new(), unresolved });
         }
-        self.with(&step.cluster, |engine| {
-            let changed = engine.secret_changes(&step.workspace, &resolved, self.secrets)?;
+        self.with(cluster, |engine| {
+            let changed = engine.secret_changes(workspace, &resolved, self.secrets)?;
             Ok(Ending::Compared(Compared { changed, unresolved }))
-        })
-    }
-
-    fn resend(&self, comparison: &Comparison, paths: &[FieldPath]) -> Ending {
-        let Comparison { fields, step, .. } = comparison;
-        let fields: Vec<_> = fields.iter().filter(|(path, _)| paths.contains(path)).cloned().collect();
-        for (path, reference) in &fields {
-            if let Err(error) = self.secrets.resolve(reference) {
-                return Ending::Failed(self.unresolved(path, &error));
-            }
-        }
-        self.with(&step.cluster, |engine| {
-            engine.refresh_secrets(&step.workspace, &fields, self.secrets).map(|()| Ending::Done)
         })
     }
 

@@ -1,38 +1,35 @@
-//! Secrets of workspaces that the plan leaves alone: whether their values changed although nobody declared a new
-//! `version`.
+//! Secrets whose values changed although nobody declared a new `version`.
 //!
-//! A plan reads no secret, so only an apply can tell. What changed is noted; it is sent where `--refresh-secrets`
-//! names the environment, and then has a result of its own like a step.
+//! A plan reads no secret, so only an apply can tell. It says so and sends nothing: sending them again is a step of
+//! a plan that was made with `--refresh-secrets`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use magus_model::{
     Text,
-    desired::{Desired, Environment, Workspace},
+    desired::{Cluster, Desired, Environment, Field, Workspace},
     name::WorkspaceName,
     path::FieldPath,
-    plan::{Action, FieldChange, FieldStatus, Plan, Precondition, Reason, Restarts, Step},
+    plan::{Action, Plan},
     value::{FieldValue, SecretReference},
 };
 
 use crate::crew::Compared;
 
 /// The secrets of one workspace.
-pub(crate) struct Comparison {
+pub(crate) struct Comparison<'a> {
+    pub(crate) cluster: &'a Text,
+    pub(crate) environment: &'a Text,
+    pub(crate) workspace: &'a WorkspaceName,
     pub(crate) fields: Vec<(FieldPath, SecretReference)>,
-    /// Whether what changed is to be sent.
-    pub(crate) refresh: bool,
-    pub(crate) stage: u32,
-    /// What sending it again looks like to the reader of events and report.
-    pub(crate) step: Step,
 }
 
 /// What there is to compare: every selected workspace that is declared, exists and has secrets that are not kept.
-pub(crate) fn comparisons(
+pub(crate) fn comparisons<'a>(
     plan: &Plan,
-    desired: &Desired,
+    desired: &'a Desired,
     selected: &dyn Fn(&Environment, &Workspace) -> bool,
-) -> Vec<Comparison> {
+) -> Vec<Comparison<'a>> {
     // A workspace that is created has just been given its secrets; one that is withheld or unknown is left alone.
     let fresh = plan.steps.iter().filter(|step| matches!(step.action, Action::Create | Action::Replace));
     let left_alone: BTreeSet<(&Text, &WorkspaceName)> = fresh
@@ -41,15 +38,16 @@ pub(crate) fn comparisons(
         .chain(plan.unknown.iter().map(|unknown| (&unknown.cluster, &unknown.workspace)))
         .collect();
     let mut comparisons = Vec::new();
-    for cluster in &desired.clusters {
-        for environment in &cluster.environments {
-            let refresh = plan.overrides.refresh_secrets.contains(&environment.name);
+    for Cluster { name: cluster, environments, .. } in &desired.clusters {
+        // Where they are refreshed, each was sent by a step of its own.
+        let refreshed = &plan.overrides.refresh_secrets;
+        for environment in environments.iter().filter(|environment| !refreshed.contains(&environment.name)) {
             for workspace in &environment.workspaces {
                 let fields: Vec<_> = workspace.fields.iter().filter_map(sent_secret).collect();
-                let skipped = left_alone.contains(&(&cluster.name, &workspace.name));
+                let skipped = left_alone.contains(&(cluster, &workspace.name));
                 if !fields.is_empty() && !skipped && selected(environment, workspace) {
-                    let step = step(&cluster.name, environment, workspace, &fields);
-                    comparisons.push(Comparison { fields, refresh, stage: environment.stage, step });
+                    let (environment, workspace) = (&environment.name, &workspace.name);
+                    comparisons.push(Comparison { cluster, environment, workspace, fields });
                 }
             }
         }
@@ -57,61 +55,23 @@ pub(crate) fn comparisons(
     comparisons
 }
 
-fn sent_secret(field: &magus_model::desired::Field) -> Option<(FieldPath, SecretReference)> {
+fn sent_secret(field: &Field) -> Option<(FieldPath, SecretReference)> {
     match &field.value {
         FieldValue::Secret(reference) if !reference.keep => Some((field.path.clone(), reference.clone())),
         _ => None,
     }
 }
 
-fn step(
-    cluster: &Text,
-    environment: &Environment,
-    workspace: &Workspace,
-    fields: &[(FieldPath, SecretReference)],
-) -> Step {
-    let change = |(path, reference): &(FieldPath, SecretReference)| FieldChange {
-        path: path.clone(),
-        before: Some(FieldValue::Secret(reference.clone())),
-        after: Some(FieldValue::Secret(reference.clone())),
-        sensitive: true,
-        status: FieldStatus::Unverifiable,
-        reason: Reason::Differs,
-        origin: None,
-    };
-    let id: Text = format!("{cluster}/{}/refresh-secrets", workspace.name).into();
-    Step {
-        id,
-        cluster: cluster.clone(),
-        environment: environment.name.clone(),
-        workspace: workspace.name.clone(),
-        action: Action::Update,
-        reason: "the value of a secret changed without a new `version`".to_owned(),
-        restarts: Restarts::Unknown,
-        needs: Vec::new(),
-        // The engine compares the references themselves right before it sends their values.
-        precondition: Precondition::Revision(Text::default()),
-        fields: fields.iter().map(change).collect(),
-        deploy: None,
-        renamed_from: None,
-        mark: None,
-    }
-}
-
 /// What comparing found, for people: one sentence for each secret and environment, however many workspaces use it.
-pub(crate) fn notes(comparisons: &[Comparison], answers: &BTreeMap<usize, Compared>) -> Vec<String> {
+pub(crate) fn notes(answers: &[(&Comparison<'_>, &Compared)]) -> Vec<String> {
     let mut changed: BTreeMap<(&Text, &FieldPath), Vec<&str>> = BTreeMap::new();
     let mut unresolved: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (at, answer) in answers {
-        let Comparison { refresh, step, .. } = &comparisons[*at];
-        if *refresh {
-            continue;
-        }
+    for (Comparison { environment, workspace, .. }, answer) in answers {
         for path in &answer.changed {
-            changed.entry((&step.environment, path)).or_default().push(step.workspace.as_str());
+            changed.entry((environment, path)).or_default().push(workspace.as_str());
         }
-        for (_, why) in &answer.unresolved {
-            unresolved.entry(why).or_default().insert(step.workspace.as_str());
+        for why in &answer.unresolved {
+            unresolved.entry(why).or_default().insert(workspace.as_str());
         }
     }
     let changed = changed.into_iter().map(|((environment, path), workspaces)| {

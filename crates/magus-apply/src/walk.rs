@@ -4,7 +4,6 @@
 //! works. It knows neither engines nor secrets: what a job does is a function that it is given.
 
 use std::{
-    collections::BTreeMap,
     ops::Range,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -17,7 +16,7 @@ use magus_model::{
 
 use crate::{
     Event,
-    crew::{Compared, Crew, Ending, Job, with_crew},
+    crew::{Crew, Ending, Job, with_crew},
     schedule::{Schedule, Skip, describe},
     secrets::{self, Comparison},
     waves::{Environments, Wave, waves},
@@ -26,13 +25,13 @@ use crate::{
 /// What the walk is given besides the plan.
 pub(crate) struct Surroundings<'a> {
     pub(crate) environments: &'a Environments<'a>,
-    pub(crate) comparisons: &'a [Comparison],
+    pub(crate) comparisons: &'a [Comparison<'a>],
     pub(crate) jobs: usize,
     pub(crate) cancelled: &'a AtomicBool,
     pub(crate) clock: &'a (dyn Fn() -> Timestamp + Sync),
     pub(crate) events: &'a (dyn Fn(Event<'_>) + Sync),
     /// Does one job. It may panic.
-    pub(crate) work: &'a (dyn Fn(&Job) -> Ending + Sync),
+    pub(crate) work: &'a (dyn Fn(Job) -> Ending + Sync),
 }
 
 /// What became of everything.
@@ -46,7 +45,7 @@ pub(crate) struct Walked {
 pub(crate) fn walk(plan: &Plan, around: &Surroundings<'_>) -> Walked {
     let most = plan.steps.len().max(plan.marks.len()).max(around.comparisons.len()).max(1);
     with_crew(around.jobs.clamp(1, most), around.work, |crew| {
-        Walk { plan, around, crew, resent: Vec::new(), notes: Vec::new() }.run()
+        Walk { plan, around, crew, notes: Vec::new() }.run()
     })
 }
 
@@ -55,8 +54,6 @@ struct Walk<'a> {
     plan: &'a Plan,
     around: &'a Surroundings<'a>,
     crew: Crew,
-    /// Results of secrets that were sent again.
-    resent: Vec<StepResult>,
     notes: Vec<String>,
 }
 
@@ -64,10 +61,10 @@ impl<'a> Walk<'a> {
     fn run(mut self) -> Walked {
         let steps: Vec<&Step> = self.plan.steps.iter().collect();
         let (schedule, impossible) = Schedule::new(&steps, self.around.environments);
-        let mut run = Run::new(steps, schedule, Job::Step);
+        let mut run = Run::new(steps, schedule);
         run.skipped(impossible, self.around);
         let marked = (0..self.plan.marks.len()).map(|mark| self.mark_stage(mark));
-        let compared = self.around.comparisons.iter().map(|comparison| Some(comparison.stage));
+        let compared = (0..self.around.comparisons.len()).map(|at| self.comparison_stage(at));
         let waves = waves(&self.plan.steps, self.around.environments, marked.chain(compared));
         let of = waves.iter().filter(|wave| !wave.steps.is_empty()).count();
         let mut number = 0;
@@ -87,8 +84,9 @@ impl<'a> Walk<'a> {
             }
             run.perform(wave.steps.clone(), &self.crew, self.around);
             stopped_by = run.first_bad(wave.steps.clone());
-            if stopped_by.is_none() && !self.cancelled() {
-                stopped_by = self.chores(wave);
+            if stopped_by.is_none() {
+                self.refresh_marks(wave);
+                self.compare_secrets(wave);
             }
         }
         let left = run.left();
@@ -98,92 +96,52 @@ impl<'a> Walk<'a> {
         for at in left {
             run.record(at, Outcome::NotStarted, Some(why.to_owned()), self.around);
         }
-        let mut results = run.results();
-        results.append(&mut self.resent);
-        Walked { results, interrupted, notes: self.notes }
+        Walked { results: run.results(), interrupted, notes: self.notes }
     }
 
-    fn mark_stage(&self, mark: usize) -> Option<u32> {
-        let refresh = &self.plan.marks[mark];
-        self.around.environments.stage(&refresh.cluster, &refresh.mark.environment)
+    fn mark_stage(&self, at: usize) -> u32 {
+        self.around.environments.stage(&self.plan.marks[at].mark.environment)
     }
 
-    /// What is to be done in a stage besides its steps, once those are done. Answers why no later stage may begin.
-    fn chores(&mut self, wave: &Wave) -> Option<String> {
-        self.refresh_marks(wave);
-        let jobs = (0..self.around.comparisons.len())
-            .filter(|at| Some(self.around.comparisons[*at].stage) == wave.stage)
-            .map(Job::Compare)
-            .collect();
-        let mut answers: BTreeMap<usize, Compared> = BTreeMap::new();
-        let mut failures = BTreeMap::new();
-        for (job, ending) in self.crew.all(jobs, || !self.cancelled()) {
-            match (job, ending) {
-                (Job::Compare(at), Ending::Compared(compared)) => drop(answers.insert(at, compared)),
-                (Job::Compare(at), Ending::Failed(why) | Ending::Uncertain(why)) => {
-                    drop(failures.insert(at, why))
-                }
-                _ => {}
-            }
-        }
-        for (at, why) in failures {
-            let workspace = &self.around.comparisons[at].step.workspace;
-            self.note(format!("whether the secrets of `{workspace}` changed is not known: {why}"));
-        }
-        for note in secrets::notes(self.around.comparisons, &answers) {
-            self.note(note);
-        }
-        self.resend(&answers)
+    fn comparison_stage(&self, at: usize) -> u32 {
+        self.around.environments.stage(self.around.comparisons[at].environment)
     }
 
     /// Bookkeeping that nobody waits for: what fails here is noted, and tried again by the next apply.
     fn refresh_marks(&mut self, wave: &Wave) {
         let jobs = (0..self.plan.marks.len()).filter(|at| self.mark_stage(*at) == wave.stage).map(Job::Mark);
-        let mut failures = BTreeMap::new();
-        for (job, ending) in self.crew.all(jobs.collect(), || !self.cancelled()) {
+        let mut endings = self.crew.all(jobs.collect(), || !self.cancelled());
+        endings.sort_by_key(|(job, _)| *job);
+        for (job, ending) in endings {
             if let (Job::Mark(at), Ending::Failed(why) | Ending::Uncertain(why)) = (job, ending) {
-                failures.insert(at, why);
+                let workspace = &self.plan.marks[at].workspace;
+                self.note(format!(
+                    "the mark on `{workspace}` was not refreshed, the next apply tries again: {why}"
+                ));
             }
-        }
-        for (at, why) in failures {
-            let workspace = &self.plan.marks[at].workspace;
-            self.note(format!(
-                "the mark on `{workspace}` was not refreshed, the next apply tries again: {why}"
-            ));
         }
     }
 
-    /// Sends what changed where that was asked for, in the same batches as steps. One that does not resolve fails
-    /// here: whoever asked for it has to know.
-    fn resend(&mut self, answers: &BTreeMap<usize, Compared>) -> Option<String> {
-        let comparisons = self.around.comparisons;
-        let resent: Vec<(usize, Vec<_>)> = answers
-            .iter()
-            .filter(|(at, _)| comparisons[**at].refresh)
-            .map(|(at, Compared { changed, unresolved })| {
-                (
-                    *at,
-                    changed
-                        .iter()
-                        .chain(unresolved.iter().map(|(path, _)| path))
-                        .cloned()
-                        .collect::<Vec<_>>(),
-                )
-            })
-            .filter(|(_, paths)| !paths.is_empty())
-            .collect();
-        let steps: Vec<&Step> = resent.iter().map(|(at, _)| &comparisons[*at].step).collect();
-        let (schedule, _) = Schedule::new(&steps, self.around.environments);
-        let all = 0..steps.len();
-        let job = |index: usize| Job::Resend(resent[index].0, resent[index].1.clone());
-        let mut run = Run::new(steps, schedule, job);
-        run.perform(all.clone(), &self.crew, self.around);
-        let bad = run.first_bad(all);
-        for at in run.left() {
-            run.record(at, Outcome::NotStarted, Some("interrupted before it began".to_owned()), self.around);
+    fn compare_secrets(&mut self, wave: &Wave) {
+        let all = self.around.comparisons;
+        let jobs = (0..all.len()).filter(|at| self.comparison_stage(*at) == wave.stage).map(Job::Compare);
+        let mut endings = self.crew.all(jobs.collect(), || !self.cancelled());
+        endings.sort_by_key(|(job, _)| *job);
+        let mut answers = Vec::new();
+        for (job, ending) in &endings {
+            let Job::Compare(at) = job else { continue };
+            match ending {
+                Ending::Compared(compared) => answers.push((&all[*at], compared)),
+                Ending::Failed(why) | Ending::Uncertain(why) => {
+                    let workspace = all[*at].workspace;
+                    self.note(format!("whether the secrets of `{workspace}` changed is not known: {why}"));
+                }
+                Ending::Done => {}
+            }
         }
-        self.resent.append(&mut run.results());
-        bad
+        for note in secrets::notes(&answers) {
+            self.note(note);
+        }
     }
 
     fn note(&mut self, note: String) {
@@ -203,11 +161,9 @@ impl Surroundings<'_> {
 }
 
 /// A list of steps on its way to results.
-struct Run<'a, J> {
+struct Run<'a> {
     steps: Vec<&'a Step>,
     schedule: Schedule<'a>,
-    /// Which job performs a step of this list.
-    job: J,
     progress: Vec<Progress>,
 }
 
@@ -217,32 +173,30 @@ enum Progress {
     Ended(StepResult),
 }
 
-impl<'a, J: Fn(usize) -> Job> Run<'a, J> {
-    fn new(steps: Vec<&'a Step>, schedule: Schedule<'a>, job: J) -> Self {
+impl<'a> Run<'a> {
+    fn new(steps: Vec<&'a Step>, schedule: Schedule<'a>) -> Self {
         let progress = steps.iter().map(|_| Progress::Waits).collect();
-        Self { steps, schedule, job, progress }
+        Self { steps, schedule, progress }
     }
 
     /// Performs what can be performed of a wave, until all of it ended or nothing more may begin.
     fn perform(&mut self, wave: Range<usize>, crew: &Crew, around: &Surroundings<'_>) {
         self.schedule.open(wave);
-        // With a job goes nothing that tells which step of this list it was, so the list keeps that.
-        let mut under_way: Vec<(Job, usize)> = Vec::new();
+        let mut under_way = 0;
         loop {
-            while under_way.len() < crew.size && !around.cancelled() {
+            while under_way < crew.size && !around.cancelled() {
                 let Some(at) = self.schedule.begin() else { break };
                 self.progress[at] = Progress::Begun((around.clock)());
                 (around.events)(Event::StepStarted { step: self.steps[at] });
-                let job = (self.job)(at);
-                under_way.push((job.clone(), at));
-                crew.give(job);
+                crew.give(Job::Step(at));
+                under_way += 1;
             }
-            if under_way.is_empty() {
+            if under_way == 0 {
                 return;
             }
             let Some((job, ending)) = crew.next() else { return };
-            let Some(place) = under_way.iter().position(|(other, _)| *other == job) else { continue };
-            let (_, at) = under_way.swap_remove(place);
+            under_way -= 1;
+            let Job::Step(at) = job else { continue };
             let (outcome, message) = match ending {
                 Ending::Done | Ending::Compared(_) => (Outcome::Applied, None),
                 Ending::Failed(why) => (Outcome::Failed, Some(why)),
@@ -252,7 +206,7 @@ impl<'a, J: Fn(usize) -> Job> Run<'a, J> {
             let skips = self.schedule.end(at, outcome);
             self.skipped(skips, around);
             if around.cancelled() {
-                (around.events)(Event::Interrupted { running: under_way.len() });
+                (around.events)(Event::Interrupted { running: under_way });
             }
         }
     }

@@ -14,25 +14,33 @@ use magus_model::{
     plan::Step,
 };
 
-/// The declared environments by cluster and name.
-pub(crate) struct Environments<'a>(BTreeMap<(&'a str, &'a str), &'a Environment>);
+/// The declared environments.
+pub(crate) struct Environments<'a> {
+    by_cluster: BTreeMap<(&'a str, &'a str), &'a Environment>,
+    stages: BTreeMap<&'a str, u32>,
+}
 
 impl<'a> Environments<'a> {
     pub(crate) fn new(desired: &'a Desired) -> Self {
-        let all = desired.clusters.iter().flat_map(|cluster| {
-            let key = |environment: &'a Environment| (cluster.name.as_str(), environment.name.as_str());
-            cluster.environments.iter().map(move |environment| (key(environment), environment))
-        });
-        Self(all.collect())
+        let mut by_cluster = BTreeMap::new();
+        let mut stages = BTreeMap::new();
+        for cluster in &desired.clusters {
+            for environment in &cluster.environments {
+                let name = environment.name.as_str();
+                by_cluster.insert((cluster.name.as_str(), name), environment);
+                stages.entry(name).or_insert_with(|| magus_plan::stage(desired, name));
+            }
+        }
+        Self { by_cluster, stages }
     }
 
     pub(crate) fn get(&self, cluster: &str, environment: &str) -> Option<&'a Environment> {
-        self.0.get(&(cluster, environment)).copied()
+        self.by_cluster.get(&(cluster, environment)).copied()
     }
 
-    /// The stage of an environment; nothing for one that is not declared any more. Those share waves of their own.
-    pub(crate) fn stage(&self, cluster: &str, environment: &str) -> Option<u32> {
-        self.get(cluster, environment).map(|environment| environment.stage)
+    /// The stage by which the plan is ordered. Environments that are not declared any more share the last one.
+    pub(crate) fn stage(&self, environment: &str) -> u32 {
+        self.stages.get(environment).copied().unwrap_or(u32::MAX)
     }
 }
 
@@ -40,7 +48,7 @@ impl<'a> Environments<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wave {
     pub(crate) steps: Range<usize>,
-    pub(crate) stage: Option<u32>,
+    pub(crate) stage: u32,
     /// Cluster and environment, each pair once, in the plan's order.
     pub(crate) environments: Vec<(Text, Text)>,
 }
@@ -50,11 +58,11 @@ pub(crate) struct Wave {
 pub(crate) fn waves(
     steps: &[Step],
     environments: &Environments<'_>,
-    others: impl Iterator<Item = Option<u32>>,
+    others: impl Iterator<Item = u32>,
 ) -> Vec<Wave> {
     let mut waves: Vec<Wave> = Vec::new();
     for (at, step) in steps.iter().enumerate() {
-        let stage = environments.stage(&step.cluster, &step.environment);
+        let stage = environments.stage(&step.environment);
         if waves.last().is_none_or(|wave| wave.stage != stage) {
             waves.push(Wave { steps: at..at, stage, environments: Vec::new() });
         }
@@ -65,11 +73,9 @@ pub(crate) fn waves(
             wave.environments.push(pair);
         }
     }
-    // What is not declared any more comes last.
-    let rank = |stage: Option<u32>| stage.map_or(u64::MAX, u64::from);
     for stage in others.collect::<BTreeSet<_>>() {
         if waves.iter().all(|wave| wave.stage != stage) {
-            let at = waves.iter().position(|wave| rank(wave.stage) > rank(stage)).unwrap_or(waves.len());
+            let at = waves.iter().position(|wave| wave.stage > stage).unwrap_or(waves.len());
             let begin = waves.get(at).map_or(steps.len(), |wave| wave.steps.start);
             waves.insert(at, Wave { steps: begin..begin, stage, environments: Vec::new() });
         }

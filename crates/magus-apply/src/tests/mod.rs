@@ -57,7 +57,8 @@ struct Memory {
     marks: Mutex<Vec<WorkspaceName>>,
     /// The running value of each secret.
     running: Mutex<BTreeMap<(WorkspaceName, FieldPath), String>>,
-    refreshes: Mutex<Vec<WorkspaceName>>,
+    /// Steps that were told to refresh secrets.
+    refreshing: Mutex<Vec<Text>>,
 }
 
 impl Memory {
@@ -92,6 +93,9 @@ impl Perform for Memory {
     fn perform(&self, task: &Task<'_>) -> Result<(), PerformError> {
         let id = &task.step.id;
         self.asked.lock().unwrap().push(id.clone());
+        if task.refresh_secrets {
+            self.refreshing.lock().unwrap().push(id.clone());
+        }
         let gate = self.gates.lock().unwrap().remove(id);
         if let Some(gate) = gate {
             let _ = gate.recv_timeout(DEADLINE);
@@ -134,7 +138,6 @@ impl Perform for Memory {
             let value = secrets.resolve(reference).unwrap().expose().to_owned();
             running.insert((workspace.clone(), path.clone()), value);
         }
-        self.refreshes.lock().unwrap().push(workspace.clone());
         Ok(())
     }
 }

@@ -65,7 +65,6 @@ fn a_value_that_changed_without_a_new_version_is_noted_and_not_sent() {
         )
     };
     assert_eq!(report.notes, [note("a", "development"), note("b", "staging")]);
-    assert!(engine.refreshes.lock().unwrap().is_empty());
     assert!(!format!("{report:?}").contains(CANARY));
 
     let (report, _) = scene("old-value-of-it").run(&plan(Vec::new()), &running("old-value-of-it"));
@@ -73,48 +72,32 @@ fn a_value_that_changed_without_a_new_version_is_noted_and_not_sent() {
 }
 
 #[test]
-fn a_value_that_changed_is_sent_where_that_was_asked_for() {
+fn where_secrets_are_refreshed_the_steps_are_told_so_and_nothing_is_compared() {
     let engine = running("old-value-of-it");
-    let mut plan = plan(Vec::new());
+    let mut plan = plan(updates(&["staging/b"]));
     plan.overrides.refresh_secrets.push("staging".into());
-    let (report, told) = scene(CANARY).run(&plan, &engine);
-    assert_eq!(outcomes(&report), [Outcome::Applied]);
-    assert_eq!(report.results[0].step, "acme/b/refresh-secrets");
-    assert_eq!(report.summary.applied, 1);
-    assert_eq!(report.notes.len(), 1, "the other environment is only told of");
-    assert!(told.contains(&Told::Began("acme/b/refresh-secrets".into())));
-    let running = engine.running.lock().unwrap();
-    let values: Vec<_> = running.values().map(String::as_str).collect();
-    assert_eq!(values, ["old-value-of-it", CANARY]);
-}
-
-#[test]
-fn a_refresh_that_fails_has_a_result_and_keeps_later_stages_from_beginning() {
-    let mut plan = plan(updates(&["staging/c"]));
-    plan.overrides.refresh_secrets.push("development".into());
-    let engine =
-        Memory { faults: [("refresh/a".into(), Fault::Uncertain)].into(), ..running("old-value-of-it") };
     let (report, _) = scene(CANARY).run(&plan, &engine);
-    assert_eq!(outcomes(&report), [Outcome::Skipped, Outcome::Uncertain]);
-    assert_eq!(
-        message(&report, 0),
-        "`acme/a/refresh-secrets` is uncertain, and later stages wait for `development`"
-    );
+    assert_eq!(*engine.refreshing.lock().unwrap(), ["acme/b/update"]);
+    assert_eq!(report.notes.len(), 1, "the other environment is only told of");
+    assert!(report.notes[0].contains("`--refresh-secrets development`"));
 }
 
 #[test]
-fn a_secret_that_cannot_be_compared_is_noted_once_and_fails_where_a_refresh_was_asked_for() {
+fn secrets_of_a_stage_that_was_not_reached_are_not_compared() {
+    let plan = plan(updates(&["development/c"]));
+    let engine =
+        Memory { faults: [("acme/c/update".into(), Fault::Fails)].into(), ..running("old-value-of-it") };
+    let (report, _) = scene(CANARY).run(&plan, &engine);
+    assert_eq!(report.notes, [""; 0]);
+}
+
+#[test]
+fn a_secret_that_cannot_be_compared_is_noted() {
     let mut scene = scene(CANARY);
     scene.variables.clear();
     let (report, _) = scene.run(&plan(Vec::new()), &running("x"));
     assert_eq!(report.notes.len(), 2, "once for each stage");
     assert!(report.notes[0].starts_with("whether a secret changed for `a` is not known: "));
-
-    let mut plan = plan(Vec::new());
-    plan.overrides.refresh_secrets.push("development".into());
-    let (report, _) = scene.run(&plan, &running("x"));
-    assert_eq!(outcomes(&report), [Outcome::Failed]);
-    assert!(message(&report, 0).starts_with("secret `env.API_KEY`: "), "{}", message(&report, 0));
 }
 
 #[test]
