@@ -10,8 +10,8 @@ use magus_model::{
 
 use crate::escape;
 
-/// What stands in for a probable secret.
-const BLOT: &str = "***";
+/// What stands in for each character of a probable secret.
+const BLOT: char = '*';
 
 /// Places that no output may show, by file and in order.
 #[derive(Debug, Default)]
@@ -66,32 +66,26 @@ impl Window {
 
     fn push_line(&mut self, line: &str, start: usize, blots: &[Range<usize>]) {
         self.steps.push((start, self.text.len()));
-        let mut blotted = false;
         for (at, c) in line.char_indices() {
             let at = start + at;
-            if blots.iter().any(|blot| blot.contains(&at)) {
-                if !blotted {
-                    self.steps.push((at, self.text.len()));
-                    self.text.push_str(BLOT);
-                    blotted = true;
-                }
-                continue;
-            }
-            if blotted {
-                self.steps.push((at, self.text.len()));
-                blotted = false;
-            }
-            if c == '\u{feff}' {
-                self.steps.push((at + c.len_utf8(), self.text.len()));
+            // One character for one, so that columns are still those of the file.
+            let shown = if blots.iter().any(|blot| blot.contains(&at)) {
+                Some(BLOT)
+            } else if c == '\u{feff}' && at == 0 {
+                None
             } else if c != '\t' && escape::is_dangerous(c) {
-                self.text.push(char::REPLACEMENT_CHARACTER);
-                self.steps.push((at + c.len_utf8(), self.text.len()));
+                Some(char::REPLACEMENT_CHARACTER)
             } else {
-                self.text.push(c);
+                Some(c)
+            };
+            self.text.extend(shown);
+            if shown != Some(c) {
+                self.steps.push((at + c.len_utf8(), self.text.len()));
             }
         }
-        // Past the end of the line, where its line end was, everything maps to the end.
-        self.steps.push((start + line.len(), self.text.len()));
+        // The line end, of one or two bytes, is the end of the line.
+        let end = start + line.len();
+        self.steps.extend([(end, self.text.len()), (end + 1, self.text.len())]);
     }
 
     /// The range in the text that a span of the file has.
@@ -126,8 +120,8 @@ mod tests {
         };
         let secret = Diagnostic::new(&rules::SECRET_LITERAL, span("hunter2"), "a literal");
         let window = Window::new(&file, FileId(0), 1..3, &Blots::new(&[secret]));
-        assert_eq!(window.text, "x: ��y\nkey: *** # ü\nlast: 1");
-        for (part, shown) in [("y\r", "y"), ("hunter2", "***"), ("# ü", "# ü"), ("last", "last"), ("unter", "**"), ("x", "x")] {
+        assert_eq!(window.text, "x: ��y\nkey: ******* # ü\nlast: 1");
+        for (part, shown) in [("y\r", "y"), ("hunter2", "*******"), ("# ü", "# ü"), ("last", "last"), ("unter", "*****"), ("x", "x")] {
             assert_eq!(&window.text[window.range(span(part))], shown, "{part}");
         }
         assert_eq!(window.range(Span::new(FileId(0), 9_999, 9_999)).end, window.text.len());
@@ -138,6 +132,6 @@ mod tests {
         let file = SourceFile::new("a.yaml", "key: |\n  BEGIN\n  aaaa\nother: 1\n");
         let secret = Diagnostic::new(&rules::SECRET_LITERAL, Span::new(FileId(0), 5, 21), "a literal");
         let window = Window::new(&file, FileId(0), 1..4, &Blots::new(&[secret]));
-        assert_eq!(window.text, "key: ***\n***\n***\nother: 1");
+        assert_eq!(window.text, "key: *\n*******\n******\nother: 1");
     }
 }

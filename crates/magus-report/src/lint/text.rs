@@ -129,8 +129,10 @@ impl<'a> Piece<'a> {
 pub(super) fn concise(report: &LintReport<'_>, styles: &Styles) -> String {
     let mut out = String::new();
     for found in report.located() {
-        let _ = write!(out, "{}:{}:{}: {}", escape::line(&found.file), found.line, found.column, title(&found, styles));
-        out.push('\n');
+        if !found.file.is_empty() {
+            let _ = write!(out, "{}:{}:{}: ", escape::line(&found.file), found.line, found.column);
+        }
+        let _ = writeln!(out, "{}", title(&found, styles));
     }
     out
 }

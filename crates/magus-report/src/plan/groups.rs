@@ -5,7 +5,9 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use magus_model::plan::{Action, FieldChange, Plan, Restarts, Step};
+use magus_model::plan::{Action, FieldChange, Plan, PlanCluster, Restarts, Step};
+
+use crate::words::{count, thousands};
 
 /// Changes that several update steps of one cluster have in common.
 #[derive(Debug)]
@@ -94,6 +96,46 @@ pub(crate) fn find(plan: &Plan) -> Groups<'_> {
         a.cluster.cmp(b.cluster).then(b.steps.len().cmp(&a.steps.len())).then_with(|| a.steps.cmp(&b.steps))
     });
     Groups { groups, drawn }
+}
+
+/// The steps of a cluster, as indexes, by environment: in order of promotion, and last those that are declared no
+/// more.
+pub(crate) fn by_environment<'a>(plan: &'a Plan, cluster: &PlanCluster) -> Vec<(&'a str, Vec<usize>)> {
+    let place: HashMap<&str, usize> =
+        cluster.environments.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+    let mut steps: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
+    for (at, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.cluster == cluster.name) {
+        let environment = step.environment.as_str();
+        steps.entry((place.get(environment).copied().unwrap_or(usize::MAX), environment)).or_default().push(at);
+    }
+    steps.into_iter().map(|((_, environment), steps)| (environment, steps)).collect()
+}
+
+/// Names of workspaces by environment, in the order in which the steps name them.
+pub(crate) fn names<'a>(plan: &'a Plan, steps: &[usize]) -> Vec<(&'a str, Vec<&'a str>)> {
+    let mut names: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut places = HashMap::new();
+    for step in steps.iter().map(|at| &plan.steps[*at]) {
+        let place = *places.entry(step.environment.as_str()).or_insert_with(|| {
+            names.push((step.environment.as_str(), Vec::new()));
+            names.len() - 1
+        });
+        names[place].1.push(step.workspace.as_str());
+    }
+    names
+}
+
+/// `58 workspaces, all restart`: how many make the changes of a group, and what that does to them.
+pub(crate) fn heading(plan: &Plan, group: &Group<'_>) -> String {
+    let (restarts, perhaps) = restarts(group.steps.iter().map(|at| &plan.steps[*at]));
+    let mut heading = count(group.steps.len(), "workspace");
+    match (restarts, perhaps) {
+        (0, 0) => {}
+        (all, 0) if all == group.steps.len() => heading.push_str(", all restart"),
+        (some, 0) => heading.push_str(&format!(", {} restart", thousands(some))),
+        (some, perhaps) => heading.push_str(&format!(", {} may restart", thousands(some + perhaps))),
+    }
+    heading
 }
 
 /// How many of these steps restart a running workspace, and how many may.

@@ -5,6 +5,8 @@
 //! Nothing here plans, or knows the declarations: a plan that was read from a file is shown like a fresh one.
 
 pub(crate) mod groups;
+mod html;
+mod markdown;
 pub(crate) mod summary;
 mod text;
 pub(crate) mod value;
@@ -18,6 +20,8 @@ use magus_model::{
 };
 
 use crate::{Styles, json};
+
+pub use markdown::{MARKER, MOST_BYTES};
 
 /// How much a text shows of workspaces that are created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -50,6 +54,16 @@ pub fn text(plan: &Plan, options: &PlanOptions<'_>, styles: &Styles) -> String {
 /// The plan as DESIGN.md 4 says. Values behind secrets that a cluster holds in the clear are left out.
 pub fn json(plan: &Plan) -> String {
     json::pretty(&*without_secrets(plan))
+}
+
+/// The plan as a comment on a pull request: GitHub's Markdown, at most [`MOST_BYTES`] long, with [`MARKER`] first.
+pub fn markdown(plan: &Plan, options: &PlanOptions<'_>) -> String {
+    markdown::render(plan, options)
+}
+
+/// The plan as one page of HTML that needs nothing else.
+pub fn html(plan: &Plan, options: &PlanOptions<'_>) -> String {
+    html::render(plan, options)
 }
 
 /// What stands in for a value that must not be shown.

@@ -83,12 +83,7 @@ impl<'a> Renderer<'a> {
     pub(super) fn sections(&self, cluster: &PlanCluster) -> Vec<String> {
         let groups = self.groups.groups.iter().filter(|group| group.cluster == cluster.name.as_str());
         let mut sections: Vec<String> = groups.map(|group| self.group(group)).collect();
-        let mut by_environment: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
-        for (at, step) in self.plan.steps.iter().enumerate().filter(|(_, step)| step.cluster == cluster.name) {
-            let place = cluster.environments.iter().position(|name| *name == step.environment);
-            by_environment.entry((place.unwrap_or(usize::MAX), &step.environment)).or_default().push(at);
-        }
-        for ((_, environment), steps) in by_environment {
+        for (environment, steps) in groups::by_environment(self.plan, cluster) {
             let entries = self.entries(&steps);
             if entries.is_empty() {
                 continue;
@@ -104,27 +99,12 @@ impl<'a> Renderer<'a> {
 
     /// A group: what its workspaces have in common, and their names.
     fn group(&self, group: &Group<'_>) -> String {
-        let steps = || group.steps.iter().map(|at| &self.plan.steps[*at]);
-        let (restarts, perhaps) = groups::restarts(steps());
-        let mut heading = count(group.steps.len(), "workspace");
-        match (restarts, perhaps) {
-            (0, 0) => {}
-            (all, 0) if all == group.steps.len() => heading.push_str(", all restart"),
-            (some, 0) => heading.push_str(&format!(", {} restart", words::thousands(some))),
-            (some, perhaps) => heading.push_str(&format!(", {} may restart", words::thousands(some + perhaps))),
-        }
+        let heading = groups::heading(self.plan, group);
         let mut out = format!("  {} {}\n", paint(self.styles.changed, "~"), paint(self.styles.strong, heading));
         for change in &group.changes {
             self.field(&mut out, change, Action::Update, "      ");
         }
-        let mut names: Vec<(&str, Vec<&str>)> = Vec::new();
-        for step in steps() {
-            match names.iter_mut().find(|(environment, _)| *environment == step.environment.as_str()) {
-                Some((_, names)) => names.push(step.workspace.as_str()),
-                None => names.push((&step.environment, vec![step.workspace.as_str()])),
-            }
-        }
-        for (environment, names) in names {
+        for (environment, names) in groups::names(self.plan, &group.steps) {
             let names: Vec<_> = names.into_iter().map(escape::line).collect();
             let heading = format!("{}:", escape::line(environment));
             let columns = heading.chars().count();

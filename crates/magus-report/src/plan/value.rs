@@ -90,7 +90,7 @@ pub(crate) fn change(field: &FieldChange) -> Shown {
     match (&field.before, &field.after) {
         (Some(before), Some(after)) => both(before, after),
         (None, Some(after)) => match long_text(after) {
-            Some(text) => Shown::AddedLines(escape::lines(&text).map(|line| line.into_owned()).collect()),
+            Some(text) => Shown::AddedLines(escape::lines(text.trim_end()).map(|line| limit(line.into_owned())).collect()),
             None => Shown::Added(show(after)),
         },
         (Some(before), None) => Shown::Removed(show(before)),
@@ -184,7 +184,7 @@ const CONTEXT_LINES: usize = 2;
 
 fn line_diff(before: &str, after: &str) -> Vec<DiffLine> {
     let diff = similar::TextDiff::from_lines(before, after);
-    let harmless = |text: &str| escape::line(text.trim_end_matches(['\n', '\r'])).into_owned();
+    let harmless = |text: &str| limit(escape::line(text.trim_end_matches(['\n', '\r'])).into_owned());
     let mut lines = Vec::new();
     for change in diff.iter_all_changes() {
         lines.push(match change.tag() {

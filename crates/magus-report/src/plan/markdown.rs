@@ -1,0 +1,358 @@
+//! A plan as a comment on a pull request: never too long, complete in its summary, and harmless.
+//!
+//! Values, names and messages come from anybody who can open a pull request. Inside a fence nothing pings; outside
+//! they stand in `<code>` with every character that means something to Markdown, to HTML or to a forge's own
+//! references written as an entity.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use magus_model::plan::{Action, Plan, Step};
+
+use super::{Detail, PlanOptions, summary, text};
+use crate::{
+    Styles, escape,
+    words::{count, thousands},
+};
+
+/// The first line of every comment, by which the next run finds it and edits it in place.
+pub const MARKER: &str = "<!-- magus plan -->";
+/// The largest comment, in bytes: GitHub refuses more than 65,536 characters, and a workflow may add its own lines.
+pub const MOST_BYTES: usize = 60_000;
+/// Of the whole, what the list of touched workspaces may take, so that details follow.
+const LIST: usize = 24_000;
+/// Longest message, name or path that stands outside of a fence, in characters.
+const LONGEST: usize = 300;
+/// Longest command, in characters: what is to be pasted should be whole.
+const LONGEST_COMMAND: usize = 1_000;
+
+pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
+    let mut comment = Comment { out: String::new(), cut: false };
+    // Both are numbers and our own words.
+    let headline = match summary::no_changes(plan) {
+        Some(sentence) => sentence,
+        None => format!("Plan: {}.", summary::totals(&plan.summary)),
+    };
+    comment.keep(&format!("{MARKER}\n### {headline}\n\n"));
+    let disruptions = summary::disruptions(plan);
+    if !disruptions.is_empty() {
+        comment.keep(&format!("**{}**\n\n", disruptions.join(" ")));
+    }
+    if let Some(flags) = summary::overrides(&plan.overrides) {
+        comment.keep(&format!("Guards lifted: {}\n\n", code(&flags)));
+    }
+    counts(&mut comment, plan);
+    withheld(&mut comment, plan);
+    touched(&mut comment, plan);
+    notes(&mut comment, plan);
+    let tail = last_lines(plan, options);
+    let pointer = pointer(options);
+    details(&mut comment, plan, options, MOST_BYTES - pointer.len() - tail.len());
+    if comment.cut {
+        comment.keep(&pointer);
+    }
+    comment.out + &tail
+}
+
+/// A comment that grows by whole pieces, as long as there is room.
+struct Comment {
+    out: String,
+    cut: bool,
+}
+
+impl Comment {
+    /// Adds what is always there; its length is bounded by whoever calls.
+    fn keep(&mut self, piece: &str) {
+        self.out.push_str(piece);
+    }
+
+    /// Adds a piece if the comment stays below `limit` with it, and remembers that something is missing if not.
+    fn offer(&mut self, piece: &str, limit: usize) -> bool {
+        let fits = self.out.len() + piece.len() <= limit;
+        if fits {
+            self.out.push_str(piece);
+        }
+        self.cut |= !fits;
+        fits
+    }
+}
+
+/// The pointer to the rest, for comments that had to be cut.
+fn pointer(options: &PlanOptions<'_>) -> String {
+    let rest = options.rest.unwrap_or("`magus plan` shows all of it");
+    format!("> Cut: the plan is longer than a comment may be. The counts are complete; {}.\n\n", prose(rest))
+}
+
+/// The next command, and what the plan was made from.
+fn last_lines(plan: &Plan, options: &PlanOptions<'_>) -> String {
+    let mut out = String::new();
+    if let Some(next) = options.next.filter(|_| !plan.steps.is_empty()) {
+        let _ = writeln!(out, "Next: {}\n", code_up_to(next, LONGEST_COMMAND));
+    }
+    let revision = plan.source.revision.as_deref().map(|revision| format!(" at {}", code_up_to(revision, 12)));
+    let dirty = if plan.source.dirty { ", with changes that are not committed" } else { "" };
+    let _ = writeln!(
+        out,
+        "<sub>{}{}{dirty} · {} · magus {}</sub>",
+        code(&plan.source.path),
+        revision.unwrap_or_default(),
+        code(&plan.digest),
+        code(&plan.magus_version),
+    );
+    out
+}
+
+/// The steps by environment, in order of promotion.
+fn environments(plan: &Plan) -> Vec<(&str, &str, Vec<&Step>)> {
+    let mut environments: Vec<(&str, &str, Vec<&Step>)> = Vec::new();
+    let mut places = BTreeMap::new();
+    let declared = plan.clusters.iter().flat_map(|cluster| cluster.environments.iter().map(|name| (&cluster.name, name)));
+    let used = plan.steps.iter().map(|step| (&step.cluster, &step.environment));
+    for (cluster, name) in declared.chain(used) {
+        places.entry((cluster, name)).or_insert_with(|| {
+            environments.push((cluster.as_str(), name.as_str(), Vec::new()));
+            environments.len() - 1
+        });
+    }
+    for step in &plan.steps {
+        environments[places[&(&step.cluster, &step.environment)]].2.push(step);
+    }
+    environments.retain(|(.., steps)| !steps.is_empty());
+    environments
+}
+
+/// The table of counts: a row an environment.
+fn counts(comment: &mut Comment, plan: &Plan) {
+    let environments = environments(plan);
+    if environments.is_empty() {
+        return;
+    }
+    comment.keep("| environment | create | update | replace | delete | other | restarts |\n|---|--:|--:|--:|--:|--:|--:|\n");
+    let several = plan.clusters.len() > 1;
+    let mut left_out = 0;
+    for (cluster, name, steps) in &environments {
+        let number = |action: Action| steps.iter().filter(|step| step.action == action).count();
+        let main = [Action::Create, Action::Update, Action::Replace, Action::Delete].map(number);
+        let (restarts, perhaps) =
+            super::groups::restarts(steps.iter().filter(|step| step.action != Action::Create).copied());
+        let name = if several { format!("{} / {}", code(cluster), code(name)) } else { code(name) };
+        let other = steps.len() - main.iter().sum::<usize>();
+        let cells = main.into_iter().chain([other]).map(|number| match number {
+            0 => "·".to_owned(),
+            number => thousands(number),
+        });
+        let restarts = match (restarts, perhaps) {
+            (0, 0) => "·".to_owned(),
+            (sure, 0) => thousands(sure),
+            (sure, perhaps) => format!("{} to {}", thousands(sure), thousands(sure + perhaps)),
+        };
+        let row = format!("| {name} | {} | {restarts} |\n", cells.collect::<Vec<_>>().join(" | "));
+        if left_out > 0 || !comment.offer(&row, LIST / 2) {
+            left_out += 1;
+        }
+    }
+    if left_out > 0 {
+        let _ = writeln!(comment.out, "| and {} more | | | | | | |", thousands(left_out));
+    }
+    comment.keep("\n");
+}
+
+/// What a guard holds back comes before everything that will happen: it is what the reader has to act on.
+fn withheld(comment: &mut Comment, plan: &Plan) {
+    if plan.withheld.is_empty() {
+        return;
+    }
+    comment.keep(&format!("**Withheld: {}**\n\n", count(plan.withheld.len(), "step")));
+    let mut left_out = 0;
+    for held in &plan.withheld {
+        let line = format!(
+            "- {} {} in {}, by {}: {}. To lift it: {}\n",
+            held.action.as_str(),
+            code(held.workspace.as_str()),
+            code(&held.environment),
+            code(held.guard.as_str()),
+            prose(&held.message),
+            code_up_to(&held.unblock, LONGEST_COMMAND),
+        );
+        if left_out > 0 || !comment.offer(&line, LIST * 2 / 3) {
+            left_out += 1;
+        }
+    }
+    more(comment, left_out);
+}
+
+/// `- and 12 more`, and the end of a list.
+fn more(comment: &mut Comment, left_out: usize) {
+    if left_out > 0 {
+        let _ = writeln!(comment.out, "- and {} more", thousands(left_out));
+    }
+    comment.keep("\n");
+}
+
+/// The touched workspaces by name: what goes away first, so that nothing can push it out.
+fn touched(comment: &mut Comment, plan: &Plan) {
+    let order = [
+        Action::Delete,
+        Action::Replace,
+        Action::Create,
+        Action::Update,
+        Action::Restart,
+        Action::Stop,
+        Action::Start,
+        Action::Deploy,
+        Action::Adopt,
+    ];
+    let environments = environments(plan);
+    for action in order {
+        for (cluster, environment, steps) in &environments {
+            let names: Vec<&str> =
+                steps.iter().filter(|step| step.action == action).map(|step| step.workspace.as_str()).collect();
+            if names.is_empty() {
+                continue;
+            }
+            let cluster = if plan.clusters.len() > 1 { format!("{} / ", code(cluster)) } else { String::new() };
+            let number = thousands(names.len());
+            let head = format!("- {} {number} in {cluster}{}: ", code(&format!("{} {}", action.symbol(), action.as_str())), code(environment));
+            if !comment.offer(&head, LIST) {
+                continue;
+            }
+            let mut shown = 0;
+            for name in &names {
+                let gap = if shown == 0 { "" } else { ", " };
+                if !comment.offer(&format!("{gap}{}", code(name)), LIST) {
+                    break;
+                }
+                shown += 1;
+            }
+            if shown < names.len() {
+                let _ = write!(comment.out, " and {} more", thousands(names.len() - shown));
+            }
+            comment.keep("\n");
+        }
+    }
+    comment.keep("\n");
+}
+
+/// What is unknown or not ours, and findings.
+fn notes(comment: &mut Comment, plan: &Plan) {
+    const NOTES: usize = LIST + 8_000;
+    let mut left_out = 0;
+    let mut line = |comment: &mut Comment, line: String| {
+        if left_out > 0 || !comment.offer(&line, NOTES) {
+            left_out += 1;
+        }
+    };
+    for unknown in &plan.unknown {
+        let (name, cluster) = (code(unknown.workspace.as_str()), code(&unknown.cluster));
+        line(comment, format!("- unknown, and left alone: {name} in {cluster}: {}\n", prose(&unknown.message)));
+    }
+    for (heading, names) in text::not_ours(&plan.unmanaged) {
+        let names: Vec<_> = names.iter().take(20).map(|name| code(name)).collect();
+        line(comment, format!("- {}: {}\n", prose(&heading), names.join(", ")));
+    }
+    for found in &plan.diagnostics {
+        let place = code(&format!("{}:{}:{}", found.file, found.line, found.column));
+        let (severity, rule) = (found.severity.as_str(), code(&found.code));
+        line(comment, format!("- {severity} {rule} at {place}: {}\n", prose(&found.message)));
+    }
+    more(comment, left_out);
+}
+
+/// Every change, folded, an environment or group each. Cut between lines, and the fence is always closed.
+fn details(comment: &mut Comment, plan: &Plan, options: &PlanOptions<'_>, limit: usize) {
+    let styles = Styles::plain();
+    let width = 100;
+    let options = PlanOptions { detail: Detail::Normal, width, ..*options };
+    let renderer = text::Renderer::new(plan, &options, &styles);
+    for cluster in &plan.clusters {
+        for section in renderer.sections(cluster) {
+            let section = without_indent(&section);
+            let (title, body) = section.split_once('\n').unwrap_or((&section, ""));
+            let fence = fence(body);
+            let open = format!("<details><summary>{}</summary>\n\n{fence}text\n", code(title));
+            let close = format!("{fence}\n\n</details>\n\n");
+            let room = limit - close.len();
+            let first = body.split_inclusive('\n').next().unwrap_or("");
+            if comment.out.len() + open.len() + first.len() > room {
+                comment.cut = true;
+                return;
+            }
+            comment.keep(&open);
+            for line in body.split_inclusive('\n') {
+                if !comment.offer(line, room) {
+                    break;
+                }
+            }
+            comment.keep(&close);
+            if comment.cut && comment.out.len() + 1_000 > room {
+                return;
+            }
+        }
+    }
+}
+
+fn without_indent(section: &str) -> String {
+    section.split_inclusive('\n').map(|line| line.strip_prefix("  ").unwrap_or(line)).collect()
+}
+
+/// A fence that no line of the text can close.
+fn fence(body: &str) -> String {
+    let longest = body.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat((longest + 1).max(3))
+}
+
+/// Text as it is, in `<code>`: forges ping nobody and link nothing in there.
+fn code(text: &str) -> String {
+    code_up_to(text, LONGEST)
+}
+
+fn code_up_to(text: &str, most: usize) -> String {
+    let mut out = String::from("<code>");
+    entities(&mut out, escape::shorten(&escape::line(text), most).as_ref());
+    out.push_str("</code>");
+    out
+}
+
+/// A sentence of ours, in which backticks quote. What they quote becomes `<code>`; nothing else is Markdown.
+fn prose(text: &str) -> String {
+    let text = escape::line(text);
+    let text = escape::shorten(&text, LONGEST);
+    let mut out = String::with_capacity(text.len());
+    let mut parts = text.split('`').peekable();
+    let mut quoted = false;
+    while let Some(part) = parts.next() {
+        if quoted && parts.peek().is_some() {
+            out.push_str("<code>");
+            entities(&mut out, part);
+            out.push_str("</code>");
+        } else {
+            if quoted {
+                out.push_str("&#96;");
+            }
+            unlinked(&mut out, part);
+        }
+        quoted = !quoted;
+    }
+    out
+}
+
+/// Every character that means something to Markdown, HTML or a forge as an entity.
+fn entities(out: &mut String, text: &str) {
+    for c in text.chars() {
+        if c.is_ascii_alphanumeric() || !c.is_ascii() || " ,;.-/=()?".contains(c) {
+            out.push(c);
+        } else {
+            let _ = write!(out, "&#{};", u32::from(c));
+        }
+    }
+}
+
+/// The same for text outside of `<code>`, where forges look for names, numbers and emoji after entities are
+/// resolved: an invisible break behind each sign that could begin one.
+fn unlinked(out: &mut String, text: &str) {
+    for (at, c) in text.char_indices() {
+        entities(out, &text[at..at + c.len_utf8()]);
+        if "@#!~%&$:^".contains(c) {
+            out.push_str("&#8203;");
+        }
+    }
+}
