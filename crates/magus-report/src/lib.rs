@@ -8,11 +8,17 @@
 //! What is absent: engines, git, the file system, the clock, and any value of a secret.
 
 pub mod apply;
+pub mod drift;
 pub mod escape;
+pub mod explain;
 mod json;
 pub mod lint;
 pub mod plan;
+pub mod side_by_side;
+pub mod stale;
+pub mod status;
 pub mod style;
+mod table;
 mod words;
 
 pub use style::Styles;

@@ -22,6 +22,7 @@ use magus_model::{
 use crate::{Styles, json};
 
 pub use markdown::{MARKER, MOST_BYTES};
+pub(crate) use text::write_field;
 
 /// How much a text shows of workspaces that are created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,28 +67,22 @@ pub fn html(plan: &Plan, options: &PlanOptions<'_>) -> String {
     html::render(plan, options)
 }
 
-/// What stands in for a value that must not be shown.
-const HIDDEN: &str = "(hidden)";
-
-/// The plan without plain values in sensitive fields: a variable that somebody typed into the cluster, and that is
-/// declared as a secret now, must not show up in a plan file.
-fn without_secrets(plan: &Plan) -> Cow<'_, Plan> {
-    let shows = |value: &Option<FieldValue>| matches!(value, Some(FieldValue::Plain(value)) if value != &Value::Null);
-    let leaks = |field: &FieldChange| field.sensitive && (shows(&field.before) || shows(&field.after));
+/// The plan without observed plain values in sensitive fields. The planner leaves them out already; a plan that
+/// was read from a file, or made by another planner, is not trusted to.
+pub(crate) fn without_secrets(plan: &Plan) -> Cow<'_, Plan> {
+    let hidden = FieldValue::Plain(Value::String(Text::new_static(magus_diff::HIDDEN)));
+    let leaks = |field: &FieldChange| {
+        field.sensitive && matches!(&field.before, Some(value @ FieldValue::Plain(_)) if *value != hidden)
+    };
     if !plan.steps.iter().flat_map(|step| &step.fields).any(leaks) {
         return Cow::Borrowed(plan);
     }
     let mut plan = plan.clone();
-    for field in plan.steps.iter_mut().flat_map(|step| &mut step.fields).filter(|field| field.sensitive) {
-        for value in [&mut field.before, &mut field.after] {
-            if shows(value) {
-                *value = Some(FieldValue::Plain(Value::String(Text::new_static(HIDDEN))));
-            }
-        }
+    for field in plan.steps.iter_mut().flat_map(|step| &mut step.fields).filter(|field| leaks(field)) {
+        field.before = Some(hidden.clone());
     }
     Cow::Owned(plan)
 }
-
 
 #[cfg(test)]
 pub(crate) mod samples;

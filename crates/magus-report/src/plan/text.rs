@@ -209,46 +209,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn field(&self, out: &mut String, field: &FieldChange, action: Action, indent: &str) {
-        let styles = self.styles;
-        let path = escape::line(field.path.as_str());
-        let why = value::why(field, action);
-        let why = if why.is_empty() { why } else { format!("  {}", paint(styles.dim, format!("({why})"))) };
-        let _ = match value::change(field) {
-            Shown::Added(value) => {
-                writeln!(out, "{indent}{} {path}: {}{why}", paint(styles.added, "+"), paint(styles.added, value))
-            }
-            Shown::Removed(value) => {
-                writeln!(out, "{indent}{} {path}: {}{why}", paint(styles.removed, "-"), paint(styles.removed, value))
-            }
-            Shown::Changed(before, after) => writeln!(
-                out,
-                "{indent}{} {path}: {} → {}{why}",
-                paint(styles.changed, "~"),
-                paint(styles.removed, before),
-                paint(styles.added, after),
-            ),
-            Shown::AddedLines(lines) => {
-                let _ = writeln!(out, "{indent}{} {path}:{why}", paint(styles.added, "+"));
-                lines.iter().try_for_each(|line| {
-                    writeln!(out, "{indent}    {}", paint(styles.added, format!("+ {line}").trim_end()))
-                })
-            }
-            Shown::Lines(lines) => {
-                let _ = writeln!(out, "{indent}{} {path}:{why}", paint(styles.changed, "~"));
-                lines.iter().try_for_each(|line| writeln!(out, "{indent}    {}", self.diff_line(line)))
-            }
-        };
-    }
-
-    fn diff_line(&self, line: &DiffLine) -> String {
-        match line {
-            DiffLine::Same(text) => format!("  {text}").trim_end().to_owned(),
-            DiffLine::Removed(text) => paint(self.styles.removed, format!("- {text}").trim_end()).to_string(),
-            DiffLine::Added(text) => paint(self.styles.added, format!("+ {text}").trim_end()).to_string(),
-            DiffLine::Skipped(number) => {
-                paint(self.styles.dim, format!("  … {} unchanged", count(*number, "line"))).to_string()
-            }
-        }
+        write_field(out, field, action, indent, self.styles);
     }
 
     fn style(&self, action: Action) -> Style {
@@ -342,6 +303,49 @@ impl<'a> Renderer<'a> {
         let _ = writeln!(out, "{}", paint(self.styles.strong, totals));
         if let Some(next) = options.next.filter(|_| !self.plan.steps.is_empty()) {
             let _ = writeln!(out, "Next: {}", escape::line(next));
+        }
+    }
+}
+
+/// A change of a field: one line, or a line diff.
+pub(crate) fn write_field(out: &mut String, field: &FieldChange, action: Action, indent: &str, styles: &Styles) {
+    let path = escape::line(field.path.as_str());
+    let why = value::why(field, action);
+    let why = if why.is_empty() { why } else { format!("  {}", paint(styles.dim, format!("({why})"))) };
+    let _ = match value::change(field) {
+        Shown::Added(value) => {
+            writeln!(out, "{indent}{} {path}: {}{why}", paint(styles.added, "+"), paint(styles.added, value))
+        }
+        Shown::Removed(value) => {
+            writeln!(out, "{indent}{} {path}: {}{why}", paint(styles.removed, "-"), paint(styles.removed, value))
+        }
+        Shown::Changed(before, after) => writeln!(
+            out,
+            "{indent}{} {path}: {} → {}{why}",
+            paint(styles.changed, "~"),
+            paint(styles.removed, before),
+            paint(styles.added, after),
+        ),
+        Shown::AddedLines(lines) => {
+            let _ = writeln!(out, "{indent}{} {path}:{why}", paint(styles.added, "+"));
+            lines.iter().try_for_each(|line| {
+                writeln!(out, "{indent}    {}", paint(styles.added, format!("+ {line}").trim_end()))
+            })
+        }
+        Shown::Lines(lines) => {
+            let _ = writeln!(out, "{indent}{} {path}:{why}", paint(styles.changed, "~"));
+            lines.iter().try_for_each(|line| writeln!(out, "{indent}    {}", diff_line(line, styles)))
+        }
+    };
+}
+
+fn diff_line(line: &DiffLine, styles: &Styles) -> String {
+    match line {
+        DiffLine::Same(text) => format!("  {text}").trim_end().to_owned(),
+        DiffLine::Removed(text) => paint(styles.removed, format!("- {text}").trim_end()).to_string(),
+        DiffLine::Added(text) => paint(styles.added, format!("+ {text}").trim_end()).to_string(),
+        DiffLine::Skipped(number) => {
+            paint(styles.dim, format!("  … {} unchanged", count(*number, "line"))).to_string()
         }
     }
 }

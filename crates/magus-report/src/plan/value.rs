@@ -1,5 +1,6 @@
 //! Values and their changes in a few words, never a secret.
 
+use magus_diff::HunkKind;
 use magus_model::{
     plan::{Action, FieldChange, FieldStatus},
     value::{FieldValue, Value},
@@ -179,49 +180,18 @@ fn around_the_difference(old: &str, new: &str) -> (String, String) {
     (cut(&old), cut(&new))
 }
 
-/// Equal lines that are shown around a difference.
-const CONTEXT_LINES: usize = 2;
-
+/// The difference of two texts, harmless and bounded.
 fn line_diff(before: &str, after: &str) -> Vec<DiffLine> {
-    let diff = similar::TextDiff::from_lines(before, after);
-    let harmless = |text: &str| limit(escape::line(text.trim_end_matches(['\n', '\r'])).into_owned());
-    let mut lines = Vec::new();
-    for change in diff.iter_all_changes() {
-        lines.push(match change.tag() {
-            similar::ChangeTag::Equal => DiffLine::Same(harmless(change.value())),
-            similar::ChangeTag::Delete => DiffLine::Removed(harmless(change.value())),
-            similar::ChangeTag::Insert => DiffLine::Added(harmless(change.value())),
-        });
-    }
-    fold(lines)
-}
-
-/// Leaves out equal lines that are far from any difference.
-fn fold(lines: Vec<DiffLine>) -> Vec<DiffLine> {
-    let differs: Vec<usize> =
-        lines.iter().enumerate().filter(|(_, line)| !matches!(line, DiffLine::Same(_))).map(|(at, _)| at).collect();
-    let near = |at: usize| {
-        let next = differs.partition_point(|differs| *differs < at);
-        let after = differs.get(next).is_some_and(|differs| differs - at <= CONTEXT_LINES);
-        let before = next.checked_sub(1).is_some_and(|previous| at - differs[previous] <= CONTEXT_LINES);
-        after || before
-    };
-    let mut folded = Vec::new();
-    let mut skipped = 0;
-    for (at, line) in lines.into_iter().enumerate() {
-        if near(at) {
-            if skipped > 0 {
-                folded.push(DiffLine::Skipped(std::mem::take(&mut skipped)));
-            }
-            folded.push(line);
-        } else {
-            skipped += 1;
-        }
-    }
-    if skipped > 0 {
-        folded.push(DiffLine::Skipped(skipped));
-    }
-    folded
+    let harmless = |text: &str| limit(escape::line(text).into_owned());
+    magus_diff::line_diff(before, after)
+        .into_iter()
+        .map(|hunk| match hunk.kind {
+            HunkKind::Same => DiffLine::Same(harmless(&hunk.text)),
+            HunkKind::Removed => DiffLine::Removed(harmless(&hunk.text)),
+            HunkKind::Added => DiffLine::Added(harmless(&hunk.text)),
+            HunkKind::Skipped => DiffLine::Skipped(hunk.text.parse().unwrap_or(0)),
+        })
+        .collect()
 }
 
 /// `declared, environments/cluster.yaml:12`: why a field changes, and where its value was written. All fields of a

@@ -1,0 +1,110 @@
+//! Differences that nobody declared: what somebody changed in a cluster, as text and JSON.
+
+use std::fmt::Write as _;
+
+use magus_model::{
+    Text,
+    name::WorkspaceName,
+    plan::{Action, FieldChange, Plan, Reason, Unknown},
+};
+use serde::Serialize;
+
+use crate::{
+    Styles, escape, json, plan,
+    style::paint,
+    words::count,
+};
+
+/// The version of the JSON format.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The drift of all clusters.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Drift {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// Whether there is any.
+    pub has_drift: bool,
+    /// The workspaces that drifted.
+    pub workspaces: Vec<Drifted>,
+    /// Workspaces of which nobody can say whether they drifted.
+    pub unknown: Vec<Unknown>,
+}
+
+/// A workspace that drifted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Drifted {
+    /// Its cluster.
+    pub cluster: Text,
+    /// Its environment.
+    pub environment: Text,
+    /// Its name in the cluster.
+    pub workspace: WorkspaceName,
+    /// The fields that differ; `before` is what is there, `after` what is declared.
+    pub fields: Vec<FieldChange>,
+}
+
+/// The fields of a plan that nobody declared, or that moved on both sides.
+pub fn drift(plan: &Plan) -> Drift {
+    let plan = plan::without_secrets(plan);
+    let mut workspaces: Vec<Drifted> = Vec::new();
+    for step in &plan.steps {
+        let drifted = step.fields.iter().filter(|field| matches!(field.reason, Reason::Drift | Reason::Both));
+        let fields: Vec<FieldChange> = drifted.cloned().collect();
+        if fields.is_empty() {
+            continue;
+        }
+        let same =
+            |known: &&mut Drifted| known.cluster == step.cluster && known.workspace == step.workspace;
+        // The steps of one workspace stand next to each other or far apart; there are few for each.
+        match workspaces.last_mut().filter(same) {
+            Some(known) => known.fields.extend(fields),
+            None => workspaces.push(Drifted {
+                cluster: step.cluster.clone(),
+                environment: step.environment.clone(),
+                workspace: step.workspace.clone(),
+                fields,
+            }),
+        }
+    }
+    Drift {
+        format_version: FORMAT_VERSION,
+        has_drift: !workspaces.is_empty(),
+        workspaces,
+        unknown: plan.unknown.clone(),
+    }
+}
+
+/// The drift as JSON.
+pub fn json(drift: &Drift) -> String {
+    json::pretty(drift)
+}
+
+/// Each workspace with its fields: what is there → what is declared.
+pub fn text(drift: &Drift, styles: &Styles) -> String {
+    let mut out = String::new();
+    for workspace in &drift.workspaces {
+        let place = format!("({}, {})", escape::line(&workspace.cluster), escape::line(&workspace.environment));
+        let name = paint(styles.strong, escape::line(workspace.workspace.as_str()));
+        let _ = writeln!(out, "{name} {}", paint(styles.dim, place));
+        for field in &workspace.fields {
+            plan::write_field(&mut out, field, Action::Update, "    ", styles);
+        }
+        out.push('\n');
+    }
+    for unknown in &drift.unknown {
+        let name = escape::line(unknown.workspace.as_str());
+        let _ = writeln!(out, "{} `{name}`: {}", paint(styles.warning, "unknown:"), escape::line(&unknown.message));
+    }
+    let fields = drift.workspaces.iter().map(|workspace| workspace.fields.len()).sum();
+    let sentence = match drift.workspaces.len() {
+        0 if drift.unknown.is_empty() => "No drift: nothing differs that nobody declared.".to_owned(),
+        0 => format!("No drift was found; {} unknown.", count(drift.unknown.len(), "workspace")),
+        number => format!("Drift: {} of {}.", count(fields, "field"), count(number, "workspace")),
+    };
+    let _ = writeln!(out, "{}", paint(styles.strong, sentence));
+    if drift.has_drift {
+        out.push_str("Next: `magus apply` sets what is declared; to keep what is there, declare it\n");
+    }
+    out
+}
