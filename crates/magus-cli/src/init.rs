@@ -477,6 +477,22 @@ mod tests {
     }
 
     #[test]
+    fn every_line_of_the_pipeline_is_a_command_and_not_a_map() {
+        let pipeline: serde_json::Value =
+            serde_yaml::from_str(&fill(BESIDE[3].1, "environments")).expect("YAML");
+        let mut seen = 0;
+        for (name, job) in pipeline.as_object().expect("jobs") {
+            for key in ["before_script", "script", "after_script"] {
+                for line in job[key].as_array().into_iter().flatten() {
+                    assert!(line.is_string(), "{name}: {line}");
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 8, "{seen}");
+    }
+
+    #[test]
     fn the_workflow_runs_no_unpinned_action_and_gives_a_pull_request_no_secret() {
         let text = fill(BESIDE[2].1, "environments");
         for line in text.lines().filter(|line| line.contains("uses: ")) {
