@@ -7,6 +7,7 @@
 
 mod comments;
 mod document;
+pub mod edit;
 mod load;
 mod memory;
 mod revision;
@@ -23,3 +24,6 @@ pub use memory::load_texts;
 pub use revision::{SourceRevision, load_revision, source_revision};
 pub use worktree::load_directory;
 pub use yaml::{DEEPEST, Parsed, parse};
+
+#[cfg(test)]
+mod tests;

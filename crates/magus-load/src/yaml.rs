@@ -186,7 +186,8 @@ impl<'a> Builder<'a> {
                     self.scalar_key(source, style, span, anchor, tag.as_deref(), at)?;
                 } else {
                     let kind = self.scalar_kind(source, style, tag.as_deref(), at);
-                    self.complete(Node { span: self.null_span(span, &kind), kind }, span, anchor)?;
+                    let span = self.null_span(span, &kind);
+                    self.complete(Node { span, kind }, span, anchor)?;
                 }
             }
             Event::SequenceStart(style, anchor, tag) => {
@@ -294,14 +295,30 @@ impl<'a> Builder<'a> {
         if self.has_tabs && !flow {
             self.check_indentation(span.start);
         }
-        self.stack.push(Frame { start: span.start, end: span.end, anchor, flow, content });
+        let start = match &content {
+            Content::List(_) if !flow => self.first_dash(span.start),
+            _ => span.start,
+        };
+        self.stack.push(Frame { start, end: span.end, anchor, flow, content });
         Ok(())
+    }
+
+    /// Where a list begins. Of one that is not indented below its key, the parser names what follows the first `-`.
+    fn first_dash(&self, start: u32) -> u32 {
+        let is_value =
+            matches!(self.stack.last(), Some(Frame { content: Content::Map { key: Some(_), .. }, .. }));
+        let before = self.text[..start as usize].trim_end();
+        let dash = before.strip_suffix('-').filter(|before| {
+            is_value && before.rsplit(['\n', '\r']).next().is_some_and(|line| line.trim().is_empty())
+        });
+        dash.map_or(start, |before| u32::try_from(before.len()).unwrap_or(start))
     }
 
     /// The parser lets a tab pass before the first key of a block.
     fn check_indentation(&mut self, start: u32) {
         let before = &self.text[..start as usize];
-        let line = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+        let begins_line = |(_, c): &(usize, char)| matches!(c, '\n' | '\r' | '\u{feff}');
+        let line = before.char_indices().rfind(begins_line).map_or(0, |(at, c)| at + c.len_utf8());
         let indentation = &before[line..];
         if indentation.bytes().all(|b| b == b' ' || b == b'\t')
             && let Some(tab) = indentation.find('\t')
