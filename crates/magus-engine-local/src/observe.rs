@@ -1,0 +1,108 @@
+//! Reads every workspace of a store at once.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use magus_engine::{EngineError, Observe};
+use magus_model::{
+    Text,
+    name::WorkspaceName,
+    observed::{Observation, ObservedWorkspace},
+};
+use rusqlite::Connection;
+
+use crate::{
+    access::{self, QueryError},
+    capabilities::capabilities,
+    folders::Folders,
+    row::{COLUMNS, RawRow},
+    schema, trouble,
+};
+
+/// Rows that are parsed at once: enough to keep a thread busy, few enough to share the work.
+const CHUNK: usize = 128;
+
+/// Reads a store and leaves no trace.
+#[derive(Debug)]
+pub struct Observer {
+    cluster: Text,
+    folders: Folders,
+}
+
+/// A row as it was understood, or its name and why it was not.
+type Parsed = Result<ObservedWorkspace, (WorkspaceName, String)>;
+
+impl Observer {
+    pub(crate) fn new(cluster: &str, path: &Path) -> Self {
+        Self { cluster: cluster.into(), folders: Folders::new(path) }
+    }
+}
+
+impl Observe for Observer {
+    fn observe(&self, _declared: &[WorkspaceName]) -> Result<Observation, EngineError> {
+        let database = self.folders.database();
+        let rows = access::read(&self.folders, |connection| {
+            schema::check(connection, &database)?;
+            read_all(connection)
+        })?;
+        let rows = match rows {
+            Some(rows) => rows,
+            None => {
+                refuse_lost_database(&self.folders)?;
+                Vec::new()
+            }
+        };
+        let (mut present, mut unknown) = (Vec::with_capacity(rows.len()), BTreeMap::new());
+        for row in rows {
+            match row {
+                Ok(workspace) => present.push((workspace.name.clone(), workspace)),
+                Err((name, reason)) => {
+                    unknown.insert(name, reason);
+                }
+            }
+        }
+        Ok(Observation {
+            cluster: self.cluster.clone(),
+            capabilities: capabilities(),
+            present: present.into_iter().collect(),
+            unknown,
+            incomplete: None,
+        })
+    }
+}
+
+/// All rows: this thread reads, the others parse what it has read so far.
+fn read_all(connection: &Connection) -> Result<Vec<Parsed>, QueryError> {
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM workspaces"))?;
+    let mut rows = statement.query([])?;
+    let mut chunks: Vec<Vec<RawRow>> = Vec::new();
+    while let Some(row) = rows.next()? {
+        match chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(RawRow::read(row)?),
+            _ => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(RawRow::read(row)?);
+                chunks.push(chunk);
+            }
+        }
+    }
+    use rayon::prelude::*;
+    let parsed: Vec<Vec<Parsed>> = chunks
+        .into_par_iter()
+        .map(|chunk| chunk.iter().map(|row| row.parse().map_err(|reason| (row.name(), reason))).collect())
+        .collect();
+    Ok(parsed.into_iter().flatten().collect())
+}
+
+/// Folders of workspaces without a database are no empty cluster, but one whose database is gone.
+pub(crate) fn refuse_lost_database(folders: &Folders) -> Result<(), EngineError> {
+    let workspaces = folders.workspaces();
+    let count = match fs::read_dir(&workspaces) {
+        Ok(entries) => entries.filter_map(Result::ok).filter(|entry| entry.path().is_dir()).count(),
+        Err(_) => 0,
+    };
+    if count == 0 {
+        return Ok(());
+    }
+    let what = format!("is gone, but `{}` still holds folders of workspaces: {count}", workspaces.display());
+    Err(trouble::damaged(&folders.database(), &what))
+}

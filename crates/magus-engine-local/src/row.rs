@@ -1,0 +1,198 @@
+//! A row of the table `workspaces` as it lies in the database, its revision, and what it says.
+
+use std::collections::BTreeMap;
+
+use magus_model::{
+    Text,
+    name::WorkspaceName,
+    observed::{Mark, ObservedWorkspace},
+    path::FieldPath,
+};
+use rusqlite::{Row, types::ValueRef};
+use sha2::{Digest, Sha256};
+
+use crate::record;
+
+/// The columns of a row, in the order in which [`RawRow::read`] takes them. All of them are there since version 1.
+pub(crate) const COLUMNS: &str = "name, record, managed_by, environment, workspace, protected, applied";
+
+/// A value as it lies in a column; people may have put anything there.
+#[derive(Debug, Clone, PartialEq)]
+enum Cell {
+    Null,
+    Int(i64),
+    Real(f64),
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+/// A row that was read and not yet looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RawRow {
+    name: Cell,
+    record: Cell,
+    managed_by: Cell,
+    environment: Cell,
+    workspace: Cell,
+    protected: Cell,
+    applied: Cell,
+}
+
+impl Cell {
+    fn read(row: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
+        Ok(match row.get_ref(at)? {
+            ValueRef::Null => Cell::Null,
+            ValueRef::Integer(value) => Cell::Int(value),
+            ValueRef::Real(value) => Cell::Real(value),
+            ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Cell::Text(text.to_owned()),
+                Err(_) => Cell::Bytes(bytes.to_vec()),
+            },
+            ValueRef::Blob(bytes) => Cell::Bytes(bytes.to_vec()),
+        })
+    }
+
+    /// Feeds kind, length and content, so that no two rows feed the same.
+    fn feed(&self, hasher: &mut Sha256) {
+        let (kind, bytes): (u8, &[u8]) = match self {
+            Cell::Null => (0, &[]),
+            Cell::Int(value) => (1, &value.to_be_bytes()),
+            Cell::Real(value) => (2, &value.to_be_bytes()),
+            Cell::Text(text) => (3, text.as_bytes()),
+            Cell::Bytes(bytes) => (4, bytes),
+        };
+        hasher.update([kind]);
+        hasher.update((bytes.len() as u64).to_be_bytes());
+        hasher.update(bytes);
+    }
+
+    fn text(&self, column: &str) -> Result<&str, String> {
+        match self {
+            Cell::Text(text) => Ok(text),
+            _ => Err(format!("its column `{column}` is not text")),
+        }
+    }
+}
+
+impl RawRow {
+    /// Reads a row of [`COLUMNS`].
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            name: Cell::read(row, 0)?,
+            record: Cell::read(row, 1)?,
+            managed_by: Cell::read(row, 2)?,
+            environment: Cell::read(row, 3)?,
+            workspace: Cell::read(row, 4)?,
+            protected: Cell::read(row, 5)?,
+            applied: Cell::read(row, 6)?,
+        })
+    }
+
+    /// A row as this engine writes it.
+    pub(crate) fn new(name: &WorkspaceName, record: String, mark: Option<&Mark>) -> Result<Self, String> {
+        let row = Self {
+            name: Cell::Text(name.to_string()),
+            record: Cell::Text(record),
+            managed_by: Cell::Null,
+            environment: Cell::Null,
+            workspace: Cell::Null,
+            protected: Cell::Int(0),
+            applied: Cell::Null,
+        };
+        match mark {
+            Some(mark) => row.with_mark(mark),
+            None => Ok(row),
+        }
+    }
+
+    /// The same with a mark.
+    pub(crate) fn with_mark(&self, mark: &Mark) -> Result<Self, String> {
+        let text = |text: &str| Cell::Text(text.to_owned());
+        let Mark { managed_by, environment, workspace, protected, applied } = mark;
+        Ok(Self {
+            name: self.name.clone(),
+            record: self.record.clone(),
+            managed_by: text(managed_by),
+            environment: text(environment),
+            workspace: text(workspace),
+            protected: Cell::Int((*protected).into()),
+            applied: Cell::Text(serde_json::to_string(applied).map_err(|error| error.to_string())?),
+        })
+    }
+
+    /// The values in the order of [`COLUMNS`].
+    pub(crate) fn values(&self) -> [rusqlite::types::Value; 7] {
+        let Self { name, record, managed_by, environment, workspace, protected, applied } = self;
+        [name, record, managed_by, environment, workspace, protected, applied].map(|cell| {
+            match cell.clone() {
+                Cell::Null => rusqlite::types::Value::Null,
+                Cell::Int(value) => value.into(),
+                Cell::Real(value) => value.into(),
+                Cell::Text(text) => text.into(),
+                Cell::Bytes(bytes) => bytes.into(),
+            }
+        })
+    }
+
+    /// The name, as far as it is one.
+    pub(crate) fn name(&self) -> WorkspaceName {
+        WorkspaceName::observed(match &self.name {
+            Cell::Null => Text::new_static(""),
+            Cell::Int(value) => value.to_string().into(),
+            Cell::Real(value) => value.to_string().into(),
+            Cell::Text(text) => text.into(),
+            Cell::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
+        })
+    }
+
+    /// Changes whenever anything in the row does.
+    pub(crate) fn revision(&self) -> Text {
+        let mut hasher = Sha256::new();
+        let Self { name, record, managed_by, environment, workspace, protected, applied } = self;
+        for cell in [name, record, managed_by, environment, workspace, protected, applied] {
+            cell.feed(&mut hasher);
+        }
+        let mut text = String::with_capacity(7 + 64);
+        text.push_str("sha256:");
+        for byte in hasher.finalize() {
+            for digit in [byte >> 4, byte & 15] {
+                text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
+            }
+        }
+        text.into()
+    }
+
+    /// What the row says; the reason where it says nothing that can be understood.
+    pub(crate) fn parse(&self) -> Result<ObservedWorkspace, String> {
+        self.name.text("name")?;
+        let record = record::parse(self.record.text("record")?)?;
+        Ok(ObservedWorkspace {
+            name: self.name(),
+            state: record.state,
+            fields: record.fields,
+            mark: self.mark()?,
+            revision: self.revision(),
+        })
+    }
+
+    fn mark(&self) -> Result<Option<Mark>, String> {
+        if self.managed_by == Cell::Null {
+            return Ok(None);
+        }
+        let applied: BTreeMap<FieldPath, Text> = match &self.applied {
+            Cell::Null => BTreeMap::new(),
+            applied => serde_json::from_str(applied.text("applied")?)
+                .map_err(|error| format!("its column `applied` is not valid: {error}"))?,
+        };
+        Ok(Some(Mark {
+            managed_by: self.managed_by.text("managed_by")?.into(),
+            environment: self.environment.text("environment")?.into(),
+            workspace: self.workspace.text("workspace")?.into(),
+            protected: match self.protected {
+                Cell::Int(value) => value != 0,
+                _ => return Err("its column `protected` is neither 0 nor 1".to_owned()),
+            },
+            applied,
+        }))
+    }
+}
