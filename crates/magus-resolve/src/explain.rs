@@ -149,7 +149,7 @@ pub fn explain(
     let stage = stages::order(&directory, &mut Vec::new()).swap_remove(at);
     let environs = environs(&directory, folder, Scope::new(&directory, folder, stage));
     let reader = reader(&directory, environs.scope.variables_of(folder, stem, root));
-    let mut fields = effective(&reader, &environs, document, root);
+    let mut fields = effective(&reader, &environs, document, &layer::settings(root, &OWN_KEYS));
     add_defaults(
         &mut fields,
         &environs.scope,

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use magus_load::{Document, Loaded};
+use magus_load::{Document, Loaded, Role};
 use magus_model::{
     Text,
     desired::{Cluster, Desired, DesiredState, Environment, Field, Layer, Workspace},
     diagnostic::Diagnostic,
     name::WorkspaceName,
-    rules,
+    rules as known,
     span::Span,
     tree::Node,
     value::{FieldValue, Value},
@@ -21,6 +21,7 @@ use crate::{
     lint::Lint,
     names,
     placeholder::{self, Variables},
+    rules::{clusters, files, layers, texts, workspaces},
     scope::{DEFAULT_WORKSPACE_NAME, Inherited, Scope, field, inherit},
     stages, suggest,
     value::Reader,
@@ -85,6 +86,17 @@ pub fn resolve(loaded: &Loaded) -> Resolution {
         findings.extend(found);
         workspaces.push(workspace);
     }
+    for document in [directory.cluster].into_iter().flatten().chain(
+        directory.environments.iter().flat_map(|folder| [folder.cluster, folder.environment]).flatten(),
+    ) {
+        settings_file(document, &mut findings);
+    }
+    for environs in &environs {
+        environment(environs, &mut findings);
+    }
+    clusters::check(&directory, &environs, &mut findings);
+    workspaces::check_together(&workspaces, &environs, &mut findings);
+    workspaces::once(&mut findings);
     Resolution {
         desired: desired(&environs, workspaces),
         diagnostics: findings,
@@ -127,6 +139,28 @@ fn text_of(node: &Node) -> Option<&Text> {
     }
 }
 
+/// Checks a `cluster.yaml` or `environment.yaml` by itself.
+fn settings_file(document: &Document, findings: &mut Vec<Diagnostic>) {
+    let Some(root) = &document.root else { return };
+    if matches!(document.role, Role::Cluster { .. }) {
+        clusters::check_file(root, findings);
+    }
+    files::without_effect(&document.role, root, findings);
+    texts::check(texts::Kind::Settings, root, findings);
+    let templates = root.get("templates").map_or(&[][..], Node::entries);
+    for layer in root.get("defaults").into_iter().chain(templates.iter().map(|entry| &entry.value)) {
+        layers::check(layer, findings);
+    }
+}
+
+/// Checks what holds for a whole environment.
+fn environment(environs: &Environs<'_, '_>, findings: &mut Vec<Diagnostic>) {
+    let Environs { folder, scope, lower } = environs;
+    findings.extend(names::pattern_fault(scope));
+    let again = lower.values().flatten().filter_map(|inherited| inherited.again.as_ref());
+    workspaces::branchless(again, &scope.variables(folder, None), folder.name, findings);
+}
+
 fn workspace<'a>(
     directory: &Directory<'a>,
     (at, environs): (usize, &Environs<'_, 'a>),
@@ -144,9 +178,16 @@ fn workspace<'a>(
     };
     let Some(root) = &document.root else { return (resolved, findings) };
     unknown_templates(root, scope, &mut findings);
+    layers::check(root, &mut findings);
+    texts::check(texts::Kind::Workspace, root, &mut findings);
+    files::without_effect(&document.role, root, &mut findings);
+    workspaces::overrides(root, environs, &mut findings);
 
     let reader = reader(directory, scope.variables_of(folder, stem, root));
-    let mut fields = effective(&reader, environs, document, root);
+    let own = layer::settings(root, &OWN_KEYS);
+    workspaces::branchless(&own, &reader.variables, folder.name, &mut findings);
+    let mut fields = effective(&reader, environs, document, &own);
+    workspaces::check_fields(&fields, environs, &mut findings);
     let (state, state_span) = take(&mut fields, "state")
         .and_then(|field| Some((state(&field.value)?, field.span)))
         .unwrap_or_else(|| (default_state(&fields), Span::BUILT_IN));
@@ -183,14 +224,13 @@ pub(crate) fn effective(
     reader: &Reader<'_>,
     environs: &Environs<'_, '_>,
     document: &Document,
-    root: &Node,
+    own: &[layer::Setting<'_>],
 ) -> Vec<Field> {
     let lower = environs.lower.get(&used(document)).map_or(&[][..], Vec::as_slice);
-    let own = layer::settings(root, &OWN_KEYS);
     let mut fields = Vec::with_capacity(lower.len() + own.len());
     lay_over(
         lower,
-        &own,
+        own,
         &mut fields,
         |inherited: &Inherited<'_>| inherited.field(reader),
         |setting| field(reader, &Layer::Workspace, setting),
@@ -205,7 +245,7 @@ fn unknown_templates(root: &Node, scope: &Scope<'_>, findings: &mut Vec<Diagnost
     for item in root.get("use").map_or(&[][..], Node::items) {
         let Some(name) = item.as_str().filter(|name| !scope.templates.contains_key(name)) else { continue };
         findings.push(
-            Diagnostic::new(&rules::UNKNOWN_TEMPLATE, item.span, format!("there is no template `{name}`"))
+            Diagnostic::new(&known::UNKNOWN_TEMPLATE, item.span, format!("there is no template `{name}`"))
                 .help(suggest::help(name, scope.templates.keys().copied(), "no template is declared here")),
         );
     }

@@ -1,0 +1,11 @@
+//! The rules that need more than the schema: about layers, texts, whole files, and workspaces with all layers applied.
+//!
+//! A finding whose cause is in a shared layer is reported once, at that place.
+
+pub(crate) mod clusters;
+pub(crate) mod files;
+pub(crate) mod layers;
+pub(crate) mod literal;
+pub(crate) mod texts;
+mod version;
+pub(crate) mod workspaces;
