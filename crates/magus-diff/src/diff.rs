@@ -86,7 +86,7 @@ fn compare_cluster<'a>(
     }
     let unknown = observation.unknown.iter().filter(|(name, _)| !names.contains(name));
     let unknown = unknown.map(|(name, reason)| (name, reason.as_str())).collect();
-    let hints = rename::hints(&workspaces, &removed);
+    let hints = rename::hints(&workspaces, &removed, capabilities);
     ClusterChanges { cluster, observation: Some(observation), workspaces, removed, unmanaged, unknown, hints }
 }
 

@@ -6,7 +6,7 @@ use magus_model::{
     Text,
     desired::{Cluster, Environment, Workspace},
     name::WorkspaceName,
-    observed::{Observation, ObservedWorkspace, Presence},
+    observed::{Capabilities, Observation, ObservedWorkspace, Presence},
     path::FieldPath,
     value::FieldValue,
 };
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     change::{Change, Removed, RenameHint, WorkspaceChange},
     diff::ours,
-    meaning::{digest, hex, is_absent},
+    meaning::{digest, hex, is_absent, same},
 };
 
 /// What `moved_from` of a workspace that does not exist under its own name leads to.
@@ -92,35 +92,49 @@ pub(crate) fn find<'a>(
 }
 
 /// Pairs creates with workspaces of the same environment and configuration that are not declared any more.
-pub(crate) fn hints<'a>(workspaces: &[WorkspaceChange<'a>], removed: &[Removed<'a>]) -> Vec<RenameHint<'a>> {
+pub(crate) fn hints<'a>(
+    workspaces: &[WorkspaceChange<'a>],
+    removed: &[Removed<'a>],
+    capabilities: &Capabilities,
+) -> Vec<RenameHint<'a>> {
     if removed.is_empty() {
         return Vec::new();
     }
     let mut free: BTreeMap<(&Text, Text), Vec<&WorkspaceName>> = BTreeMap::new();
     // The last in a list is taken first, so that they are taken in order of their names.
     for Removed { observed, mark } in removed.iter().rev() {
-        let key = fingerprint(observed.fields.iter().map(|field| (&field.path, &field.value)));
+        let key = fingerprint(observed.fields.iter().map(|field| (&field.path, &field.value)), capabilities);
         free.entry((&mark.environment, key)).or_default().push(&observed.name);
     }
     let creates = workspaces.iter().filter(|change| matches!(change.change, Change::Create(_)));
     creates
         .filter_map(|WorkspaceChange { environment, workspace, .. }| {
-            let key = fingerprint(workspace.fields.iter().map(|field| (&field.path, &field.value)));
+            let key =
+                fingerprint(workspace.fields.iter().map(|field| (&field.path, &field.value)), capabilities);
             let from = free.get_mut(&(&environment.name, key))?.pop()?;
             Some(RenameHint { to: &workspace.name, from })
         })
         .collect()
 }
 
-/// One digest for a whole configuration. When it was restarted last says nothing about what it is.
-fn fingerprint<'a>(fields: impl Iterator<Item = (&'a FieldPath, &'a FieldValue)>) -> Text {
+/// One digest for a whole configuration, as far as it can be seen: without the server's defaults, and without what
+/// cannot be read back. When it was restarted last says nothing about what it is.
+fn fingerprint<'a>(
+    fields: impl Iterator<Item = (&'a FieldPath, &'a FieldValue)>,
+    capabilities: &Capabilities,
+) -> Text {
+    let is_default = |path: &FieldPath, value: &FieldValue| {
+        let default = capabilities.defaults.get(path).map(|default| FieldValue::Plain(default.clone()));
+        default.is_some_and(|default| same(path, &default, value))
+    };
     let mut hash = Sha256::new();
-    for (path, value) in
-        fields.filter(|(path, value)| path.as_str() != "restarted_at" && !is_absent(path, value))
-    {
-        hash.update(path.as_str());
-        hash.update([0]);
-        hash.update(digest(path, value));
+    for (path, value) in fields {
+        let silent = path.as_str() == "restarted_at" || is_absent(path, value) || is_default(path, value);
+        if !silent && capabilities.of(path).readable {
+            hash.update(path.as_str());
+            hash.update([0]);
+            hash.update(digest(path, value));
+        }
     }
     hex(hash)
 }

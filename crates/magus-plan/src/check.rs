@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use magus_diff::HIDDEN;
 use magus_model::{
     Text,
-    desired::{Desired, Environment, Workspace},
-    plan::{Action, FORMAT_VERSION, Guard, Plan, Precondition, Step, Summary, Withheld},
+    desired::{Cluster, Desired, Environment, Workspace},
+    observed::Mark,
+    path::FieldPath,
+    plan::{Action, FORMAT_VERSION, Guard, Plan, Precondition, Step, Summary},
     value::{FieldValue, Value},
 };
 
@@ -30,27 +32,40 @@ pub fn check(plan: &Plan, desired: &Desired) -> Vec<String> {
     untouchable(plan, &mut faults);
     promotion(plan, desired, &mut faults);
     summary(plan, &mut faults);
-    let declared = declarations(desired);
+    let declared = Declared::new(desired);
     for step in &plan.steps {
         protection(step, plan, &declared, &mut faults);
         content(step, &mut faults);
-        mark(step, plan, desired, &declared, &mut faults);
     }
+    marks(plan, &declared, &mut faults);
     faults
 }
 
-type Declarations<'a> = BTreeMap<(&'a Text, &'a str), (&'a Environment, &'a Workspace)>;
+/// A cluster and a name in it.
+type Name<'a> = (&'a Text, &'a str);
 
-fn declarations(desired: &Desired) -> Declarations<'_> {
-    let mut declarations = BTreeMap::new();
-    for cluster in &desired.clusters {
-        for environment in &cluster.environments {
-            for workspace in &environment.workspaces {
-                declarations.insert((&cluster.name, workspace.name.as_str()), (environment, workspace));
+/// What is declared, by name.
+struct Declared<'a> {
+    workspaces: BTreeMap<Name<'a>, (&'a Cluster, &'a Environment, &'a Workspace)>,
+    protected: BTreeSet<Name<'a>>,
+}
+
+impl<'a> Declared<'a> {
+    fn new(desired: &'a Desired) -> Self {
+        let mut declared = Self { workspaces: BTreeMap::new(), protected: BTreeSet::new() };
+        for cluster in &desired.clusters {
+            for environment in &cluster.environments {
+                if environment.protected {
+                    declared.protected.insert((&cluster.name, environment.name.as_str()));
+                }
+                for workspace in &environment.workspaces {
+                    let name = (&cluster.name, workspace.name.as_str());
+                    declared.workspaces.insert(name, (cluster, environment, workspace));
+                }
             }
         }
+        declared
     }
-    declarations
 }
 
 /// One step per workspace and action, each with the id of what it does.
@@ -108,6 +123,8 @@ fn untouchable(plan: &Plan, faults: &mut Vec<String>) {
     never.extend(plan.unmanaged.iter().map(|other| ((&other.cluster, other.name.as_str()), "not ours")));
     let conflicts = plan.withheld.iter().filter(|held| held.guard == Guard::Conflict);
     never.extend(conflicts.map(|held| ((&held.cluster, held.workspace.as_str()), "in conflict")));
+    let destroying: BTreeSet<_> =
+        plan.withheld.iter().map(|held| (&held.cluster, held.workspace.as_str(), held.action)).collect();
     for step in &plan.steps {
         let names = [Some(&step.workspace), step.renamed_from.as_ref()];
         for name in names.into_iter().flatten() {
@@ -115,12 +132,7 @@ fn untouchable(plan: &Plan, faults: &mut Vec<String>) {
                 faults.push(format!("step `{}` touches `{name}`, which is {why}", step.id));
             }
         }
-        let is_held = |held: &&Withheld| {
-            held.cluster == step.cluster && held.workspace == step.workspace && held.action == step.action
-        };
-        if matches!(step.action, Action::Delete | Action::Replace)
-            && plan.withheld.iter().any(|held| is_held(&held))
-        {
+        if destroying.contains(&(&step.cluster, step.workspace.as_str(), step.action)) {
             faults.push(format!("step `{}` is withheld and a step", step.id));
         }
     }
@@ -173,15 +185,13 @@ fn summary(plan: &Plan, faults: &mut Vec<String>) {
 }
 
 /// Nothing is deleted or replaced in a protected environment without its flag and a reason.
-fn protection(step: &Step, plan: &Plan, declared: &Declarations<'_>, faults: &mut Vec<String>) {
+fn protection(step: &Step, plan: &Plan, declared: &Declared<'_>, faults: &mut Vec<String>) {
     let allowed = match step.action {
         Action::Delete => &plan.overrides.allow_delete,
         Action::Replace => &plan.overrides.allow_replace,
         _ => return,
     };
-    let environments = declared.values().map(|(environment, _)| *environment);
-    let protected =
-        environments.clone().any(|environment| environment.name == step.environment && environment.protected);
+    let protected = declared.protected.contains(&(&step.cluster, step.environment.as_str()));
     let has_reason = plan.overrides.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
     if protected && !(allowed.contains(&step.environment) && has_reason) {
         faults
@@ -221,52 +231,65 @@ fn content(step: &Step, faults: &mut Vec<String>) {
     }
 }
 
-/// The last step of a workspace leaves a mark with a digest of everything that is declared, and no other step
-/// leaves one on what is not declared.
-fn mark(step: &Step, plan: &Plan, desired: &Desired, declared: &Declarations<'_>, faults: &mut Vec<String>) {
-    let id = &step.id;
-    let Some(mark) = &step.mark else {
-        // Marks are not part of a plan file.
-        return;
-    };
-    if step.action == Action::Delete {
-        return faults.push(format!("step `{id}` deletes and leaves a mark"));
+/// The last step of a workspace leaves a mark with a digest of everything that is declared, and only what is
+/// declared gets a mark. A plan that was read from a file has no marks.
+fn marks(plan: &Plan, declared: &Declared<'_>, faults: &mut Vec<String>) {
+    let name = |step: &'_ Step| (step.cluster.clone(), step.workspace.clone());
+    let last: BTreeMap<_, _> = plan.steps.iter().map(|step| (name(step), &step.id)).collect();
+    let held: BTreeSet<_> =
+        plan.withheld.iter().map(|held| (&held.cluster, held.workspace.as_str())).collect();
+    for step in &plan.steps {
+        let id = &step.id;
+        let Some(mark) = &step.mark else { continue };
+        if step.action == Action::Delete {
+            faults.push(format!("step `{id}` deletes and leaves a mark"));
+            continue;
+        }
+        let place = (&step.cluster, step.workspace.as_str());
+        let Some((cluster, environment, workspace)) = declared.workspaces.get(&place) else {
+            faults.push(format!("step `{id}` is for a workspace that nobody declares"));
+            continue;
+        };
+        if cluster.managed_by != mark.managed_by {
+            faults.push(format!("step `{id}` marks with another owner"));
+        }
+        if environment.name != step.environment {
+            faults.push(format!(
+                "step `{id}` names another environment than the declared `{}`",
+                environment.name
+            ));
+        }
+        let is_last = last.get(&name(step)) == Some(&id);
+        let changes_nothing = step.action == Action::Restart && step.fields.is_empty();
+        if is_last && !held.contains(&place) && !changes_nothing {
+            last_mark(id, mark, environment, workspace, faults);
+        }
     }
-    let Some((environment, workspace)) = declared.get(&(&step.cluster, step.workspace.as_str())) else {
-        return faults.push(format!("step `{id}` is for a workspace that nobody declares"));
-    };
-    let cluster = desired.clusters.iter().find(|cluster| cluster.name == step.cluster);
-    if cluster.is_none_or(|cluster| cluster.managed_by != mark.managed_by) {
-        faults.push(format!("step `{id}` marks with another owner"));
-    }
-    if environment.name != step.environment {
-        faults
-            .push(format!("step `{id}` names another environment than the declared `{}`", environment.name));
-    }
-    let same_workspace = |other: &Step| other.cluster == step.cluster && other.workspace == step.workspace;
-    let is_last =
-        plan.steps.iter().rev().find(|other| same_workspace(other)).is_some_and(|last| last.id == *id);
-    let is_held =
-        plan.withheld.iter().any(|held| held.cluster == step.cluster && held.workspace == step.workspace);
-    let asked_for = step.action == Action::Restart && step.fields.is_empty();
-    if !is_last || is_held || asked_for {
-        return;
-    }
-    if *mark.environment != environment.name || mark.workspace != workspace.declared {
+}
+
+fn last_mark(
+    id: &str,
+    mark: &Mark,
+    environment: &Environment,
+    workspace: &Workspace,
+    faults: &mut Vec<String>,
+) {
+    let Mark { managed_by: _, environment: of_environment, workspace: of_workspace, protected, applied } =
+        mark;
+    if *of_environment != environment.name || *of_workspace != workspace.declared {
         faults.push(format!("step `{id}` leaves the mark of another workspace"));
     }
-    if mark.protected != environment.protected {
+    if *protected != environment.protected {
         faults.push(format!("step `{id}` leaves a mark with another protection"));
     }
     let mut missing = workspace.fields.iter().filter(|field| {
-        let empty = matches!(&field.value, FieldValue::Plain(value) if value.is_empty());
-        let digest = magus_diff::digest(&field.path, &field.value);
-        !empty && mark.applied.get(&field.path) != Some(&digest)
+        let is_empty = matches!(&field.value, FieldValue::Plain(value) if value.is_empty());
+        !is_empty && applied.get(&field.path) != Some(&magus_diff::digest(&field.path, &field.value))
     });
     if let Some(field) = missing.next() {
         faults.push(format!("step `{id}` leaves a mark without the digest of `{}`", field.path));
     }
-    if !mark.applied.keys().any(|path| path.as_str() == "state") {
+    if !applied.contains_key(&FieldPath::key("state")) {
         faults.push(format!("step `{id}` leaves a mark without the digest of `state`"));
     }
 }

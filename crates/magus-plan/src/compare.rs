@@ -1,21 +1,35 @@
 //! How the plan that was reviewed and the current one differ, and which side moved.
+//!
+//! Two plans are all there is to go by. A precondition names the revision of a workspace, so another one says that
+//! the cluster moved; other values to be set say that the declarations did. Where a step has come or gone and
+//! nothing else of its workspace is in both plans, the revision of the declarations decides, if it can.
 
-use magus_model::plan::Plan;
+use std::collections::BTreeMap;
+
+use magus_model::{
+    Text,
+    name::WorkspaceName,
+    path::FieldPath,
+    plan::{FieldChange, Overrides, Plan, Precondition, Step, Withheld},
+    value::FieldValue,
+};
 
 /// How two plans differ.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PlanDifference {
-    /// One for each step, withheld step or override.
+    /// One for each step, withheld step or override that differs.
     pub differences: Vec<Difference>,
 }
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
+    /// What differs: the id of a step, or the name of an override.
+    pub subject: String,
+    /// How, in words for people. No secret is in it.
+    pub message: String,
     /// Which side moved.
     pub side: Side,
-    /// What differs.
-    pub message: String,
 }
 
 /// Which side moved since the review.
@@ -25,11 +39,268 @@ pub enum Side {
     Cluster,
     /// The declarations.
     Declaration,
-    /// Both, or it cannot be told.
+    /// Both did.
     Both,
+    /// Two plans do not tell.
+    Unknown,
+    /// The command line: other flags were given.
+    Command,
 }
 
-/// How the approved plan and the current one differ.
-pub fn compare(_approved: &Plan, _current: &Plan) -> PlanDifference {
-    PlanDifference::default()
+impl Side {
+    /// As it is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Side::Cluster => "the cluster moved",
+            Side::Declaration => "the declaration moved",
+            Side::Both => "the cluster and the declaration moved",
+            Side::Unknown => "the cluster or the declaration moved",
+            Side::Command => "other flags were given",
+        }
+    }
+}
+
+impl PlanDifference {
+    /// A line for each difference.
+    pub fn lines(&self) -> Vec<String> {
+        let line = |difference: &Difference| {
+            let Difference { subject, message, side } = difference;
+            format!("`{subject}`: {message} ({})", side.as_str())
+        };
+        self.differences.iter().map(line).collect()
+    }
+
+    /// Which side moved over all, as far as it is known.
+    pub fn side(&self) -> Option<Side> {
+        let mut sides = self.differences.iter().map(|difference| difference.side);
+        let first = sides.next()?;
+        Some(sides.fold(first, |a, b| match (a, b) {
+            (a, b) if a == b => a,
+            (Side::Command, other) | (other, Side::Command) => other,
+            (Side::Unknown, _) | (_, Side::Unknown) => Side::Unknown,
+            _ => Side::Both,
+        }))
+    }
+}
+
+/// How the plan that was approved and the current one differ. Nothing differs where their digests are equal.
+pub fn compare(approved: &Plan, current: &Plan) -> PlanDifference {
+    let mut differences = Vec::new();
+    if approved.format_version != current.format_version {
+        differences.push(Difference {
+            subject: "format_version".to_owned(),
+            message: format!(
+                "the plan has {}, and this Magus writes {}",
+                approved.format_version, current.format_version
+            ),
+            side: Side::Command,
+        });
+    }
+    let sides = Sides::new(approved, current);
+    let before: BTreeMap<_, _> = approved.steps.iter().map(|step| (&step.id, step)).collect();
+    let after: BTreeMap<_, _> = current.steps.iter().map(|step| (&step.id, step)).collect();
+    for step in &approved.steps {
+        match after.get(&step.id) {
+            None => differences.push(Difference {
+                subject: step.id.to_string(),
+                message: "was approved, and is not to be done any more".to_owned(),
+                side: sides.of(&step.cluster, &step.workspace),
+            }),
+            Some(now) => differences.extend(step_difference(step, now, &sides)),
+        }
+    }
+    for step in current.steps.iter().filter(|step| !before.contains_key(&step.id)) {
+        differences.push(Difference {
+            subject: step.id.to_string(),
+            message: format!("was not approved: {}", step.reason),
+            side: sides.of(&step.cluster, &step.workspace),
+        });
+    }
+    withheld(&approved.withheld, &current.withheld, &sides, &mut differences);
+    overrides(&approved.overrides, &current.overrides, &mut differences);
+    let order = |plan: &Plan| plan.steps.iter().map(|step| step.id.clone()).collect::<Vec<_>>();
+    if differences.is_empty() && order(approved) != order(current) {
+        differences.push(Difference {
+            subject: "steps".to_owned(),
+            message: "are done in another order".to_owned(),
+            side: Side::Declaration,
+        });
+    }
+    PlanDifference { differences }
+}
+
+fn step_difference(approved: &Step, current: &Step, sides: &Sides<'_>) -> Option<Difference> {
+    let cluster_moved = approved.precondition != current.precondition;
+    let mut words = field_differences(&approved.fields, &current.fields);
+    let declaration_moved = !words.is_empty() && words.iter().any(|(_, declared)| *declared);
+    let mut text: Vec<_> = words.drain(..).map(|(text, _)| text).collect();
+    if approved.environment != current.environment {
+        text.push(format!("environment was {}, is {}", approved.environment, current.environment));
+    }
+    if approved.renamed_from != current.renamed_from {
+        text.push("renames another workspace".to_owned());
+    }
+    if approved.restarts != current.restarts {
+        text.push("restarts differently".to_owned());
+    }
+    if approved.deploy != current.deploy {
+        text.push("deploys another commit".to_owned());
+    }
+    if approved.needs != current.needs {
+        text.push("waits for other steps".to_owned());
+    }
+    if text.is_empty() && cluster_moved {
+        text.push("the workspace is not as it was when the plan was made".to_owned());
+    }
+    if text.is_empty() {
+        return None;
+    }
+    let side = match (cluster_moved, declaration_moved) {
+        (true, true) => Side::Both,
+        (true, false) => Side::Cluster,
+        (false, true) => Side::Declaration,
+        (false, false) => sides.of(&approved.cluster, &approved.workspace),
+    };
+    Some(Difference { subject: approved.id.to_string(), message: text.join("; "), side })
+}
+
+/// What differs in words, each with whether the declaration has a part in it.
+fn field_differences(approved: &[FieldChange], current: &[FieldChange]) -> Vec<(String, bool)> {
+    let by_path = |fields: &'_ [FieldChange]| -> BTreeMap<FieldPath, FieldChange> {
+        fields.iter().map(|field| (field.path.clone(), field.clone())).collect()
+    };
+    let (before, after) = (by_path(approved), by_path(current));
+    let mut words = Vec::new();
+    for (path, field) in &before {
+        match after.get(path) {
+            None => words.push((format!("`{path}` is not changed any more"), false)),
+            Some(now) if field.after != now.after => {
+                let sensitive = field.sensitive || now.sensitive;
+                let (was, is) = (shown(&field.after, sensitive), shown(&now.after, sensitive));
+                words.push((format!("`{path}` was to become {was}, and now {is}"), true));
+            }
+            Some(now) if field.before != now.before => {
+                let sensitive = field.sensitive || now.sensitive;
+                let (was, is) = (shown(&field.before, sensitive), shown(&now.before, sensitive));
+                words.push((format!("`{path}` was {was}, and now is {is}"), false));
+            }
+            Some(now)
+                if (field.status, field.reason, field.sensitive)
+                    != (now.status, now.reason, now.sensitive) =>
+            {
+                let (was, is) = (field.reason.as_str(), now.reason.as_str());
+                words.push((format!("`{path}` changes for another reason: was {was}, is {is}"), false));
+            }
+            Some(_) => {}
+        }
+    }
+    let new = after.iter().filter(|(path, _)| !before.contains_key(*path));
+    words.extend(new.map(|(path, field)| {
+        (format!("`{path}` is changed too, to {}", shown(&field.after, field.sensitive)), false)
+    }));
+    words
+}
+
+/// A value as it may be shown.
+fn shown(value: &Option<FieldValue>, sensitive: bool) -> String {
+    match value {
+        None => "nothing".to_owned(),
+        Some(value @ FieldValue::Secret(_)) => value.to_string(),
+        Some(_) if sensitive => "a secret".to_owned(),
+        Some(value) => format!("`{value}`"),
+    }
+}
+
+fn withheld(
+    approved: &[Withheld],
+    current: &[Withheld],
+    sides: &Sides<'_>,
+    differences: &mut Vec<Difference>,
+) {
+    let key = |held: &Withheld| (held.cluster.clone(), held.workspace.clone(), held.action);
+    let index = |all: &'_ [Withheld]| -> BTreeMap<_, _> {
+        all.iter().map(|held| (key(held), held.clone())).collect()
+    };
+    let (before, after) = (index(approved), index(current));
+    let subject = |held: &Withheld| format!("{}/{}/{}", held.cluster, held.workspace, held.action.as_str());
+    let mut push = |held: &Withheld, message: String| {
+        let side = sides.of(&held.cluster, &held.workspace);
+        differences.push(Difference { subject: subject(held), message, side });
+    };
+    for (key, held) in &before {
+        match after.get(key) {
+            None => push(held, format!("was withheld by `{}`, and is not any more", held.guard.as_str())),
+            Some(now) if now.guard != held.guard => {
+                push(
+                    held,
+                    format!("was withheld by `{}`, and now by `{}`", held.guard.as_str(), now.guard.as_str()),
+                );
+            }
+            Some(now) if now.environment != held.environment => {
+                push(held, format!("was withheld in {}, and now in {}", held.environment, now.environment));
+            }
+            Some(_) => {}
+        }
+    }
+    for (_, held) in after.iter().filter(|(key, _)| !before.contains_key(*key)) {
+        push(held, format!("is withheld by `{}`, and was not", held.guard.as_str()));
+    }
+}
+
+fn overrides(approved: &Overrides, current: &Overrides, differences: &mut Vec<Difference>) {
+    let list = |names: &[Text]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let one = |value: &Option<Text>| value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    let rows = |overrides: &Overrides| {
+        let Overrides { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } =
+            overrides;
+        [
+            ("--allow-delete", list(allow_delete)),
+            ("--allow-replace", list(allow_replace)),
+            ("--allow-empty", list(allow_empty)),
+            ("--max-deletes", one(max_deletes)),
+            ("--refresh-secrets", list(refresh_secrets)),
+            ("--reason", one(reason)),
+        ]
+    };
+    for ((flag, was), (_, is)) in rows(approved).into_iter().zip(rows(current)) {
+        if was != is {
+            let message = format!("was {was}, and now is {is}");
+            differences.push(Difference { subject: flag.to_owned(), message, side: Side::Command });
+        }
+    }
+}
+
+/// What both plans say about who moved.
+struct Sides<'a> {
+    /// The preconditions of each workspace's first steps, in the approved and in the current plan.
+    seen: BTreeMap<(&'a Text, &'a WorkspaceName), [Option<&'a Precondition>; 2]>,
+    /// Whether both plans rest on the same commit, without changes beside it.
+    same_declaration: bool,
+}
+
+impl<'a> Sides<'a> {
+    fn new(approved: &'a Plan, current: &'a Plan) -> Self {
+        let mut seen: BTreeMap<_, [Option<&Precondition>; 2]> = BTreeMap::new();
+        for (at, plan) in [approved, current].into_iter().enumerate() {
+            let first = |step: &&Step| !matches!(step.precondition, Precondition::Follows(_));
+            for step in plan.steps.iter().filter(first) {
+                seen.entry((&step.cluster, &step.workspace)).or_default()[at] = Some(&step.precondition);
+            }
+        }
+        let (a, b) = (&approved.source, &current.source);
+        let same_declaration = a.revision.is_some() && a.revision == b.revision && !a.dirty && !b.dirty;
+        Self { seen, same_declaration }
+    }
+
+    fn of(&self, cluster: &Text, workspace: &WorkspaceName) -> Side {
+        if self.same_declaration {
+            return Side::Cluster;
+        }
+        match self.seen.get(&(cluster, workspace)) {
+            Some([Some(before), Some(now)]) if before == now => Side::Declaration,
+            // The workspace is another one, and what is declared may be another thing too.
+            Some([Some(_), Some(_)]) => Side::Cluster,
+            _ => Side::Unknown,
+        }
+    }
 }

@@ -1,0 +1,9 @@
+//! Plans: one rule at a time, and as properties over random declarations and clusters.
+
+mod convergence;
+mod guards;
+mod properties;
+mod review;
+mod simulate;
+mod steps;
+mod world;

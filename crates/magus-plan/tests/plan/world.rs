@@ -1,0 +1,236 @@
+//! Builds declarations and clusters in a few words.
+
+use std::collections::BTreeMap;
+
+use magus_diff::diff;
+use magus_model::{
+    Text,
+    desired::{
+        Cluster, Desired, DesiredState, Engine, Environment, Field, Layer, MaxDeletes, Rollout, Workspace,
+    },
+    name::WorkspaceName,
+    observed::{Capabilities, FieldCapability, Observation},
+    path::FieldPath,
+    plan::{Overrides, Plan, Source},
+    span::{FileId, SourceFile, Sources, Span},
+    value::{FieldValue, SecretReference, SecretSource, Value},
+};
+use magus_plan::{Filter, Intent, PlanRequest, plan};
+
+use crate::simulate;
+
+/// What is declared, what is there, and how a plan is asked for.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub desired: Desired,
+    pub observations: Vec<Observation>,
+    pub overrides: Overrides,
+    pub filter: Filter,
+    pub intent: Intent,
+}
+
+/// The file in which every test declares everything, one line for each line number.
+pub fn sources() -> Sources {
+    Sources::new(vec![SourceFile::new("environments/cluster.yaml", "x\n".repeat(100))])
+}
+
+/// The place of a line in it.
+pub fn line(line: u32) -> Span {
+    Span::new(FileId(0), (line - 1) * 2, (line - 1) * 2 + 1)
+}
+
+pub fn plain(text: &str) -> FieldValue {
+    FieldValue::Plain(Value::string(text))
+}
+
+pub fn secret(name: &str, version: i64) -> FieldValue {
+    FieldValue::Secret(SecretReference {
+        source: SecretSource::Env(name.into()),
+        version: Some(version),
+        keep: false,
+    })
+}
+
+pub fn kept(name: &str) -> FieldValue {
+    FieldValue::Secret(SecretReference { source: SecretSource::Env(name.into()), version: None, keep: true })
+}
+
+/// A workspace that runs with nothing set.
+pub fn workspace(name: &str) -> Workspace {
+    Workspace {
+        name: WorkspaceName::observed(name),
+        declared: name.into(),
+        state: DesiredState::Running,
+        state_span: Span::BUILT_IN,
+        fields: Vec::new(),
+        moved_from: None,
+        owner: None,
+        span: line(1),
+    }
+}
+
+/// The workspace with one more field, or another value of one.
+pub fn set(mut workspace: Workspace, path: &str, value: impl Into<FieldValue>) -> Workspace {
+    let field =
+        Field { path: FieldPath::from(path), value: value.into(), span: line(12), layer: Layer::Workspace };
+    workspace.fields.retain(|other| other.path != field.path);
+    let at = workspace.fields.partition_point(|other| other.path < field.path);
+    workspace.fields.insert(at, field);
+    workspace
+}
+
+pub fn environment(name: &str, stage: u32, workspaces: Vec<Workspace>) -> Environment {
+    Environment {
+        name: name.into(),
+        stage,
+        promotes_from: None,
+        protected: false,
+        rollout: Rollout::default(),
+        workspaces,
+        span: line(1),
+    }
+}
+
+pub fn cluster(name: &str, environments: Vec<Environment>) -> Cluster {
+    Cluster {
+        name: name.into(),
+        managed_by: "team".into(),
+        engine: Engine::Local { path: ".magus".into() },
+        max_deletes: MaxDeletes::default(),
+        environments,
+        span: line(1),
+    }
+}
+
+/// An engine that renames, cannot change `storage_class_name` and cannot read `secrets` back, where `lifecycle_config`
+/// changes without a restart and the server fills in a service account.
+pub fn capabilities() -> Capabilities {
+    let usual = FieldCapability::default();
+    Capabilities {
+        rename: true,
+        fields: vec![
+            (FieldPath::from("storage_class_name"), FieldCapability { create_only: true, ..usual }),
+            (FieldPath::from("secrets"), FieldCapability { readable: false, ..usual }),
+            (FieldPath::from("lifecycle_config"), FieldCapability { restarts: false, ..usual }),
+            (FieldPath::from("name"), FieldCapability { restarts: false, ..usual }),
+        ],
+        defaults: BTreeMap::from([(FieldPath::from("service_account_name"), Value::string("default"))]),
+    }
+}
+
+impl World {
+    /// Clusters in which nothing is yet.
+    pub fn empty(clusters: Vec<Cluster>) -> Self {
+        let observations = clusters
+            .iter()
+            .map(|cluster| Observation {
+                cluster: cluster.name.clone(),
+                capabilities: capabilities(),
+                present: BTreeMap::new(),
+                unknown: BTreeMap::new(),
+                incomplete: None,
+            })
+            .collect();
+        Self {
+            desired: Desired { clusters },
+            observations,
+            overrides: Overrides::default(),
+            filter: Filter::default(),
+            intent: Intent::Converge,
+        }
+    }
+
+    /// One cluster, `acme`, that is as declared.
+    pub fn applied(environments: Vec<Environment>) -> Self {
+        Self::all_applied(vec![cluster("acme", environments)])
+    }
+
+    /// Clusters that are as declared.
+    pub fn all_applied(clusters: Vec<Cluster>) -> Self {
+        let mut world = Self::empty(clusters);
+        let plan = world.plan();
+        assert_eq!(plan.withheld, []);
+        simulate::apply(&mut world.observations, &plan.steps).expect("a first apply");
+        world
+    }
+
+    pub fn plan(&self) -> Plan {
+        self.plan_as(&["magus", "plan"])
+    }
+
+    pub fn plan_as(&self, command: &[&str]) -> Plan {
+        let sources = sources();
+        let changes = diff(&self.desired, &self.observations, &sources);
+        plan(&PlanRequest {
+            desired: &self.desired,
+            changes: &changes,
+            filter: self.filter.clone(),
+            overrides: self.overrides.clone(),
+            source: Source { path: "environments".into(), revision: None, dirty: false },
+            now: "2026-08-01T10:00:00Z".parse().expect("a time"),
+            magus_version: "0.1.0".into(),
+            diagnostics: Vec::new(),
+            intent: self.intent,
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+        })
+    }
+
+    /// Declares other environments for the first cluster.
+    pub fn declare(&mut self, environments: Vec<Environment>) -> &mut Self {
+        self.desired.clusters[0].environments = environments;
+        self
+    }
+
+    /// Edits a workspace in the first cluster, as people do behind everybody's back.
+    pub fn edit(
+        &mut self,
+        name: &str,
+        edit: impl FnOnce(&mut magus_model::observed::ObservedWorkspace),
+    ) -> &mut Self {
+        let present = &mut self.observations[0].present;
+        let observed = present.get_mut(&WorkspaceName::observed(name)).expect("a workspace to edit");
+        edit(observed);
+        observed.revision = simulate::revision(observed);
+        self
+    }
+
+    /// Sets a field of a workspace in the first cluster.
+    pub fn drift(&mut self, name: &str, path: &str, value: FieldValue) -> &mut Self {
+        self.edit(name, |observed| simulate::set(observed, &FieldPath::from(path), Some(value)))
+    }
+}
+
+/// `ENV=1 ~ acme/a` and the like: each step's symbol and id.
+pub fn steps(plan: &Plan) -> Vec<String> {
+    plan.steps
+        .iter()
+        .map(|step| format!("{} {}/{}", step.action.symbol(), step.cluster, step.workspace))
+        .collect()
+}
+
+/// What is withheld: workspace, action and guard.
+pub fn withheld(plan: &Plan) -> Vec<String> {
+    let one = |held: &magus_model::plan::Withheld| {
+        format!("{} {} {}", held.workspace, held.action.as_str(), held.guard.as_str())
+    };
+    plan.withheld.iter().map(one).collect()
+}
+
+/// The fields of a step: path, before, after and reason.
+pub fn fields(plan: &Plan, id: &str) -> Vec<String> {
+    let step = plan
+        .steps
+        .iter()
+        .find(|step| step.id == id)
+        .unwrap_or_else(|| panic!("no step {id}: {:?}", steps(plan)));
+    let text =
+        |value: &Option<FieldValue>| value.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+    let one = |field: &magus_model::plan::FieldChange| {
+        format!("{}: {} → {} {}", field.path, text(&field.before), text(&field.after), field.reason.as_str())
+    };
+    step.fields.iter().map(one).collect()
+}
+
+pub fn names(names: &[&str]) -> Vec<Text> {
+    names.iter().map(|name| Text::from(*name)).collect()
+}
