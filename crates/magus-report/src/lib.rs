@@ -19,6 +19,8 @@ pub mod stale;
 pub mod status;
 pub mod style;
 mod table;
+#[cfg(test)]
+mod testing;
 mod words;
 
 pub use style::Styles;

@@ -81,7 +81,7 @@ mod tests {
         let rows = [cells(&["a", "", "short"]), cells(&["longer", "", "some words that do not fit in here"])];
         assert_eq!(
             table(&["one", "none", "two"], &rows, 32, &Styles::plain()),
-            "  one     two\n  a       short\n  longer  some words that do\n          not fit in here\n"
+            "  one     two\n  a       short\n  longer  some words that do not\n          fit in here\n"
         );
         let rows = [cells(&["x", &"y".repeat(30)])];
         let text = table(&["a", "b"], &rows, 20, &Styles::plain());

@@ -66,6 +66,7 @@ struct EntryView {
 struct FieldView {
     path: String,
     why: String,
+    reason: &'static str,
     kind: &'static str,
     before: Option<String>,
     after: Option<String>,
@@ -159,11 +160,30 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         version => line(&plan.magus_version),
     };
     let mut templates = Environment::new();
+    templates.add_filter("prose", prose);
     // The name's ending is what turns the escaping on. The template is ours and tested: it always parses and renders.
     let rendered = templates.add_template("page.html", TEMPLATE).and_then(|()| {
         templates.get_template("page.html")?.render(page)
     });
     rendered.unwrap_or_default()
+}
+
+/// A sentence in which backticks quote: what they quote becomes `<code>`, and everything is escaped.
+fn prose(text: &str) -> minijinja::Value {
+    let mut html = String::with_capacity(text.len() + 16);
+    let mut parts = text.split('`').peekable();
+    let mut quoted = false;
+    while let Some(part) = parts.next() {
+        let part = minijinja::HtmlEscape(part);
+        match (quoted, parts.peek().is_some()) {
+            (false, _) => html.push_str(&part.to_string()),
+            (true, true) => html.push_str(&format!("<code>{part}</code>")),
+            // The last backtick has no partner.
+            (true, false) => html.push_str(&format!("`{part}")),
+        }
+        quoted = !quoted;
+    }
+    minijinja::Value::from_safe_string(html)
 }
 
 fn line(text: &str) -> String {
@@ -253,6 +273,7 @@ fn field_view(field: &FieldChange, action: Action) -> FieldView {
     let mut view = FieldView {
         path: line(field.path.as_str()),
         why: value::why(field, action),
+        reason: if action == Action::Create { "" } else { field.reason.as_str() },
         kind: "changed",
         before: None,
         after: None,

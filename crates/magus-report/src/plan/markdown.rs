@@ -349,9 +349,10 @@ fn entities(out: &mut String, text: &str) {
 /// The same for text outside of `<code>`, where forges look for names, numbers and emoji after entities are
 /// resolved: an invisible break behind each sign that could begin one.
 fn unlinked(out: &mut String, text: &str) {
-    for (at, c) in text.char_indices() {
-        entities(out, &text[at..at + c.len_utf8()]);
-        if "@#!~%&$:^".contains(c) {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        entities(out, c.encode_utf8(&mut [0; 4]));
+        if "@#!~%&$:^".contains(c) && chars.peek().is_some_and(|next| !next.is_whitespace()) {
             out.push_str("&#8203;");
         }
     }

@@ -183,6 +183,11 @@ fn around_the_difference(old: &str, new: &str) -> (String, String) {
 /// The difference of two texts, harmless and bounded.
 fn line_diff(before: &str, after: &str) -> Vec<DiffLine> {
     let harmless = |text: &str| limit(escape::line(text).into_owned());
+    // A last line end that both have is no line of its own.
+    let (before, after) = match (before.strip_suffix('\n'), after.strip_suffix('\n')) {
+        (Some(before), Some(after)) => (before, after),
+        _ => (before, after),
+    };
     magus_diff::line_diff(before, after)
         .into_iter()
         .map(|hunk| match hunk.kind {
