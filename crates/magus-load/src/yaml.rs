@@ -59,8 +59,7 @@ pub fn parse(file: FileId, text: &str) -> Parsed {
         let held = match next {
             Ok((event, span)) => builder.event(event, &span),
             Err(error) => {
-                let open = builder.stack.iter().rev().find(|frame| frame.flow).map(|frame| frame.start);
-                builder.diagnostics.push(syntax::diagnostic(file, text, &error, open));
+                builder.diagnostics.push(syntax::diagnostic(file, text, &error, builder.open_bracket()));
                 Err(Abandoned)
             }
         };
@@ -265,6 +264,12 @@ impl<'a> Builder<'a> {
         }
         comments::set_targets(self.text, &mut self.comments);
         Parsed { root: self.root, comments: self.comments, diagnostics: self.diagnostics }
+    }
+
+    /// Where the innermost bracket stands that is open. A `key: value` right inside a list is a map without one.
+    fn open_bracket(&self) -> Option<u32> {
+        let bracket = |start: &u32| matches!(self.text.as_bytes().get(*start as usize), Some(b'[' | b'{'));
+        self.stack.iter().rev().filter(|frame| frame.flow).map(|frame| frame.start).find(bracket)
     }
 
     fn expects_key(&self) -> bool {
