@@ -1,0 +1,165 @@
+//! `cargo xtask bench`: whole processes over many workspaces, next to the floor measured in the same run.
+//!
+//! It prints a table and never fails because something was slow: a machine under load is no fault of the code.
+
+mod corpus;
+mod peers;
+
+use std::{fs, path::Path, time::Duration};
+
+use clap::Args;
+
+use crate::{
+    Done,
+    measure::{Measured, measure},
+    process::{cargo, run as run_program},
+    root,
+};
+
+#[derive(Args)]
+pub struct Options {
+    /// How many workspaces
+    #[arg(long, default_value_t = 10_000)]
+    workspaces: usize,
+    /// How often each is measured; the median counts
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Ten times as many as well
+    #[arg(long)]
+    full: bool,
+    /// The validators that people use today as well, where they can be installed
+    #[arg(long)]
+    peers: bool,
+}
+
+/// Two threads, whatever the machine has: so numbers of different machines can be compared.
+const THREADS: &[(&str, &str)] = &[("RAYON_NUM_THREADS", "2")];
+
+/// What was measured over one corpus.
+struct Row {
+    name: String,
+    measured: Measured,
+    /// What it should be at most.
+    target: Target,
+}
+
+enum Target {
+    /// So many times the floor.
+    Floors(f64),
+    /// So many times the floor, within so many MB.
+    FloorsAndMemory(f64, f64),
+    /// So long.
+    Time(Duration),
+    /// Only to compare with.
+    None,
+}
+
+/// The task.
+pub fn run(options: &Options) -> Done {
+    run_program(cargo("build --release --quiet --package magus-cli"))?;
+    run_program(cargo("build --release --quiet --package xtask --example floor"))?;
+    let small = corpus(options.workspaces, options.runs)?;
+    table(options.workspaces, &small);
+    if options.peers {
+        let directory = directory(options.workspaces).join("environments");
+        let peers = peers::measure_all(&directory)?;
+        table(options.workspaces, &peers);
+    }
+    if options.full {
+        let many = options.workspaces.saturating_mul(10);
+        let large = corpus(many, options.runs.min(3))?;
+        table(many, &large);
+        println!("\n{:<28} {:>10}   target", "ten times as many", "ratio");
+        for (few, many) in small.iter().zip(&large).filter(|(few, _)| !matches!(few.target, Target::Time(_)))
+        {
+            let ratio = seconds(many.measured) / seconds(few.measured);
+            println!("{:<28} {ratio:>9.1}×   at most 11×{}", few.name, met(ratio <= 11.0));
+        }
+    }
+    Ok(())
+}
+
+fn directory(workspaces: usize) -> std::path::PathBuf {
+    root().join("target/bench").join(workspaces.to_string())
+}
+
+/// Generates a corpus and measures the product over it.
+fn corpus(workspaces: usize, runs: usize) -> Result<Vec<Row>, String> {
+    let directory = directory(workspaces);
+    let environments = directory.join("environments");
+    eprintln!("generating {workspaces} workspaces in {}", environments.display());
+    corpus::generate(&environments, workspaces)
+        .map_err(|error| format!("cannot write {}: {error}", environments.display()))?;
+    let store = directory.join("store");
+    if store.exists() {
+        fs::remove_dir_all(&store).map_err(|error| format!("cannot empty {}: {error}", store.display()))?;
+    }
+    let environments = show(&environments);
+    let floor = show(&root().join("target/release/examples/floor"));
+    let magus = show(&root().join("target/release/magus"));
+    let with = |words: &[&str]| -> Vec<String> {
+        [magus.as_str(), "--dir", environments.as_str()]
+            .iter()
+            .chain(words)
+            .map(ToString::to_string)
+            .collect()
+    };
+    eprintln!("measuring");
+    let mut rows = vec![
+        row("floor: walk, read, parse", &[floor, environments.clone()], runs, Target::None)?,
+        row("magus lint", &with(&["--quiet", "lint"]), runs, Target::Floors(1.6))?,
+    ];
+    let apply = with(&["--quiet", "apply", "--yes"]);
+    rows.push(row("first magus apply", &apply, 1, Target::Time(Duration::from_secs(60)))?);
+    let plan = with(&["--quiet", "plan", "--detailed-exitcode"]);
+    rows.push(row("empty magus plan", &plan, runs, Target::FloorsAndMemory(2.2, 250.0))?);
+    Ok(rows)
+}
+
+/// Measures a program several times; the run of median time counts, and the highest memory.
+fn row(name: &str, words: &[String], runs: usize, target: Target) -> Result<Row, String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut all = (0..runs.max(1)).map(|_| measure(&words, THREADS)).collect::<Result<Vec<_>, _>>()?;
+    all.sort_by_key(|measured| measured.time);
+    let mut measured = all[all.len() / 2];
+    measured.memory = all.iter().map(|measured| measured.memory).max().unwrap_or(0);
+    if let Some(failed) = all.iter().find(|measured| measured.code != 0) {
+        return Err(format!("{name}: `{}` ended with {}", words.join(" "), failed.code));
+    }
+    Ok(Row { name: name.to_owned(), measured, target })
+}
+
+fn table(workspaces: usize, rows: &[Row]) {
+    let title = format!("{workspaces} workspaces");
+    println!("\n{title:<28} {:>10} {:>8} {:>10}   target", "median", "floors", "memory");
+    let floor = rows.first().map_or(f64::NAN, |row| seconds(row.measured));
+    for Row { name, measured, target } in rows {
+        let (time, memory) = (seconds(*measured), megabytes(*measured));
+        let floors = time / floor;
+        let target = match target {
+            Target::Floors(most) => format!("at most {most} floors{}", met(floors <= *most)),
+            Target::FloorsAndMemory(most, mb) => {
+                format!("at most {most} floors{}, {mb} MB{}", met(floors <= *most), met(memory <= *mb))
+            }
+            Target::Time(most) => format!("at most {} s{}", most.as_secs(), met(measured.time <= *most)),
+            Target::None => String::new(),
+        };
+        println!("{name:<28} {:>7.0} ms {floors:>7.2}× {memory:>7.0} MB   {target}", time * 1000.0);
+    }
+}
+
+fn met(met: bool) -> &'static str {
+    if met { " ✓" } else { " ✗ missed" }
+}
+
+fn seconds(measured: Measured) -> f64 {
+    measured.time.as_secs_f64()
+}
+
+fn megabytes(measured: Measured) -> f64 {
+    Duration::from_millis(measured.memory).as_secs_f64() * 1.024
+}
+
+fn show(path: &Path) -> String {
+    path.display().to_string()
+}

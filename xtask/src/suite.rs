@@ -1,0 +1,197 @@
+//! Everything that has to pass, in one command: `cargo xtask test`.
+//!
+//! Every part runs even where one before it failed, each under a heading of its own; the last line counts.
+//! A part, or a test, whose tools are not on this machine is skipped by name. `CI=true` and `--require` turn
+//! such a skip into a failure.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use clap::Args;
+
+use crate::{
+    Done, codegen,
+    process::{cargo, run as run_program, run_and_look, works},
+    root, tidy,
+};
+
+/// Tools that tests need and not every machine has.
+const TOOLS: &[&str] = &["cargo-deny", "node"];
+
+#[derive(Args)]
+pub struct Options {
+    /// With the large counts of random cases
+    #[arg(long)]
+    full: bool,
+    /// Tools whose absence is a failure and no reason to skip; with CI=true all of them
+    #[arg(long, value_delimiter = ',', value_name = "TOOL")]
+    require: Vec<String>,
+}
+
+/// How many of everything.
+#[derive(Default)]
+struct Counts {
+    passed: usize,
+    failed: usize,
+    skipped: Vec<String>,
+    failures: Vec<String>,
+}
+
+/// The task.
+pub fn run(options: &Options) -> Done {
+    let required = required(options);
+    let mut counts = Counts::default();
+    counts.part("cargo fmt --all --check", || run_program(cargo("fmt --all --check")));
+    counts.part("codegen --check", codegen::check);
+    counts.part("tidy", tidy::run);
+    counts.part("cargo clippy --workspace --all-targets -- -D warnings", || {
+        run_program(cargo("clippy --workspace --all-targets --quiet -- --deny warnings"))
+    });
+    deny(&required, &mut counts);
+    // The integration tests run the program itself.
+    counts.part("cargo build", || run_program(cargo("build --quiet --package magus-cli")));
+    tests(options, &required, &mut counts);
+    counts.close()
+}
+
+fn required(options: &Options) -> BTreeSet<String> {
+    let mut required: BTreeSet<String> = options.require.iter().cloned().collect();
+    if required.is_empty() && std::env::var("CI").is_ok_and(|value| value == "true") {
+        required.extend(TOOLS.iter().map(|tool| (*tool).to_owned()));
+    }
+    required
+}
+
+/// Licences, sources and bans always; advisories where their database is at hand or can be fetched.
+fn deny(required: &BTreeSet<String>, counts: &mut Counts) {
+    if !works(cargo("deny --version")) {
+        counts.missing("cargo-deny", required.contains("cargo-deny"));
+        return;
+    }
+    counts.part("cargo deny check bans licenses sources", || {
+        run_program(cargo("deny check --hide-inclusion-graph bans licenses sources"))
+    });
+    if works(cargo("deny fetch db")) {
+        counts.part("cargo deny check advisories", || {
+            run_program(cargo("deny check --disable-fetch advisories"))
+        });
+    } else {
+        // No tool is missing: the database of advisories lives on a host that is not always reachable.
+        counts.skip("cargo deny check advisories: its database cannot be fetched here");
+    }
+}
+
+fn tests(options: &Options, required: &BTreeSet<String>, counts: &mut Counts) {
+    let skips = root().join("target/skipped-tests.txt");
+    let _ = fs::remove_file(&skips);
+    let (cases, proptest_cases) = if options.full { ("50", "1024") } else { ("8", "64") };
+    let mut command = cargo("test --workspace --no-fail-fast");
+    // Counts that somebody has set stay as they are.
+    for (name, value) in [("MAGUS_CASES", cases), ("PROPTEST_CASES", proptest_cases)] {
+        if std::env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    }
+    command.env("MAGUS_REQUIRE", required.iter().cloned().collect::<Vec<_>>().join(","));
+    command.env("MAGUS_SKIPPED", &skips);
+    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+    heading("cargo test --workspace");
+    let done = run_and_look(command, |line| {
+        if let Some([more_passed, more_failed, more_ignored]) = summary(line) {
+            passed += more_passed;
+            failed += more_failed;
+            ignored += more_ignored;
+        }
+    });
+    let skipped = skipped_tests(&skips);
+    // A test that finds its tool missing says so in the file and then passes, as far as the test runner knows.
+    counts.passed += passed - skipped.len().min(passed);
+    counts.failed += failed;
+    if ignored > 0 {
+        counts.skip(&format!("{ignored} tests that are marked as ignored"));
+    }
+    for skip in skipped {
+        counts.skip(&skip);
+    }
+    if let Err(why) = done {
+        // Where no test failed, something did not build.
+        counts.failed += usize::from(failed == 0);
+        counts.failures.push(why);
+    }
+}
+
+fn skipped_tests(file: &PathBuf) -> BTreeSet<String> {
+    fs::read_to_string(file)
+        .unwrap_or_default()
+        .lines()
+        .map(str::to_owned)
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+/// The numbers of `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+fn summary(line: &str) -> Option<[usize; 3]> {
+    let (_, numbers) = line.strip_prefix("test result: ")?.split_once(". ")?;
+    let mut parts = numbers.split("; ");
+    let mut next = |word: &str| parts.next()?.strip_suffix(word)?.trim().parse().ok();
+    Some([next("passed")?, next("failed")?, next("ignored")?])
+}
+
+fn heading(title: &str) {
+    println!("\n==> {title}");
+}
+
+impl Counts {
+    fn part(&mut self, title: &str, part: impl FnOnce() -> Done) {
+        heading(title);
+        match part() {
+            Ok(()) => self.passed += 1,
+            Err(why) => {
+                println!("{why}");
+                self.failed += 1;
+                self.failures.push(format!("{title}: {why}"));
+            }
+        }
+    }
+
+    fn missing(&mut self, tool: &str, required: bool) {
+        if required {
+            self.part(tool, || Err(format!("{tool} is required and not on this machine")));
+        } else {
+            self.skip(&format!("{tool}: not on this machine"));
+        }
+    }
+
+    fn skip(&mut self, what: &str) {
+        println!("\n==> skipped: {what}");
+        self.skipped.push(what.to_owned());
+    }
+
+    fn close(self) -> Done {
+        println!();
+        for skipped in &self.skipped {
+            println!("skipped: {skipped}");
+        }
+        for failure in &self.failures {
+            println!("failed: {failure}");
+        }
+        println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped.len());
+        if self.failed == 0 { Ok(()) } else { Err("not everything passed".to_owned()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_of_a_test_program_is_read() {
+        let line =
+            "test result: ok. 12 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.01s";
+        assert_eq!(summary(line), Some([12, 1, 2]));
+        assert_eq!(
+            summary("test result: FAILED. 1 passed; 3 failed; 0 ignored; 0 measured"),
+            Some([1, 3, 0])
+        );
+        assert_eq!(summary("test tidy::tests::a ... ok"), None);
+    }
+}
