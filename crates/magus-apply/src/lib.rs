@@ -108,7 +108,7 @@ fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
     let ApplyRequest { engines, desired, secrets, selected, jobs, cancelled, clock, events } = *request;
     let started_at = clock();
     let environments = Environments::new(desired);
-    let comparisons = comparisons(plan, desired, selected);
+    let comparisons = comparisons(plan, desired, engines, selected);
     let hands = Hands { engines, secrets };
     let work = |job| match job {
         Job::Step(at) => hands.perform(&plan.steps[at], plan),

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use magus_engine::Perform;
 use magus_model::{
     Text,
     desired::{Cluster, Desired, Environment, Field, Workspace},
@@ -24,10 +25,12 @@ pub(crate) struct Comparison<'a> {
     pub(crate) fields: Vec<(FieldPath, SecretReference)>,
 }
 
-/// What there is to compare: every selected workspace that is declared, exists and has secrets that are not kept.
+/// What there is to compare: every selected workspace of an opened cluster that is declared,
+/// exists and has secrets that are not kept.
 pub(crate) fn comparisons<'a>(
     plan: &Plan,
     desired: &'a Desired,
+    opened: &BTreeMap<Text, &dyn Perform>,
     selected: &dyn Fn(&Environment, &Workspace) -> bool,
 ) -> Vec<Comparison<'a>> {
     // A workspace that is created has just been given its secrets; one that is withheld or unknown is left alone.
@@ -38,7 +41,8 @@ pub(crate) fn comparisons<'a>(
         .chain(plan.unknown.iter().map(|unknown| (&unknown.cluster, &unknown.workspace)))
         .collect();
     let mut comparisons = Vec::new();
-    for Cluster { name: cluster, environments, .. } in &desired.clusters {
+    let opened = desired.clusters.iter().filter(|cluster| opened.contains_key(&cluster.name));
+    for Cluster { name: cluster, environments, .. } in opened {
         // Where they are refreshed, each was sent by a step of its own.
         let refreshed = &plan.overrides.refresh_secrets;
         for environment in environments.iter().filter(|environment| !refreshed.contains(&environment.name)) {

@@ -127,6 +127,14 @@ fn what_was_just_created_or_is_withheld_is_not_compared() {
 }
 
 #[test]
+fn a_cluster_that_could_not_be_opened_is_not_compared() {
+    let mut scene = scene(CANARY);
+    scene.desired.clusters[0].name = "closed".into();
+    let (report, _) = scene.run(&plan(Vec::new()), &running("old-value-of-it"));
+    assert_eq!(report.notes, [""; 0]);
+}
+
+#[test]
 fn values_do_not_leave_through_the_message_of_an_engine() {
     struct Leaks;
     impl Perform for Leaks {
