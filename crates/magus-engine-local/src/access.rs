@@ -8,7 +8,8 @@
 //! - With a log without its index on a medium that cannot be written, a private copy is read.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::Path,
     thread,
@@ -60,7 +61,7 @@ pub(crate) fn read<T>(
         let Some(before) = stamp(&database)? else { return Ok(None) };
         let log = stamp(&folders.write_ahead_log())?.filter(|log| log.length > 0);
         let outcome = match log {
-            None => run(&database, "immutable=1", &query),
+            None => refuse_cut_off(&database).and_then(|()| run(&database, "immutable=1", &query)),
             Some(_) => run(&database, "mode=ro&readonly_shm=1", &query),
         };
         match outcome {
@@ -93,6 +94,31 @@ fn into_engine_error(database: &Path, error: QueryError) -> EngineError {
         QueryError::Sqlite(error) => trouble::unreadable(database, error),
         QueryError::Store(error) => error,
     }
+}
+
+/// SQLite reads a file that lost its end as long as nothing there is asked for. The header says how long it was: the
+/// size of a page at byte 16, their number at byte 28 (SQLite's file format, 1.3).
+fn refuse_cut_off(database: &Path) -> Result<(), QueryError> {
+    let unreadable = |error| QueryError::Store(trouble::disk(database, "cannot be read", error));
+    let mut header = [0; 32];
+    let mut file = File::open(database).map_err(unreadable)?;
+    match file.read_exact(&mut header) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(trouble::damaged(database, "is not a database").into());
+        }
+        Err(error) => return Err(unreadable(error)),
+    }
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    let pages = u32::from_be_bytes([header[28], header[29], header[30], header[31]]);
+    let length = file.metadata().map_err(unreadable)?.len();
+    if header.starts_with(b"SQLite format 3\0") && length < page * u64::from(pages) {
+        return Err(trouble::damaged(database, "is damaged: its end is missing").into());
+    }
+    Ok(())
 }
 
 /// What tells that a file was not written between two looks.

@@ -35,10 +35,7 @@ fn create_update_and_delete_are_observed() {
         assert_eq!(shown(&seen, path), value.as_ref().map(ToString::to_string), "{path}");
     }
     let env = place.env("a").expect("a .env file");
-    assert!(
-        env.ends_with("A=1\nB='it'\"'\"'s $b\n'\n") || env.ends_with("A=1\nB=\"it's \\$b\n\"\n"),
-        "{env}"
-    );
+    assert!(env.ends_with("A=1\nB=\"it's \\$b\n\"\n"), "{env}");
 
     let changes = [("env.A", text("2")), ("env.B", None), ("container_config.image", None)];
     perform(&store, &now(&place, step(Action::Update, "a", &changes)), &secrets).expect("updated");

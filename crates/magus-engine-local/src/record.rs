@@ -22,7 +22,7 @@ pub(crate) struct Record {
     pub(crate) fields: Vec<ObservedField>,
 }
 
-/// Reads a record. The reason of a failure names a place in the text, and no value of it.
+/// Reads a record; the reason where it is none. No value of a secret is ever in a record, so that a reason may quote it.
 pub(crate) fn parse(text: &str) -> Result<Record, String> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let record =

@@ -5,7 +5,7 @@ use std::path::Path;
 use magus_engine::{EngineError, EngineErrorKind};
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::trouble;
+use crate::{access::QueryError, trouble};
 
 /// `Mags`: what tells a store from any other SQLite database.
 const APPLICATION_ID: i32 = 0x4d61_6773;
@@ -52,15 +52,13 @@ pub(crate) const MIGRATIONS: &[&str] = &["
 "];
 
 /// Makes sure that a database is a store that this Magus understands. Changes nothing.
-pub(crate) fn check(connection: &Connection, database: &Path) -> Result<(), EngineError> {
-    let pragma = |name: &str| -> Result<i64, EngineError> {
-        connection
-            .pragma_query_value(None, name, |row| row.get(0))
-            .map_err(|error| trouble::unreadable(database, error))
-    };
+pub(crate) fn check(connection: &Connection, database: &Path) -> Result<(), QueryError> {
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);
     if application != i64::from(APPLICATION_ID) || version < 1 {
-        return Err(trouble::damaged(database, "is a database of another program, not a store of Magus"));
+        return Err(
+            trouble::damaged(database, "is a database of another program, not a store of Magus").into()
+        );
     }
     let known = MIGRATIONS.len() as i64;
     if version > known {
@@ -69,7 +67,8 @@ pub(crate) fn check(connection: &Connection, database: &Path) -> Result<(), Engi
             database.display()
         );
         return Err(EngineError::new(EngineErrorKind::NewerVersion, message)
-            .help("use that newer Magus; the store was left as it is"));
+            .help("use that newer Magus; the store was left as it is")
+            .into());
     }
     Ok(())
 }

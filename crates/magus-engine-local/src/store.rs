@@ -381,3 +381,7 @@ fn recover(connection: &Connection, folders: &Folders) -> Result<(), EngineError
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
