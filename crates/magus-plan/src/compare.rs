@@ -10,7 +10,7 @@ use magus_model::{
     Text,
     name::WorkspaceName,
     path::FieldPath,
-    plan::{FieldChange, Overrides, Plan, Precondition, Step, Withheld},
+    plan::{FieldChange, Overrides, Plan, Precondition, Reason, Step, Withheld},
     value::FieldValue,
 };
 
@@ -196,7 +196,8 @@ fn field_differences(approved: &[FieldChange], current: &[FieldChange]) -> Vec<(
     }
     let new = after.iter().filter(|(path, _)| !before.contains_key(*path));
     words.extend(new.map(|(path, field)| {
-        (format!("`{path}` is changed too, to {}", shown(&field.after, field.sensitive)), false)
+        let declared = matches!(field.reason, Reason::Declared | Reason::Both);
+        (format!("`{path}` is changed too, to {}", shown(&field.after, field.sensitive)), declared)
     }));
     words
 }

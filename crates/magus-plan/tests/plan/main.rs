@@ -1,6 +1,6 @@
 //! Plans: one rule at a time, and as properties over random declarations and clusters.
 
-mod convergence;
+mod checker;
 mod guards;
 mod properties;
 mod review;

@@ -1,1 +1,0 @@
-//! Apply, and plan again.
