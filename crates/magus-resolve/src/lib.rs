@@ -1,12 +1,14 @@
 //! Layers, names and cross-file rules: from documents to the desired state with origins.
 //!
 //! [`resolve`] lays the layers of every workspace over one another and checks what one file alone cannot tell;
-//! [`explain`] shows where the values of one workspace come from. This crate reads no file, knows no YAML syntax and
+//! [`settle`] decides which findings stay, [`explain`] shows where the values of one workspace come from, and
+//! [`import_layer`] goes the other way, from a workspace to its declaration. This crate reads no file, knows no YAML syntax and
 //! no engine, and never reads a secret.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 mod directory;
 mod explain;
+mod import;
 mod layer;
 mod lint;
 mod names;
@@ -20,11 +22,10 @@ mod suggest;
 mod value;
 
 #[cfg(test)]
-mod resolve_tests;
-#[cfg(test)]
-mod testing;
+mod tests;
 
 pub use explain::{ExplainError, Explained, Explanation, Overridden, explain};
+pub use import::{ImportError, Imported, import_layer};
 pub use lint::Lint;
 pub use resolve::{Resolution, resolve};
 pub use rules::files::{SchemaFile, check_modelines};

@@ -152,7 +152,10 @@ fn shared(directory: &Directory<'_>, environs: &[Environs<'_, '_>], findings: &m
         })
         .collect();
     // What the root says is taken as given, and what an environment says of its own as the exception.
-    declared.sort_by_key(|cluster| (Some(cluster.name.1.file) != root, Some(cluster.engine.2.file) != root));
+    let own = |span: Span| Some(span.file) != root;
+    declared.sort_by_key(|cluster| {
+        (own(cluster.name.1), own(cluster.engine.2), cluster.owner.is_some_and(|(_, span)| own(span)))
+    });
     let mut by_engine: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut by_name: BTreeMap<&str, usize> = BTreeMap::new();
     let mut reported = BTreeSet::new();

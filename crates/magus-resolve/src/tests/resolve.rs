@@ -1,6 +1,6 @@
 use magus_model::desired::{DesiredState, Engine};
 
-use crate::testing::{CLUSTER, check, fields, find};
+use crate::tests::builder::{CLUSTER, check, fields, find};
 
 #[test]
 fn layers_lie_over_one_another() {
@@ -201,7 +201,7 @@ fn variables_are_text_as_it_is_written() {
 
 #[test]
 fn broken_documents_are_skipped_and_the_rest_is_resolved() {
-    let loaded = crate::testing::load(&[
+    let loaded = crate::tests::builder::load(&[
         CLUSTER,
         ("dev/a.yaml", "a: [\n"),
         ("dev/b.yaml", "env: {A: b}\n"),

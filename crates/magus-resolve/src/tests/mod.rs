@@ -1,0 +1,10 @@
+//! Tests of the whole crate, from texts to findings and fields.
+
+pub(crate) mod builder;
+
+mod explain;
+mod import;
+mod layers;
+mod resolve;
+mod rules;
+mod settle;
