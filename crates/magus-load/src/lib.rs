@@ -9,6 +9,7 @@ mod comments;
 mod document;
 pub mod edit;
 mod load;
+mod maps;
 mod memory;
 mod revision;
 mod scalar;

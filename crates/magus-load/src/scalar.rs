@@ -1,4 +1,4 @@
-//! What a plain scalar means by the YAML 1.2 core schema.
+//! What a plain scalar means by the YAML 1.2 core schema, and where a block scalar begins.
 //!
 //! `yes`, `no`, `on` and `off` are text, `012` is twelve, `0o14` and `0xC` are twelve too. A number that no
 //! 64-bit integer or finite float holds stays text: no digit is lost, and where a number is wanted the schema
@@ -87,6 +87,31 @@ pub(crate) fn float(text: &str) -> Option<f64> {
         return None;
     }
     text.parse::<f64>().ok().filter(|value| value.is_finite())
+}
+
+/// Where the `|` or `>` of a block scalar is whose content begins at `content`.
+pub(crate) fn header_of_block(text: &str, content: usize) -> usize {
+    let line_start = |at: usize| text[..at].rfind(['\n', '\r']).map_or(0, |at| at + 1);
+    let start = line_start(content);
+    if !text[start..content].trim().is_empty() {
+        // Without any content the parser names the header itself.
+        return content;
+    }
+    let above = text[..start].trim_end();
+    let start = line_start(above.len());
+    let line = &above[start..];
+    let header = line.char_indices().find(|(at, c)| {
+        let separated = line[..*at].chars().next_back().is_none_or(char::is_whitespace);
+        matches!(c, '|' | '>') && separated && ends_line(&line[at + 1..])
+    });
+    header.map_or(content, |(at, _)| start + at)
+}
+
+/// Whether nothing but indicators and a comment follow.
+fn ends_line(rest: &str) -> bool {
+    let after = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '+' || c == '-');
+    let comment = after.trim_start();
+    comment.is_empty() || (comment.starts_with('#') && comment.len() < after.len())
 }
 
 #[cfg(test)]

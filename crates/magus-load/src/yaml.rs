@@ -5,7 +5,7 @@
 //! map ends. Nothing recurses over the input, and a tree is never deeper than [`DEEPEST`], so that whoever walks
 //! or drops it needs no care.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, StructureStyle, Tag};
 use magus_model::{
@@ -18,6 +18,7 @@ use magus_model::{
 
 use crate::{
     comments::{self, Comment},
+    maps::{self, Merge},
     scalar, syntax,
 };
 
@@ -98,14 +99,6 @@ enum Key {
     Merge(Span),
     /// It was no text; its value goes the same way.
     Dropped,
-}
-
-/// The value of a merge key, and the number of entries before it.
-struct Merge {
-    at: usize,
-    key: Span,
-    written: Span,
-    node: Node,
 }
 
 /// A value with an anchor, and what an alias of it adds.
@@ -340,8 +333,8 @@ impl<'a> Builder<'a> {
         let kind = match content {
             Content::List(items) => NodeKind::List(items),
             Content::Map { mut entries, merges, .. } => {
-                self.drop_duplicates(&mut entries, &merges);
-                NodeKind::Map(if merges.is_empty() { entries } else { self.merge(entries, merges) })
+                maps::drop_duplicates(&mut entries, &merges, &mut self.diagnostics);
+                NodeKind::Map(maps::merge(entries, merges, &mut self.diagnostics))
             }
         };
         self.complete(Node { span: whole, kind }, whole, anchor)
@@ -533,56 +526,6 @@ impl<'a> Builder<'a> {
         Err(Abandoned)
     }
 
-    /// Reports keys that are written twice. The first one stays.
-    fn drop_duplicates(&mut self, entries: &mut Vec<Entry>, merges: &[Merge]) {
-        for merge in merges.iter().skip(1) {
-            self.diagnostics
-                .push(duplicate("<<", merge.key, merges[0].key).help("merge a list: `<<: [*a, *b]`"));
-        }
-        let duplicates = duplicates(entries);
-        for (again, first) in &duplicates {
-            let (again, first) = (&entries[*again], &entries[*first]);
-            self.diagnostics
-                .push(duplicate(&again.key, again.key_span, first.key_span).help("remove one of the two"));
-        }
-        let mut dropped = duplicates.iter().map(|(again, _)| *again).peekable();
-        let mut at = 0;
-        entries.retain(|_| {
-            at += 1;
-            dropped.next_if_eq(&(at - 1)).is_none()
-        });
-    }
-
-    /// Puts what merge keys bring in their places. The map's own keys win, then the earlier of several sources.
-    fn merge(&mut self, own: Vec<Entry>, merges: Vec<Merge>) -> Vec<Entry> {
-        let mut taken: HashSet<Text> = own.iter().map(|entry| entry.key.clone()).collect();
-        let mut merged = Vec::with_capacity(own.len() + 8);
-        let mut own = own.into_iter();
-        let mut passed = 0;
-        for Merge { at, written, node, .. } in merges {
-            merged.extend(own.by_ref().take(at.saturating_sub(passed)));
-            passed = at;
-            let sources = match node.kind {
-                NodeKind::List(items) => items,
-                kind => vec![Node { span: node.span, kind }],
-            };
-            for source in sources {
-                let name = source.kind_name();
-                let NodeKind::Map(entries) = source.kind else {
-                    let message = format!("`<<` merges maps, and this is a {name}");
-                    self.diagnostics.push(
-                        Diagnostic::new(&rules::MERGE_KEY, written, message)
-                            .help("name a map, `<<: *name`, or a list of maps, `<<: [*one, *two]`"),
-                    );
-                    break;
-                };
-                merged.extend(entries.into_iter().filter(|entry| taken.insert(entry.key.clone())));
-            }
-        }
-        merged.extend(own);
-        merged
-    }
-
     fn span(&self, at: &granit_parser::Span) -> Span {
         let offset = |marker: &granit_parser::Marker| {
             marker.byte_offset().and_then(|at| u32::try_from(at).ok()).unwrap_or(u32::MAX)
@@ -604,7 +547,7 @@ impl<'a> Builder<'a> {
         if !matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
             return span;
         }
-        let start = header_of_block_scalar(self.text, span.start as usize);
+        let start = scalar::header_of_block(self.text, span.start as usize);
         let end = start + self.text[start..span.end as usize].trim_end().len();
         Span {
             start: u32::try_from(start).unwrap_or(span.start),
@@ -614,31 +557,9 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn duplicate(key: &str, again: Span, first: Span) -> Diagnostic {
-    Diagnostic::new(&rules::DUPLICATE_KEY, again, format!("the key `{key}` is written twice in one map"))
-        .related(first, "first written here")
-}
-
 /// `!` alone: whatever it stands before is text, a list or a map as it is written.
 fn is_non_specific(tag: &Tag) -> bool {
     tag.parts() == ("", "!")
-}
-
-/// Each entry whose key was there before, with the first of that key, in the order of the entries.
-fn duplicates(entries: &[Entry]) -> Vec<(usize, usize)> {
-    if entries.len() <= 24 {
-        let first = |at: usize| (0..at).find(|before| entries[*before].key == entries[at].key);
-        return (1..entries.len()).filter_map(|at| Some((at, first(at)?))).collect();
-    }
-    let mut seen: HashMap<&str, usize> = HashMap::with_capacity(entries.len());
-    let mut found = Vec::new();
-    for (at, entry) in entries.iter().enumerate() {
-        let first = *seen.entry(&entry.key).or_insert(at);
-        if first != at {
-            found.push((at, first));
-        }
-    }
-    found
 }
 
 /// Adds up a value and everything in it; returns how deep it is.
@@ -656,29 +577,4 @@ fn measure(node: &Node, size: &mut Size) -> usize {
         }
         _ => 0,
     }
-}
-
-/// Where the `|` or `>` of a block scalar is whose content begins at `content`.
-fn header_of_block_scalar(text: &str, content: usize) -> usize {
-    let line_start = |at: usize| text[..at].rfind(['\n', '\r']).map_or(0, |at| at + 1);
-    let start = line_start(content);
-    if !text[start..content].trim().is_empty() {
-        // Without any content the parser names the header itself.
-        return content;
-    }
-    let above = text[..start].trim_end();
-    let start = line_start(above.len());
-    let line = &above[start..];
-    let header = line.char_indices().find(|(at, c)| {
-        let separated = line[..*at].chars().next_back().is_none_or(char::is_whitespace);
-        matches!(c, '|' | '>') && separated && ends_line(&line[at + 1..])
-    });
-    header.map_or(content, |(at, _)| start + at)
-}
-
-/// Whether nothing but indicators and a comment follow.
-fn ends_line(rest: &str) -> bool {
-    let after = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '+' || c == '-');
-    let comment = after.trim_start();
-    comment.is_empty() || (comment.starts_with('#') && comment.len() < after.len())
 }

@@ -261,7 +261,7 @@ fn what_may_not_be_read_is_said() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     files(folder.path(), &[("dev/a.yaml", b"a: 1\n"), ("dev/b.yaml", b"a: 1\n"), ("prod/c.yaml", b"a: 1\n")]);
-    let closed = fs::Permissions::from_mode(0);
+    let closed = fs::Permissions::from_mode(0o000);
     fs::set_permissions(folder.path().join("dev/b.yaml"), closed.clone()).unwrap();
     fs::set_permissions(folder.path().join("prod"), closed).unwrap();
     if fs::read(folder.path().join("dev/b.yaml")).is_ok() {
