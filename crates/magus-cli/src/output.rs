@@ -2,6 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
+use magus_report::Styles;
+
 use crate::{
     arguments::{Color, Global},
     error::{CommandError, Exit},
@@ -67,6 +69,16 @@ impl Output {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The styles of the result.
+    pub fn styles(&self) -> Styles {
+        if self.color { Styles::colored() } else { Styles::plain() }
+    }
+
+    /// The styles of messages.
+    pub fn message_styles(&self) -> Styles {
+        if self.color_messages { Styles::colored() } else { Styles::plain() }
     }
 
     /// Says something that is not the result.

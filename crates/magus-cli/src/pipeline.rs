@@ -1,17 +1,20 @@
 //! The way from files to a plan: load → validate → resolve → observe → diff → plan.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use magus_engine::EngineError;
-use magus_load::{Document, Loaded, Role};
+use jiff::Timestamp;
+use magus_engine::{EngineError, EngineErrorKind};
+use magus_load::{LoadError, Loaded, Role};
 use magus_model::{
     Text,
-    desired::Desired,
+    desired::{Desired, MaxDeletes, Workspace},
     diagnostic::{Diagnostic, LocatedDiagnostic, Severity},
-    observed::Observation,
+    name::WorkspaceName,
+    observed::{Capabilities, Observation},
     plan::{Overrides, Plan, Source},
 };
 use magus_plan::{Filter, Intent, PlanRequest};
+use magus_report::lint::{LintFormat, LintReport};
 use magus_resolve::{Resolution, Settled};
 use magus_schema::SchemaKind;
 use rayon::prelude::*;
@@ -23,3 +26,353 @@ use crate::{
     output::Output,
     store,
 };
+
+/// Declarations that were read and checked.
+pub struct Checked {
+    /// The files.
+    pub loaded: Loaded,
+    /// What they say together.
+    pub resolution: Resolution,
+    /// The findings that count.
+    pub settled: Settled,
+}
+
+/// The working directory.
+pub fn working_directory() -> Result<PathBuf, CommandError> {
+    std::env::current_dir()
+        .map_err(|error| CommandError::new(Exit::Invalid, "the working directory cannot be found").source(error))
+}
+
+/// Reads and checks the declarations, as they lie there or as of a git revision.
+pub fn check(global: &Global, at: Option<&str>) -> Result<Checked, CommandError> {
+    let working_directory = working_directory()?;
+    let loaded = match at {
+        None => magus_load::load_directory(&global.dir, &working_directory),
+        Some(revision) => magus_load::load_revision(&global.dir, &working_directory, revision),
+    }
+    .map_err(load_error)?;
+    let (validated, resolution) = rayon::join(|| validate(&loaded), || magus_resolve::resolve(&loaded));
+    let mut diagnostics = loaded.diagnostics.clone();
+    diagnostics.extend(validated);
+    diagnostics.extend(resolution.diagnostics.iter().cloned());
+    let settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
+    Ok(Checked { loaded, resolution, settled })
+}
+
+/// The same, where nothing but valid declarations will do: their findings are said, and errors end the command.
+pub fn check_valid(global: &Global, at: Option<&str>, output: &Output) -> Result<Checked, CommandError> {
+    let checked = check(global, at)?;
+    let errors = checked.errors();
+    if errors.is_empty() {
+        return Ok(checked);
+    }
+    let report = LintReport {
+        diagnostics: &errors,
+        sources: &checked.loaded.sources,
+        files: checked.loaded.documents.len(),
+        magus_version: VERSION,
+        width: output.width,
+    };
+    output.message(magus_report::lint::render(LintFormat::Text, &report, &output.message_styles()).trim_end());
+    Err(CommandError::new(Exit::Invalid, "the declarations have errors; nothing was sent")
+        .hint(format!("magus lint{} shows every finding", directory_flag(global))))
+}
+
+impl Checked {
+    fn errors(&self) -> Vec<Diagnostic> {
+        self.settled.diagnostics.iter().filter(|found| found.severity == Severity::Error).cloned().collect()
+    }
+
+    /// Every finding as it leaves the process, and the severities that the declarations lower.
+    fn located(&self) -> Vec<LocatedDiagnostic> {
+        let sources = &self.loaded.sources;
+        let lowered = self.settled.lowered.iter().map(|lowered| {
+            let to = lowered.to.map_or("off", Severity::as_str);
+            let from = lowered.from.as_str();
+            Diagnostic {
+                severity: Severity::Hint,
+                ..Diagnostic::new(
+                    lowered.rule,
+                    lowered.span,
+                    format!("`{}` is lowered from {from} to {to}: {}", lowered.rule.code, lowered.rule.summary),
+                )
+            }
+            .locate(sources)
+        });
+        lowered.chain(self.settled.diagnostics.iter().map(|found| found.locate(sources))).collect()
+    }
+}
+
+fn load_error(error: LoadError) -> CommandError {
+    let help = error.help();
+    let error = CommandError::from_error(Exit::Invalid, error);
+    match help {
+        Some(help) => error.hint(help),
+        None => error,
+    }
+}
+
+fn validate(loaded: &Loaded) -> Vec<Diagnostic> {
+    let found: Vec<Vec<Diagnostic>> = loaded
+        .documents
+        .par_iter()
+        .map(|document| {
+            let Some(root) = &document.root else { return Vec::new() };
+            let kind = match document.role {
+                Role::Cluster { .. } => SchemaKind::Cluster,
+                Role::Environment { .. } => SchemaKind::Environment,
+                Role::Workspace { .. } => SchemaKind::Workspace,
+            };
+            magus_schema::validate(kind, root, &loaded.sources)
+        })
+        .collect();
+    found.into_iter().flatten().collect()
+}
+
+/// What a plan is asked for with.
+pub struct Wish<'a> {
+    /// The command that is run, for the commands that lift guards: `plan`, `apply`.
+    pub command: Vec<String>,
+    /// Which steps.
+    pub filter: Filter,
+    /// The guards that flags lift.
+    pub overrides: Overrides,
+    /// What it is to reach.
+    pub intent: Intent,
+    /// As of which revision.
+    pub at: Option<&'a str>,
+}
+
+impl<'a> Wish<'a> {
+    /// Reads the flags; names in them have to be declared, or at least known to the clusters.
+    pub fn new(global: &Global, guards: &Guards, command: &str, intent: Intent) -> Result<Self, CommandError> {
+        if let Some(wrong) = guards.max_deletes.as_ref().filter(|text| MaxDeletes::parse(text).is_none()) {
+            return Err(CommandError::new(Exit::Usage, format!("`{wrong}` is no limit of deletes"))
+                .hint("give a number, or a share such as `--max-deletes 50%`"));
+        }
+        let texts = |names: &[String]| {
+            let mut names: Vec<Text> = names.iter().map(Text::from).collect();
+            names.sort();
+            names.dedup();
+            names
+        };
+        let Guards { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } = guards;
+        Ok(Self {
+            command: words(global, guards, command),
+            filter: Filter { environments: texts(&global.environment), workspaces: texts(&global.workspace) },
+            overrides: Overrides {
+                allow_delete: texts(allow_delete),
+                allow_replace: texts(allow_replace),
+                allow_empty: texts(allow_empty),
+                max_deletes: max_deletes.as_ref().map(Text::from),
+                refresh_secrets: texts(refresh_secrets),
+                reason: reason.as_ref().map(Text::from),
+            },
+            intent,
+            at: None,
+        })
+    }
+}
+
+/// The command line again, as words: without the plan file, the formats and what only this run is for.
+fn words(global: &Global, guards: &Guards, command: &str) -> Vec<String> {
+    let mut words = vec!["magus".to_owned(), command.to_owned()];
+    let mut flag = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
+    if global.dir != PathBuf::from("environments") {
+        flag("-C", &global.dir.to_string_lossy());
+    }
+    for name in &global.environment {
+        flag("-e", name);
+    }
+    for name in &global.workspace {
+        flag("-w", name);
+    }
+    for (name, values) in [
+        ("--allow-delete", &guards.allow_delete),
+        ("--allow-replace", &guards.allow_replace),
+        ("--allow-empty", &guards.allow_empty),
+        ("--refresh-secrets", &guards.refresh_secrets),
+    ] {
+        for value in values {
+            flag(name, value);
+        }
+    }
+    for (name, value) in [("--max-deletes", &guards.max_deletes), ("--reason", &guards.reason)] {
+        if let Some(value) = value {
+            flag(name, value);
+        }
+    }
+    words
+}
+
+/// ` -C DIR` where the directory is not the default one, for commands that are shown.
+pub fn directory_flag(global: &Global) -> String {
+    if global.dir == PathBuf::from("environments") {
+        String::new()
+    } else {
+        format!(" -C {}", quoted(&global.dir.to_string_lossy()))
+    }
+}
+
+/// A word as a shell takes it.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,%@+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+/// A plan, and what it was made from.
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// The clusters that could not be read, with the reason.
+    pub unreadable: Vec<(Text, EngineError)>,
+    /// What each cluster answered.
+    pub observations: Vec<Observation>,
+}
+
+/// Reads every cluster, all at once, and plans.
+pub fn plan(global: &Global, checked: &Checked, wish: &Wish<'_>) -> Result<Planned, CommandError> {
+    let desired = &checked.resolution.desired;
+    let (observations, unreadable) = observe(desired);
+    let changes = magus_diff::diff(desired, &observations, &checked.loaded.sources);
+    check_filter(desired, &observations, &wish.filter)?;
+    let plan = magus_plan::plan(&PlanRequest {
+        desired,
+        changes: &changes,
+        filter: wish.filter.clone(),
+        overrides: wish.overrides.clone(),
+        source: source(global, checked)?,
+        now: Timestamp::now(),
+        magus_version: VERSION.into(),
+        diagnostics: checked.located(),
+        intent: wish.intent,
+        command: wish.command.clone(),
+    });
+    Ok(Planned { plan, unreadable, observations })
+}
+
+/// What every declared cluster answers. One that cannot be read makes its workspaces unknown.
+fn observe(desired: &Desired) -> (Vec<Observation>, Vec<(Text, EngineError)>) {
+    let answers: Vec<(Text, Result<Observation, EngineError>)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = desired
+            .clusters
+            .iter()
+            .map(|cluster| {
+                let names: Vec<WorkspaceName> = cluster
+                    .environments
+                    .iter()
+                    .flat_map(|environment| environment.workspaces.iter().map(|workspace| workspace.name.clone()))
+                    .collect();
+                (cluster.name.clone(), scope.spawn(move || store::observer(cluster).observe(&names)))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|(name, thread)| {
+                let panicked = |_| Err(EngineError::new(EngineErrorKind::Damaged, "reading the cluster failed"));
+                let answer = thread.join().unwrap_or_else(panicked);
+                (name, answer)
+            })
+            .collect()
+    });
+    let mut observations = Vec::with_capacity(answers.len());
+    let mut unreadable = Vec::new();
+    for (cluster, answer) in answers {
+        match answer {
+            Ok(observation) => observations.push(observation),
+            Err(error) => {
+                observations.push(Observation {
+                    cluster: cluster.clone(),
+                    capabilities: Capabilities::default(),
+                    present: BTreeMap::new(),
+                    unknown: BTreeMap::new(),
+                    incomplete: Some(error.to_string()),
+                });
+                unreadable.push((cluster, error));
+            }
+        }
+    }
+    (observations, unreadable)
+}
+
+fn source(global: &Global, checked: &Checked) -> Result<Source, CommandError> {
+    let path = Text::from(global.dir.to_string_lossy());
+    if let Some(revision) = &checked.loaded.revision {
+        return Ok(Source { path, revision: Some(revision.into()), dirty: false });
+    }
+    let source = magus_load::source_revision(&global.dir).map_err(load_error)?;
+    Ok(Source { path, revision: source.revision.map(Text::from), dirty: source.dirty })
+}
+
+/// A name that selects nothing is a slip of the pen.
+fn check_filter(desired: &Desired, observations: &[Observation], filter: &Filter) -> Result<(), CommandError> {
+    let environments = || desired.clusters.iter().flat_map(|cluster| &cluster.environments);
+    let marks = || observations.iter().flat_map(|one| one.present.values()).filter_map(|one| one.mark.as_ref());
+    let mut known: Vec<&str> = environments().map(|environment| environment.name.as_str()).collect();
+    known.extend(marks().map(|mark| mark.environment.as_str()));
+    unknown_name("environment", &filter.environments, &known)?;
+    let workspaces = || environments().flat_map(|environment| &environment.workspaces);
+    let mut known: Vec<&str> = workspaces().map(|workspace| workspace.declared.as_str()).collect();
+    known.extend(workspaces().map(|workspace| workspace.name.as_str()));
+    known.extend(observations.iter().flat_map(|one| one.present.keys()).map(WorkspaceName::as_str));
+    known.extend(marks().map(|mark| mark.workspace.as_str()));
+    unknown_name("workspace", &filter.workspaces, &known)
+}
+
+fn unknown_name(what: &str, wanted: &[Text], known: &[&str]) -> Result<(), CommandError> {
+    let Some(name) = wanted.iter().find(|name| !known.contains(&name.as_str())) else { return Ok(()) };
+    let error = CommandError::new(Exit::Usage, format!("there is no {what} `{name}`"));
+    Err(match magus_model::suggest::closest(name, known.iter().copied()) {
+        Some(close) => error.hint(format!("did you mean `{close}`?")),
+        None => error.hint("`magus status` lists them"),
+    })
+}
+
+/// The declared workspace that `ENV/WORKSPACE` names, by its name in the declarations or in the cluster.
+pub fn find_workspace<'a>(desired: &'a Desired, name: &str) -> Result<&'a Workspace, CommandError> {
+    let mut known = Vec::new();
+    for environment in desired.clusters.iter().flat_map(|cluster| &cluster.environments) {
+        for workspace in &environment.workspaces {
+            let declared = format!("{}/{}", environment.name, workspace.declared);
+            if declared == name || format!("{}/{}", environment.name, workspace.name) == name {
+                return Ok(workspace);
+            }
+            known.push(declared);
+        }
+    }
+    unknown_name("workspace", &[name.into()], &known.iter().map(String::as_str).collect::<Vec<_>>())
+        .and_then(|()| Err(CommandError::new(Exit::Usage, format!("there is no workspace `{name}`"))))
+}
+
+/// How a plan ends, as an exit code, before anything is applied.
+pub fn verdict(planned: &Planned) -> Exit {
+    let plan = &planned.plan;
+    let mut exit = Exit::Done;
+    if !planned.unreadable.is_empty() || !plan.unknown.is_empty() {
+        exit = exit.or(Exit::Unreachable);
+    }
+    if !plan.withheld.is_empty() {
+        exit = exit.or(Exit::Refused);
+    }
+    exit
+}
+
+/// Says which clusters could not be read, and what to do.
+pub fn say_unreadable(planned: &Planned, output: &Output) {
+    for (cluster, error) in &planned.unreadable {
+        let mut said = CommandError::new(Exit::Unreachable, format!("cluster `{cluster}`: {error}"));
+        let mut source = std::error::Error::source(error);
+        while let Some(cause) = source {
+            said.message.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        if let Some(help) = &error.help {
+            said = said.hint(help.clone());
+        }
+        output.message(&said.describe());
+    }
+}

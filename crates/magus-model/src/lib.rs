@@ -15,6 +15,7 @@ pub mod quantity;
 pub mod report;
 pub mod rules;
 pub mod span;
+pub mod suggest;
 pub mod tree;
 pub mod value;
 

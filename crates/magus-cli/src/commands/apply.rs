@@ -1,0 +1,229 @@
+//! `magus apply`, `restart` and `destroy`: plan, show, ask, and do exactly that.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, IsTerminal, Write as _},
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use jiff::Timestamp;
+use magus_apply::{ApplyRequest, apply};
+use magus_engine::{EngineErrorKind, Perform};
+use magus_model::{
+    Text,
+    plan::{FORMAT_VERSION, Plan},
+    report::ApplySummary,
+};
+use magus_plan::{Intent, StalePlan};
+use magus_report::{
+    apply::Listing,
+    plan::{Detail, PlanOptions},
+};
+use magus_secrets::Resolver;
+
+use crate::{
+    arguments::{Apply, Approval, Destroy, Format, Global, Restart},
+    error::{CommandError, Exit},
+    output::Output,
+    pipeline::{self, Checked, Planned, Wish},
+    progress::Progress,
+    store::{self, Stores},
+};
+
+/// Set by Ctrl-C or SIGTERM: what is under way ends, nothing else begins.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// `magus apply`.
+pub fn run(global: &Global, arguments: &Apply, output: &Output) -> Result<Exit, CommandError> {
+    let wish = Wish::new(global, &arguments.approval.guards, "apply", Intent::Converge)?;
+    converge(global, &arguments.approval, &wish, arguments.plan.as_deref(), output)
+}
+
+/// `magus restart`.
+pub fn restart(global: &Global, arguments: &Restart, output: &Output) -> Result<Exit, CommandError> {
+    if global.workspace.is_empty() && global.environment.is_empty() {
+        return Err(CommandError::new(Exit::Usage, "nothing is selected to be restarted")
+            .hint("name a workspace: magus restart -w NAME"));
+    }
+    let wish = Wish::new(global, &arguments.approval.guards, "restart", Intent::Restart)?;
+    converge(global, &arguments.approval, &wish, None, output)
+}
+
+/// `magus destroy`.
+pub fn destroy(global: &Global, arguments: &Destroy, output: &Output) -> Result<Exit, CommandError> {
+    if global.workspace.is_empty() && global.environment.is_empty() {
+        return Err(CommandError::new(Exit::Usage, "nothing is selected to be deleted")
+            .hint("name an environment: magus destroy -e NAME"));
+    }
+    let wish = Wish::new(global, &arguments.approval.guards, "destroy", Intent::Destroy)?;
+    converge(global, &arguments.approval, &wish, None, output)
+}
+
+fn converge(
+    global: &Global,
+    approval: &Approval,
+    wish: &Wish<'_>,
+    reviewed: Option<&Path>,
+    output: &Output,
+) -> Result<Exit, CommandError> {
+    if !approval.yes && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Err(CommandError::new(Exit::Usage, "there is no terminal to ask for approval")
+            .hint("pass `--yes` to apply without asking"));
+    }
+    let mut expectation = reviewed.map(read_plan).transpose()?;
+    let checked = pipeline::check_valid(global, None, output)?;
+    if !approval.yes {
+        let planned = pipeline::plan(global, &checked, wish)?;
+        if let Some(expected) = &expectation {
+            magus_plan::approve(planned.plan.clone(), Some(expected)).map_err(|stale| refused(&stale))?;
+        }
+        show(global, &planned, output)?;
+        if planned.plan.has_changes && !ask()? {
+            output.message("nothing was applied");
+            return Ok(Exit::Done);
+        }
+        // What was shown is what was approved, and is compared with the plan that is made under the lock.
+        expectation = Some(planned.plan);
+    }
+    let stores = open(global, &checked, wish, output)?;
+    let planned = pipeline::plan(global, &checked, wish)?;
+    if approval.yes {
+        show(global, &planned, output)?;
+    }
+    let approved =
+        magus_plan::approve(planned.plan.clone(), expectation.as_ref()).map_err(|stale| refused(&stale))?;
+
+    let secrets = Resolver::new(checked.loaded.root.clone(), Box::new(|name| std::env::var_os(name)));
+    let engines: BTreeMap<Text, &dyn Perform> =
+        stores.open.iter().map(|(name, store)| (name.clone(), store as &dyn Perform)).collect();
+    listen_for_signals()?;
+    let progress = Progress::new(planned.plan.steps.len(), output);
+    let report = apply(
+        &approved,
+        &ApplyRequest {
+            engines: &engines,
+            desired: &checked.resolution.desired,
+            secrets: &secrets,
+            selected: &|environment, workspace| {
+                wish.intent == Intent::Converge
+                    && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)
+            },
+            jobs: global.jobs.map_or_else(store::default_jobs, usize::from),
+            cancelled: &INTERRUPTED,
+            clock: &Timestamp::now,
+            events: &|event| progress.tell(&event),
+        },
+    );
+    progress.end();
+    let text = match global.format {
+        Format::Json => magus_report::apply::json(&report),
+        _ if report.results.is_empty() && report.notes.is_empty() => String::new(),
+        _ => magus_report::apply::text(&report, Listing::Problems, &output.styles()),
+    };
+    output.result(&text)?;
+    let ApplySummary { applied: _, failed, uncertain, skipped, not_started } = report.summary;
+    let incomplete = failed + uncertain + skipped + not_started > 0 || report.interrupted;
+    let exit = if incomplete { Exit::Incomplete } else { Exit::Done };
+    let unopened = if stores.failed { Exit::Unreachable } else { Exit::Done };
+    Ok(exit.or(unopened).or(pipeline::verdict(&planned)))
+}
+
+/// Opens every cluster for writing, each with its lock. One that cannot be opened is said, and fails its own steps.
+fn open(global: &Global, checked: &Checked, wish: &Wish<'_>, output: &Output) -> Result<Stores, CommandError> {
+    let mut stores = Stores::default();
+    let mut clusters: Vec<_> = checked.resolution.desired.clusters.iter().collect();
+    // Locks are taken in one order by everybody.
+    clusters.sort_by(|a, b| a.name.cmp(&b.name));
+    for cluster in clusters {
+        match store::open(cluster, &wish.command.join(" ")) {
+            Ok(store) => {
+                stores.open.insert(cluster.name.clone(), store);
+            }
+            Err(error) => {
+                if let EngineErrorKind::Locked { holder } = &error.kind {
+                    let message = format!("guard `lock`: cluster `{}` is being changed by {holder}", cluster.name);
+                    return Err(CommandError::new(Exit::Refused, message)
+                        .hint(format!("wait until it has ended, then run magus plan{}", pipeline::directory_flag(global))));
+                }
+                tracing::debug!(cluster = %cluster.name, %error, "not opened");
+                stores.failed = true;
+                let said = CommandError::new(Exit::Unreachable, format!("cluster `{}` cannot be changed", cluster.name));
+                output.message(&said.source(error).describe());
+            }
+        }
+    }
+    Ok(stores)
+}
+
+fn show(global: &Global, planned: &Planned, output: &Output) -> Result<(), CommandError> {
+    let options = |width| PlanOptions {
+        detail: if output.verbose > 0 { Detail::Full } else { Detail::Normal },
+        width,
+        next: None,
+        rest: None,
+    };
+    match global.format {
+        Format::Json => {
+            let text = magus_report::plan::text(&planned.plan, &options(output.width), &output.message_styles());
+            output.note(text.trim_end());
+        }
+        _ => output.result(&magus_report::plan::text(&planned.plan, &options(output.width), &output.styles()))?,
+    }
+    pipeline::say_unreadable(planned, output);
+    Ok(())
+}
+
+fn ask() -> Result<bool, CommandError> {
+    let mut stderr = std::io::stderr().lock();
+    let _ = write!(stderr, "\nApply this plan? Only `yes` is taken as approval: ");
+    let _ = stderr.flush();
+    let mut answer = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| CommandError::new(Exit::Usage, "the answer cannot be read").source(error))?;
+    Ok(answer.trim() == "yes")
+}
+
+fn read_plan(path: &Path) -> Result<Plan, CommandError> {
+    let invalid = |message: String| {
+        CommandError::new(Exit::Invalid, format!("`{}` {message}", path.display()))
+            .hint("`magus plan --out FILE` writes a plan file")
+    };
+    let text = fs::read_to_string(path).map_err(|error| invalid("cannot be read".into()).source(error))?;
+    /// The part of every plan file that has to be understood first.
+    #[derive(serde::Deserialize)]
+    struct Version {
+        format_version: u32,
+    }
+    let Version { format_version } =
+        serde_json::from_str(&text).map_err(|error| invalid("is not a plan file".into()).source(error))?;
+    if format_version != FORMAT_VERSION {
+        return Err(invalid(format!(
+            "has format version {format_version}, and this Magus knows {FORMAT_VERSION}"
+        )));
+    }
+    serde_json::from_str(&text).map_err(|error| invalid("is not a plan file".into()).source(error))
+}
+
+/// The refusal of a plan that is not the one that was reviewed, with what differs and which side moved.
+fn refused(stale: &StalePlan) -> CommandError {
+    let mut message = stale.to_string();
+    for line in stale.difference.lines() {
+        message.push_str(&format!("\n  {}", magus_report::escape::line(&line)));
+    }
+    CommandError::new(Exit::Refused, message).hint("review the current plan: magus plan --out FILE")
+}
+
+fn listen_for_signals() -> Result<(), CommandError> {
+    ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            Output::say("already interrupted: waiting for the steps that are under way");
+        } else {
+            Output::say("interrupted: the steps that are under way are finished, no other is begun");
+        }
+    })
+    .map_err(|error| CommandError::new(Exit::Incomplete, "signals cannot be listened to").source(error))
+}

@@ -1,0 +1,25 @@
+//! `magus drift`: only the differences that nobody declared.
+
+use magus_plan::Intent;
+
+use crate::{
+    arguments::{Format, Global, Guards},
+    error::{CommandError, Exit},
+    output::Output,
+    pipeline::{self, Wish},
+};
+
+/// Runs the command.
+pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
+    let checked = pipeline::check_valid(global, None, output)?;
+    let wish = Wish::new(global, &Guards::default(), "drift", Intent::Converge)?;
+    let planned = pipeline::plan(global, &checked, &wish)?;
+    let drift = magus_report::drift::drift(&planned.plan);
+    output.result(&match global.format {
+        Format::Json => magus_report::drift::json(&drift),
+        _ => magus_report::drift::text(&drift, &output.styles()),
+    })?;
+    pipeline::say_unreadable(&planned, output);
+    let unknown = if drift.unknown.is_empty() && planned.unreadable.is_empty() { Exit::Done } else { Exit::Unreachable };
+    Ok(unknown.or(if drift.has_drift { Exit::Changes } else { Exit::Done }))
+}

@@ -1,0 +1,229 @@
+//! `magus import`: declarations for workspaces that exist and nobody manages. Writes files, and nothing else.
+//!
+//! The plan after it holds only adopt steps for what was imported; where it would hold anything else, no file stays.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use magus_model::{
+    Text,
+    desired::Cluster,
+    name::WorkspaceName,
+    observed::ObservedWorkspace,
+    plan::Action,
+    value::Value,
+};
+use magus_plan::Intent;
+use magus_report::escape;
+use magus_resolve::{ImportError, Imported, import_layer};
+use serde::{Serialize, Serializer};
+
+use crate::{
+    arguments::{Global, Guards, Import},
+    error::{CommandError, Exit},
+    output::Output,
+    pipeline::{self, Checked, Planned, Wish},
+};
+
+/// A file to be written.
+struct Draft {
+    cluster: Text,
+    environment: Text,
+    name: WorkspaceName,
+    imported: Imported,
+    path: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit, CommandError> {
+    let everywhere = Global { environment: Vec::new(), workspace: Vec::new(), ..global.clone() };
+    let checked = pipeline::check_valid(&everywhere, None, output)?;
+    let wish = Wish::new(&everywhere, &Guards::default(), "import", Intent::Converge)?;
+    let planned = pipeline::plan(&everywhere, &checked, &wish)?;
+    pipeline::say_unreadable(&planned, output);
+    if !planned.unreadable.is_empty() {
+        return Err(CommandError::new(Exit::Unreachable, "nothing is imported while a cluster cannot be read"));
+    }
+    let drafts = drafts(global, arguments, &checked, &planned)?;
+    if drafts.is_empty() {
+        output.note("there is nothing to import: every workspace is managed");
+        return Ok(Exit::Done);
+    }
+    let mut written = Vec::new();
+    let outcome = write_all(&checked, &drafts, &mut written).and_then(|()| prove(&everywhere, &drafts, &wish, output));
+    if let Err(error) = outcome {
+        for path in &written {
+            let _ = fs::remove_file(path);
+        }
+        return Err(error);
+    }
+    let mut text = String::new();
+    for draft in &drafts {
+        text.push_str(&format!("wrote {}\n", escape::line(&draft.path.to_string_lossy())));
+        for path in &draft.imported.kept {
+            text.push_str(&format!(
+                "  {}: a secret whose running value is kept; declare where it comes from to manage it\n",
+                escape::line(path.as_str())
+            ));
+        }
+    }
+    output.result(&text)?;
+    output.note(&format!("next: magus plan{}", pipeline::directory_flag(global)));
+    Ok(Exit::Done)
+}
+
+/// What is to be imported, and into which file each goes.
+fn drafts(
+    global: &Global,
+    arguments: &Import,
+    checked: &Checked,
+    planned: &Planned,
+) -> Result<Vec<Draft>, CommandError> {
+    let mut candidates: Vec<(&Cluster, &ObservedWorkspace)> = Vec::new();
+    for cluster in &checked.resolution.desired.clusters {
+        let observation = planned.observations.iter().find(|observation| observation.cluster == cluster.name);
+        candidates.extend(observation.iter().flat_map(|one| one.present.values()).map(|workspace| (cluster, workspace)));
+    }
+    let wanted: Vec<_> = if arguments.names.is_empty() {
+        candidates.into_iter().filter(|(_, workspace)| workspace.mark.is_none()).collect()
+    } else {
+        let mut wanted = Vec::new();
+        for name in &arguments.names {
+            let found: Vec<_> = candidates.iter().filter(|(_, one)| one.name.as_str() == name).collect();
+            if found.is_empty() {
+                let known = candidates.iter().map(|(_, one)| one.name.as_str());
+                return Err(CommandError::new(Exit::Invalid, format!("there is no workspace `{}` in the cluster", escape::line(name)))
+                    .hint(magus_model::suggest::help(name, known, "the cluster has none")));
+            }
+            wanted.extend(found.into_iter().copied());
+        }
+        wanted
+    };
+    let drafts = wanted.into_iter().map(|(cluster, workspace)| draft(global, checked, cluster, workspace));
+    let mut drafts = drafts.collect::<Result<Vec<_>, _>>()?;
+    drafts.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(drafts)
+}
+
+fn draft(
+    global: &Global,
+    checked: &Checked,
+    cluster: &Cluster,
+    workspace: &ObservedWorkspace,
+) -> Result<Draft, CommandError> {
+    let shown = escape::line(workspace.name.as_str()).into_owned();
+    if let Some(mark) = &workspace.mark {
+        let owner = escape::line(&mark.managed_by).into_owned();
+        return Err(CommandError::new(Exit::Refused, format!("`{shown}` is managed by `{owner}` already")));
+    }
+    let environments: Vec<&Text> = cluster
+        .environments
+        .iter()
+        .map(|environment| &environment.name)
+        .filter(|name| global.environment.is_empty() || global.environment.iter().any(|one| *name == one))
+        .collect();
+    let mut fitting = Vec::new();
+    let mut fault = None;
+    for environment in environments {
+        match import_layer(&checked.loaded, environment, workspace, &magus_diff::same) {
+            Ok(imported) => fitting.push((environment, imported)),
+            Err(error) => fault = Some(error),
+        }
+    }
+    // The environment whose names look like this one, or the only one that was named.
+    let natural = |(_, imported): &(&Text, Imported)| !imported.keys.iter().any(|(key, _)| key == "name");
+    if fitting.len() > 1 && fitting.iter().filter(|one| natural(one)).count() == 1 {
+        fitting.retain(natural);
+    }
+    match (fitting.len(), fault) {
+        (1, _) => {
+            let (environment, imported) = fitting.swap_remove(0);
+            let file = format!("{environment}/{}.yaml", imported.stem);
+            Ok(Draft {
+                cluster: cluster.name.clone(),
+                environment: environment.clone(),
+                name: workspace.name.clone(),
+                imported,
+                path: checked.loaded.root.join(file),
+            })
+        }
+        (0, Some(error)) => {
+            let hint = match &error {
+                ImportError::NoEnvironment { help, .. } => help.clone(),
+                ImportError::Name { .. } => {
+                    "it can only be managed under another name: create that one, move its data, delete this one".into()
+                }
+                ImportError::Taken { .. } => {
+                    "write what it runs with into that file, or rename the file; `magus plan` shows what differs".into()
+                }
+            };
+            Err(CommandError::from_error(Exit::Invalid, error).hint(hint))
+        }
+        (0, None) => Err(CommandError::new(Exit::Usage, format!("cluster `{}` has no such environment", cluster.name))),
+        _ => Err(CommandError::new(Exit::Usage, format!("the name `{shown}` does not say which environment it belongs to"))
+            .hint(format!("name it: magus import {} -e ENV", pipeline::quoted(&shown)))),
+    }
+}
+
+fn write_all(checked: &Checked, drafts: &[Draft], written: &mut Vec<PathBuf>) -> Result<(), CommandError> {
+    let modeline = checked.loaded.root.join(".schemas/workspace.json").is_file();
+    for draft in drafts {
+        let mut text = String::new();
+        if modeline {
+            text.push_str("# yaml-language-server: $schema=../.schemas/workspace.json\n");
+        }
+        let failed = |error: &dyn std::fmt::Display| {
+            CommandError::new(Exit::Invalid, format!("`{}` cannot be written: {error}", draft.path.display()))
+        };
+        let yaml = serde_yaml::to_string(&Ordered(&draft.imported.keys)).map_err(|error| failed(&error))?;
+        text.push_str(&yaml);
+        create(&draft.path, &text).map_err(|error| failed(&error))?;
+        written.push(draft.path.clone());
+    }
+    Ok(())
+}
+
+/// Never overwrites.
+fn create(path: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Plans again with the new files: each of them has to be adopted as it is.
+fn prove(global: &Global, drafts: &[Draft], wish: &Wish<'_>, output: &Output) -> Result<(), CommandError> {
+    let checked = pipeline::check_valid(global, None, output)?;
+    let plan = pipeline::plan(global, &checked, wish)?.plan;
+    for draft in drafts {
+        let ours = |cluster: &Text, name: &WorkspaceName| *cluster == draft.cluster && *name == draft.name;
+        let actions: Vec<Action> =
+            plan.steps.iter().filter(|step| ours(&step.cluster, &step.workspace)).map(|step| step.action).collect();
+        if actions == [Action::Adopt] {
+            continue;
+        }
+        let held = plan.withheld.iter().find(|held| ours(&held.cluster, &held.workspace));
+        let why = match (held, actions.is_empty()) {
+            (Some(held), _) => held.message.clone(),
+            (None, true) => "no step would adopt it".to_owned(),
+            (None, false) => {
+                format!("the plan would also {}", actions.iter().map(|a| a.as_str()).collect::<Vec<_>>().join(" and "))
+            }
+        };
+        let (name, environment) = (escape::line(draft.name.as_str()), &draft.environment);
+        let message = format!("`{name}` cannot be imported into `{environment}` as it is: {}", escape::line(&why));
+        return Err(CommandError::new(Exit::Invalid, message).hint("no file was written"));
+    }
+    Ok(())
+}
+
+/// Keys in the order in which people write them.
+struct Ordered<'a>(&'a [(Text, Value)]);
+
+impl Serialize for Ordered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}

@@ -1,0 +1,134 @@
+//! `magus lint`: everything that can be known offline, in one run.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use magus_load::edit;
+use magus_model::{
+    diagnostic::{Diagnostic, Fix, Severity},
+    span::FileId,
+};
+use magus_report::lint::{LintFormat, LintReport};
+
+use crate::{
+    VERSION,
+    arguments::{FailOn, Format, Global, Lint},
+    error::{CommandError, Exit},
+    output::Output,
+    pipeline::{self, Checked},
+};
+
+/// Runs the command.
+pub fn run(global: &Global, lint: &Lint, output: &Output) -> Result<Exit, CommandError> {
+    let mut checked = pipeline::check(global, None)?;
+    let paths = below(&checked, &lint.paths)?;
+    if lint.fix && fix(&checked, &shown(&checked, &paths), output) {
+        checked = pipeline::check(global, None)?;
+    }
+    let diagnostics = shown(&checked, &paths);
+    let report = LintReport {
+        diagnostics: &diagnostics,
+        sources: &checked.loaded.sources,
+        files: checked.loaded.documents.len(),
+        magus_version: VERSION,
+        width: output.width,
+    };
+    output.result(&magus_report::lint::render(format(global.format), &report, &output.styles()))?;
+    let fails = match lint.fail_on {
+        FailOn::Hint => Severity::Hint,
+        FailOn::Warning => Severity::Warning,
+        FailOn::Error => Severity::Error,
+    };
+    Ok(if diagnostics.iter().any(|found| found.severity >= fails) { Exit::Invalid } else { Exit::Done })
+}
+
+fn format(format: Format) -> LintFormat {
+    match format {
+        Format::Concise => LintFormat::Concise,
+        Format::Json => LintFormat::Json,
+        Format::JsonLines => LintFormat::JsonLines,
+        Format::Github => LintFormat::Github,
+        Format::Gitlab => LintFormat::Gitlab,
+        Format::Junit => LintFormat::Junit,
+        Format::Sarif => LintFormat::Sarif,
+        Format::Text | Format::Markdown | Format::Html => LintFormat::Text,
+    }
+}
+
+/// The paths as the sources show them, each checked to lie in the directory.
+fn below(checked: &Checked, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
+    let canonical = |path: &Path| {
+        path.canonicalize().map_err(|error| {
+            CommandError::new(Exit::Invalid, format!("`{}` cannot be read", path.display())).source(error)
+        })
+    };
+    let root = canonical(&checked.loaded.root)?;
+    paths
+        .iter()
+        .map(|path| {
+            let place = canonical(path)?;
+            let below = place.strip_prefix(&root).map_err(|_| {
+                CommandError::new(
+                    Exit::Invalid,
+                    format!("`{}` is not in `{}`", path.display(), checked.loaded.display),
+                )
+                .hint(format!("name the directory: magus lint -C DIR {}", path.display()))
+            })?;
+            Ok(Path::new(checked.loaded.display.as_str()).join(below))
+        })
+        .collect()
+}
+
+/// The findings in these paths; all of them without any.
+fn shown(checked: &Checked, paths: &[PathBuf]) -> Vec<Diagnostic> {
+    let within = |found: &&Diagnostic| {
+        paths.is_empty()
+            || checked.loaded.sources.file(found.span.file).is_some_and(|file| {
+                paths.iter().any(|path| Path::new(&*file.path).starts_with(path))
+            })
+    };
+    checked.settled.diagnostics.iter().filter(within).cloned().collect()
+}
+
+/// Mends what can be mended, and says whether anything was. A file that cannot be written is named and left alone.
+fn fix(checked: &Checked, diagnostics: &[Diagnostic], output: &Output) -> bool {
+    let sources = &checked.loaded.sources;
+    let mut by_file: BTreeMap<FileId, Vec<&Diagnostic>> = BTreeMap::new();
+    for found in diagnostics.iter().filter(|found| found.fix.is_some()) {
+        by_file.entry(found.span.file).or_default().push(found);
+    }
+    let (mut findings, mut files) = (0, 0);
+    for (id, found) in by_file {
+        let Some(file) = sources.file(id) else { continue };
+        let path = Path::new(&*file.path);
+        let mended = edit::apply(id, &file.text, &found).and_then(|edited| {
+            if !edited.mended.is_empty() {
+                edit::write(path, &file.text, &edited.text)?;
+            }
+            let mut mended = edited.mended.len();
+            // The name changes last: the edits were made for the file under its old one.
+            for name in found.iter().filter_map(|one| match &one.fix {
+                Some(Fix::Rename(name)) => Some(name),
+                _ => None,
+            }) {
+                edit::rename(path, name)?;
+                mended += 1;
+            }
+            Ok(mended)
+        });
+        match mended {
+            Ok(mended) => {
+                findings += mended;
+                files += usize::from(mended > 0);
+            }
+            Err(error) => output.message(&CommandError::from_error(Exit::Invalid, error).describe().replacen("error:", "warning:", 1)),
+        }
+    }
+    if findings > 0 {
+        let plural = |count: usize| if count == 1 { "" } else { "s" };
+        output.note(&format!("mended {findings} finding{} in {files} file{}", plural(findings), plural(files)));
+    }
+    findings > 0
+}

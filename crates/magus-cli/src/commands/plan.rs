@@ -1,0 +1,70 @@
+//! `magus plan`: what would change, and why. Changes nothing.
+
+use std::{fs, io::Write as _, path::Path};
+
+use magus_plan::Intent;
+use magus_report::plan::{Detail, PlanOptions};
+
+use crate::{
+    arguments::{Format, Global, Plan},
+    error::{CommandError, Exit},
+    output::Output,
+    pipeline::{self, Planned, Wish, quoted},
+};
+
+/// Runs the command.
+pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, CommandError> {
+    let wish = Wish { at: arguments.at.as_deref(), ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)? };
+    let checked = pipeline::check_valid(global, wish.at, output)?;
+    let planned = pipeline::plan(global, &checked, &wish)?;
+    let plan = &planned.plan;
+    if let Some(path) = &arguments.out {
+        write(path, &magus_report::plan::json(plan))?;
+    }
+    let next = next_command(&wish, arguments.out.as_deref());
+    let rest = arguments.out.as_ref().map(|path| format!("the whole plan is in `{}`", path.display()));
+    let options = PlanOptions {
+        detail: if output.verbose > 0 { Detail::Full } else { Detail::Normal },
+        width: output.width,
+        next: (plan.has_changes && wish.at.is_none()).then_some(next.as_str()),
+        rest: rest.as_deref(),
+    };
+    let text = match global.format {
+        Format::Json => magus_report::plan::json(plan),
+        Format::Markdown => magus_report::plan::markdown(plan, &options),
+        Format::Html => magus_report::plan::html(plan, &options),
+        _ => magus_report::plan::text(plan, &options, &output.styles()),
+    };
+    output.result(&text)?;
+    pipeline::say_unreadable(&planned, output);
+    Ok(verdict(&planned, arguments.detailed_exitcode))
+}
+
+fn verdict(planned: &Planned, detailed: bool) -> Exit {
+    let changes = detailed && planned.plan.has_changes;
+    pipeline::verdict(planned).or(if changes { Exit::Changes } else { Exit::Done })
+}
+
+/// What applies this plan, ready to paste.
+fn next_command(wish: &Wish<'_>, out: Option<&Path>) -> String {
+    let mut words = wish.command.clone();
+    words[1] = "apply".to_owned();
+    if let Some(path) = out {
+        words.insert(2, path.to_string_lossy().into_owned());
+    }
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Writes a plan file as a whole or not at all, so that a full disk leaves no half of one.
+fn write(path: &Path, text: &str) -> Result<(), CommandError> {
+    let beside = path.with_added_extension("new");
+    let written = fs::File::create(&beside).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    });
+    written.map_err(|error| {
+        let _ = fs::remove_file(&beside);
+        CommandError::new(Exit::Invalid, format!("`{}` cannot be written", path.display())).source(error)
+    })
+}
