@@ -80,6 +80,10 @@ fn one(
     Some(match kind {
         Kind::Type { .. } | Kind::AdditionalProperties { .. } => return None,
         Kind::Required { .. } if *dependency => {
+            // Beside `valueFrom` they are too many, which is said already.
+            if step.node.get("valueFrom").is_some() {
+                return None;
+            }
             let entries = step.node.entries().iter();
             let given = entries.filter(|entry| matches!(entry.key.as_str(), "version" | "keep"));
             let entry = given.last()?;
@@ -146,29 +150,40 @@ fn one(
         }
         Kind::Pattern { .. } | Kind::Format { .. } => {
             let written = step.node.as_str()?;
-            let examples = step.schema["examples"].as_array().into_iter().flatten().map(shown);
             let message = format!("`{}` is no value of `{}`", shorten(written), place.path());
-            Diagnostic::new(&rules::INVALID_VALUE, place.span(), message).help(format!(
-                "write it like {}",
-                list(examples.collect::<Vec<_>>().iter().map(String::as_str), "or")
-            ))
+            with_help(
+                Diagnostic::new(&rules::INVALID_VALUE, place.span(), message),
+                like_examples(step.schema),
+            )
         }
         Kind::Minimum { .. } | Kind::Maximum { .. } => {
-            let low = matches!(kind, Kind::Minimum { .. });
-            let message = format!("`{}` is too {}", place.path(), if low { "small" } else { "large" });
+            let message = match (&step.node.kind, kind) {
+                (NodeKind::Float(number), _) if !number.is_finite() => {
+                    format!("`{}` is no finite number", place.path())
+                }
+                (_, Kind::Minimum { .. }) => format!("`{}` is too small", place.path()),
+                _ => format!("`{}` is too large", place.path()),
+            };
             let help = match (step.schema.get("minimum"), step.schema.get("maximum")) {
-                (Some(minimum), Some(maximum)) => {
+                // Beyond that it is the type's own end, which nobody meant to reach.
+                (Some(minimum), Some(maximum)) if maximum.as_f64() < Some(f64::from(i32::MAX)) => {
                     format!("it may be from {} to {}", shown(minimum), shown(maximum))
                 }
-                (Some(minimum), None) => format!("it may be {} or more", shown(minimum)),
+                (Some(minimum), _) => format!("it may be {} or more", shown(minimum)),
                 (None, Some(maximum)) => format!("it may be {} or less", shown(maximum)),
                 (None, None) => return None,
             };
             Diagnostic::new(&rules::INVALID_VALUE, place.span(), message).help(help)
         }
         Kind::MinItems { limit } => {
-            let message = format!("`{}` has fewer than {limit} items", place.path());
-            Diagnostic::new(&rules::INVALID_VALUE, place.span(), message)
+            let message = match limit {
+                1 => format!("`{}` is empty", place.path()),
+                limit => format!("`{}` has fewer than {limit} items", place.path()),
+            };
+            let help = step.schema["description"]
+                .as_str()
+                .map(|text| format!("give it items: {}", lower_first(text)));
+            with_help(Diagnostic::new(&rules::INVALID_VALUE, place.span(), message), help)
         }
         // Our schemas use no other keyword; should one come, it is at least not hidden.
         other => {
@@ -184,6 +199,12 @@ fn choices<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a str> {
     let required =
         |key: &str| schema["required"].as_array().is_some_and(|keys| keys.iter().any(|k| k == key));
     known_keys(root, schema).map(|(key, _)| key).filter(|key| !asks(key) && !required(key)).collect()
+}
+
+/// How a value is written, where the schema has examples.
+pub(crate) fn like_examples(schema: &Value) -> Option<String> {
+    let examples: Vec<String> = schema["examples"].as_array()?.iter().map(shown).collect();
+    Some(format!("write it like {}", list(examples.iter().map(String::as_str), "or")))
 }
 
 /// `` `a`, `b` or `c` ``.

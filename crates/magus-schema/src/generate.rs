@@ -11,17 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::SchemaKind;
 
-/// Large parts that a schema says once, by a key that only they have.
-const SHARED: [(&str, &str); 8] = [
-    ("Affinity", "podAntiAffinity"),
-    ("Container", "livenessProbe"),
-    ("LabelSelector", "matchLabels"),
-    ("Layer", "container_config"),
-    ("NodeSelectorTerm", "matchFields"),
-    ("PodAffinityTerm", "topologyKey"),
-    ("Probe", "failureThreshold"),
-    ("ValueFrom", "configMapKeyRef"),
-];
+/// From this many bytes on, what a schema says several times becomes a definition.
+const WORTH_SHARING: usize = 500;
 
 /// Makes the schema of a kind of file: the text that `schemas/` has to hold. It ends with a line end.
 pub fn generate(kind: SchemaKind) -> String {
@@ -31,10 +22,13 @@ pub fn generate(kind: SchemaKind) -> String {
         SchemaKind::Workspace => (derive::<WorkspaceFile>(), "Magus: a workspace"),
     };
     simplify(&mut schema);
-    let mut definitions = BTreeMap::new();
-    for (_, child) in children(&mut schema) {
-        share(child, &mut definitions);
-    }
+    let mut schema = sorted(schema);
+    let mut repeated = BTreeMap::new();
+    count(&mut schema, &mut repeated);
+    repeated.retain(|_, times| *times > 1);
+    let mut definitions = Definitions { repeated, names: BTreeMap::new(), bodies: BTreeMap::new() };
+    share(None, &mut schema, &mut definitions);
+    let Definitions { bodies: definitions, .. } = definitions;
     if let Value::Object(root) = &mut schema {
         root.insert("$schema".to_owned(), json!("http://json-schema.org/draft-07/schema#"));
         root.insert("title".to_owned(), json!(title));
@@ -97,7 +91,10 @@ fn simplify(schema: &mut Value) {
         }
         allow_null(keywords);
     }
-    describe_words(keywords);
+    // Where a doc comment breaks its lines means nothing to a hover text.
+    if let Some(Value::String(description)) = keywords.get_mut("description") {
+        *description = description.replace('\n', " ");
+    }
     // A format such as `double` says how Rust holds a number, which nobody who writes YAML asks.
     if keywords.get("format").is_some_and(|format| format != magus_model::files::DATE_TIME_FORMAT) {
         keywords.remove("format");
@@ -116,42 +113,67 @@ fn allow_null(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// Editors show the description of an enum where they do not show those of its words.
-fn describe_words(keywords: &mut Map<String, Value>) {
-    let (Some(Value::Array(words)), Some(Value::Array(descriptions)), Some(Value::String(description))) =
-        (keywords.get("enum"), keywords.get("enumDescriptions"), keywords.get("description"))
-    else {
-        return;
-    };
-    let mut text = format!("{description}\n");
-    for (word, meaning) in words.iter().zip(descriptions) {
-        if let (Some(word), Some(meaning)) = (word.as_str(), meaning.as_str()) {
-            text.push_str(&format!("\n- `{word}`: {meaning}"));
+/// How often each large schema occurs. What lies in one that was met before is not counted again.
+fn count(schema: &mut Value, times: &mut BTreeMap<String, usize>) {
+    let text = schema.to_string();
+    if text.len() >= WORTH_SHARING {
+        let times = times.entry(text).or_default();
+        *times += 1;
+        if *times > 1 {
+            return;
         }
     }
-    keywords.insert("markdownDescription".to_owned(), Value::String(text));
+    for (_, child) in children(schema) {
+        count(child, times);
+    }
 }
 
-/// Moves large parts to the definitions. Draft-07 ignores what stands beside `$ref`, but a description there is
-/// no constraint, and editors show it.
-fn share(schema: &mut Value, definitions: &mut BTreeMap<String, Value>) {
-    for (_, child) in children(schema) {
-        share(child, definitions);
+/// What a schema says several times.
+struct Definitions {
+    /// The schemas that become definitions, as texts.
+    repeated: BTreeMap<String, usize>,
+    /// The names they have got.
+    names: BTreeMap<String, String>,
+    /// What they say, by name.
+    bodies: BTreeMap<String, Value>,
+}
+
+/// Moves what is repeated to the definitions, under the key where it was met first. Only what is the same to the
+/// last word of its description is moved, because nothing may stand beside `$ref` in draft-07.
+fn share(key: Option<&str>, schema: &mut Value, definitions: &mut Definitions) {
+    let text = schema.to_string();
+    if definitions.repeated.contains_key(&text) {
+        let name = match definitions.names.get(&text) {
+            Some(name) => name.clone(),
+            None => {
+                let wanted = key.unwrap_or("item");
+                let taken = |name: &String| definitions.names.values().any(|other| other == name);
+                let mut name = wanted.to_owned();
+                for number in 2.. {
+                    if !taken(&name) {
+                        break;
+                    }
+                    name = format!("{wanted}{number}");
+                }
+                definitions.names.insert(text, name.clone());
+                let mut body = schema.clone();
+                share_children(&mut body, definitions);
+                definitions.bodies.insert(name.clone(), body);
+                name
+            }
+        };
+        *schema = json!({ "$ref": format!("#/definitions/{name}") });
+    } else {
+        share_children(schema, definitions);
     }
-    let known =
-        |key: &str| schema.pointer("/properties").is_some_and(|properties| properties.get(key).is_some());
-    let Some((name, _)) = SHARED.iter().find(|(_, key)| known(key)) else { return };
-    let Value::Object(keywords) = schema else { return };
-    let description = keywords.remove("description");
-    let shared = Value::Object(std::mem::take(keywords));
-    let definition = definitions.entry((*name).to_owned()).or_insert_with(|| shared.clone());
-    let mut described = match *definition == shared {
-        true => Map::from_iter([("$ref".to_owned(), json!(format!("#/definitions/{name}")))]),
-        // Another one with the same keys, such as one that cannot be `null`, stays where it is.
-        false => Map::from_iter(shared.as_object().cloned().unwrap_or_default()),
-    };
-    described.extend(description.map(|description| ("description".to_owned(), description)));
-    *schema = Value::Object(described);
+}
+
+fn share_children(schema: &mut Value, definitions: &mut Definitions) {
+    let keyed: Vec<(Option<String>, &mut Value)> =
+        children(schema).into_iter().map(|(key, child)| (key.map(str::to_owned), child)).collect();
+    for (key, child) in keyed {
+        share(key.as_deref(), child, definitions);
+    }
 }
 
 /// Keys in the order of their names, whether or not serde_json keeps another.

@@ -18,3 +18,6 @@ mod wrong_type;
 pub use generate::generate;
 pub use kinds::{SchemaKind, text, version};
 pub use validate::{check_decode, validate};
+
+#[cfg(test)]
+mod tests;

@@ -74,6 +74,8 @@ pub fn validate(kind: SchemaKind, root: &Node, sources: &Sources) -> Vec<Diagnos
         .collect();
     let mut diagnostics = explain::explain(kind, &compiled.schema, &violations, sources);
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    // What several aliases bring is written once, and mended once.
+    diagnostics.dedup_by(|a, b| a.span == b.span && a.rule == b.rule && a.fix.is_some() && a.fix == b.fix);
     diagnostics
 }
 

@@ -2,7 +2,7 @@
 
 use magus_model::{
     diagnostic::{Diagnostic, Fix},
-    rules::{self, Rule},
+    rules,
     span::Sources,
     tree::NodeKind,
 };
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     SchemaKind,
-    explain::{Violation, kind_of, list, replace_word, with_fix, with_help},
+    explain::{Violation, kind_of, like_examples, list, replace_word, with_fix, with_help},
     place::{Place, Step},
 };
 
@@ -38,11 +38,7 @@ pub(crate) fn explain(kind: SchemaKind, violation: &Violation<'_>, sources: &Sou
         _ => format!("`{path}` has to be {expected}, but is {}", kind_of(&node.kind)),
     };
     let (help, fix) = remedy(place, sources);
-    with_fix(with_help(Diagnostic::new(rule(), place.span(), message), help), fix)
-}
-
-fn rule() -> &'static Rule {
-    &rules::WRONG_TYPE
+    with_fix(with_help(Diagnostic::new(&rules::WRONG_TYPE, place.span(), message), help), fix)
 }
 
 fn a_file(kind: SchemaKind) -> &'static str {
@@ -115,12 +111,15 @@ fn remedy(place: &Place<'_>, sources: &Sources) -> (Option<String>, Option<Fix>)
     let say = |help: &str| Some(help.to_owned());
     match &node.kind {
         NodeKind::Int(_) | NodeKind::Float(_) | NodeKind::Bool(_) if allows(schema, "string") => {
+            let is_any_text =
+                types(schema) == ["string"] && schema.get("pattern").or(schema.get("format")).is_none();
             match schema["enum"].as_array() {
                 Some(words) => {
                     let words = words.iter().filter_map(Value::as_str);
                     (Some(format!("it is one of {}", list(words, "or"))), None)
                 }
-                None => (say("put it into quotes"), quote(place, sources)),
+                None if is_any_text => (say("put it into quotes"), quote(place, sources)),
+                None => (like_examples(schema), None),
             }
         }
         NodeKind::String(text) if allows(schema, "boolean") => {

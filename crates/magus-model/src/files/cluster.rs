@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::{layer::LayerConfig, scalar::DeleteLimit, variable::one_of};
-use crate::{Text, diagnostic::Severity};
+use crate::{
+    Text,
+    diagnostic::Severity,
+    rules::{RULES, Rule},
+};
 
 /// A cluster, and defaults for everything in it.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
@@ -33,7 +37,25 @@ pub struct ClusterFile {
     /// How much one apply may do.
     pub limits: Option<Limits>,
     /// The severities of rules by their codes, such as `MG702: error`.
+    #[serde(default)]
+    #[schemars(schema_with = "lint_schema")]
     pub lint: Option<BTreeMap<Text, Option<LintLevel>>>,
+}
+
+/// Names every rule, so that editors complete and explain them. Other codes are accepted, because a rule explains
+/// them better.
+fn lint_schema(generator: &mut SchemaGenerator) -> Schema {
+    let level = Option::<LintLevel>::json_schema(generator);
+    let rule = |rule: &&Rule| {
+        let Rule { code, name, severity, summary } = rule;
+        let description = format!("{name}: {summary}. Without it, `{}`.", severity.as_str());
+        let levels = ["off", "hint", "warning", "error"];
+        let levels = levels.iter().map(|level| Some(*level)).chain([None]).collect::<Vec<_>>();
+        let schema = json_schema!({ "description": description, "type": ["string", "null"], "enum": levels });
+        ((*code).to_owned(), schema)
+    };
+    let rules: BTreeMap<String, Schema> = RULES.iter().map(rule).collect();
+    json_schema!({ "type": ["object", "null"], "properties": rules, "additionalProperties": level })
 }
 
 one_of! {

@@ -119,7 +119,7 @@ impl<'de> Deserialize<'de> for Amount {
 inline_schema!(
     Amount,
     "Amount",
-    json_schema!({ "type": ["string", "number"], "minimum": 0, "maximum": LARGEST_AMOUNT })
+    json_schema!({ "type": ["string", "number"], "minimum": 0, "maximum": LARGEST_AMOUNT, "examples": ["500m", "4Gi"] })
 );
 
 /// A port of the container: its number or its name.
@@ -159,7 +159,7 @@ impl<'de> Deserialize<'de> for PortNumberOrName {
 inline_schema!(
     PortNumberOrName,
     "PortNumberOrName",
-    json_schema!({ "type": ["integer", "string"], "minimum": 1, "maximum": 65535 })
+    json_schema!({ "type": ["integer", "string"], "minimum": 1, "maximum": 65535, "examples": [6789, "web"] })
 );
 
 /// A length of time: a number and `s`, `m`, `h` or `d`.
