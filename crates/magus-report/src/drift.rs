@@ -9,11 +9,7 @@ use magus_model::{
 };
 use serde::Serialize;
 
-use crate::{
-    Styles, escape, json, plan,
-    style::paint,
-    words::count,
-};
+use crate::{Styles, escape, json, plan, style::paint, words::count};
 
 /// The version of the JSON format.
 pub const FORMAT_VERSION: u32 = 1;
@@ -54,8 +50,7 @@ pub fn drift(plan: &Plan) -> Drift {
         if fields.is_empty() {
             continue;
         }
-        let same =
-            |known: &&mut Drifted| known.cluster == step.cluster && known.workspace == step.workspace;
+        let same = |known: &&mut Drifted| known.cluster == step.cluster && known.workspace == step.workspace;
         // The steps of one workspace stand next to each other or far apart; there are few for each.
         match workspaces.last_mut().filter(same) {
             Some(known) => known.fields.extend(fields),
@@ -84,7 +79,8 @@ pub fn json(drift: &Drift) -> String {
 pub fn text(drift: &Drift, styles: &Styles) -> String {
     let mut out = String::new();
     for workspace in &drift.workspaces {
-        let place = format!("({}, {})", escape::line(&workspace.cluster), escape::line(&workspace.environment));
+        let place =
+            format!("({}, {})", escape::line(&workspace.cluster), escape::line(&workspace.environment));
         let name = paint(styles.strong, escape::line(workspace.workspace.as_str()));
         let _ = writeln!(out, "{name} {}", paint(styles.dim, place));
         for field in &workspace.fields {
@@ -94,7 +90,12 @@ pub fn text(drift: &Drift, styles: &Styles) -> String {
     }
     for unknown in &drift.unknown {
         let name = escape::line(unknown.workspace.as_str());
-        let _ = writeln!(out, "{} `{name}`: {}", paint(styles.warning, "unknown:"), escape::line(&unknown.message));
+        let _ = writeln!(
+            out,
+            "{} `{name}`: {}",
+            paint(styles.warning, "unknown:"),
+            escape::line(&unknown.message)
+        );
     }
     let fields = drift.workspaces.iter().map(|workspace| workspace.fields.len()).sum();
     let sentence = match drift.workspaces.len() {

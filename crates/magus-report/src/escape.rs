@@ -13,9 +13,14 @@ pub fn is_dangerous(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Whether nothing in the text is dangerous. Nearly all text is plain ASCII, which is told by its bytes.
+pub(crate) fn is_harmless(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) || !text.chars().any(is_dangerous)
+}
+
 /// The text as one harmless line: dangerous characters are written out, `\n`, `\t`, `\u{1b}`.
 pub fn line(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_dangerous) {
+    if is_harmless(text) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 8);
@@ -62,7 +67,10 @@ mod tests {
     #[test]
     fn nothing_dangerous_is_left() {
         assert_eq!(line("plain ü 漢 🎉"), "plain ü 漢 🎉");
-        assert_eq!(line("a\u{1b}[31mb\r\nc\u{202e}d\u{9b}e\tf"), "a\\u{1b}[31mb\\r\\nc\\u{202e}d\\u{9b}e\\tf");
+        assert_eq!(
+            line("a\u{1b}[31mb\r\nc\u{202e}d\u{9b}e\tf"),
+            "a\\u{1b}[31mb\\r\\nc\\u{202e}d\\u{9b}e\\tf"
+        );
         for c in ('\0'..='\u{ffff}').chain('\u{e0000}'..='\u{e00ff}') {
             let text = c.to_string();
             assert!(!line(&text).chars().any(is_dangerous), "{:x}", u32::from(c));

@@ -46,7 +46,14 @@ impl<F: Formatter> Formatter for Safe<F> {
         begin_object_value() end_object_value()
     }
 
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        if escape::is_harmless(fragment) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some((at, c)) = rest.char_indices().find(|(_, c)| escape::is_dangerous(*c)) {
             writer.write_all(&rest.as_bytes()[..at])?;

@@ -19,8 +19,11 @@ pub mod stale;
 pub mod status;
 pub mod style;
 mod table;
+mod words;
+
 #[cfg(test)]
 mod testing;
-mod words;
+#[cfg(test)]
+mod tests;
 
 pub use style::Styles;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{Styles, escape, style::paint, words::count};
+use crate::{Styles, escape, style::paint, words::thousands};
 
 /// One difference between the approved plan and the current one.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +24,8 @@ pub fn text(moved: &[Moved<'_>], styles: &Styles) -> String {
         let _ = writeln!(out, "  {} {}", paint(styles.warning, side), escape::line(difference.message));
     }
     if let Some(more) = moved.len().checked_sub(MOST).filter(|more| *more > 0) {
-        let _ = writeln!(out, "  and {} more", count(more, "difference"));
+        let _ =
+            writeln!(out, "  and {} more difference{}", thousands(more), if more == 1 { "" } else { "s" });
     }
     out
 }

@@ -56,7 +56,8 @@ pub fn status(desired: &Desired, observations: &[Observation], plan: &Plan) -> S
     let mut workspaces: BTreeMap<(&str, usize, &str, &WorkspaceName), WorkspaceStatus> = BTreeMap::new();
     let place = |cluster: &str, environment: &str| {
         let declared = desired.clusters.iter().find(|known| known.name == cluster);
-        let at = declared.and_then(|cluster| cluster.environments.iter().position(|known| known.name == environment));
+        let at = declared
+            .and_then(|cluster| cluster.environments.iter().position(|known| known.name == environment));
         at.unwrap_or(usize::MAX)
     };
     let fresh = |cluster: &Text, environment: &Text, workspace: &WorkspaceName| WorkspaceStatus {
@@ -77,17 +78,27 @@ pub fn status(desired: &Desired, observations: &[Observation], plan: &Plan) -> S
         }
     }
     for step in &plan.steps {
-        let key =
-            (step.cluster.as_str(), place(&step.cluster, &step.environment), step.environment.as_str(), &step.workspace);
-        let entry = workspaces.entry(key).or_insert_with(|| fresh(&step.cluster, &step.environment, &step.workspace));
+        let key = (
+            step.cluster.as_str(),
+            place(&step.cluster, &step.environment),
+            step.environment.as_str(),
+            &step.workspace,
+        );
+        let entry =
+            workspaces.entry(key).or_insert_with(|| fresh(&step.cluster, &step.environment, &step.workspace));
         entry.pending.push(step.action);
         entry.drift +=
             step.fields.iter().filter(|field| matches!(field.reason, Reason::Drift | Reason::Both)).count();
     }
     for held in &plan.withheld {
-        let key =
-            (held.cluster.as_str(), place(&held.cluster, &held.environment), held.environment.as_str(), &held.workspace);
-        let entry = workspaces.entry(key).or_insert_with(|| fresh(&held.cluster, &held.environment, &held.workspace));
+        let key = (
+            held.cluster.as_str(),
+            place(&held.cluster, &held.environment),
+            held.environment.as_str(),
+            &held.workspace,
+        );
+        let entry =
+            workspaces.entry(key).or_insert_with(|| fresh(&held.cluster, &held.environment, &held.workspace));
         entry.withheld.push(held.guard);
     }
     Status {
@@ -98,7 +109,11 @@ pub fn status(desired: &Desired, observations: &[Observation], plan: &Plan) -> S
 }
 
 fn state(observations: &[Observation], cluster: &str, workspace: &WorkspaceName) -> &'static str {
-    match observations.iter().find(|observation| observation.cluster == cluster).map(|o| o.presence(workspace)) {
+    match observations
+        .iter()
+        .find(|observation| observation.cluster == cluster)
+        .map(|o| o.presence(workspace))
+    {
         Some(Presence::Present(workspace)) => workspace.state.as_str(),
         Some(Presence::Absent) => "absent",
         Some(Presence::Unknown(_)) | None => "unknown",
@@ -122,14 +137,16 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
             .iter()
             .map(|workspace| {
                 // An environment is named once.
-                let name = if environment == workspace.environment.as_str() { "" } else { &workspace.environment };
+                let name =
+                    if environment == workspace.environment.as_str() { "" } else { &workspace.environment };
                 environment = &workspace.environment;
                 let state = match workspace.state {
                     "running" => styles.added,
                     "failed" | "unknown" => styles.removed,
                     _ => styles.dim,
                 };
-                let drift = if workspace.drift == 0 { String::new() } else { count(workspace.drift, "field") };
+                let drift =
+                    if workspace.drift == 0 { String::new() } else { count(workspace.drift, "field") };
                 vec![
                     (escape::line(name).into_owned(), styles.strong),
                     (escape::line(workspace.workspace.as_str()).into_owned(), plain),
@@ -139,7 +156,12 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
                 ]
             })
             .collect();
-        out.push_str(&table::table(&["environment", "workspace", "state", "drift", "pending"], &rows, width, styles));
+        out.push_str(&table::table(
+            &["environment", "workspace", "state", "drift", "pending"],
+            &rows,
+            width,
+            styles,
+        ));
         out.push('\n');
     }
     let drifted = status.workspaces.iter().filter(|workspace| workspace.drift > 0).count();
@@ -152,7 +174,9 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
         })
         .count();
     let mut parts = vec![format!("{} as declared", thousands(settled))];
-    for (number, what) in [(pending, "with pending changes"), (drifted, "drifted"), (status.unmanaged, "not ours")] {
+    for (number, what) in
+        [(pending, "with pending changes"), (drifted, "drifted"), (status.unmanaged, "not ours")]
+    {
         if number > 0 {
             parts.push(format!("{} {what}", thousands(number)));
         }

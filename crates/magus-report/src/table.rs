@@ -12,12 +12,19 @@ const NARROWEST: usize = 12;
 
 /// The rows below a heading, in lines of about `width` characters. Columns that are empty throughout are left out.
 pub(crate) fn table(heading: &[&str], rows: &[Vec<Cell>], width: usize, styles: &Styles) -> String {
-    let columns: Vec<usize> =
-        (0..heading.len()).filter(|at| rows.iter().any(|row| row.get(*at).is_some_and(|cell| !cell.0.is_empty()))).collect();
+    let columns: Vec<usize> = (0..heading.len())
+        .filter(|at| rows.iter().any(|row| row.get(*at).is_some_and(|cell| !cell.0.is_empty())))
+        .collect();
     let length = |text: &str| text.chars().count();
     let mut widths: Vec<usize> = columns
         .iter()
-        .map(|at| rows.iter().filter_map(|row| row.get(*at)).map(|cell| length(&cell.0)).chain([length(heading[*at])]).max())
+        .map(|at| {
+            rows.iter()
+                .filter_map(|row| row.get(*at))
+                .map(|cell| length(&cell.0))
+                .chain([length(heading[*at])])
+                .max()
+        })
         .map(Option::unwrap_or_default)
         .collect();
     // The widest column gives way until the line fits, or until all are narrow.
@@ -36,11 +43,16 @@ pub(crate) fn table(heading: &[&str], rows: &[Vec<Cell>], width: usize, styles: 
         let cells: Vec<(Vec<String>, Style)> = columns
             .iter()
             .zip(&widths)
-            .map(|(at, width)| row.get(*at).map_or((Vec::new(), Style::new()), |cell| (pieces(&cell.0, *width), cell.1)))
+            .map(|(at, width)| {
+                row.get(*at).map_or((Vec::new(), Style::new()), |cell| (pieces(&cell.0, *width), cell.1))
+            })
             .collect();
         for line in 0..cells.iter().map(|(pieces, _)| pieces.len()).max().unwrap_or(0) {
-            let last = cells.iter().rposition(|(pieces, _)| pieces.get(line).is_some_and(|piece| !piece.is_empty()));
-            for (at, ((pieces, style), width)) in cells.iter().zip(&widths).enumerate().take(last.map_or(0, |last| last + 1)) {
+            let last =
+                cells.iter().rposition(|(pieces, _)| pieces.get(line).is_some_and(|piece| !piece.is_empty()));
+            for (at, ((pieces, style), width)) in
+                cells.iter().zip(&widths).enumerate().take(last.map_or(0, |last| last + 1))
+            {
                 let piece = pieces.get(line).map_or("", String::as_str);
                 out.push_str(if at == 0 { "  " } else { "" });
                 out.push_str(&paint(*style, piece).to_string());

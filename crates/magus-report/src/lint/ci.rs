@@ -19,7 +19,8 @@ pub(super) fn github(report: &LintReport<'_>) -> String {
         };
         let _ = write!(out, "::{command} ");
         if !found.file.is_empty() {
-            let _ = write!(out, "file={},line={},endLine={},", property(&found.file), found.line, found.end_line);
+            let _ =
+                write!(out, "file={},line={},endLine={},", property(&found.file), found.line, found.end_line);
             // GitHub refuses columns for an annotation of several lines.
             if found.line == found.end_line {
                 let _ = write!(out, "col={},endColumn={},", found.column, found.end_column);

@@ -17,9 +17,13 @@ pub(super) fn render(report: &LintReport<'_>) -> String {
     for found in &located {
         suites.entry(&found.file).or_default().push(found);
     }
-    let (tests, failures) = suites.values().map(|found| counts(found)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    let (tests, failures) =
+        suites.values().map(|found| counts(found)).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let _ = writeln!(out, "<testsuites name=\"magus lint\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\">");
+    let _ = writeln!(
+        out,
+        "<testsuites name=\"magus lint\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\">"
+    );
     for (path, found) in &suites {
         suite(&mut out, path, found);
     }
@@ -54,12 +58,12 @@ fn case(out: &mut String, path: &str, found: &LocatedDiagnostic) {
     let message = xml(&found.message);
     let help = found.help.as_deref().map(|help| format!("\nhelp: {}", xml(help))).unwrap_or_default();
     let body = format!("{path}:{line}:{column}: {message}{help}\n{}", xml(&found.url));
-    let _ = writeln!(
-        out,
-        "    <testcase name=\"{code} at {line}:{column}\" classname=\"{path}\" time=\"0\">"
-    );
+    let _ =
+        writeln!(out, "    <testcase name=\"{code} at {line}:{column}\" classname=\"{path}\" time=\"0\">");
     let _ = match found.severity {
-        Severity::Error => writeln!(out, "      <failure type=\"{code}\" message=\"{message}\">{body}</failure>"),
+        Severity::Error => {
+            writeln!(out, "      <failure type=\"{code}\" message=\"{message}\">{body}</failure>")
+        }
         Severity::Warning | Severity::Hint => {
             writeln!(out, "      <system-out>{}: {body}</system-out>", found.severity.as_str())
         }

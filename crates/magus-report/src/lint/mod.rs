@@ -141,12 +141,12 @@ fn fingerprints(located: &[LocatedDiagnostic]) -> Vec<Text> {
         .map(|found| {
             let again = seen.entry(digest(found, 0)).or_default();
             *again += 1;
-            let hex: String = digest(found, *again).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+            let hex: String =
+                digest(found, *again).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
             Text::from(hex)
         })
         .collect()
 }
-
 
 #[cfg(test)]
 mod tests;

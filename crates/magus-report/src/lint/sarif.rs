@@ -86,7 +86,12 @@ fn descriptor(rule: &Rule) -> Value {
         .split('-')
         .flat_map(|word| {
             let mut letters = word.chars();
-            letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<Vec<_>>()
+            letters
+                .next()
+                .map(|first| first.to_ascii_uppercase())
+                .into_iter()
+                .chain(letters)
+                .collect::<Vec<_>>()
         })
         .collect();
     json!({
@@ -150,7 +155,11 @@ fn region(file: &SourceFile, span: Span) -> Value {
 /// A relative reference, or a `file:` address for a path from the root.
 fn artifact(path: &str) -> Value {
     let uri = percent_encode(path);
-    if path.starts_with('/') { json!({"uri": format!("file://{uri}")}) } else { json!({"uri": uri, "uriBaseId": BASE}) }
+    if path.starts_with('/') {
+        json!({"uri": format!("file://{uri}")})
+    } else {
+        json!({"uri": uri, "uriBaseId": BASE})
+    }
 }
 
 /// RFC 3986: everything but unreserved characters and `/`. A colon too, which would end a scheme in a first segment.

@@ -121,7 +121,14 @@ mod tests {
         let secret = Diagnostic::new(&rules::SECRET_LITERAL, span("hunter2"), "a literal");
         let window = Window::new(&file, FileId(0), 1..3, &Blots::new(&[secret]));
         assert_eq!(window.text, "x: ��y\nkey: ******* # ü\nlast: 1");
-        for (part, shown) in [("y\r", "y"), ("hunter2", "*******"), ("# ü", "# ü"), ("last", "last"), ("unter", "*****"), ("x", "x")] {
+        for (part, shown) in [
+            ("y\r", "y"),
+            ("hunter2", "*******"),
+            ("# ü", "# ü"),
+            ("last", "last"),
+            ("unter", "*****"),
+            ("x", "x"),
+        ] {
             assert_eq!(&window.text[window.range(span(part))], shown, "{part}");
         }
         assert_eq!(window.range(Span::new(FileId(0), 9_999, 9_999)).end, window.text.len());

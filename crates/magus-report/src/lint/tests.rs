@@ -12,7 +12,8 @@ fn sources() -> Sources {
     Sources::new(vec![
         SourceFile::new(
             "environments/production/analytics.yaml",
-            format!("# a workspace\nenv:\n  STRIPE_KEY: {SECRET}\n  POORT: 8080 # ü\nuse: [lagre]\n").replace('\n', "\r\n"),
+            format!("# a workspace\nenv:\n  STRIPE_KEY: {SECRET}\n  POORT: 8080 # ü\nuse: [lagre]\n")
+                .replace('\n', "\r\n"),
         ),
         SourceFile::new("environments/a b%:[x].yaml", "a: 1\n"),
         SourceFile::new("environments/clean.yaml", "{}\n"),
@@ -28,14 +29,26 @@ fn span(sources: &Sources, file: u32, part: &str) -> Span {
 
 fn diagnostics(sources: &Sources) -> Vec<Diagnostic> {
     vec![
-        Diagnostic::new(&rules::SECRET_LITERAL, span(sources, 0, SECRET), "`env.STRIPE_KEY` holds what looks like a secret")
-            .help("refer to it: `STRIPE_KEY: {secret: {env: PROD_STRIPE_KEY}}`"),
-        Diagnostic::new(&rules::UNQUOTED_VARIABLE, span(sources, 0, "8080"), "`env.POORT` is a number, and variables are text")
-            .help("quote it: `\"8080\"`")
-            .fix(Fix::Edit(vec![(span(sources, 0, "8080"), "\"8080\"".to_owned())])),
+        Diagnostic::new(
+            &rules::SECRET_LITERAL,
+            span(sources, 0, SECRET),
+            "`env.STRIPE_KEY` holds what looks like a secret",
+        )
+        .help("refer to it: `STRIPE_KEY: {secret: {env: PROD_STRIPE_KEY}}`"),
+        Diagnostic::new(
+            &rules::UNQUOTED_VARIABLE,
+            span(sources, 0, "8080"),
+            "`env.POORT` is a number, and variables are text",
+        )
+        .help("quote it: `\"8080\"`")
+        .fix(Fix::Edit(vec![(span(sources, 0, "8080"), "\"8080\"".to_owned())])),
         Diagnostic::new(&rules::UNKNOWN_TEMPLATE, span(sources, 0, "lagre"), "there is no template `lagre`")
             .related(span(sources, 1, "a"), "templates: are 100% declared, here"),
-        Diagnostic::new(&rules::IMAGE_TAG, span(sources, 1, "1"), "50% [of\r\nit]\u{1b}[2J is {odd}: a, <b> & 'c'"),
+        Diagnostic::new(
+            &rules::IMAGE_TAG,
+            span(sources, 1, "1"),
+            "50% [of\r\nit]\u{1b}[2J is {odd}: a, <b> & 'c'",
+        ),
         Diagnostic::new(&rules::EMPTY_FILE, Span::start_of(FileId(3)), "the file is empty"),
         Diagnostic::new(&rules::BYTE_ORDER_MARK, Span::BUILT_IN, "nowhere in particular"),
     ]
@@ -44,8 +57,13 @@ fn diagnostics(sources: &Sources) -> Vec<Diagnostic> {
 fn rendered(format: LintFormat) -> String {
     let sources = sources();
     let diagnostics = diagnostics(&sources);
-    let report =
-        LintReport { diagnostics: &diagnostics, sources: &sources, files: 12, magus_version: "0.1.0", width: 100 };
+    let report = LintReport {
+        diagnostics: &diagnostics,
+        sources: &sources,
+        files: 12,
+        magus_version: "0.1.0",
+        width: 100,
+    };
     render(format, &report, &Styles::plain())
 }
 
@@ -107,8 +125,13 @@ fn no_finding_shows_the_secret_of_another() {
     found.push(Diagnostic::new(&rules::UNKNOWN_KEY, span(&sources, 0, "use"), "near").related(key, "here"));
     for format in ALL {
         for styles in [Styles::plain(), Styles::colored()] {
-            let report =
-                LintReport { diagnostics: &found, sources: &sources, files: 4, magus_version: "0", width: 80 };
+            let report = LintReport {
+                diagnostics: &found,
+                sources: &sources,
+                files: 4,
+                magus_version: "0",
+                width: 80,
+            };
             let shown = render(format, &report, &styles);
             assert!(!shown.contains(SECRET) && !shown.contains(&SECRET[8..]), "{format:?}\n{shown}");
         }
@@ -129,7 +152,8 @@ const ALL: [LintFormat; 8] = [
 #[test]
 fn no_findings_are_valid_in_every_format() {
     let sources = sources();
-    let report = LintReport { diagnostics: &[], sources: &sources, files: 4, magus_version: "0.1.0", width: 80 };
+    let report =
+        LintReport { diagnostics: &[], sources: &sources, files: 4, magus_version: "0.1.0", width: 80 };
     let shown = |format| render(format, &report, &Styles::plain());
     assert_eq!(shown(LintFormat::Text), "no findings in 4 files\n");
     for nothing in [LintFormat::Concise, LintFormat::JsonLines, LintFormat::Github] {
@@ -159,10 +183,7 @@ fn concise_is_one_line_each() {
 fn json_has_the_contract() {
     let document: serde_json::Value = serde_json::from_str(&rendered(LintFormat::Json)).expect("valid JSON");
     assert_eq!(document["format_version"], 1);
-    assert_eq!(
-        document["summary"],
-        serde_json::json!({"errors": 4, "warnings": 1, "hints": 1, "files": 12})
-    );
+    assert_eq!(document["summary"], serde_json::json!({"errors": 4, "warnings": 1, "hints": 1, "files": 12}));
     assert_eq!(
         document["diagnostics"][1],
         serde_json::json!({
@@ -216,8 +237,10 @@ fn command(line: &str) -> Command {
 fn github_reads_what_was_meant() {
     let shown = rendered(LintFormat::Github);
     let commands: Vec<Command> = shown.lines().map(command).collect();
-    let located: Vec<LocatedDiagnostic> =
-        rendered(LintFormat::JsonLines).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let located: Vec<LocatedDiagnostic> = rendered(LintFormat::JsonLines)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
     assert_eq!(commands.len(), located.len());
     for (command, found) in commands.iter().zip(&located) {
         let kind = match found.severity {
@@ -244,13 +267,17 @@ fn github_reads_what_was_meant() {
 /// docs.gitlab.com, "Code Quality report format": the fields that are required, and their values.
 #[test]
 fn gitlab_has_the_required_fields() {
-    let issues: Vec<serde_json::Value> = serde_json::from_str(&rendered(LintFormat::Gitlab)).expect("a JSON list");
+    let issues: Vec<serde_json::Value> =
+        serde_json::from_str(&rendered(LintFormat::Gitlab)).expect("a JSON list");
     let mut fingerprints = std::collections::BTreeSet::new();
     for issue in &issues {
         for key in ["description", "check_name", "fingerprint", "severity"] {
             assert!(issue[key].as_str().is_some_and(|text| !text.is_empty()), "{issue}");
         }
-        assert!(["info", "minor", "major", "critical", "blocker"].contains(&issue["severity"].as_str().expect("text")));
+        assert!(
+            ["info", "minor", "major", "critical", "blocker"]
+                .contains(&issue["severity"].as_str().expect("text"))
+        );
         let path = issue["location"]["path"].as_str().expect("a path");
         assert!(!path.is_empty() && !path.starts_with("./"), "{path}");
         assert!(issue["location"]["lines"]["begin"].as_u64().is_some_and(|line| line > 0));
@@ -299,11 +326,17 @@ fn junit(xml: &str) -> Vec<(String, String, Option<String>)> {
             Event::Start(element) | Event::Empty(element) => {
                 let name = element.name().as_ref().to_owned();
                 let parent = path.last().map(String::as_str);
-                let number = |key| attribute(element, key).and_then(|text| text.parse::<usize>().ok()).expect("a number");
+                let number = |key| {
+                    attribute(element, key).and_then(|text| text.parse::<usize>().ok()).expect("a number")
+                };
                 match (parent, name.as_str()) {
                     (None, "testsuites") => promised = (number("tests"), number("failures")),
                     (Some("testsuites"), "testsuite") => {
-                        suite = (attribute(element, "name").expect("a name"), number("tests"), number("failures"));
+                        suite = (
+                            attribute(element, "name").expect("a name"),
+                            number("tests"),
+                            number("failures"),
+                        );
                     }
                     (Some("testsuite"), "testcase") => {
                         assert!(attribute(element, "classname").is_some());
@@ -324,7 +357,8 @@ fn junit(xml: &str) -> Vec<(String, String, Option<String>)> {
                 }
             }
             Event::End(_) => {
-                if path.pop().as_deref() == Some("testsuite") {
+                let ended = path.pop();
+                if ended.as_deref() == Some("testsuite") {
                     assert_eq!((suite.1, suite.2), (0, 0), "the counts of {} are right", suite.0);
                 }
             }
@@ -357,8 +391,10 @@ fn check_sarif(text: &str) -> serde_json::Value {
     let schema = include_str!("../../../../tests/fixtures/formats/sarif-schema-2.1.0.json");
     let mut schema: serde_json::Value = serde_json::from_str(schema).expect("the schema is JSON");
     // The published pattern of a language has a bracket that ECMA 262 refuses in Unicode mode; we name no language.
-    let language = &mut schema["definitions"]["run"]["properties"]["language"];
-    assert!(language.as_object_mut().expect("a schema").remove("pattern").is_some());
+    for owner in ["run", "toolComponent"] {
+        let language = &mut schema["definitions"][owner]["properties"]["language"];
+        assert!(language.as_object_mut().expect("a schema").remove("pattern").is_some());
+    }
     let validator =
         jsonschema::options().should_validate_formats(true).build(&schema).expect("the schema is a schema");
     let document: serde_json::Value = serde_json::from_str(text).expect("SARIF is JSON");
@@ -391,7 +427,10 @@ fn sarif_follows_its_published_schema() {
         results[3]["locations"][0]["physicalLocation"]["artifactLocation"],
         serde_json::json!({"uri": "environments/a%20b%25%3A%5Bx%5D.yaml", "uriBaseId": "%SRCROOT%"})
     );
-    assert_eq!(results[3]["message"]["text"], "50% \\[of\\\\r\\\\nit\\]\\\\u{{1b}}\\[2J is {{odd}}: a, <b> & 'c'");
+    assert_eq!(
+        results[3]["message"]["text"],
+        "50% \\[of\\\\r\\\\nit\\]\\\\u{{1b}}\\[2J is {{odd}}: a, <b> & 'c'"
+    );
     assert_eq!(results[2]["relatedLocations"][0]["message"]["text"], "templates: are 100% declared, here");
     assert_eq!(results[5]["locations"], serde_json::json!([]));
 }
@@ -400,7 +439,8 @@ fn sarif_follows_its_published_schema() {
 fn colours_change_nothing_but_colours() {
     let sources = sources();
     let found = diagnostics(&sources);
-    let report = LintReport { diagnostics: &found, sources: &sources, files: 12, magus_version: "0.1.0", width: 100 };
+    let report =
+        LintReport { diagnostics: &found, sources: &sources, files: 12, magus_version: "0.1.0", width: 100 };
     for format in ALL {
         let plain = render(format, &report, &Styles::plain());
         assert!(!plain.contains('\u{1b}'), "{format:?}");

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet, renderer::DecorStyle};
+use annotate_snippets::{
+    AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet, renderer::DecorStyle,
+};
 use magus_model::{
     diagnostic::{Diagnostic, LocatedDiagnostic, Severity},
     span::Span,
@@ -81,7 +83,8 @@ fn pieces<'a>(found: &'a Diagnostic, report: &LintReport<'_>) -> Vec<Piece<'a>> 
     for place in std::iter::once(main).chain(related) {
         let Some(file) = report.sources.file(place.span.file) else { continue };
         let first = file.line_column(place.span.start).0;
-        let last = file.line_column(place.span.end.max(place.span.start)).0.clamp(first, first + MOST_LINES - 1);
+        let last =
+            file.line_column(place.span.end.max(place.span.start)).0.clamp(first, first + MOST_LINES - 1);
         let near = pieces.iter_mut().find(|piece| {
             piece.places.iter().all(|other| other.span.file == place.span.file)
                 && first <= piece.lines.end + NEAR
@@ -100,8 +103,10 @@ fn pieces<'a>(found: &'a Diagnostic, report: &LintReport<'_>) -> Vec<Piece<'a>> 
 
 impl<'a> Piece<'a> {
     fn element(self, report: &LintReport<'_>, blots: &Blots) -> Element<'a> {
-        let Some((id, file)) =
-            self.places.first().and_then(|place| Some((place.span.file, report.sources.file(place.span.file)?)))
+        let Some((id, file)) = self
+            .places
+            .first()
+            .and_then(|place| Some((place.span.file, report.sources.file(place.span.file)?)))
         else {
             return Element::from(Level::NOTE.message("built into Magus"));
         };
@@ -109,7 +114,8 @@ impl<'a> Piece<'a> {
         let window = Window::new(file, id, self.lines, blots);
         // A file that cannot be read, or is empty, has no line to show, and a minified one none that helps.
         if window.text.trim().is_empty() || window.text.len() > LONGEST_WINDOW {
-            let (line, column) = self.places.first().map_or((1, 1), |place| file.line_column(place.span.start));
+            let (line, column) =
+                self.places.first().map_or((1, 1), |place| file.line_column(place.span.start));
             return Element::from(Origin::path(path).line(line as usize).char_column(column as usize));
         }
         let annotations = self.places.into_iter().map(|place| {

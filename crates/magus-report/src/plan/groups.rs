@@ -106,7 +106,10 @@ pub(crate) fn by_environment<'a>(plan: &'a Plan, cluster: &PlanCluster) -> Vec<(
     let mut steps: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
     for (at, step) in plan.steps.iter().enumerate().filter(|(_, step)| step.cluster == cluster.name) {
         let environment = step.environment.as_str();
-        steps.entry((place.get(environment).copied().unwrap_or(usize::MAX), environment)).or_default().push(at);
+        steps
+            .entry((place.get(environment).copied().unwrap_or(usize::MAX), environment))
+            .or_default()
+            .push(at);
     }
     steps.into_iter().map(|((_, environment), steps)| (environment, steps)).collect()
 }

@@ -107,35 +107,49 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         ("unchanged", counts.unchanged),
     ]
     .into_iter()
-    .filter(|(what, number)| *number > 0 || matches!(*what, "create" | "update" | "replace" | "delete" | "unchanged"))
+    .filter(|(what, number)| {
+        *number > 0 || matches!(*what, "create" | "update" | "replace" | "delete" | "unchanged")
+    })
     .collect();
-    let withheld: Vec<_> = plan.withheld.iter().map(|held| {
-        context! {
-            action => held.action.as_str(),
-            symbol => held.action.symbol(),
-            workspace => line(held.workspace.as_str()),
-            environment => line(&held.environment),
-            guard => held.guard.as_str(),
-            message => line(&held.message),
-            unblock => line(&held.unblock),
-        }
-    }).collect();
-    let unknown: Vec<_> = plan.unknown.iter().map(|unknown| {
-        context! {
-            cluster => line(&unknown.cluster),
-            workspace => line(unknown.workspace.as_str()),
-            message => line(&unknown.message),
-        }
-    }).collect();
-    let findings: Vec<_> = plan.diagnostics.iter().map(|found| {
-        context! {
-            severity => found.severity.as_str(),
-            code => line(&found.code),
-            message => line(&found.message),
-            place => format!("{}:{}:{}", line(&found.file), found.line, found.column),
-            help => found.help.as_deref().map(line),
-        }
-    }).collect();
+    let withheld: Vec<_> = plan
+        .withheld
+        .iter()
+        .map(|held| {
+            context! {
+                action => held.action.as_str(),
+                symbol => held.action.symbol(),
+                workspace => line(held.workspace.as_str()),
+                environment => line(&held.environment),
+                guard => held.guard.as_str(),
+                message => line(&held.message),
+                unblock => line(&held.unblock),
+            }
+        })
+        .collect();
+    let unknown: Vec<_> = plan
+        .unknown
+        .iter()
+        .map(|unknown| {
+            context! {
+                cluster => line(&unknown.cluster),
+                workspace => line(unknown.workspace.as_str()),
+                message => line(&unknown.message),
+            }
+        })
+        .collect();
+    let findings: Vec<_> = plan
+        .diagnostics
+        .iter()
+        .map(|found| {
+            context! {
+                severity => found.severity.as_str(),
+                code => line(&found.code),
+                message => line(&found.message),
+                place => format!("{}:{}:{}", line(&found.file), found.line, found.column),
+                help => found.help.as_deref().map(line),
+            }
+        })
+        .collect();
     let page = context! {
         no_changes => summary::no_changes(plan),
         totals => summary::totals(&plan.summary),
@@ -162,9 +176,9 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
     let mut templates = Environment::new();
     templates.add_filter("prose", prose);
     // The name's ending is what turns the escaping on. The template is ours and tested: it always parses and renders.
-    let rendered = templates.add_template("page.html", TEMPLATE).and_then(|()| {
-        templates.get_template("page.html")?.render(page)
-    });
+    let rendered = templates
+        .add_template("page.html", TEMPLATE)
+        .and_then(|()| templates.get_template("page.html")?.render(page));
     rendered.unwrap_or_default()
 }
 
@@ -210,7 +224,10 @@ fn cluster_view(plan: &Plan, cluster: &PlanCluster, groups: &Groups<'_>, every_v
             .collect(),
         environments: groups::by_environment(plan, cluster)
             .into_iter()
-            .map(|(name, steps)| EnvironmentView { name: line(name), entries: entries(plan, &steps, groups, every_value) })
+            .map(|(name, steps)| EnvironmentView {
+                name: line(name),
+                entries: entries(plan, &steps, groups, every_value),
+            })
             .filter(|environment| !environment.entries.is_empty())
             .collect(),
     }
@@ -223,8 +240,20 @@ fn entries(plan: &Plan, steps: &[usize], groups: &Groups<'_>, every_value: bool)
     for &at in steps {
         let step = &plan.steps[at];
         let Some(entry) = entry(at, step, groups, every_value) else { continue };
-        let EntryView { action, symbol: _, restarts, reason, renamed_from, names: _, outline, code, fields, in_common } = &entry;
-        let key = format!("{action}{restarts}{reason:?}{renamed_from:?}{outline:?}{code:?}{fields:?}{in_common}");
+        let EntryView {
+            action,
+            symbol: _,
+            restarts,
+            reason,
+            renamed_from,
+            names: _,
+            outline,
+            code,
+            fields,
+            in_common,
+        } = &entry;
+        let key =
+            format!("{action}{restarts}{reason:?}{renamed_from:?}{outline:?}{code:?}{fields:?}{in_common}");
         let place = *places.entry(key).or_insert(entries.len());
         match entries.get_mut(place) {
             Some(same) => same.names.extend(entry.names),

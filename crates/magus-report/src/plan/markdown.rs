@@ -88,7 +88,8 @@ fn last_lines(plan: &Plan, options: &PlanOptions<'_>) -> String {
     if let Some(next) = options.next.filter(|_| !plan.steps.is_empty()) {
         let _ = writeln!(out, "Next: {}\n", code_up_to(next, LONGEST_COMMAND));
     }
-    let revision = plan.source.revision.as_deref().map(|revision| format!(" at {}", code_up_to(revision, 12)));
+    let revision =
+        plan.source.revision.as_deref().map(|revision| format!(" at {}", code_up_to(revision, 12)));
     let dirty = if plan.source.dirty { ", with changes that are not committed" } else { "" };
     let _ = writeln!(
         out,
@@ -105,7 +106,10 @@ fn last_lines(plan: &Plan, options: &PlanOptions<'_>) -> String {
 fn environments(plan: &Plan) -> Vec<(&str, &str, Vec<&Step>)> {
     let mut environments: Vec<(&str, &str, Vec<&Step>)> = Vec::new();
     let mut places = BTreeMap::new();
-    let declared = plan.clusters.iter().flat_map(|cluster| cluster.environments.iter().map(|name| (&cluster.name, name)));
+    let declared = plan
+        .clusters
+        .iter()
+        .flat_map(|cluster| cluster.environments.iter().map(|name| (&cluster.name, name)));
     let used = plan.steps.iter().map(|step| (&step.cluster, &step.environment));
     for (cluster, name) in declared.chain(used) {
         places.entry((cluster, name)).or_insert_with(|| {
@@ -204,14 +208,22 @@ fn touched(comment: &mut Comment, plan: &Plan) {
     let environments = environments(plan);
     for action in order {
         for (cluster, environment, steps) in &environments {
-            let names: Vec<&str> =
-                steps.iter().filter(|step| step.action == action).map(|step| step.workspace.as_str()).collect();
+            let names: Vec<&str> = steps
+                .iter()
+                .filter(|step| step.action == action)
+                .map(|step| step.workspace.as_str())
+                .collect();
             if names.is_empty() {
                 continue;
             }
-            let cluster = if plan.clusters.len() > 1 { format!("{} / ", code(cluster)) } else { String::new() };
+            let cluster =
+                if plan.clusters.len() > 1 { format!("{} / ", code(cluster)) } else { String::new() };
             let number = thousands(names.len());
-            let head = format!("- {} {number} in {cluster}{}: ", code(&format!("{} {}", action.symbol(), action.as_str())), code(environment));
+            let head = format!(
+                "- {} {number} in {cluster}{}: ",
+                code(&format!("{} {}", action.symbol(), action.as_str())),
+                code(environment)
+            );
             if !comment.offer(&head, LIST) {
                 continue;
             }
@@ -243,7 +255,10 @@ fn notes(comment: &mut Comment, plan: &Plan) {
     };
     for unknown in &plan.unknown {
         let (name, cluster) = (code(unknown.workspace.as_str()), code(&unknown.cluster));
-        line(comment, format!("- unknown, and left alone: {name} in {cluster}: {}\n", prose(&unknown.message)));
+        line(
+            comment,
+            format!("- unknown, and left alone: {name} in {cluster}: {}\n", prose(&unknown.message)),
+        );
     }
     for (heading, names) in text::not_ours(&plan.unmanaged) {
         let names: Vec<_> = names.iter().take(20).map(|name| code(name)).collect();

@@ -85,14 +85,27 @@ pub(crate) fn secret(name: &str, version: i64) -> Option<FieldValue> {
     Some(FieldValue::Secret(SecretReference { source, version: Some(version), keep: false }))
 }
 
-pub(crate) fn field(path: &str, before: Option<FieldValue>, after: Option<FieldValue>, origin: &str) -> FieldChange {
+pub(crate) fn field(
+    path: &str,
+    before: Option<FieldValue>,
+    after: Option<FieldValue>,
+    origin: &str,
+) -> FieldChange {
     let sensitive = [&before, &after].into_iter().flatten().any(FieldValue::is_sensitive);
     let origin = origin.rsplit_once(':').map(|(file, line)| Origin {
         file: file.into(),
         line: line.parse().expect("a line"),
         column: 5,
     });
-    FieldChange { path: path.into(), before, after, sensitive, status: FieldStatus::Change, reason: Reason::Declared, origin }
+    FieldChange {
+        path: path.into(),
+        before,
+        after,
+        sensitive,
+        status: FieldStatus::Change,
+        reason: Reason::Declared,
+        origin,
+    }
 }
 
 /// A plan with something of everything.
@@ -114,7 +127,12 @@ pub(crate) fn everything() -> Plan {
         field("container_config.image", None, words("mageai/mageai:0.9.80"), "environments/cluster.yaml:12"),
         field("container_config.resources.requests.cpu", None, words("500m"), "environments/cluster.yaml:13"),
         field("env.API_KEY", None, secret("DEV_API_KEY", 1), "environments/development/ana.yaml:4"),
-        field("env.DATABASE_URL", None, words("dev.company.com"), "environments/development/environment.yaml:3"),
+        field(
+            "env.DATABASE_URL",
+            None,
+            words("dev.company.com"),
+            "environments/development/environment.yaml:3",
+        ),
         field("state", None, words("running"), ""),
     ];
     let mut renamed = step(Action::Update, "staging", "ingest-staging", vec![image()]);
@@ -133,21 +151,46 @@ pub(crate) fn everything() -> Plan {
             "analytics-production",
             vec![
                 image(),
-                field("env.API_KEY", secret("PROD_API_KEY", 1), secret("PROD_API_KEY", 2), &format!("{file}:9")),
-                field("env.DATABASE_URL", words("old.company.com"), words("new.company.com"), &format!("{file}:7")),
+                field(
+                    "env.API_KEY",
+                    secret("PROD_API_KEY", 1),
+                    secret("PROD_API_KEY", 2),
+                    &format!("{file}:9"),
+                ),
+                field(
+                    "env.DATABASE_URL",
+                    words("old.company.com"),
+                    words("new.company.com"),
+                    &format!("{file}:7"),
+                ),
                 drift,
                 field("env.OLD", words("1"), None, ""),
-                field("lifecycle_config.post_start.script", words(&script_before), words(&script_after), &format!("{file}:20")),
+                field(
+                    "lifecycle_config.post_start.script",
+                    words(&script_before),
+                    words(&script_after),
+                    &format!("{file}:20"),
+                ),
             ],
         ),
         deploy,
-        step(Action::Start, "production", "ingest-production", vec![field("state", words("stopped"), words("running"), "")]),
-        step(Action::Replace, "production", "volume-production", vec![field(
-            "storage_class_name",
-            words("standard"),
-            words("fast"),
-            "environments/production/volume.yaml:3",
-        )]),
+        step(
+            Action::Start,
+            "production",
+            "ingest-production",
+            vec![field("state", words("stopped"), words("running"), "")],
+        ),
+        step(
+            Action::Replace,
+            "production",
+            "volume-production",
+            vec![field(
+                "storage_class_name",
+                words("standard"),
+                words("fast"),
+                "environments/production/volume.yaml:3",
+            )],
+        ),
         step(Action::Delete, "development", "eve-development", Vec::new()),
     ]);
     plan.withheld = vec![Withheld {
@@ -162,7 +205,11 @@ pub(crate) fn everything() -> Plan {
     plan.summary.withheld = 1;
     plan.unmanaged = vec![
         Unmanaged { cluster: "acme".into(), name: WorkspaceName::observed("scratch"), managed_by: None },
-        Unmanaged { cluster: "acme".into(), name: WorkspaceName::observed("theirs"), managed_by: Some("ml".into()) },
+        Unmanaged {
+            cluster: "acme".into(),
+            name: WorkspaceName::observed("theirs"),
+            managed_by: Some("ml".into()),
+        },
     ];
     plan.unknown = vec![Unknown {
         cluster: "acme".into(),

@@ -39,8 +39,20 @@ pub(crate) fn disruptions(plan: &Plan) -> Vec<String> {
 /// `2 to create, 1 to update, 0 to replace, 0 to delete; 3 unchanged, 1 withheld`. What has no number is left out
 /// after the first four and `unchanged`.
 pub(crate) fn totals(summary: &Summary) -> String {
-    let Summary { create, update, replace, delete, adopt, unchanged, withheld, unknown, deploy, start, stop, restart } =
-        *summary;
+    let Summary {
+        create,
+        update,
+        replace,
+        delete,
+        adopt,
+        unchanged,
+        withheld,
+        unknown,
+        deploy,
+        start,
+        stop,
+        restart,
+    } = *summary;
     let always = [(create, "create"), (update, "update"), (replace, "replace"), (delete, "delete")];
     let rest = [(adopt, "adopt"), (deploy, "deploy"), (start, "start"), (stop, "stop"), (restart, "restart")];
     let doing: Vec<String> = always
@@ -70,7 +82,8 @@ pub(crate) fn no_changes(plan: &Plan) -> Option<String> {
 
 /// The flags that lifted guards, as they are given; nothing where none was.
 pub(crate) fn overrides(overrides: &Overrides) -> Option<String> {
-    let Overrides { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } = overrides;
+    let Overrides { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } =
+        overrides;
     let mut flags = Vec::new();
     for (flag, environments) in [
         ("--allow-delete", allow_delete),

@@ -72,7 +72,11 @@ impl<'a> Renderer<'a> {
             return;
         }
         let name = paint(self.styles.strong, escape::line(&cluster.name));
-        let _ = writeln!(out, "{name} {}\n", paint(self.styles.dim, format!("({})", escape::line(&cluster.engine))));
+        let _ = writeln!(
+            out,
+            "{name} {}\n",
+            paint(self.styles.dim, format!("({})", escape::line(&cluster.engine)))
+        );
         for section in sections {
             out.push_str(&section);
             out.push('\n');
@@ -100,7 +104,8 @@ impl<'a> Renderer<'a> {
     /// A group: what its workspaces have in common, and their names.
     fn group(&self, group: &Group<'_>) -> String {
         let heading = groups::heading(self.plan, group);
-        let mut out = format!("  {} {}\n", paint(self.styles.changed, "~"), paint(self.styles.strong, heading));
+        let mut out =
+            format!("  {} {}\n", paint(self.styles.changed, "~"), paint(self.styles.strong, heading));
         for change in &group.changes {
             self.field(&mut out, change, Action::Update, "      ");
         }
@@ -108,7 +113,8 @@ impl<'a> Renderer<'a> {
             let names: Vec<_> = names.into_iter().map(escape::line).collect();
             let heading = format!("{}:", escape::line(environment));
             let columns = heading.chars().count();
-            let wrapped = words::wrap(names.iter().map(|name| &**name), self.width.saturating_sub(7 + columns).max(40));
+            let wrapped =
+                words::wrap(names.iter().map(|name| &**name), self.width.saturating_sub(7 + columns).max(40));
             for (at, line) in wrapped.iter().enumerate() {
                 let margin = if at == 0 { heading.clone() } else { " ".repeat(columns) };
                 let _ = writeln!(out, "      {} {line}", paint(self.styles.dim, margin));
@@ -225,12 +231,17 @@ impl<'a> Renderer<'a> {
     fn notes(&self, out: &mut String) {
         let Plan { withheld, unmanaged, unknown, diagnostics, .. } = self.plan;
         if !withheld.is_empty() {
-            let _ = writeln!(out, "{}", paint(self.styles.warning, format!("Withheld: {}", words::thousands(withheld.len()))));
+            let _ = writeln!(
+                out,
+                "{}",
+                paint(self.styles.warning, format!("Withheld: {}", words::thousands(withheld.len())))
+            );
             // What one flag lifts is one refusal, however many workspaces it holds back.
             let mut together: Vec<(&_, Vec<&str>)> = Vec::new();
             let mut places = HashMap::new();
             for held in withheld {
-                let key = (&held.cluster, &held.environment, held.action, held.guard, &held.message, &held.unblock);
+                let key =
+                    (&held.cluster, &held.environment, held.action, held.guard, &held.message, &held.unblock);
                 let place = *places.entry(key).or_insert_with(|| {
                     together.push((held, Vec::new()));
                     together.len() - 1
@@ -243,15 +254,28 @@ impl<'a> Renderer<'a> {
                 let guard = format!("{} withheld by {}", held.action.as_str(), held.guard.as_str());
                 let environment = escape::line(&held.environment);
                 if let [name] = &names[..] {
-                    let _ = writeln!(out, "  {symbol} {name} ({environment})  {guard}: {}", escape::line(&held.message));
+                    let _ = writeln!(
+                        out,
+                        "  {symbol} {name} ({environment})  {guard}: {}",
+                        escape::line(&held.message)
+                    );
                 } else {
                     let number = count(names.len(), "workspace");
-                    let _ = writeln!(out, "  {symbol} {number} ({environment})  {guard}: {}", escape::line(&held.message));
+                    let _ = writeln!(
+                        out,
+                        "  {symbol} {number} ({environment})  {guard}: {}",
+                        escape::line(&held.message)
+                    );
                     for line in words::wrap(names.iter().map(|name| &**name), self.width - 8) {
                         let _ = writeln!(out, "        {line}");
                     }
                 }
-                let _ = writeln!(out, "        {} {}", paint(self.styles.dim, "to lift it:"), escape::line(&held.unblock));
+                let _ = writeln!(
+                    out,
+                    "        {} {}",
+                    paint(self.styles.dim, "to lift it:"),
+                    escape::line(&held.unblock)
+                );
             }
             out.push('\n');
         }
@@ -263,7 +287,14 @@ impl<'a> Renderer<'a> {
             out.push('\n');
         }
         if !unknown.is_empty() {
-            let _ = writeln!(out, "{}", paint(self.styles.warning, format!("Unknown, and left alone: {}", words::thousands(unknown.len()))));
+            let _ = writeln!(
+                out,
+                "{}",
+                paint(
+                    self.styles.warning,
+                    format!("Unknown, and left alone: {}", words::thousands(unknown.len()))
+                )
+            );
             let mut by_message: BTreeMap<(&str, &str), Vec<_>> = BTreeMap::new();
             for unknown in unknown {
                 by_message
@@ -299,6 +330,13 @@ impl<'a> Renderer<'a> {
         if !disruptions.is_empty() {
             let _ = writeln!(out, "{}", paint(self.styles.changed, disruptions.join(" ")));
         }
+        if !self.every_value {
+            let _ = writeln!(
+                out,
+                "{}",
+                paint(self.styles.dim, "Add `-v` to see every value of what is created.")
+            );
+        }
         let totals = format!("Plan: {}.", summary::totals(&self.plan.summary));
         let _ = writeln!(out, "{}", paint(self.styles.strong, totals));
         if let Some(next) = options.next.filter(|_| !self.plan.steps.is_empty()) {
@@ -308,7 +346,13 @@ impl<'a> Renderer<'a> {
 }
 
 /// A change of a field: one line, or a line diff.
-pub(crate) fn write_field(out: &mut String, field: &FieldChange, action: Action, indent: &str, styles: &Styles) {
+pub(crate) fn write_field(
+    out: &mut String,
+    field: &FieldChange,
+    action: Action,
+    indent: &str,
+    styles: &Styles,
+) {
     let path = escape::line(field.path.as_str());
     let why = value::why(field, action);
     let why = if why.is_empty() { why } else { format!("  {}", paint(styles.dim, format!("({why})"))) };
@@ -317,7 +361,12 @@ pub(crate) fn write_field(out: &mut String, field: &FieldChange, action: Action,
             writeln!(out, "{indent}{} {path}: {}{why}", paint(styles.added, "+"), paint(styles.added, value))
         }
         Shown::Removed(value) => {
-            writeln!(out, "{indent}{} {path}: {}{why}", paint(styles.removed, "-"), paint(styles.removed, value))
+            writeln!(
+                out,
+                "{indent}{} {path}: {}{why}",
+                paint(styles.removed, "-"),
+                paint(styles.removed, value)
+            )
         }
         Shown::Changed(before, after) => writeln!(
             out,
@@ -362,9 +411,13 @@ pub(super) fn not_ours(unmanaged: &[Unmanaged]) -> Vec<(String, Vec<String>)> {
     by_owner
         .into_iter()
         .map(|((cluster, owner), names)| {
-            let owner = owner.map_or("not managed".to_owned(), |owner| format!("managed by `{}`", escape::line(owner)));
-            let heading =
-                format!("In {} and left alone, {owner}: {}", escape::line(cluster), count(names.len(), "workspace"));
+            let owner = owner
+                .map_or("not managed".to_owned(), |owner| format!("managed by `{}`", escape::line(owner)));
+            let heading = format!(
+                "In {} and left alone, {owner}: {}",
+                escape::line(cluster),
+                count(names.len(), "workspace")
+            );
             (heading, names)
         })
         .collect()
@@ -375,9 +428,9 @@ pub(super) fn outline(step: &Step) -> String {
     let value = |path: &str| {
         let field = step.fields.iter().find(|field| field.path.as_str() == path)?;
         match field.after.as_ref()? {
-            FieldValue::Plain(value @ (Value::String(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_))) => {
-                Some(escape::line(&value.to_string()).into_owned())
-            }
+            FieldValue::Plain(
+                value @ (Value::String(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_)),
+            ) => Some(escape::line(&value.to_string()).into_owned()),
             _ => None,
         }
     };

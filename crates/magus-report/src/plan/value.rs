@@ -91,7 +91,9 @@ pub(crate) fn change(field: &FieldChange) -> Shown {
     match (&field.before, &field.after) {
         (Some(before), Some(after)) => both(before, after),
         (None, Some(after)) => match long_text(after) {
-            Some(text) => Shown::AddedLines(escape::lines(text.trim_end()).map(|line| limit(line.into_owned())).collect()),
+            Some(text) => Shown::AddedLines(
+                escape::lines(text.trim_end()).map(|line| limit(line.into_owned())).collect(),
+            ),
             None => Shown::Added(show(after)),
         },
         (Some(before), None) => Shown::Removed(show(before)),
@@ -117,7 +119,8 @@ fn secret_change(field: &FieldChange) -> Shown {
 
 fn both(before: &FieldValue, after: &FieldValue) -> Shown {
     let texts = (long_text(before), long_text(after));
-    if let (Some(before), Some(after)) = (texts.0.or_else(|| any_text(before)), texts.1.or_else(|| any_text(after)))
+    if let (Some(before), Some(after)) =
+        (texts.0.or_else(|| any_text(before)), texts.1.or_else(|| any_text(after)))
         && (before.contains('\n') || after.contains('\n'))
     {
         return Shown::Lines(line_diff(&before, &after));
@@ -247,7 +250,9 @@ mod tests {
     fn long_lines_are_shown_around_their_difference() {
         let old = format!("{}OLD{}", "x".repeat(90), "y".repeat(90));
         let new = format!("{}NEWER{}", "x".repeat(90), "y".repeat(90));
-        let Shown::Changed(old, new) = both(&plain(&old), &plain(&new)) else { panic!("a change of one line") };
+        let Shown::Changed(old, new) = both(&plain(&old), &plain(&new)) else {
+            panic!("a change of one line")
+        };
         assert_eq!(old, format!("…{}OLD{}…", "x".repeat(24), "y".repeat(24)));
         assert_eq!(new, format!("…{}NEWER{}…", "x".repeat(24), "y".repeat(24)));
         let (a, b) = around_the_difference("aaaa", "aaaaaaaa");
