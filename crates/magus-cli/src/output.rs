@@ -22,6 +22,8 @@ pub struct Output {
     pub verbose: u8,
     /// The width of the terminal behind standard output, in columns; 100 without one.
     pub width: usize,
+    /// The same for tables, which without a terminal are not folded: programs read them line by line.
+    pub table_width: usize,
 }
 
 impl Output {
@@ -41,13 +43,14 @@ impl Output {
                 }
             }
         };
-        let width = variable("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok()).unwrap_or(100);
+        let terminal = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
         Self {
             color: wanted(std::io::stdout().is_terminal()),
             color_messages: wanted(std::io::stderr().is_terminal()),
             quiet: global.quiet,
             verbose: global.verbose,
-            width,
+            width: terminal.unwrap_or(100),
+            table_width: terminal.unwrap_or(10_000),
         }
     }
 

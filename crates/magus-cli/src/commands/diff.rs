@@ -20,7 +20,7 @@ pub fn run(global: &Global, arguments: &Diff, output: &Output) -> Result<Exit, C
     );
     output.result(&match global.format {
         Format::Json => side_by_side::json(&view),
-        _ => side_by_side::text(&view, output.width, &output.styles()),
+        _ => side_by_side::text(&view, output.table_width, &output.styles()),
     })?;
     Ok(Exit::Done)
 }

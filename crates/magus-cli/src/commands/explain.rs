@@ -22,7 +22,7 @@ pub fn run(global: &Global, arguments: &Explain, output: &Output) -> Result<Exit
     };
     output.result(&match global.format {
         Format::Json => magus_report::explain::json(&view),
-        _ => magus_report::explain::text(&view, output.width, &output.styles()),
+        _ => magus_report::explain::text(&view, output.table_width, &output.styles()),
     })?;
     Ok(Exit::Done)
 }

@@ -17,7 +17,7 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let status = magus_report::status::status(&checked.resolution.desired, &planned.observations, &planned.plan);
     output.result(&match global.format {
         Format::Json => magus_report::status::json(&status),
-        _ => magus_report::status::text(&status, output.width, &output.styles()),
+        _ => magus_report::status::text(&status, output.table_width, &output.styles()),
     })?;
     pipeline::say_unreadable(&planned, output);
     let unknown = !planned.unreadable.is_empty() || !planned.plan.unknown.is_empty();
