@@ -31,7 +31,7 @@ fn a_variable_declared_drifted_and_both() {
         }])
     );
     let text = sandbox.expect(0, &["plan"]).stdout;
-    assert!(text.contains("4 → 8") && text.contains("environments/production/analytics.yaml:3"), "{text}");
+    assert!(text.contains("\"4\" → \"8\"") && text.contains("environments/production/analytics.yaml:3"), "{text}");
     sandbox.expect(2, &["plan", "--detailed-exitcode"]);
     sandbox.expect(0, &["drift"]);
 
