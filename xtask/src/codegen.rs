@@ -227,9 +227,13 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Clap's texts have no full stop at the end of a paragraph; a page has.
 fn sentence(text: &str) -> String {
-    let text = text.trim();
-    if text.is_empty() || text.ends_with(['.', ':']) { text.to_owned() } else { format!("{text}.") }
+    let closed = text.trim().split("\n\n").map(|paragraph| match paragraph.trim_end() {
+        closed if closed.is_empty() || closed.ends_with(['.', ':']) => closed.to_owned(),
+        open => format!("{open}."),
+    });
+    closed.collect::<Vec<_>>().join("\n\n")
 }
 
 #[cfg(test)]
