@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use magus_model::plan::{Action, Plan, Step};
+use magus_model::plan::{Action, Plan, PlanCluster, Step};
 
 use super::{Detail, PlanOptions, summary, text};
 use crate::{
@@ -184,12 +184,14 @@ fn withheld(comment: &mut Comment, plan: &Plan) {
     more(comment, left_out);
 }
 
-/// `- and 12 more`, and the end of a list.
+/// `- and 12 more`, and the end of a list, if there is one.
 fn more(comment: &mut Comment, left_out: usize) {
     if left_out > 0 {
         let _ = writeln!(comment.out, "- and {} more", thousands(left_out));
     }
-    comment.keep("\n");
+    if !comment.out.ends_with("\n\n") {
+        comment.keep("\n");
+    }
 }
 
 /// The touched workspaces by name: what goes away first, so that nothing can push it out.
@@ -241,7 +243,7 @@ fn touched(comment: &mut Comment, plan: &Plan) {
             comment.keep("\n");
         }
     }
-    comment.keep("\n");
+    more(comment, 0);
 }
 
 /// What is unknown or not ours, and findings.
@@ -272,47 +274,76 @@ fn notes(comment: &mut Comment, plan: &Plan) {
     more(comment, left_out);
 }
 
-/// Every change, folded, an environment or group each. Cut between lines, and the fence is always closed.
+/// Above so many workspaces nobody expects every value of what is created.
+const MOST_IN_FULL: usize = 500;
+
+/// Every change, folded, an environment or group each: with every value where that fits. Cut between lines, and the
+/// fence is always closed.
 fn details(comment: &mut Comment, plan: &Plan, options: &PlanOptions<'_>, limit: usize) {
-    let styles = Styles::plain();
-    let width = 100;
-    let options = PlanOptions { detail: Detail::Normal, width, ..*options };
-    let renderer = text::Renderer::new(plan, &options, &styles);
-    for cluster in &plan.clusters {
-        for section in renderer.sections(cluster) {
-            let section = without_indent(&section);
-            let (title, body) = section.split_once('\n').unwrap_or((&section, ""));
-            let fence = fence(body);
-            let open = format!("<details><summary>{}</summary>\n\n{fence}text\n", code(title));
-            let close = format!("{fence}\n\n</details>\n\n");
-            let room = limit - close.len();
-            let first = body.split_inclusive('\n').next().unwrap_or("");
-            if comment.out.len() + open.len() + first.len() > room {
-                comment.cut = true;
-                return;
+    let sections = |detail| -> Vec<Section> {
+        let options = PlanOptions { detail, width: 100, ..*options };
+        let styles = Styles::plain();
+        let renderer = text::Renderer::new(plan, &options, &styles);
+        let several = plan.clusters.len() > 1;
+        let of = |cluster: &PlanCluster| {
+            let name = if several { format!("{} / ", cluster.name) } else { String::new() };
+            renderer.sections(cluster).into_iter().map(move |section| Section::new(&name, &section))
+        };
+        plan.clusters.iter().flat_map(of).collect()
+    };
+    let in_full = (plan.steps.len() <= MOST_IN_FULL).then(|| sections(Detail::Full));
+    let fits = |sections: &Vec<Section>| {
+        comment.out.len() + sections.iter().map(Section::len).sum::<usize>() <= limit
+    };
+    for section in in_full.filter(fits).unwrap_or_else(|| sections(Detail::Normal)) {
+        let room = limit.saturating_sub(section.close.len());
+        let first = section.body.split_inclusive('\n').next().unwrap_or("");
+        if comment.out.len() + section.open.len() + first.len() > room {
+            comment.cut = true;
+            return;
+        }
+        comment.keep(&section.open);
+        for line in section.body.split_inclusive('\n') {
+            if !comment.offer(line, room) {
+                break;
             }
-            comment.keep(&open);
-            for line in body.split_inclusive('\n') {
-                if !comment.offer(line, room) {
-                    break;
-                }
-            }
-            comment.keep(&close);
-            if comment.cut && comment.out.len() + 1_000 > room {
-                return;
-            }
+        }
+        comment.keep(&section.close);
+        if comment.cut {
+            return;
         }
     }
 }
 
-fn without_indent(section: &str) -> String {
-    section.split_inclusive('\n').map(|line| line.strip_prefix("  ").unwrap_or(line)).collect()
+/// A folded part of the comment.
+struct Section {
+    open: String,
+    body: String,
+    close: String,
 }
 
-/// A fence that no line of the text can close.
-fn fence(body: &str) -> String {
-    let longest = body.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    "`".repeat((longest + 1).max(3))
+impl Section {
+    /// The first line is the title.
+    fn new(cluster: &str, section: &str) -> Self {
+        let section: String =
+            section.split_inclusive('\n').map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+        let (title, body) = section.split_once('\n').unwrap_or((&section, ""));
+        // No line of the text can close this fence.
+        let longest = body.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+        let fence = "`".repeat((longest + 1).max(3));
+        Self {
+            open: format!(
+                "<details><summary>{}</summary>\n\n{fence}text\n",
+                code(&format!("{cluster}{title}"))
+            ),
+            body: body.to_owned(),
+            close: format!("{fence}\n\n</details>\n\n"),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.open.len() + self.body.len() + self.close.len()
+    }
 }
 
 /// Text as it is, in `<code>`: forges ping nobody and link nothing in there.

@@ -207,6 +207,15 @@ fn the_comment_is_complete_in_its_summary() {
 }
 
 #[test]
+fn a_comment_shows_every_value_where_that_fits() {
+    let few = markdown(&plan((0..9).map(person).collect()), &options());
+    assert_eq!(few.matches("env.OWNER: person-").count(), 9);
+    let many = markdown(&plan((0..499).map(person).collect()), &options());
+    assert_eq!(many.matches("env.OWNER: person-").count(), 0);
+    assert!(many.contains("person-498") && !many.contains("> Cut:"), "{many}");
+}
+
+#[test]
 fn a_large_comment_is_cut_and_keeps_what_goes_away() {
     let mut steps: Vec<Step> = (0..5_000).map(person).collect();
     steps.extend((0..123).map(|n| step(Action::Delete, "production", &format!("doomed-{n}"), Vec::new())));
