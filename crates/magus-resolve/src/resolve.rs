@@ -114,10 +114,8 @@ pub(crate) fn environs<'d, 'a>(
     let mut lower = BTreeMap::new();
     for (_, document) in &folder.workspaces {
         let used = used(document);
-        if !lower.contains_key(&used) {
-            let inherited = inherit(&reader, &scope.layers(&used));
-            lower.insert(used, inherited);
-        }
+        let layers = scope.layers(&used);
+        lower.entry(used).or_insert_with(|| inherit(&reader, &layers));
     }
     Environs { folder, scope, lower }
 }

@@ -73,13 +73,15 @@ pub fn settle(diagnostics: Vec<Diagnostic>, loaded: &Loaded, resolution: &Resolu
 
     let mut kept: Vec<Diagnostic> = Vec::with_capacity(diagnostics.len());
     for diagnostic in diagnostics {
-        let silenced = may_be_lowered(diagnostic.rule)
-            && ignores.get_mut(&diagnostic.span.file).is_some_and(|ignores| {
-                let Some(file) = loaded.sources.file(diagnostic.span.file) else { return false };
-                ignores
-                    .iter_mut()
-                    .fold(false, |silenced, ignore| ignore.silences(&diagnostic, file) || silenced)
-            });
+        let mut silenced = false;
+        if let Some(file) = loaded.sources.file(diagnostic.span.file)
+            && may_be_lowered(diagnostic.rule)
+        {
+            // Each is asked, so that none that means this finding counts as unused.
+            for ignore in ignores.get_mut(&diagnostic.span.file).into_iter().flatten() {
+                silenced |= ignore.silences(&diagnostic, file);
+            }
+        }
         if !silenced {
             kept.extend(decide(diagnostic));
         }

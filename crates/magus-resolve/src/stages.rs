@@ -56,7 +56,7 @@ pub(crate) fn order(directory: &Directory<'_>, findings: &mut Vec<Diagnostic>) -
     cut_circles(directory, &declared, &mut before, findings);
     gaps(directory, &declared, &before, findings);
 
-    let follows = |at: usize| before.iter().any(|stage| *stage == Some(at));
+    let follows = |at: usize| before.contains(&Some(at));
     (0..environments.len())
         .map(|at| Stage {
             depth: u32::try_from(std::iter::successors(before[at], |stage| before[*stage]).count())

@@ -1,13 +1,9 @@
 //! A directory of declarations from texts, and findings as lines.
 
-use std::collections::BTreeSet;
-
-use magus_load::{Document, Loaded, Role, parse};
+use magus_load::{Loaded, load_texts};
 use magus_model::{
-    Text,
     desired::{Desired, Workspace},
     diagnostic::{self, Diagnostic},
-    span::{SourceFile, Sources},
 };
 
 use crate::{Resolution, resolve};
@@ -16,48 +12,9 @@ use crate::{Resolution, resolve};
 pub(crate) const CLUSTER: (&str, &str) =
     ("cluster.yaml", "name: acme\nengine: {local: {path: ../.magus/acme}}\n");
 
-/// The directory `environments/` with these files; a path that ends in `/` is an empty environment.
+/// The directory `environments/` with these files.
 pub(crate) fn load(files: &[(&str, &str)]) -> Loaded {
-    let mut files = files.to_vec();
-    files.sort_unstable();
-    let mut sources = Sources::default();
-    let (mut documents, mut diagnostics) = (Vec::new(), Vec::new());
-    let mut environments = BTreeSet::new();
-    for (path, text) in files {
-        let environment = path.split_once('/').map(|(name, _)| Text::from(name));
-        environments.extend(environment.clone());
-        if path.ends_with('/') {
-            continue;
-        }
-        let file = sources.add(SourceFile::new(format!("environments/{path}"), text));
-        let name = path.rsplit('/').next().unwrap();
-        let role = match (name, environment) {
-            ("cluster.yaml", environment) => Role::Cluster { environment },
-            ("environment.yaml", Some(environment)) => Role::Environment { environment },
-            (_, environment) => Role::Workspace {
-                environment: environment.unwrap(),
-                stem: name.strip_suffix(".yaml").unwrap().into(),
-            },
-        };
-        let parsed = parse(file, text);
-        diagnostics.extend(parsed.diagnostics);
-        documents.push(Document {
-            file,
-            path: path.into(),
-            role,
-            root: parsed.root,
-            comments: parsed.comments,
-        });
-    }
-    Loaded {
-        sources,
-        documents,
-        environments: environments.into_iter().collect(),
-        diagnostics,
-        root: "environments".into(),
-        display: "environments".into(),
-        revision: None,
-    }
+    load_texts(files)
 }
 
 /// Findings as `production/ana.yaml:1:2 MG101 message`, in the order in which they are shown.

@@ -217,7 +217,7 @@ fn a_reference_that_is_the_inherited_one_is_left_out() {
             "cluster.yaml",
             "name: a\nengine: {local: {path: x}}\ndefaults: {env: {K: {secret: {env: K}, version: 1}}}\n",
         ),
-        ("e/", ""),
+        ("e/environment.yaml", "{}"),
     ]);
     let mut workspace = observed("w-e", RunState::Running, &[]);
     let reference = SecretReference { source: SecretSource::Env("K".into()), version: Some(1), keep: false };

@@ -65,7 +65,7 @@ fn one_engine_has_one_name_and_one_name_one_engine() {
 #[test]
 fn every_environment_needs_a_whole_cluster() {
     check(
-        &[("dev/a.yaml", "{}"), ("prod/cluster.yaml", "name: p\n"), ("prod/a.yaml", "{}"), ("empty/", "")],
+        &[("dev/a.yaml", "{}"), ("prod/cluster.yaml", "name: p\n"), ("prod/a.yaml", "{}")],
         &[
             "dev/a.yaml:1:1 MG108 environment `dev` has no cluster",
             "prod/cluster.yaml:1:1 MG022 the cluster of environment `prod` has no `engine`",
