@@ -61,7 +61,7 @@ pub enum Change<'a> {
     /// It does not exist. All that is to be set, `state` among it, ordered by path.
     Create(Vec<FieldChange>),
     /// It is ours and differs, or is to get another name.
-    Update(Update<'a>),
+    Update(Box<Update<'a>>),
     /// It is ours and as declared.
     Unchanged {
         /// As it is.

@@ -94,7 +94,7 @@ impl<'a> Place<'a, '_> {
                 || *protected != self.environment.protected;
             return Change::Unchanged { observed, stale };
         }
-        Change::Update(Update { observed, fields, state, restart })
+        Change::Update(Box::new(Update { observed, fields, state, restart }))
     }
 
     /// What nobody manages is taken over only where it is as declared, and can be seen to be.
