@@ -73,9 +73,13 @@ pub fn validate(kind: SchemaKind, root: &Node, sources: &Sources) -> Vec<Diagnos
         })
         .collect();
     let mut diagnostics = explain::explain(kind, &compiled.schema, &violations, sources);
-    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
-    // What several aliases bring is written once, and mended once.
-    diagnostics.dedup_by(|a, b| a.span == b.span && a.rule == b.rule && a.fix.is_some() && a.fix == b.fix);
+    diagnostics.sort_by(|a, b| (a.span, a.rule.code, &a.message).cmp(&(b.span, b.rule.code, &b.message)));
+    // Of two keys that cannot be beside each other, each one objects; and what several aliases bring is written
+    // once, and mended once.
+    diagnostics.dedup_by(|a, b| {
+        let mended_at_once = a.fix.is_some() && a.fix == b.fix;
+        a.span == b.span && a.rule == b.rule && (mended_at_once || a.message == b.message)
+    });
     diagnostics
 }
 

@@ -94,7 +94,7 @@ impl JsonSchema for OfMage {
         "OfMage".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({})
+        json_schema!({ "deprecationMessage": "belongs to Mage: setting it breaks the workspace (MG201)" })
     }
 }
 
@@ -131,7 +131,7 @@ pub enum RestartPolicy {
 
 /// An environment variable in Kubernetes' form: a name, and `value` or `valueFrom`.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
-#[schemars(deny_unknown_fields, rename_all = "camelCase", extend("maxProperties" = 2))]
+#[schemars(deny_unknown_fields, rename_all = "camelCase", extend("dependencies" = { "valueFrom": { "maxProperties": 2 } }))]
 pub struct EnvEntry {
     /// The variable's name.
     pub name: Text,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, Value, json};
 
 use super::scalar::{Amount, Whole};
 use crate::Text;
@@ -13,6 +14,15 @@ pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// Says in a schema that each of its keys stands alone. A plain `maxProperties` would say the same, but with it the
+/// yaml-language-server completes nothing on an empty line: it counts the key that is about to be written.
+pub(super) fn each_alone(schema: &mut Schema) {
+    let keys = schema.get("properties").and_then(|properties| properties.as_object());
+    let alone = |key: &String| (key.clone(), json!({ "maxProperties": 1 }));
+    let dependencies: Map<String, Value> = keys.into_iter().flatten().map(|(key, _)| alone(key)).collect();
+    schema.insert("dependencies".to_owned(), Value::Object(dependencies));
 }
 
 /// A struct of which exactly one key is given, and not as `null`. The schema says so with `minProperties` and
@@ -31,7 +41,7 @@ macro_rules! one_of {
         const _: () = {
             $(#[$meta])*
             #[derive(schemars::JsonSchema)]
-            #[schemars(deny_unknown_fields, rename_all = $case, extend("minProperties" = 1, "maxProperties" = 1))]
+            #[schemars(deny_unknown_fields, rename_all = $case, extend("minProperties" = 1))]
             #[expect(dead_code, reason = "only its schema is used")]
             struct Shape {
                 $($(#[$doc])* $field: $type,)+
@@ -44,6 +54,7 @@ macro_rules! one_of {
                 fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
                     let mut schema = Shape::json_schema(generator);
                     schema.remove("required");
+                    crate::files::variable::each_alone(&mut schema);
                     schema
                 }
             }
@@ -146,7 +157,7 @@ impl JsonSchema for Variable {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = VariableKeys::json_schema(generator);
-        schema.insert("type".to_owned(), serde_json::json!(["string", "object"]));
+        schema.insert("type".to_owned(), json!(["string", "object"]));
         schema.insert(
             "description".to_owned(),
             "The value: text, a reference of Kubernetes (`valueFrom`), or a secret that apply resolves (`secret`). \

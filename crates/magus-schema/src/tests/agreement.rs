@@ -150,9 +150,15 @@ fn walk(root: &Value, schema: &Value, wrap: &dyn Fn(Node) -> Node, check: &mut d
     for value in values(schema) {
         check(wrap(value));
     }
-    let one_of = schema.get("maxProperties").is_some() && schema.get("required").is_none();
     let beside = |key: &str| {
-        let mut entries = if one_of { Vec::new() } else { required(root, schema) };
+        let mut entries = match (&schema["dependencies"][key], schema.get("minProperties")) {
+            (Value::Array(asked), _) => {
+                let asked = asked.iter().filter_map(Value::as_str);
+                asked.map(|key| (key.to_owned(), least(root, &schema["properties"][key]))).collect()
+            }
+            (_, Some(_)) => Vec::new(),
+            (_, None) => required(root, schema),
+        };
         entries.retain(|(other, _)| other != key);
         entries
     };
@@ -241,14 +247,13 @@ impl Choices<'_> {
 
     fn map(&mut self, root: &Value, schema: &Value, wrong: usize, depth: usize) -> Node {
         let mut entries = Vec::new();
-        let at_most = schema["maxProperties"].as_u64().unwrap_or(u64::MAX) as usize;
+        let one_of = schema.get("minProperties").is_some();
         let properties: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
         let needed =
             |key: &str| schema["required"].as_array().is_some_and(|keys| keys.iter().any(|k| k == key));
         let chosen = self.below(properties.len());
         for (index, (key, child)) in properties.into_iter().enumerate() {
-            let wanted =
-                needed(key) || (at_most == 1 && index == chosen) || (at_most > 1 && self.below(4) == 1);
+            let wanted = needed(key) || if one_of { index == chosen } else { self.below(4) == 1 };
             if wanted && !self.once_in(wrong) {
                 entries.push((key.clone(), self.document(root, child, wrong, depth)));
             }

@@ -48,6 +48,7 @@ fn schemas_are_what_editors_understand_well() {
         "additionalProperties",
         "definitions",
         "dependencies",
+        "deprecationMessage",
         "description",
         "enum",
         "enumDescriptions",
