@@ -153,7 +153,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
     let page = context! {
         no_changes => summary::no_changes(plan),
         totals => summary::totals(&plan.summary),
-        disruptions => summary::disruptions(plan),
+        disruptions => summary::disruptions(plan).iter().map(ToString::to_string).collect::<Vec<_>>(),
         overrides => summary::overrides(&plan.overrides),
         next => options.next.filter(|_| !plan.steps.is_empty()).map(line),
         tiles,

@@ -35,7 +35,9 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
     comment.keep(&format!("{MARKER}\n### {headline}\n\n"));
     let disruptions = summary::disruptions(plan);
     if !disruptions.is_empty() {
-        comment.keep(&format!("**{}**\n\n", disruptions.join(" ")));
+        // The names follow in the list of what is touched.
+        let disruptions: Vec<String> = disruptions.into_iter().map(|disruption| disruption.what).collect();
+        comment.keep(&format!("**{}.**\n\n", disruptions.join(". ")));
     }
     if let Some(flags) = summary::overrides(&plan.overrides) {
         comment.keep(&format!("Guards lifted: {}\n\n", code(&flags)));

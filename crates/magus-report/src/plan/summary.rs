@@ -9,31 +9,53 @@ use crate::{
     words::{count, thousands},
 };
 
-/// What the plan does to workspaces that people may be using, a sentence each. Empty where it disturbs nobody.
-pub(crate) fn disruptions(plan: &Plan) -> Vec<String> {
+/// What the plan does to workspaces that people may be using.
+pub(crate) struct Disruption<'a> {
+    /// `Restarts 3 workspaces`: numbers and our own words.
+    pub(crate) what: String,
+    /// The workspaces that go away, where they are few enough to be named.
+    names: Vec<&'a str>,
+}
+
+impl std::fmt::Display for Disruption<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)?;
+        for (at, name) in self.names.iter().enumerate() {
+            write!(f, "{} {}", if at == 0 { ":" } else { "," }, escape::line(name))?;
+        }
+        f.write_str(".")
+    }
+}
+
+/// Up to so many workspaces that go away are named in the last lines too.
+const FEW: usize = 8;
+
+/// What the plan disrupts; nothing where it disturbs nobody.
+pub(crate) fn disruptions(plan: &Plan) -> Vec<Disruption<'_>> {
     // A workspace counts once, whatever is done to it.
     let mut seen = BTreeSet::new();
-    let mut number = |wanted: &dyn Fn(&Step) -> bool| {
-        plan.steps.iter().filter(|step| wanted(step) && seen.insert((&step.cluster, &step.workspace))).count()
-    };
-    let deleted = number(&|step| step.action == Action::Delete);
-    let replaced = number(&|step| step.action == Action::Replace);
-    let restarted = number(&|step| step.restarts == Restarts::Yes && step.action != Action::Create);
-    let perhaps = number(&|step| step.restarts == Restarts::Unknown && step.action != Action::Create);
-    let stopped = number(&|step| step.action == Action::Stop);
-    let mut sentences = Vec::new();
-    for (number, verb) in [
-        (deleted, "Deletes"),
-        (replaced, "Deletes and makes anew"),
-        (restarted, "Restarts"),
-        (perhaps, "May restart"),
-        (stopped, "Stops"),
-    ] {
-        if number > 0 {
-            sentences.push(format!("{verb} {}.", count(number, "workspace")));
+    let mut find = |verb: &str, wanted: &dyn Fn(&Step) -> bool| {
+        let touched =
+            plan.steps.iter().filter(|step| wanted(step) && seen.insert((&step.cluster, &step.workspace)));
+        let mut names: Vec<&str> = touched.map(|step| step.workspace.as_str()).collect();
+        let what = format!("{verb} {}", count(names.len(), "workspace"));
+        let disturbs = !names.is_empty();
+        if names.len() > FEW || !verb.starts_with("Deletes") {
+            names.clear();
         }
-    }
-    sentences
+        disturbs.then_some(Disruption { what, names })
+    };
+    let restarts = |step: &Step, restarts| step.restarts == restarts && step.action != Action::Create;
+    [
+        find("Deletes", &|step| step.action == Action::Delete),
+        find("Deletes and makes anew", &|step| step.action == Action::Replace),
+        find("Restarts", &|step| restarts(step, Restarts::Yes)),
+        find("May restart", &|step| restarts(step, Restarts::Unknown)),
+        find("Stops", &|step| step.action == Action::Stop),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// `2 to create, 1 to update, 0 to replace, 0 to delete; 3 unchanged, 1 withheld`. What has no number is left out

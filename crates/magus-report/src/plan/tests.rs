@@ -81,7 +81,7 @@ warning[MG701]: the image `mageai/mageai` has no tag
   = help: name a version, `mageai/mageai:0.9.80`
 
 Guards lifted: --allow-delete development; reason: spring cleaning
-Deletes 1 workspace. Deletes and makes anew 1 workspace. Restarts 3 workspaces.
+Deletes 1 workspace: eve-development. Deletes and makes anew 1 workspace: volume-production. Restarts 3 workspaces.
 Plan: 1 to create, 3 to update, 1 to replace, 1 to delete, 2 to adopt, 1 to deploy, 1 to start; 3 unchanged, 1 withheld, 1 unknown.
 Next: magus apply
 "#;

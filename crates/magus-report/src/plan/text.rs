@@ -326,7 +326,8 @@ impl<'a> Renderer<'a> {
         if let Some(flags) = summary::overrides(&self.plan.overrides) {
             let _ = writeln!(out, "Guards lifted: {flags}");
         }
-        let disruptions = summary::disruptions(self.plan);
+        let disruptions: Vec<String> =
+            summary::disruptions(self.plan).iter().map(ToString::to_string).collect();
         if !disruptions.is_empty() {
             let _ = writeln!(out, "{}", paint(self.styles.changed, disruptions.join(" ")));
         }
