@@ -1,8 +1,10 @@
 //! Running other programs, from the repository's root, and saying clearly which one failed.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     process::{Command, Stdio},
+    sync::mpsc,
+    thread,
 };
 
 use crate::{Done, root};
@@ -29,20 +31,43 @@ pub fn run(mut command: Command) -> Done {
     if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", show(&command))) }
 }
 
-/// Runs a program to its end, passes each line of its standard output on, and shows it to `look`.
+/// Runs a program to its end, passes each line of its output on, and shows it to `look`.
 pub fn run_and_look(mut command: Command, mut look: impl FnMut(&str)) -> Done {
     let failed = |command: &Command, error: std::io::Error| format!("cannot run {}: {error}", show(command));
-    let mut child = command.stdout(Stdio::piped()).spawn().map_err(|error| failed(&command, error))?;
-    if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).split(b'\n') {
-            let line = line.map_err(|error| failed(&command, error))?;
-            let line = String::from_utf8_lossy(&line);
-            println!("{line}");
+    let spawned = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = spawned.map_err(|error| failed(&command, error))?;
+    let (to_us, lines) = mpsc::channel();
+    thread::scope(|scope| {
+        if let Some(stdout) = child.stdout.take() {
+            let to_us = to_us.clone();
+            scope.spawn(move || each_line(stdout, |line| drop(to_us.send((Stream::Output, line)))));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            let to_us = to_us.clone();
+            scope.spawn(move || each_line(stderr, |line| drop(to_us.send((Stream::Errors, line)))));
+        }
+        drop(to_us);
+        for (stream, line) in lines {
+            match stream {
+                Stream::Output => println!("{line}"),
+                Stream::Errors => eprintln!("{line}"),
+            }
             look(&line);
         }
-    }
+    });
     let status = child.wait().map_err(|error| failed(&command, error))?;
     if status.success() { Ok(()) } else { Err(format!("{} ended with {status}", show(&command))) }
+}
+
+enum Stream {
+    Output,
+    Errors,
+}
+
+fn each_line(stream: impl Read, mut take: impl FnMut(String)) {
+    for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+        take(String::from_utf8_lossy(&line).into_owned());
+    }
 }
 
 /// Runs a program to its end and answers with its standard output.

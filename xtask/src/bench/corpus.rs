@@ -101,8 +101,9 @@ fn workspace(at: usize, environment: &str) -> String {
          \x20 TARGET_SCHEMA: analytics_{schema}\n  BATCH_SIZE: \"{batch}\"\n  RETRIES: \"3\"\n  TIMEOUT_SECONDS: \"{timeout}\"\n\
          \x20 SLACK_CHANNEL: \"#team-{team}\"\n  OWNER_EMAIL: team-{team}@bench.example\n  FEATURE_FLAGS: incremental,backfill,quality\n\
          \x20 DB_PASSWORD: {{valueFrom: {{secretKeyRef: {{name: warehouse-{source}, key: password}}}}}}\n\
-         container_config:\n  resources:\n    limits:\n      memory: {limit}Gi\n  volumeMounts:\n\
-         \x20   - name: scratch\n      mountPath: /home/src/scratch\n    - name: certificates\n      mountPath: /etc/ssl/company\n      readOnly: true\n\
+         container_config:\n  resources:\n    limits:\n      memory: {limit}Gi\n  tolerations:\n\
+         \x20   - {{key: dedicated, operator: Equal, value: pipelines, effect: NoSchedule}}\n\
+         \x20 readinessProbe:\n    httpGet: {{path: /api/status, port: 6789}}\n    initialDelaySeconds: 20\n    periodSeconds: 15\n\
          \x20 securityContext:\n    runAsNonRoot: true\n    runAsUser: 1000\n\
          lifecycle_config:\n  pre_start_script_path: scripts/pre_start.py\n  post_start:\n    command: [echo, started]\n    hook_path: scripts/post_start.sh\n",
         source = at % 31,

@@ -12,16 +12,16 @@ use crate::{
 };
 
 const AJV: &str = "ajv-cli@5.0.0";
-const CHECK_JSONSCHEMA: &str = "check-jsonschema==0.37.4";
+const CHECK_JSONSCHEMA: &str = "check-jsonschema==0.39.0";
 
 /// Measures each peer that can be installed.
 pub fn measure_all(environments: &Path) -> Result<Vec<Row>, String> {
     let folder = root().join("target/peers");
     fs::create_dir_all(&folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     let folder = folder.display().to_string();
-    let schema = root().join("schemas/workspace.json").display().to_string();
+    let schema = "schemas/workspace.json".to_owned();
+    // Relative to the root, where both run: ten thousand longer paths are more than the kernel takes at once.
     let files = workspaces(environments)?;
-    // A list of ten thousand paths is longer than some shells like, and no longer than the kernel allows.
     let mut rows = Vec::new();
     if let Some(ajv) = ajv(&folder) {
         let mut words = vec![ajv, "validate".into(), "--strict=false".into(), "-s".into(), schema.clone()];
@@ -87,7 +87,7 @@ fn workspaces(folder: &Path) -> Result<Vec<String>, String> {
             if path.is_dir() {
                 folders.push(path);
             } else if name != "cluster.yaml" && name != "environment.yaml" {
-                files.push(path.display().to_string());
+                files.push(path.strip_prefix(root()).unwrap_or(&path).display().to_string());
             }
         }
     }
