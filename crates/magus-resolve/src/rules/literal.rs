@@ -227,8 +227,7 @@ const ABOUT: &[&str] = &[
 
 /// What a name says about its value; nothing where it speaks of no secret.
 pub(crate) fn kind_of_name(name: &str) -> Option<NameKind> {
-    // Most names are neither long nor telling; these two looks cost less than taking the name apart.
-    if name.len() < 3 || name.len() > 200 {
+    if !may_be_telling(name) {
         return None;
     }
     let words = words(name);
@@ -272,6 +271,16 @@ pub(crate) fn kind_of_name(name: &str) -> Option<NameKind> {
         .iter()
         .any(|word| pair(word));
     key.then_some(NameKind::Key)
+}
+
+/// Whether a name has the beginning of any telling word: most have not, and need not be taken apart.
+fn may_be_telling(name: &str) -> bool {
+    let begins = [b"pas", b"pwd", b"sec", b"tok", b"key", b"cre"];
+    name.len() <= 200
+        && name
+            .as_bytes()
+            .windows(3)
+            .any(|three| begins.iter().any(|begin| three.eq_ignore_ascii_case(*begin)))
 }
 
 /// The words of `SNAKE_CASE`, `kebab-case`, `dotted.names` and `camelCase`, in capitals.

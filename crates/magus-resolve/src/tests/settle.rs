@@ -124,3 +124,14 @@ fn a_finding_about_a_whole_file_is_silenced_at_its_top() {
     assert_eq!(settled(&files("", "branch: c   # magus: ignore[MG107]\n")).1.len(), 0);
     assert_eq!(settled(&files("", "branch: c\nprotected: true # magus: ignore[MG107]\n")).1.len(), 2);
 }
+
+#[test]
+fn a_text_of_several_lines_is_silenced_where_it_begins() {
+    let key = ["-----BEGIN RSA PRIV", "ATE KEY-----"].concat();
+    let file = format!(
+        "env:\n  # magus: ignore[MG301] of the demo\n  KEY: |\n    {key}\n    MII\n  OTHER: >- # magus: ignore[MG301]\n    {key}\n"
+    );
+    let (_, lines) =
+        settled(&[("cluster.yaml", "name: a\nengine: {local: {path: x}}\n"), ("dev/a.yaml", &file)]);
+    assert_eq!(lines, Vec::<String>::new());
+}
