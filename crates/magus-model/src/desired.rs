@@ -106,7 +106,7 @@ pub struct Environment {
 }
 
 /// How steps that restart are rolled out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rollout {
     /// How many workspaces restart at once, at least 1; without it as many as there are jobs.
     pub batch: Option<u32>,
@@ -114,12 +114,6 @@ pub struct Rollout {
     pub wait_for_runs: u64,
     /// Whether the first failure keeps the steps of this environment that have not begun from beginning.
     pub stop_on_failure: bool,
-}
-
-impl Default for Rollout {
-    fn default() -> Self {
-        Self { batch: None, wait_for_runs: 0, stop_on_failure: false }
-    }
 }
 
 /// A workspace with all layers applied.

@@ -11,9 +11,16 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Twice the edits between two names; a difference of case alone counts half of one, so that it wins over any other.
+/// Twice the edits between two names; a difference of case alone counts half of one, so that it wins over any other,
+/// and an abbreviation of three letters or more counts one.
 fn distance(a: &str, b: &str) -> usize {
-    if a.eq_ignore_ascii_case(b) { usize::from(a != b) } else { 2 * strsim::damerau_levenshtein(a, b) }
+    if a.eq_ignore_ascii_case(b) {
+        usize::from(a != b)
+    } else if a.len() >= 3 && b.starts_with(a) {
+        2
+    } else {
+        2 * strsim::damerau_levenshtein(a, b)
+    }
 }
 
 /// The help for a name that does not exist: the closest one, else all there are.
@@ -40,6 +47,7 @@ mod tests {
     fn close_names_are_found_and_far_ones_are_not() {
         assert_eq!(closest("larg", ["large", "small"]), Some("large"));
         assert_eq!(closest("Large", ["large", "barge"]), Some("large"));
+        assert_eq!(closest("prod", ["production", "development"]), Some("production"));
         assert_eq!(closest("gpu", ["large", "small"]), None);
         assert_eq!(closest("", []), None);
         assert_eq!(help("gpu", ["small", "large"], "none"), "there are `large`, `small`");

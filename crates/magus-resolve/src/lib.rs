@@ -18,11 +18,13 @@ mod rules;
 mod scope;
 mod settle;
 mod stages;
-mod suggest;
+
 mod value;
 
 #[cfg(test)]
 mod tests;
+
+use magus_model::suggest;
 
 pub use explain::{ExplainError, Explained, Explanation, Overridden, explain};
 pub use import::{ImportError, Imported, import_layer};

@@ -36,6 +36,6 @@ pub fn run(global: &Global, arguments: &Init, output: &Output) -> Result<Exit, C
     for advice in &report.advice {
         output.note(&format!("note: {advice}"));
     }
-    output.note("next: magus plan");
+    output.note(&format!("next: magus plan{}", pipeline::directory_flag(global)));
     Ok(Exit::Done)
 }

@@ -57,7 +57,8 @@ fn next_command(wish: &Wish<'_>, out: Option<&Path>) -> String {
 
 /// Writes a plan file as a whole or not at all, so that a full disk leaves no half of one.
 fn write(path: &Path, text: &str) -> Result<(), CommandError> {
-    let beside = path.with_added_extension("new");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
     let written = fs::File::create(&beside).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()?;

@@ -87,7 +87,7 @@ pub enum Variable {
     /// What is written.
     Text(Text),
     /// Where Kubernetes gets it.
-    ValueFrom(ValueFrom),
+    ValueFrom(Box<ValueFrom>),
     /// Where apply gets it.
     Secret(SecretSetting),
 }
@@ -138,7 +138,7 @@ impl<'de> Deserialize<'de> for Variable {
                 let VariableKeys { value_from, secret, version, keep } =
                     VariableKeys::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 match (value_from, secret, version, keep) {
-                    (Some(value_from), None, None, None) => Ok(Variable::ValueFrom(value_from)),
+                    (Some(value_from), None, None, None) => Ok(Variable::ValueFrom(Box::new(value_from))),
                     (None, Some(secret), version, keep) => {
                         Ok(Variable::Secret(SecretSetting { secret, version, keep }))
                     }
