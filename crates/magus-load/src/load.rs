@@ -66,7 +66,7 @@ pub(crate) fn load<F: Send, R>(
                     Err(ReadFault::Unreadable(why)) => Read::fault(
                         shown,
                         id,
-                        unreadable(format!("the file cannot be read: {why}"), "let it be read"),
+                        unreadable(format!("the file cannot be read: {why}"), "check its permissions"),
                     ),
                 };
                 if let Some(rename) = rename {

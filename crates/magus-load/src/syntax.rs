@@ -21,6 +21,12 @@ pub(crate) fn diagnostic(file: FileId, text: &str, error: &ScanError, open: Opti
     }
     let at = match kind {
         ErrorKind::UnknownQuotedScalarEscape => wrong_escape(text, at),
+        ErrorKind::ExpectedBlockMappingKey => dash_before(text, at),
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator
+            if is_placeholder(text, at) =>
+        {
+            at - 1
+        }
         _ => at,
     };
     let span = character(file, text, at);
@@ -95,6 +101,20 @@ fn wrong_escape(text: &str, at: usize) -> usize {
     at
 }
 
+/// Whether a `$` right before the offset made a placeholder of the bracket there.
+fn is_placeholder(text: &str, at: usize) -> bool {
+    text[..at].ends_with('$') && text[at..].starts_with('{')
+}
+
+/// The `-` of the list item whose content begins at `at`; the parser has read past it.
+fn dash_before(text: &str, at: usize) -> usize {
+    let before = text[..at].trim_end_matches(' ');
+    let item = before.strip_suffix('-').filter(|line| {
+        before.len() < at && line.rsplit(['\n', '\r']).next().is_some_and(|line| line.trim().is_empty())
+    });
+    item.map_or(at, str::len)
+}
+
 /// The character at an offset; nothing at the end.
 fn character(file: FileId, text: &str, mut at: usize) -> Span {
     while !text.is_char_boundary(at) {
@@ -145,8 +165,11 @@ fn words(kind: &ErrorKind, text: &str, at: usize) -> (String, Option<&'static st
             "a key without a `:`",
             Some("write `key: value`, or indent the line if it belongs to the text above"),
         ),
-        K::ExpectedBlockMappingKey if text[at..].starts_with("- ") || text[..at].ends_with("- ") => {
+        K::ExpectedBlockMappingKey if text[at..].starts_with('-') => {
             ("a list item where a key is expected", align)
+        }
+        K::ExpectedBlockMappingKey if text[..at].ends_with(['}', ']']) => {
+            ("something follows the closing bracket", Some("quote the text"))
         }
         K::ExpectedBlockMappingKey => ("a key is expected here", align),
         K::ExpectedBlockSequenceEntry => ("a `- ` is expected here", align),
@@ -165,6 +188,11 @@ fn words(kind: &ErrorKind, text: &str, at: usize) -> (String, Option<&'static st
         | K::FlowMappingValueAdjacentCollection
         | K::InvalidMappingValueWhitespace => {
             ("a `:` where none can be", Some("is a closing bracket or a space after the `:` missing?"))
+        }
+        K::ExpectedFlowMappingSeparator | K::ExpectedFlowSequenceSeparator
+            if text[at..].starts_with("${") =>
+        {
+            ("a text with `${…}` inside brackets", Some("quote the text"))
         }
         K::ExpectedFlowMappingSeparator => ("a `,` or `}` is expected here", None),
         K::ExpectedFlowSequenceSeparator => ("a `,` or `]` is expected here", None),

@@ -214,7 +214,7 @@ impl<T: Folders> Walker<'_, T> {
                 self.fault(
                     here,
                     name,
-                    unreadable(format!("the folder cannot be read: {why}"), "let it be read"),
+                    unreadable(format!("the folder cannot be read: {why}"), "check its permissions"),
                 );
             }
         }

@@ -378,8 +378,10 @@ impl<'a> Builder<'a> {
             return Key::Text(text, written);
         }
         let message = format!("a key is text, and this is a {}", node.kind_name());
-        self.diagnostics
-            .push(Diagnostic::new(&rules::KEY_TYPE, written, message).help("write a text as the key"));
+        let template = self.text[..written.start as usize].ends_with('{')
+            && self.text[written.start as usize..].starts_with('{');
+        let help = if template { "quote the text: `\"{{ … }}\"`" } else { "write a text as the key" };
+        self.diagnostics.push(Diagnostic::new(&rules::KEY_TYPE, written, message).help(help));
         Key::Dropped
     }
 
