@@ -141,7 +141,7 @@ impl<'a> Schedule<'a> {
         if self.steps[at].restarts != Restarts::No {
             lane.restarting -= 1;
             // One place in the batch is free again; whoever is first in the plan gets it.
-            self.ready.append(&mut lane.parked);
+            self.ready.extend(lane.parked.pop_first());
         }
         let mut skips = Vec::new();
         if outcome == Outcome::Applied {

@@ -151,6 +151,16 @@ fn restarts_go_in_batches_and_other_steps_pass_them() {
     });
 }
 
+/// Ten thousand steps that wait for a place in one batch: looking at all of them for each place would take minutes.
+#[test]
+fn a_long_queue_for_one_batch_is_short_work() {
+    let restart = |at: usize| step("acme", "development", &format!("w{at}"), Action::Restart);
+    let plan = plan((0..10_000).map(restart).collect());
+    let rollout = Rollout { batch: Some(1), ..Rollout::default() };
+    let (report, _) = Scene { desired: desired(rollout), ..Scene::default() }.run(&plan, &Memory::default());
+    assert_eq!(report.summary.applied, 10_000);
+}
+
 #[test]
 fn a_step_that_may_restart_counts_as_one_that_does() {
     let mut steps = updates(&["development/a", "development/b"]);
