@@ -82,12 +82,9 @@ impl Folders for Disk {
 fn read(path: &Path) -> Result<Vec<u8>, ReadFault> {
     let unreadable = |error: io::Error| ReadFault::Unreadable(reason(&error));
     let file = File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
-    if length > LARGEST_FILE {
-        return Err(ReadFault::TooLarge);
-    }
+    // Only a guess: the file may grow meanwhile, and some of /proc and of network file systems say 0.
+    let length = file.metadata().map_err(unreadable)?.len().min(LARGEST_FILE);
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
-    // The file may have grown since, and some of /proc and of network file systems say 0.
     file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST_FILE { Err(ReadFault::TooLarge) } else { Ok(bytes) }
 }
