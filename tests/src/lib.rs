@@ -2,6 +2,8 @@
 //!
 //! Every sandbox is a folder of its own with a space in its path, its own HOME and a cleared environment.
 
+pub mod language_server;
+
 use std::{
     collections::BTreeMap,
     ffi::OsString,

@@ -84,9 +84,7 @@ fn one(
             if step.node.get("valueFrom").is_some() {
                 return None;
             }
-            let entries = step.node.entries().iter();
-            let given = entries.filter(|entry| matches!(entry.key.as_str(), "version" | "keep"));
-            let entry = given.last()?;
+            let entry = step.node.entries().iter().find(|entry| asks(step.schema, &entry.key))?;
             Diagnostic::new(&rules::MISSING_KEY, entry.key_span, format!("`{}` without `secret`", entry.key))
                 .help("write the reference beside it, such as `secret: {env: NAME}`")
         }
@@ -118,12 +116,7 @@ fn one(
             // One known key beside an unknown one: that was said already.
             let second = match second {
                 Some(second) => second,
-                None if *dependency => step
-                    .node
-                    .entries()
-                    .iter()
-                    .find(|entry| matches!(entry.key.as_str(), "version" | "keep"))?,
-                None => return None,
+                None => step.node.entries().iter().find(|entry| asks(step.schema, &entry.key))?,
             };
             let message = format!("`{}` beside `{}`, where only one can be given", second.key, first.key);
             let help = format!("give exactly one of {}", list(allowed.iter().copied(), "or"));
@@ -193,12 +186,16 @@ fn one(
     })
 }
 
+/// Whether a key asks for another one beside it.
+fn asks(schema: &Value, key: &str) -> bool {
+    schema["dependencies"].get(key).is_some_and(Value::is_array)
+}
+
 /// The keys of which one has to be given: those that neither ask for another nor come with one.
 fn choices<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a str> {
-    let asks = |key: &str| schema["dependencies"].get(key).is_some_and(Value::is_array);
     let required =
         |key: &str| schema["required"].as_array().is_some_and(|keys| keys.iter().any(|k| k == key));
-    known_keys(root, schema).map(|(key, _)| key).filter(|key| !asks(key) && !required(key)).collect()
+    known_keys(root, schema).map(|(key, _)| key).filter(|key| !asks(schema, key) && !required(key)).collect()
 }
 
 /// How a value is written, where the schema has examples.

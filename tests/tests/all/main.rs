@@ -1,6 +1,7 @@
 //! The one integration binary: `magus` from outside, as its users run it.
 
 mod apply;
+mod editor;
 mod fixture;
 mod guards;
 mod hostile;
@@ -9,6 +10,7 @@ mod init;
 mod kill;
 mod lint;
 mod plan_file;
+mod properties;
 mod reasons;
 mod revision;
 mod secrets;
