@@ -20,6 +20,10 @@ use crate::{
     wrong_type,
 };
 
+/// So many violations of one document are explained, and so many unknown keys of one map: explaining one means
+/// looking around it, and a file of 1 MiB can hold 200,000. Nobody reads more.
+pub(crate) const MOST_EXPLAINED: usize = 500;
+
 /// A violation as the validator found it.
 pub(crate) struct Violation<'a> {
     /// Where.
@@ -48,7 +52,7 @@ pub(crate) fn explain(
                 diagnostics.push(wrong_type::explain(kind, violation, sources));
             }
             Kind::AdditionalProperties { unexpected } => {
-                for key in unexpected {
+                for key in unexpected.iter().take(MOST_EXPLAINED) {
                     let Some(found) = unknown::explain(kind, schema, &violation.place, key, sources) else {
                         continue;
                     };

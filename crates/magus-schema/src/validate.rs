@@ -7,14 +7,14 @@ use magus_model::{
     diagnostic::Diagnostic,
     files::{ClusterFile, DATE_TIME_FORMAT, EnvironmentFile, Timestamp, WorkspaceFile},
     rules,
-    span::Sources,
+    span::{Sources, Span},
     tree::{DecodeError, Node, decode},
 };
 use serde_json::Value;
 
 use crate::{
     SchemaKind,
-    explain::{self, Violation},
+    explain::{self, MOST_EXPLAINED, Violation},
     instance::Tree,
     kinds,
     place::Place,
@@ -64,8 +64,10 @@ pub fn validate(kind: SchemaKind, root: &Node, sources: &Sources) -> Vec<Diagnos
         };
     }
     let errors: Vec<_> = compiled.validator.iter_errors(root).collect();
+    let found: usize = errors.iter().map(|error| how_many(error.kind())).sum();
     let violations: Vec<Violation<'_>> = errors
         .iter()
+        .take(MOST_EXPLAINED)
         .map(|error| Violation {
             place: Place::find(root, &compiled.schema, error.instance_path().as_str()),
             kind: error.kind(),
@@ -80,7 +82,23 @@ pub fn validate(kind: SchemaKind, root: &Node, sources: &Sources) -> Vec<Diagnos
         let mended_at_once = a.fix.is_some() && a.fix == b.fix;
         a.span == b.span && a.rule == b.rule && (mended_at_once || a.message == b.message)
     });
+    diagnostics.truncate(MOST_EXPLAINED);
+    if found > MOST_EXPLAINED {
+        let message =
+            format!("more than {MOST_EXPLAINED} faults in this file, of which the rest is not shown");
+        let help = "mend the first ones: they are probably all alike";
+        diagnostics
+            .push(Diagnostic::new(&rules::INVALID_VALUE, Span::start_of(root.span.file), message).help(help));
+    }
     diagnostics
+}
+
+/// How many faults an error of the validator stands for.
+fn how_many(kind: &Kind) -> usize {
+    match kind {
+        Kind::AdditionalProperties { unexpected } => unexpected.len(),
+        _ => 1,
+    }
 }
 
 /// Decodes a document that the schema accepts, and says where that fails.

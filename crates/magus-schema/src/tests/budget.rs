@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::document;
-use crate::{SchemaKind, validate::is_valid};
+use crate::{SchemaKind, validate, validate::is_valid};
 
 const FORTY_LINES: &str = "\
 use: [large, team]
@@ -62,4 +62,20 @@ fn ten_thousand_documents_take_a_blink() {
     let best = best.min().expect("five runs");
     // Measured: 6 ms in a release build. The bound only tells a blink from a mistake, on a busy machine too.
     assert!(best < Duration::from_millis(2000), "{best:?}");
+}
+
+#[test]
+fn a_hostile_file_takes_no_longer_than_others() {
+    for line in ["  k{}: 1\n", "  \"k{}\": {secret: {envv: 1}}\n"] {
+        let lines: String = (0..40_000).map(|number| line.replace("{}", &number.to_string())).collect();
+        for head in ["env:\n", "container_config:\n"] {
+            let (root, sources) = document(&format!("{head}{lines}"));
+            let start = Instant::now();
+            let found = validate(SchemaKind::Workspace, &root, &sources);
+            assert_eq!(found.len(), 501, "the first ones, and that there are more");
+            assert!(found.iter().any(|finding| finding.message.starts_with("more than 500 faults")));
+            // Without the bound, the time grows with the square of the file.
+            assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+        }
+    }
 }

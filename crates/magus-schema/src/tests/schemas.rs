@@ -102,3 +102,14 @@ fn schemas_are_what_editors_understand_well() {
         }
     }
 }
+
+#[test]
+fn schemas_are_schemas_of_draft_07() {
+    for kind in SchemaKind::ALL {
+        let schema: Value = serde_json::from_str(text(kind)).expect("a schema is JSON");
+        assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+        jsonschema::draft7::meta::validate(&schema).expect("a schema that follows its own schema");
+        let wrong = serde_json::json!({ "type": "txt" });
+        assert!(jsonschema::draft7::meta::validate(&wrong).is_err(), "the check itself checks");
+    }
+}
