@@ -15,7 +15,7 @@ fn sources() -> Sources {
             format!("# a workspace\nenv:\n  STRIPE_KEY: {SECRET}\n  POORT: 8080 # ü\nuse: [lagre]\n")
                 .replace('\n', "\r\n"),
         ),
-        SourceFile::new("environments/a b%:[x].yaml", "a: 1\n"),
+        SourceFile::new("environments/a b%,:[x].yaml", "a: 1\n"),
         SourceFile::new("environments/clean.yaml", "{}\n"),
         SourceFile::new("environments/bad.yaml", ""),
     ])
@@ -93,13 +93,13 @@ error[MG104]: there is no template `lagre`
 5 | use: [lagre]
   |       ^^^^^
   |
- ::: environments/a b%:[x].yaml:1:1
+ ::: environments/a b%,:[x].yaml:1:1
   |
 1 | a: 1
   | - templates: are 100% declared, here
 
 warning[MG701]: 50% [of\r\nit]\u{1b}[2J is {odd}: a, <b> & 'c'
- --> environments/a b%:[x].yaml:1:4
+ --> environments/a b%,:[x].yaml:1:4
   |
 1 | a: 1
   |    ^
@@ -173,7 +173,7 @@ fn concise_is_one_line_each() {
         "environments/production/analytics.yaml:3:15: error[MG301]: `env.STRIPE_KEY` holds what looks like a secret\n\
          environments/production/analytics.yaml:4:10: error[MG203]: `env.POORT` is a number, and variables are text\n\
          environments/production/analytics.yaml:5:7: error[MG104]: there is no template `lagre`\n\
-         environments/a b%:[x].yaml:1:4: warning[MG701]: 50% [of\\r\\nit]\\u{1b}[2J is {odd}: a, <b> & 'c'\n\
+         environments/a b%,:[x].yaml:1:4: warning[MG701]: 50% [of\\r\\nit]\\u{1b}[2J is {odd}: a, <b> & 'c'\n\
          environments/bad.yaml:1:1: error[MG007]: the file is empty\n\
          hint[MG706]: nowhere in particular\n"
     );
@@ -383,7 +383,7 @@ fn junit_is_red_where_lint_is() {
         Some("there is no template `lagre`".into())
     )));
     let warning = cases.iter().find(|(_, name, _)| name == "MG701 at 1:4").expect("the warning");
-    assert_eq!((warning.0.as_str(), &warning.2), ("environments/a b%:[x].yaml", &None));
+    assert_eq!((warning.0.as_str(), &warning.2), ("environments/a b%,:[x].yaml", &None));
 }
 
 /// Checks against the schema that OASIS publishes, formats included.
@@ -425,7 +425,7 @@ fn sarif_follows_its_published_schema() {
     );
     assert_eq!(
         results[3]["locations"][0]["physicalLocation"]["artifactLocation"],
-        serde_json::json!({"uri": "environments/a%20b%25%3A%5Bx%5D.yaml", "uriBaseId": "%SRCROOT%"})
+        serde_json::json!({"uri": "environments/a%20b%25%2C%3A%5Bx%5D.yaml", "uriBaseId": "%SRCROOT%"})
     );
     assert_eq!(
         results[3]["message"]["text"],

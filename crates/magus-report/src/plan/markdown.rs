@@ -405,3 +405,26 @@ fn unlinked(out: &mut String, text: &str) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_of_a_body_closes_its_fence() {
+        let section = Section::new("", "title\n```\n````\n");
+        assert!(
+            section.open.ends_with("`````text\n") && section.close.starts_with("`````\n"),
+            "{}",
+            section.open
+        );
+        assert!(Section::new("", "title\nplain\n").close.starts_with("```\n"));
+    }
+
+    #[test]
+    fn what_backticks_quote_is_code_and_nothing_else_is_anything() {
+        assert_eq!(prose("see `a|b` @you"), "see <code>a&#124;b</code> &#64;&#8203;you");
+        assert_eq!(prose("one ` alone <b>"), "one &#96; alone &#60;b&#62;");
+        assert_eq!(prose("a: b #12"), "a&#58; b &#35;&#8203;12");
+    }
+}

@@ -104,6 +104,8 @@ fn nothing_to_do_is_a_sentence() {
     let shown = text(&doubtful, &options(), &Styles::plain());
     assert!(!shown.contains("No changes") && shown.contains("Plan: "), "{shown}");
     assert!(!shown.contains("Next:"), "there is nothing to apply: {shown}");
+    doubtful.withheld.clear();
+    assert!(!text(&doubtful, &options(), &Styles::plain()).contains("No changes"));
 }
 
 fn person(number: usize) -> Step {
@@ -148,22 +150,27 @@ fn equal_changes_are_one_group_and_others_are_not() {
             ],
         )
     };
+    // `e` and `f` differ in the reason only.
+    let mut e = update("e", "a:9", 9);
+    e.fields[0].reason = magus_model::plan::Reason::Drift;
     // `c` has another value, `d` the same from another line: only their variable is in common.
     let plan = plan(vec![
         update("a", "a:2", 3),
         update("b", "a:2", 3),
         update("c", "a:3", 3),
         update("d", "a:2", 4),
+        e,
+        update("f", "a:9", 9),
     ]);
     let shown = text(&plan, &options(), &Styles::plain());
-    assert!(shown.contains("~ 4 workspaces, all restart\n      ~ env.A: "), "{shown}");
+    assert!(shown.contains("~ 6 workspaces, all restart\n      ~ env.A: "), "{shown}");
     assert!(
         shown.contains("~ 2 workspaces, all restart\n      ~ container_config.image: a:1 → a:2"),
         "{shown}"
     );
     assert_eq!(shown.matches("env.A").count(), 1, "{shown}");
-    assert_eq!(shown.matches("container_config.image").count(), 3, "{shown}");
-    for name in ["~ c  update", "~ d  update"] {
+    assert_eq!(shown.matches("container_config.image").count(), 5, "{shown}");
+    for name in ["~ c  update", "~ d  update", "~ e  update", "~ f  update"] {
         assert!(shown.contains(name), "{shown}");
     }
     assert!(!shown.contains("~ a  update"), "a group shows it whole: {shown}");
