@@ -133,12 +133,9 @@ fn remedy(place: &Place<'_>, sources: &Sources) -> (Option<String>, Option<Fix>)
         NodeKind::String(text) if allows(schema, "integer") && text.parse::<i64>().is_ok() => {
             (say("write it without quotes"), replace_word(node.span, text, text, sources))
         }
-        NodeKind::String(text) if allows(schema, "array") && allows(&schema["items"], "string") => {
-            let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "_./-".contains(c));
-            let item = format!("[{}]", sources.slice(node.span));
-            let fix =
-                (plain && !text.is_empty()).then(|| replace_word(node.span, text, &item, sources)).flatten();
-            (say("write it as a list, in `[` and `]` or with a `-` before each item"), fix)
+        NodeKind::String(_) if allows(schema, "array") && allows(&schema["items"], "string") => {
+            // No fix: the editing of files lets a word become another word, and nothing else.
+            (say("write it as a list, in `[` and `]` or with a `-` before each item"), None)
         }
         NodeKind::String(_) if key == "container_config" => {
             (say("write it as YAML and not as a string: remove the `|` after the key"), None)

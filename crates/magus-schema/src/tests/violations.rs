@@ -217,7 +217,7 @@ fn wrong_types_say_what_was_meant() {
         "state: 3\nuse: large\nstorage_request_size: 1.5\n",
         &[
             "MG021 1:8-9 `state` has to be a word, but is a whole number | it is one of `running`, `stopped` or `auto`",
-            "MG021 2:6-11 `use` has to be a list, but is text | write it as a list, in `[` and `]` or with a `-` before each item | fix: use: [large]",
+            "MG021 2:6-11 `use` has to be a list, but is text | write it as a list, in `[` and `]` or with a `-` before each item",
             "MG021 3:23-26 `storage_request_size` has to be a whole number or text, but is a number | write it like `10Gi`",
         ],
     );
@@ -234,7 +234,7 @@ fn wrong_types_say_what_was_meant() {
         &[
             "MG021 3:30-33 `lifecycle_config.termination_policy.enable_auto_termination` has to be `true` or `false`, but is text | write `true` | fix: enable_auto_termination: true",
             "MG021 4:23-29 `lifecycle_config.termination_policy.max_idle_seconds` has to be a whole number, but is text | write it without quotes | fix: max_idle_seconds: 1800",
-            "MG021 5:25-29 `lifecycle_config.post_start.command` has to be a list, but is text | write it as a list, in `[` and `]` or with a `-` before each item | fix: post_start: {command: [echo]}",
+            "MG021 5:25-29 `lifecycle_config.post_start.command` has to be a list, but is text | write it as a list, in `[` and `]` or with a `-` before each item",
         ],
     );
     check(
