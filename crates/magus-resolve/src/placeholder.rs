@@ -46,7 +46,8 @@ pub(crate) enum Piece<'a> {
 
 /// Whether filling in could change the text at all.
 pub(crate) fn has_any(text: &str) -> bool {
-    text.contains("${")
+    // Most texts have no `$` at all, and one byte is found faster than two.
+    text.contains('$') && text.contains("${")
 }
 
 /// The parts of a text, in order.

@@ -9,7 +9,7 @@ pub(crate) type Resemblance = &'static str;
 /// What a text looks like; nothing where it looks like no secret. `name` is the variable or key that holds it.
 pub(crate) fn resemblance(name: Option<&str>, text: &str) -> Option<Resemblance> {
     if text.len() >= SHORTEST_TOKEN
-        && let Some(found) = token(text).or_else(|| password_in_address(text))
+        && let Some(found) = known_form(text)
     {
         return Some(found);
     }
@@ -28,6 +28,7 @@ const TOKENS: &[(&str, Alphabet, usize, Resemblance)] = &[
     ("ASIA", Alphabet::Capitals, 16, "an AWS access key"),
     ("AGE-SECRET-KEY-1", Alphabet::Capitals, 50, "an age key"),
     ("AIza", Alphabet::Url, 35, "a Google API key"),
+    ("AccountKey=", Alphabet::Base64, 40, "an Azure storage key"),
     ("GOCSPX-", Alphabet::Url, 20, "a Google client secret"),
     ("SG.", Alphabet::Dotted, 60, "a SendGrid key"),
     ("dapi", Alphabet::Hex, 32, "a Databricks token"),
@@ -43,6 +44,7 @@ const TOKENS: &[(&str, Alphabet, usize, Resemblance)] = &[
     ("gldt-", Alphabet::Url, 20, "a GitLab token"),
     ("glrt-", Alphabet::Url, 20, "a GitLab token"),
     ("hf_", Alphabet::Letters, 30, "a Hugging Face token"),
+    ("hooks.slack.com/services/", Alphabet::Base64, 30, "a Slack webhook, which lets anybody post"),
     ("npm_", Alphabet::Letters, 36, "an npm token"),
     ("pypi-", Alphabet::Url, 50, "a PyPI token"),
     ("rk_live_", Alphabet::Letters, 16, "a Stripe key"),
@@ -73,6 +75,8 @@ enum Alphabet {
     Letters,
     /// Letters, digits, `-` and `_`.
     Url,
+    /// Letters, digits, `+`, `/` and `=`.
+    Base64,
     /// Those and dots, of which two at least.
     Dotted,
 }
@@ -84,51 +88,64 @@ impl Alphabet {
             Alphabet::Capitals => byte.is_ascii_digit() || byte.is_ascii_uppercase(),
             Alphabet::Letters => byte.is_ascii_alphanumeric(),
             Alphabet::Url => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'),
+            Alphabet::Base64 => byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='),
             Alphabet::Dotted => byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'),
         }
     }
 }
 
-/// A key or token of a known form, anywhere in the text.
-fn token(text: &str) -> Option<Resemblance> {
+/// A key or token of a known form, or an address with a password, anywhere in the text.
+///
+/// One pass, because every text of every file comes through here: a word's first two characters decide whether any
+/// form is looked at.
+fn known_form(text: &str) -> Option<Resemblance> {
     let bytes = text.as_bytes();
     let mut inside_word = false;
     for (at, byte) in bytes.iter().enumerate() {
-        if !inside_word {
-            match byte {
-                b'-' if text[at..].starts_with("-----BEGIN ") => {
-                    let line = text[at..].lines().next().unwrap_or("");
-                    if line.contains("PRIVATE KEY") {
-                        return Some("a private key");
-                    }
+        let rest = &bytes[at..];
+        if *byte == b':' && rest.starts_with(b"://") {
+            if password_in_address(&text[at + 3..]) {
+                return Some("an address with a password");
+            }
+        } else if !inside_word {
+            if *byte == b'-' && rest.starts_with(b"-----BEGIN ") {
+                let line = text[at..].lines().next().unwrap_or("");
+                if line.contains("PRIVATE KEY") {
+                    return Some("a private key");
                 }
-                b'A' | b'G' | b'S' | b'd' | b'e' | b'g' | b'h' | b'n' | b'p' | b'r' | b's' | b't' | b'w'
-                | b'x' | b'y' => {
-                    if let Some(found) = token_at(&bytes[at..]) {
-                        return Some(found);
-                    }
-                }
-                _ => {}
+            } else if let Some(found) = token(rest) {
+                return Some(found);
             }
         }
         inside_word = byte.is_ascii_alphanumeric() || *byte == b'_';
     }
-    let after = |key: &str, alphabet: fn(u8) -> bool, least: usize| {
-        text.match_indices(key).any(|(at, _)| {
-            bytes[at + key.len()..].iter().take_while(|byte| alphabet(**byte)).count() >= least
-        })
-    };
-    let base64 = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
-    if after("AccountKey=", base64, 40) {
-        return Some("an Azure storage key");
-    }
-    if after("hooks.slack.com/services/", base64, 30) {
-        return Some("a Slack webhook, which lets anybody post");
-    }
     None
 }
 
-fn token_at(bytes: &[u8]) -> Option<Resemblance> {
+/// A token at the beginning of a text.
+fn token(bytes: &[u8]) -> Option<Resemblance> {
+    let [first, second, ..] = bytes else { return None };
+    let may_be = match first {
+        b'A' => b"KSGIc".contains(second),
+        b'G' => *second == b'O',
+        b'S' => *second == b'G',
+        b'd' => b"ao".contains(second),
+        b'e' => *second == b'y',
+        b'g' => b"hil".contains(second),
+        b'h' => b"fo".contains(second),
+        b'n' => *second == b'p',
+        b'p' => *second == b'y',
+        b'r' => *second == b'k',
+        b's' => b"kh".contains(second),
+        b't' => *second == b's',
+        b'w' => *second == b'h',
+        b'x' => b"ao".contains(second),
+        b'y' => *second == b'a',
+        _ => false,
+    };
+    if !may_be {
+        return None;
+    }
     let (begin, alphabet, least, what) =
         TOKENS.iter().find(|(begin, ..)| bytes.starts_with(begin.as_bytes()))?;
     let rest = &bytes[begin.len()..];
@@ -136,30 +153,27 @@ fn token_at(bytes: &[u8]) -> Option<Resemblance> {
     let body = &rest[..length];
     let enough = length >= *least;
     let random = body.iter().any(u8::is_ascii_digit) && body.iter().any(u8::is_ascii_alphabetic);
-    let dotted =
-        !matches!(alphabet, Alphabet::Dotted) || body.iter().filter(|byte| **byte == b'.').count() >= 1;
+    let dotted = !matches!(alphabet, Alphabet::Dotted) || body.contains(&b'.');
     let whole = !matches!(alphabet, Alphabet::Capitals | Alphabet::Hex)
         || !rest.get(length).is_some_and(u8::is_ascii_alphanumeric);
     (enough && random && dotted && whole).then_some(*what)
 }
 
-/// `scheme://user:password@host`, anywhere in the text.
-fn password_in_address(text: &str) -> Option<Resemblance> {
-    text.match_indices("://").find_map(|(at, separator)| {
-        let rest = &text[at + separator.len()..];
-        let end = rest.find(['/', '?', '#', ' ', '\t', '\n', '"', '\'', ',', '>']).unwrap_or(rest.len());
-        // A password may hold any of these characters where somebody forgot to escape it.
-        let authority =
-            if rest[..end].contains('@') { &rest[..end] } else { rest.split_whitespace().next()? };
-        let (user, _) = authority.rsplit_once('@')?;
-        let (user, password) = user.split_once(':')?;
-        // `host:8080/path@…`, and `host/a:b@…`.
-        let port = password.split_once('/').is_some_and(|(port, _)| port.bytes().all(|b| b.is_ascii_digit()));
-        let is_path = port || user.contains(['/', '?', '#']);
-        let known = ["password", "passwd", "pass", "secret", "token"];
-        let stands_in = is_placeholder(password) || known.contains(&password.to_ascii_lowercase().as_str());
-        (!password.is_empty() && !is_path && !stands_in).then_some("an address with a password")
-    })
+/// Whether what follows `scheme://` is `user:password@host`.
+fn password_in_address(rest: &str) -> bool {
+    let end = rest.find(['/', '?', '#', ' ', '\t', '\n', '"', '\'', ',', '>']).unwrap_or(rest.len());
+    // A password may hold any of these characters where somebody forgot to escape it.
+    let authority =
+        if rest[..end].contains('@') { &rest[..end] } else { rest.split_whitespace().next().unwrap_or("") };
+    let Some((user, password)) = authority.rsplit_once('@').and_then(|(user, _)| user.split_once(':')) else {
+        return false;
+    };
+    // `host:8080/path@…`, and `host/a:b@…`.
+    let port = password.split_once('/').is_some_and(|(port, _)| port.bytes().all(|b| b.is_ascii_digit()));
+    let is_path = port || user.contains(['/', '?', '#']);
+    let known = ["password", "passwd", "pass", "secret", "token"];
+    let stands_in = is_placeholder(password) || known.contains(&password.to_ascii_lowercase().as_str());
+    !password.is_empty() && !is_path && !stands_in
 }
 
 /// What a name says about its value.
@@ -456,6 +470,18 @@ mod tests {
             ("X", "SLACK_TOKEN=q9X2mZ7rT4bV1nK8".to_owned(), "a key or token"),
         ] {
             assert_eq!(resemblance(Some(name), &text), Some(what), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_form_is_looked_at() {
+        for (begin, alphabet, least, what) in TOKENS {
+            let (one, two) =
+                if matches!(alphabet, Alphabet::Capitals) { ("A1", "A1") } else { ("a1", "a.1a") };
+            let body = if matches!(alphabet, Alphabet::Dotted) { two } else { one }.repeat(*least);
+            let end =
+                if matches!(alphabet, Alphabet::Capitals | Alphabet::Hex) { &body[..*least] } else { &body };
+            assert_eq!(resemblance(None, &format!("x {begin}{end}")), Some(*what), "{begin}");
         }
     }
 
