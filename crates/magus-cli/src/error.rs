@@ -107,8 +107,18 @@ mod tests {
 
     #[test]
     fn the_first_that_holds_of_the_table_is_reported() {
-        let order = [Exit::Usage, Exit::Invalid, Exit::Incomplete, Exit::Unreachable, Exit::Refused, Exit::Changes, Exit::Done];
+        let order = [
+            Exit::Usage,
+            Exit::Invalid,
+            Exit::Incomplete,
+            Exit::Unreachable,
+            Exit::Refused,
+            Exit::Changes,
+            Exit::Done,
+        ];
         assert_eq!(order.map(Exit::code), [64, 1, 3, 5, 4, 2, 0]);
-        assert!(order.windows(2).all(|pair| pair[0].or(pair[1]) == pair[0] && pair[1].or(pair[0]) == pair[0]));
+        assert!(
+            order.windows(2).all(|pair| pair[0].or(pair[1]) == pair[0] && pair[1].or(pair[0]) == pair[0])
+        );
     }
 }

@@ -43,7 +43,8 @@ impl Output {
                 }
             }
         };
-        let terminal = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+        let terminal =
+            terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
         Self {
             color: wanted(std::io::stdout().is_terminal()),
             color_messages: wanted(std::io::stderr().is_terminal()),

@@ -39,8 +39,9 @@ pub struct Checked {
 
 /// The working directory.
 pub fn working_directory() -> Result<PathBuf, CommandError> {
-    std::env::current_dir()
-        .map_err(|error| CommandError::new(Exit::Invalid, "the working directory cannot be found").source(error))
+    std::env::current_dir().map_err(|error| {
+        CommandError::new(Exit::Invalid, "the working directory cannot be found").source(error)
+    })
 }
 
 /// Reads and checks the declarations, as they lie there or as of a git revision.
@@ -73,7 +74,8 @@ pub fn check_valid(global: &Global, at: Option<&str>, output: &Output) -> Result
         magus_version: VERSION,
         width: output.width,
     };
-    output.message(magus_report::lint::render(LintFormat::Text, &report, &output.message_styles()).trim_end());
+    output
+        .message(magus_report::lint::render(LintFormat::Text, &report, &output.message_styles()).trim_end());
     Err(CommandError::new(Exit::Invalid, "the declarations have errors; nothing was sent")
         .hint(format!("magus lint{} shows every finding", directory_flag(global))))
 }
@@ -94,7 +96,10 @@ impl Checked {
                 ..Diagnostic::new(
                     lowered.rule,
                     lowered.span,
-                    format!("`{}` is lowered from {from} to {to}: {}", lowered.rule.code, lowered.rule.summary),
+                    format!(
+                        "`{}` is lowered from {from} to {to}: {}",
+                        lowered.rule.code, lowered.rule.summary
+                    ),
                 )
             }
             .locate(sources)
@@ -145,7 +150,12 @@ pub struct Wish<'a> {
 
 impl<'a> Wish<'a> {
     /// Reads the flags; names in them have to be declared, or at least known to the clusters.
-    pub fn new(global: &Global, guards: &Guards, command: &str, intent: Intent) -> Result<Self, CommandError> {
+    pub fn new(
+        global: &Global,
+        guards: &Guards,
+        command: &str,
+        intent: Intent,
+    ) -> Result<Self, CommandError> {
         if let Some(wrong) = guards.max_deletes.as_ref().filter(|text| MaxDeletes::parse(text).is_none()) {
             return Err(CommandError::new(Exit::Usage, format!("`{wrong}` is no limit of deletes"))
                 .hint("give a number, or a share such as `--max-deletes 50%`"));
@@ -156,7 +166,8 @@ impl<'a> Wish<'a> {
             names.dedup();
             names
         };
-        let Guards { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } = guards;
+        let Guards { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } =
+            guards;
         Ok(Self {
             command: words(global, guards, command),
             filter: Filter { environments: texts(&global.environment), workspaces: texts(&global.workspace) },
@@ -265,7 +276,9 @@ fn observe(desired: &Desired) -> (Vec<Observation>, Vec<(Text, EngineError)>) {
                 let names: Vec<WorkspaceName> = cluster
                     .environments
                     .iter()
-                    .flat_map(|environment| environment.workspaces.iter().map(|workspace| workspace.name.clone()))
+                    .flat_map(|environment| {
+                        environment.workspaces.iter().map(|workspace| workspace.name.clone())
+                    })
                     .collect();
                 (cluster.name.clone(), scope.spawn(move || store::observer(cluster).observe(&names)))
             })
@@ -273,7 +286,8 @@ fn observe(desired: &Desired) -> (Vec<Observation>, Vec<(Text, EngineError)>) {
         threads
             .into_iter()
             .map(|(name, thread)| {
-                let panicked = |_| Err(EngineError::new(EngineErrorKind::Damaged, "reading the cluster failed"));
+                let panicked =
+                    |_| Err(EngineError::new(EngineErrorKind::Damaged, "reading the cluster failed"));
                 let answer = thread.join().unwrap_or_else(panicked);
                 (name, answer)
             })
@@ -309,9 +323,14 @@ fn source(global: &Global, checked: &Checked) -> Result<Source, CommandError> {
 }
 
 /// A name that selects nothing is a slip of the pen.
-fn check_filter(desired: &Desired, observations: &[Observation], filter: &Filter) -> Result<(), CommandError> {
+fn check_filter(
+    desired: &Desired,
+    observations: &[Observation],
+    filter: &Filter,
+) -> Result<(), CommandError> {
     let environments = || desired.clusters.iter().flat_map(|cluster| &cluster.environments);
-    let marks = || observations.iter().flat_map(|one| one.present.values()).filter_map(|one| one.mark.as_ref());
+    let marks =
+        || observations.iter().flat_map(|one| one.present.values()).filter_map(|one| one.mark.as_ref());
     let mut known: Vec<&str> = environments().map(|environment| environment.name.as_str()).collect();
     known.extend(marks().map(|mark| mark.environment.as_str()));
     unknown_name("environment", &filter.environments, &known)?;

@@ -1,6 +1,10 @@
 //! What an apply is doing: a line that moves on a terminal, a line for each step in a log.
 
-use std::{io::IsTerminal, sync::atomic::{AtomicUsize, Ordering}, time::Duration};
+use std::{
+    io::IsTerminal,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use magus_apply::Event;
@@ -37,7 +41,8 @@ impl Progress {
     pub fn tell(&self, event: &Event<'_>) {
         match event {
             Event::WaveStarted { environments, .. } => {
-                let names: Vec<&str> = environments.iter().map(|(_, environment)| environment.as_str()).collect();
+                let names: Vec<&str> =
+                    environments.iter().map(|(_, environment)| environment.as_str()).collect();
                 if let Some(bar) = &self.bar {
                     bar.set_message(magus_report::escape::line(&names.join(", ")).into_owned());
                 }

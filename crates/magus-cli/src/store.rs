@@ -43,7 +43,10 @@ pub fn open(cluster: &Cluster, operation: &str) -> Result<Store, EngineError> {
 
 /// Who runs this: what the system calls the user, for messages and events only.
 fn actor() -> String {
-    ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "unknown".into())
+    ["USER", "LOGNAME", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "unknown".into())
 }
 
 fn host() -> String {

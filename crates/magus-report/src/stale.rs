@@ -7,7 +7,7 @@ use crate::{Styles, escape, style::paint, words::thousands};
 /// One difference between the approved plan and the current one.
 #[derive(Debug, Clone, Copy)]
 pub struct Moved<'a> {
-    /// Which side moved, in words: `the cluster`, `the declaration`.
+    /// Which side moved, in words: `the cluster moved`.
     pub side: &'a str,
     /// What differs.
     pub message: &'a str,
@@ -20,7 +20,7 @@ const MOST: usize = 50;
 pub fn text(moved: &[Moved<'_>], styles: &Styles) -> String {
     let mut out = String::new();
     for difference in moved.iter().take(MOST) {
-        let side = format!("{} moved:", escape::line(difference.side));
+        let side = format!("{}:", escape::line(difference.side));
         let _ = writeln!(out, "  {} {}", paint(styles.warning, side), escape::line(difference.message));
     }
     if let Some(more) = moved.len().checked_sub(MOST).filter(|more| *more > 0) {

@@ -321,7 +321,7 @@ fn status_names_state_drift_and_what_is_pending() {
 
 #[test]
 fn a_stale_plan_says_which_side_moved() {
-    let moved = vec![stale::Moved { side: "the cluster", message: "`a`: a step\nis new" }; 52];
+    let moved = vec![stale::Moved { side: "the cluster moved", message: "`a`: a step\nis new" }; 52];
     let shown = stale::text(&moved, &Styles::plain());
     assert!(shown.starts_with("  the cluster moved: `a`: a step\\nis new\n"), "{shown}");
     assert!(shown.ends_with("\n  and 2 more differences\n"), "{shown}");

@@ -18,8 +18,10 @@ use magus_model::{
 };
 use magus_plan::{Intent, StalePlan};
 use magus_report::{
+    Styles,
     apply::Listing,
     plan::{Detail, PlanOptions},
+    stale::Moved,
 };
 use magus_secrets::Resolver;
 
@@ -131,7 +133,12 @@ fn converge(
 }
 
 /// Opens every cluster for writing, each with its lock. One that cannot be opened is said, and fails its own steps.
-fn open(global: &Global, checked: &Checked, wish: &Wish<'_>, output: &Output) -> Result<Stores, CommandError> {
+fn open(
+    global: &Global,
+    checked: &Checked,
+    wish: &Wish<'_>,
+    output: &Output,
+) -> Result<Stores, CommandError> {
     let mut stores = Stores::default();
     let mut clusters: Vec<_> = checked.resolution.desired.clusters.iter().collect();
     // Locks are taken in one order by everybody.
@@ -143,13 +150,19 @@ fn open(global: &Global, checked: &Checked, wish: &Wish<'_>, output: &Output) ->
             }
             Err(error) => {
                 if let EngineErrorKind::Locked { holder } = &error.kind {
-                    let message = format!("guard `lock`: cluster `{}` is being changed by {holder}", cluster.name);
-                    return Err(CommandError::new(Exit::Refused, message)
-                        .hint(format!("wait until it has ended, then run magus plan{}", pipeline::directory_flag(global))));
+                    let message =
+                        format!("guard `lock`: cluster `{}` is being changed by {holder}", cluster.name);
+                    return Err(CommandError::new(Exit::Refused, message).hint(format!(
+                        "wait until it has ended, then run magus plan{}",
+                        pipeline::directory_flag(global)
+                    )));
                 }
                 tracing::debug!(cluster = %cluster.name, %error, "not opened");
                 stores.failed = true;
-                let said = CommandError::new(Exit::Unreachable, format!("cluster `{}` cannot be changed", cluster.name));
+                let said = CommandError::new(
+                    Exit::Unreachable,
+                    format!("cluster `{}` cannot be changed", cluster.name),
+                );
                 output.message(&said.source(error).describe());
             }
         }
@@ -166,10 +179,15 @@ fn show(global: &Global, planned: &Planned, output: &Output) -> Result<(), Comma
     };
     match global.format {
         Format::Json => {
-            let text = magus_report::plan::text(&planned.plan, &options(output.width), &output.message_styles());
+            let text =
+                magus_report::plan::text(&planned.plan, &options(output.width), &output.message_styles());
             output.note(text.trim_end());
         }
-        _ => output.result(&magus_report::plan::text(&planned.plan, &options(output.width), &output.styles()))?,
+        _ => output.result(&magus_report::plan::text(
+            &planned.plan,
+            &options(output.width),
+            &output.styles(),
+        ))?,
     }
     pipeline::say_unreadable(planned, output);
     Ok(())
@@ -210,10 +228,21 @@ fn read_plan(path: &Path) -> Result<Plan, CommandError> {
 
 /// The refusal of a plan that is not the one that was reviewed, with what differs and which side moved.
 fn refused(stale: &StalePlan) -> CommandError {
-    let mut message = stale.to_string();
-    for line in stale.difference.lines() {
-        message.push_str(&format!("\n  {}", magus_report::escape::line(&line)));
-    }
+    let lines: Vec<String> = stale
+        .difference
+        .differences
+        .iter()
+        .map(|difference| format!("`{}`: {}", difference.subject, difference.message))
+        .collect();
+    let moved: Vec<Moved<'_>> = stale
+        .difference
+        .differences
+        .iter()
+        .zip(&lines)
+        .map(|(difference, message)| Moved { side: difference.side.as_str(), message })
+        .collect();
+    let differences = magus_report::stale::text(&moved, &Styles::plain());
+    let message = format!("{stale}\n{}", differences.trim_end());
     CommandError::new(Exit::Refused, message).hint("review the current plan: magus plan --out FILE")
 }
 

@@ -20,6 +20,10 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
         _ => magus_report::drift::text(&drift, &output.styles()),
     })?;
     pipeline::say_unreadable(&planned, output);
-    let unknown = if drift.unknown.is_empty() && planned.unreadable.is_empty() { Exit::Done } else { Exit::Unreachable };
+    let unknown = if drift.unknown.is_empty() && planned.unreadable.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Unreachable
+    };
     Ok(unknown.or(if drift.has_drift { Exit::Changes } else { Exit::Done }))
 }

@@ -13,9 +13,13 @@ use crate::{
 /// Runs the command. It works on declarations with errors as well: they may be what is looked for.
 pub fn run(global: &Global, arguments: &Explain, output: &Output) -> Result<Exit, CommandError> {
     let checked = pipeline::check(global, None)?;
-    let explanation =
-        magus_resolve::explain(&checked.resolution, &checked.loaded, &arguments.name, arguments.key.as_deref())
-            .map_err(|error| CommandError::new(Exit::Invalid, error.to_string()).hint(error.help()))?;
+    let explanation = magus_resolve::explain(
+        &checked.resolution,
+        &checked.loaded,
+        &arguments.name,
+        arguments.key.as_deref(),
+    )
+    .map_err(|error| CommandError::new(Exit::Invalid, error.to_string()).hint(error.help()))?;
     let view = ExplainView {
         workspace: explanation.workspace,
         entries: explanation.entries.into_iter().map(entry).collect(),
@@ -31,7 +35,11 @@ fn entry(explained: Explained) -> ExplainEntry {
     let Explained { path, value, layer, origin, overridden } = explained;
     let overridden = overridden
         .into_iter()
-        .map(|Overridden { value, layer, origin }| OverriddenEntry { value, layer: layer.to_string().into(), origin })
+        .map(|Overridden { value, layer, origin }| OverriddenEntry {
+            value,
+            layer: layer.to_string().into(),
+            origin,
+        })
         .collect();
     ExplainEntry { path, value, layer: layer.to_string().into(), origin, overridden }
 }

@@ -9,12 +9,7 @@ use std::{
 };
 
 use magus_model::{
-    Text,
-    desired::Cluster,
-    name::WorkspaceName,
-    observed::ObservedWorkspace,
-    plan::Action,
-    value::Value,
+    Text, desired::Cluster, name::WorkspaceName, observed::ObservedWorkspace, plan::Action, value::Value,
 };
 use magus_plan::Intent;
 use magus_report::escape;
@@ -45,7 +40,10 @@ pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit,
     let planned = pipeline::plan(&everywhere, &checked, &wish)?;
     pipeline::say_unreadable(&planned, output);
     if !planned.unreadable.is_empty() {
-        return Err(CommandError::new(Exit::Unreachable, "nothing is imported while a cluster cannot be read"));
+        return Err(CommandError::new(
+            Exit::Unreachable,
+            "nothing is imported while a cluster cannot be read",
+        ));
     }
     let drafts = drafts(global, arguments, &checked, &planned)?;
     if drafts.is_empty() {
@@ -53,7 +51,8 @@ pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit,
         return Ok(Exit::Done);
     }
     let mut written = Vec::new();
-    let outcome = write_all(&checked, &drafts, &mut written).and_then(|()| prove(&everywhere, &drafts, &wish, output));
+    let outcome =
+        write_all(&checked, &drafts, &mut written).and_then(|()| prove(&everywhere, &drafts, &wish, output));
     if let Err(error) = outcome {
         for path in &written {
             let _ = fs::remove_file(path);
@@ -85,7 +84,9 @@ fn drafts(
     let mut candidates: Vec<(&Cluster, &ObservedWorkspace)> = Vec::new();
     for cluster in &checked.resolution.desired.clusters {
         let observation = planned.observations.iter().find(|observation| observation.cluster == cluster.name);
-        candidates.extend(observation.iter().flat_map(|one| one.present.values()).map(|workspace| (cluster, workspace)));
+        candidates.extend(
+            observation.iter().flat_map(|one| one.present.values()).map(|workspace| (cluster, workspace)),
+        );
     }
     let wanted: Vec<_> = if arguments.names.is_empty() {
         candidates.into_iter().filter(|(_, workspace)| workspace.mark.is_none()).collect()
@@ -95,8 +96,11 @@ fn drafts(
             let found: Vec<_> = candidates.iter().filter(|(_, one)| one.name.as_str() == name).collect();
             if found.is_empty() {
                 let known = candidates.iter().map(|(_, one)| one.name.as_str());
-                return Err(CommandError::new(Exit::Invalid, format!("there is no workspace `{}` in the cluster", escape::line(name)))
-                    .hint(magus_model::suggest::help(name, known, "the cluster has none")));
+                return Err(CommandError::new(
+                    Exit::Invalid,
+                    format!("there is no workspace `{}` in the cluster", escape::line(name)),
+                )
+                .hint(magus_model::suggest::help(name, known, "the cluster has none")));
             }
             wanted.extend(found.into_iter().copied());
         }
@@ -162,9 +166,14 @@ fn draft(
             };
             Err(CommandError::from_error(Exit::Invalid, error).hint(hint))
         }
-        (0, None) => Err(CommandError::new(Exit::Usage, format!("cluster `{}` has no such environment", cluster.name))),
-        _ => Err(CommandError::new(Exit::Usage, format!("the name `{shown}` does not say which environment it belongs to"))
-            .hint(format!("name it: magus import {} -e ENV", pipeline::quoted(&shown)))),
+        (0, None) => {
+            Err(CommandError::new(Exit::Usage, format!("cluster `{}` has no such environment", cluster.name)))
+        }
+        _ => Err(CommandError::new(
+            Exit::Usage,
+            format!("the name `{shown}` does not say which environment it belongs to"),
+        )
+        .hint(format!("name it: magus import {} -e ENV", pipeline::quoted(&shown)))),
     }
 }
 
@@ -199,8 +208,12 @@ fn prove(global: &Global, drafts: &[Draft], wish: &Wish<'_>, output: &Output) ->
     let plan = pipeline::plan(global, &checked, wish)?.plan;
     for draft in drafts {
         let ours = |cluster: &Text, name: &WorkspaceName| *cluster == draft.cluster && *name == draft.name;
-        let actions: Vec<Action> =
-            plan.steps.iter().filter(|step| ours(&step.cluster, &step.workspace)).map(|step| step.action).collect();
+        let actions: Vec<Action> = plan
+            .steps
+            .iter()
+            .filter(|step| ours(&step.cluster, &step.workspace))
+            .map(|step| step.action)
+            .collect();
         if actions == [Action::Adopt] {
             continue;
         }
@@ -209,11 +222,15 @@ fn prove(global: &Global, drafts: &[Draft], wish: &Wish<'_>, output: &Output) ->
             (Some(held), _) => held.message.clone(),
             (None, true) => "no step would adopt it".to_owned(),
             (None, false) => {
-                format!("the plan would also {}", actions.iter().map(|a| a.as_str()).collect::<Vec<_>>().join(" and "))
+                format!(
+                    "the plan would also {}",
+                    actions.iter().map(|a| a.as_str()).collect::<Vec<_>>().join(" and ")
+                )
             }
         };
         let (name, environment) = (escape::line(draft.name.as_str()), &draft.environment);
-        let message = format!("`{name}` cannot be imported into `{environment}` as it is: {}", escape::line(&why));
+        let message =
+            format!("`{name}` cannot be imported into `{environment}` as it is: {}", escape::line(&why));
         return Err(CommandError::new(Exit::Invalid, message).hint("no file was written"));
     }
     Ok(())

@@ -85,9 +85,11 @@ fn below(checked: &Checked, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandEr
 fn shown(checked: &Checked, paths: &[PathBuf]) -> Vec<Diagnostic> {
     let within = |found: &&Diagnostic| {
         paths.is_empty()
-            || checked.loaded.sources.file(found.span.file).is_some_and(|file| {
-                paths.iter().any(|path| Path::new(&*file.path).starts_with(path))
-            })
+            || checked
+                .loaded
+                .sources
+                .file(found.span.file)
+                .is_some_and(|file| paths.iter().any(|path| Path::new(&*file.path).starts_with(path)))
     };
     checked.settled.diagnostics.iter().filter(within).cloned().collect()
 }
@@ -123,12 +125,18 @@ fn fix(checked: &Checked, diagnostics: &[Diagnostic], output: &Output) -> bool {
                 findings += mended;
                 files += usize::from(mended > 0);
             }
-            Err(error) => output.message(&CommandError::from_error(Exit::Invalid, error).describe().replacen("error:", "warning:", 1)),
+            Err(error) => output.message(
+                &CommandError::from_error(Exit::Invalid, error).describe().replacen("error:", "warning:", 1),
+            ),
         }
     }
     if findings > 0 {
         let plural = |count: usize| if count == 1 { "" } else { "s" };
-        output.note(&format!("mended {findings} finding{} in {files} file{}", plural(findings), plural(files)));
+        output.note(&format!(
+            "mended {findings} finding{} in {files} file{}",
+            plural(findings),
+            plural(files)
+        ));
     }
     findings > 0
 }

@@ -42,11 +42,14 @@ pub fn man(output: &Output) -> Result<Exit, CommandError> {
     let mut page = Vec::new();
     let mut root = crate::command();
     root.build();
-    let commands = root.get_subcommands().filter(|command| command.get_name() != "help").cloned().collect::<Vec<_>>();
+    let commands =
+        root.get_subcommands().filter(|command| command.get_name() != "help").cloned().collect::<Vec<_>>();
     let rendered = clap_mangen::Man::new(root).render(&mut page).and_then(|()| {
         commands.into_iter().try_for_each(|command| clap_mangen::Man::new(command).render(&mut page))
     });
-    rendered.map_err(|error| CommandError::new(Exit::Incomplete, "the manual page cannot be written").source(error))?;
+    rendered.map_err(|error| {
+        CommandError::new(Exit::Incomplete, "the manual page cannot be written").source(error)
+    })?;
     output.result(&String::from_utf8_lossy(&page))?;
     Ok(Exit::Done)
 }

@@ -14,7 +14,10 @@ use crate::{
 
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, CommandError> {
-    let wish = Wish { at: arguments.at.as_deref(), ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)? };
+    let wish = Wish {
+        at: arguments.at.as_deref(),
+        ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)?
+    };
     let checked = pipeline::check_valid(global, wish.at, output)?;
     let planned = pipeline::plan(global, &checked, &wish)?;
     let plan = &planned.plan;

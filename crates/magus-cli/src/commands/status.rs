@@ -14,7 +14,8 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let checked = pipeline::check_valid(global, None, output)?;
     let wish = Wish::new(global, &Guards::default(), "status", Intent::Converge)?;
     let planned = pipeline::plan(global, &checked, &wish)?;
-    let status = magus_report::status::status(&checked.resolution.desired, &planned.observations, &planned.plan);
+    let status =
+        magus_report::status::status(&checked.resolution.desired, &planned.observations, &planned.plan);
     output.result(&match global.format {
         Format::Json => magus_report::status::json(&status),
         _ => magus_report::status::text(&status, output.table_width, &output.styles()),

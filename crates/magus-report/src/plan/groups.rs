@@ -98,6 +98,17 @@ pub(crate) fn find(plan: &Plan) -> Groups<'_> {
     Groups { groups, drawn }
 }
 
+/// The clusters in the order in which their first steps begin, which is that of promotion; those without any come last.
+pub(crate) fn clusters(plan: &Plan) -> Vec<&PlanCluster> {
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for (at, step) in plan.steps.iter().enumerate() {
+        first.entry(step.cluster.as_str()).or_insert(at);
+    }
+    let mut clusters: Vec<&PlanCluster> = plan.clusters.iter().collect();
+    clusters.sort_by_key(|cluster| first.get(cluster.name.as_str()).copied().unwrap_or(usize::MAX));
+    clusters
+}
+
 /// The steps of a cluster, as indexes, by environment: in order of promotion, and last those that are declared no
 /// more.
 pub(crate) fn by_environment<'a>(plan: &'a Plan, cluster: &PlanCluster) -> Vec<(&'a str, Vec<usize>)> {

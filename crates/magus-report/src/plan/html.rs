@@ -77,13 +77,15 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
     let groups = groups::find(plan);
     let creates = plan.steps.iter().filter(|step| step.action == Action::Create).count();
     let every_value = options.detail == Detail::Full || creates <= MANY_CREATES;
-    let clusters: Vec<ClusterView> =
-        plan.clusters.iter().map(|cluster| cluster_view(plan, cluster, &groups, every_value)).collect();
+    let clusters: Vec<ClusterView> = groups::clusters(plan)
+        .into_iter()
+        .map(|cluster| cluster_view(plan, cluster, &groups, every_value))
+        .collect();
     let mut actions: Vec<Action> = plan.steps.iter().map(|step| step.action).collect();
     actions.sort_unstable();
     actions.dedup();
     let mut environments: Vec<String> = Vec::new();
-    for cluster in &plan.clusters {
+    for cluster in groups::clusters(plan) {
         for (name, _) in groups::by_environment(plan, cluster) {
             let name = line(name);
             if !environments.contains(&name) {

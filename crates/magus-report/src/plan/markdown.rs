@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use magus_model::plan::{Action, Plan, PlanCluster, Step};
 
-use super::{Detail, PlanOptions, summary, text};
+use super::{Detail, PlanOptions, groups, summary, text};
 use crate::{
     Styles, escape,
     words::{count, thousands},
@@ -108,9 +108,8 @@ fn last_lines(plan: &Plan, options: &PlanOptions<'_>) -> String {
 fn environments(plan: &Plan) -> Vec<(&str, &str, Vec<&Step>)> {
     let mut environments: Vec<(&str, &str, Vec<&Step>)> = Vec::new();
     let mut places = BTreeMap::new();
-    let declared = plan
-        .clusters
-        .iter()
+    let declared = groups::clusters(plan)
+        .into_iter()
         .flat_map(|cluster| cluster.environments.iter().map(|name| (&cluster.name, name)));
     let used = plan.steps.iter().map(|step| (&step.cluster, &step.environment));
     for (cluster, name) in declared.chain(used) {
@@ -291,7 +290,7 @@ fn details(comment: &mut Comment, plan: &Plan, options: &PlanOptions<'_>, limit:
             let name = if several { format!("{} / ", cluster.name) } else { String::new() };
             renderer.sections(cluster).into_iter().map(move |section| Section::new(&name, &section))
         };
-        plan.clusters.iter().flat_map(of).collect()
+        groups::clusters(plan).into_iter().flat_map(of).collect()
     };
     let in_full = (plan.steps.len() <= MOST_IN_FULL).then(|| sections(Detail::Full));
     let fits = |sections: &Vec<Section>| {

@@ -199,7 +199,7 @@ pub(crate) fn everything() -> Plan {
         workspace: WorkspaceName::observed("old-production"),
         action: Action::Delete,
         guard: Guard::Protected,
-        message: "`production` is protected".into(),
+        message: "guard `protected`: `production` is protected".into(),
         unblock: "magus apply --allow-delete production --reason 'why it may go'".into(),
     }];
     plan.summary.withheld = 1;

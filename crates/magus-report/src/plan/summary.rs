@@ -58,8 +58,8 @@ pub(crate) fn disruptions(plan: &Plan) -> Vec<Disruption<'_>> {
     .collect()
 }
 
-/// `2 to create, 1 to update, 0 to replace, 0 to delete; 3 unchanged, 1 withheld`. What has no number is left out
-/// after the first four and `unchanged`.
+/// `2 to create, 1 to update, 0 to replace, 0 to delete, 2 to deploy; 3 unchanged, 1 withheld`. These are always
+/// there, so that a line can be searched for; what else has no number is left out.
 pub(crate) fn totals(summary: &Summary) -> String {
     let Summary {
         create,
@@ -75,16 +75,22 @@ pub(crate) fn totals(summary: &Summary) -> String {
         stop,
         restart,
     } = *summary;
-    let always = [(create, "create"), (update, "update"), (replace, "replace"), (delete, "delete")];
-    let rest = [(adopt, "adopt"), (deploy, "deploy"), (start, "start"), (stop, "stop"), (restart, "restart")];
+    let always = [
+        (create, "create"),
+        (update, "update"),
+        (replace, "replace"),
+        (delete, "delete"),
+        (deploy, "deploy"),
+    ];
+    let rest = [(adopt, "adopt"), (start, "start"), (stop, "stop"), (restart, "restart")];
     let doing: Vec<String> = always
         .into_iter()
         .chain(rest.into_iter().filter(|(number, _)| *number > 0))
         .map(|(number, verb)| format!("{} to {verb}", thousands(number)))
         .collect();
-    let not = [(withheld, "withheld"), (unknown, "unknown")];
-    let leaving: Vec<String> = std::iter::once((unchanged, "unchanged"))
-        .chain(not.into_iter().filter(|(number, _)| *number > 0))
+    let leaving: Vec<String> = [(unchanged, "unchanged"), (withheld, "withheld")]
+        .into_iter()
+        .chain(std::iter::once((unknown, "unknown")).filter(|(number, _)| *number > 0))
         .map(|(number, what)| format!("{} {what}", thousands(number)))
         .collect();
     format!("{}; {}", doing.join(", "), leaving.join(", "))

@@ -63,7 +63,8 @@ fn a_plan_with_everything_as_text() {
         ~ storage_class_name: standard → fast  (environments/production/volume.yaml:3)
 
 Withheld: 1
-    - old-production (production)  delete withheld by protected: `production` is protected
+    - old-production (production)  delete withheld
+        guard `protected`: `production` is protected
         to lift it: magus apply --allow-delete production --reason 'why it may go'
 
 In acme and left alone, not managed: 1 workspace
@@ -82,7 +83,7 @@ warning[MG701]: the image `mageai/mageai` has no tag
 
 Guards lifted: --allow-delete development; reason: spring cleaning
 Deletes 1 workspace: eve-development. Deletes and makes anew 1 workspace: volume-production. Restarts 3 workspaces.
-Plan: 1 to create, 3 to update, 1 to replace, 1 to delete, 2 to adopt, 1 to deploy, 1 to start; 3 unchanged, 1 withheld, 1 unknown.
+Plan: 1 to create, 3 to update, 1 to replace, 1 to delete, 1 to deploy, 2 to adopt, 1 to start; 3 unchanged, 1 withheld, 1 unknown.
 Next: magus apply
 "#;
     assert_eq!(shown, expected);
@@ -129,7 +130,7 @@ fn many_creates_show_what_matters_and_v_shows_the_rest() {
          person-0, person-1, person-2, person-3, person-4\n        \
          mageai/mageai:0.9.80, memory limit 4Gi, 1 variable, 1 secret\n\n\
          Add `-v` to see every value of what is created.\n\
-         Plan: 5 to create, 0 to update, 0 to replace, 0 to delete; 3 unchanged.\nNext: magus apply\n"
+         Plan: 5 to create, 0 to update, 0 to replace, 0 to delete, 0 to deploy; 3 unchanged, 0 withheld.\nNext: magus apply\n"
     );
     let full = text(&plan, &PlanOptions { detail: Detail::Full, ..options() }, &Styles::plain());
     assert_eq!(full.matches("env.OWNER: person-").count(), 5);

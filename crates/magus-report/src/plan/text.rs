@@ -38,7 +38,7 @@ pub(super) struct Renderer<'a> {
 pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>, styles: &Styles) -> String {
     let renderer = Renderer::new(plan, options, styles);
     let mut out = String::new();
-    for cluster in &plan.clusters {
+    for cluster in groups::clusters(plan) {
         renderer.cluster(&mut out, cluster);
     }
     renderer.notes(&mut out);
@@ -251,24 +251,22 @@ impl<'a> Renderer<'a> {
             for (held, names) in together {
                 let symbol = paint(self.styles.warning, format!("{:>3}", held.action.symbol()));
                 let names: Vec<_> = names.into_iter().map(escape::line).collect();
-                let guard = format!("{} withheld by {}", held.action.as_str(), held.guard.as_str());
                 let environment = escape::line(&held.environment);
-                if let [name] = &names[..] {
+                let number = count(names.len(), "workspace");
+                let (who, others) =
+                    if let [name] = &names[..] { (&**name, &[][..]) } else { (&*number, &names[..]) };
+                let _ = writeln!(out, "  {symbol} {who} ({environment})  {} withheld", held.action.as_str());
+                // Each guard that holds it names itself.
+                for (at, part) in held.message.split("; guard `").enumerate() {
                     let _ = writeln!(
                         out,
-                        "  {symbol} {name} ({environment})  {guard}: {}",
-                        escape::line(&held.message)
+                        "        {}{}",
+                        if at == 0 { "" } else { "guard `" },
+                        escape::line(part)
                     );
-                } else {
-                    let number = count(names.len(), "workspace");
-                    let _ = writeln!(
-                        out,
-                        "  {symbol} {number} ({environment})  {guard}: {}",
-                        escape::line(&held.message)
-                    );
-                    for line in words::wrap(names.iter().map(|name| &**name), self.width - 8) {
-                        let _ = writeln!(out, "        {line}");
-                    }
+                }
+                for line in words::wrap(others.iter().map(|name| &**name), self.width - 8) {
+                    let _ = writeln!(out, "        {line}");
                 }
                 let _ = writeln!(
                     out,
