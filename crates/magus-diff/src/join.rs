@@ -41,6 +41,18 @@ impl<'a> Iterator for Join<'a> {
         let desired = self.desired.peek().map(|field| &field.path);
         let observed = self.observed.peek().map(|field| &field.path);
         let applied = self.applied.peek().map(|(path, _)| *path);
+        // Nearly always all three say something about the same path, and equality is cheaper than order.
+        if desired.is_some() && desired == observed && observed == applied {
+            let desired = self.desired.next()?;
+            let (_, digest) = self.applied.next()?;
+            let observed = self.observed.next().map(|field| &field.value);
+            return Some(Triple {
+                path: &desired.path,
+                desired: Some(desired),
+                observed,
+                applied: Some(digest),
+            });
+        }
         let path = [desired, observed, applied].into_iter().flatten().min()?;
         Some(Triple {
             path,

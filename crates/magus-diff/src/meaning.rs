@@ -17,6 +17,9 @@ use sha2::{Digest as _, Sha256};
 /// Characters of a digest: 80 bits, which a [`Text`] holds without an allocation.
 const DIGEST_LENGTH: usize = 20;
 
+/// What is hashed for a secret that is kept.
+const KEPT: &[u8] = b"kept";
+
 /// Lists that Kubernetes reads as sets, by the key that holds them: their order, and what is there twice,
 /// means nothing. Every other list is compared in order: `args`, `envFrom` (the last one wins), `env` of a
 /// further container (later entries refer to earlier ones).
@@ -99,31 +102,29 @@ pub fn is_absent(path: &FieldPath, value: &FieldValue) -> bool {
 /// Of a secret it covers the reference, never the value behind it; with `keep` it is one and the same digest,
 /// because what is kept may be anything.
 pub fn digest(path: &FieldPath, value: &FieldValue) -> Text {
-    let mut hash = Sha256::new();
+    // Most values are short: one block of the hash, and no second allocation.
+    let mut bytes = Vec::with_capacity(128);
     match value {
-        FieldValue::Plain(value) => feed(&mut hash, &normal(path, value)),
-        FieldValue::Secret(reference) => feed_secret(&mut hash, reference),
+        FieldValue::Plain(value) => feed(&mut bytes, &normal(path, value)),
+        FieldValue::Secret(reference) => feed_secret(&mut bytes, reference),
     }
-    hex(hash)
+    hex(&bytes)
 }
 
-/// The first [`DIGEST_LENGTH`] characters of a hash.
-pub(crate) fn hex(hash: Sha256) -> Text {
+/// The start of the SHA-256 of these bytes, in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> Text {
     const CHARACTERS: &[u8; 16] = b"0123456789abcdef";
-    let bytes = hash.finalize();
+    let hash = Sha256::digest(bytes);
     let mut text = [0; DIGEST_LENGTH];
-    for (at, character) in text.iter_mut().enumerate() {
-        let byte = bytes[at / 2];
-        *character = CHARACTERS[usize::from(if at % 2 == 0 { byte >> 4 } else { byte & 15 })];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(hash) {
+        pair.copy_from_slice(&[CHARACTERS[usize::from(byte >> 4)], CHARACTERS[usize::from(byte & 15)]]);
     }
     Text::new(str::from_utf8(&text).unwrap_or_default())
 }
 
 /// The digest that a kept secret has.
 pub(crate) fn kept() -> Text {
-    let mut hash = Sha256::new();
-    feed_kept(&mut hash);
-    hex(hash)
+    hex(KEPT)
 }
 
 /// The point in time that a value names.
@@ -242,69 +243,65 @@ fn float<'a>(value: f64) -> Normal<'a> {
     }
 }
 
-/// Feeds a normal form to a hash: a tag, and lengths where they vary, so that no two forms feed the same bytes.
-fn feed(hash: &mut Sha256, normal: &Normal<'_>) {
+/// Writes a normal form to be hashed: a tag, and lengths where they vary, so that no two forms give the same bytes.
+fn feed(bytes: &mut Vec<u8>, normal: &Normal<'_>) {
     match normal {
-        Normal::Absent => hash.update(b"a"),
-        Normal::Bool(value) => hash.update([b'b', u8::from(*value)]),
-        Normal::Int(value) => number(hash, b'i', &value.to_le_bytes()),
-        Normal::Float(bits) => number(hash, b'f', &bits.to_le_bytes()),
-        Normal::Text(text) => feed_text(hash, text),
-        Normal::Amount(amount) => number(hash, b'q', &amount.to_le_bytes()),
-        Normal::Instant(time) => number(hash, b't', &time.to_le_bytes()),
+        Normal::Absent => bytes.extend_from_slice(b"a"),
+        Normal::Bool(value) => bytes.extend_from_slice(&[b'b', u8::from(*value)]),
+        Normal::Int(value) => number(bytes, b'i', &value.to_le_bytes()),
+        Normal::Float(bits) => number(bytes, b'f', &bits.to_le_bytes()),
+        Normal::Text(text) => feed_text(bytes, text),
+        Normal::Amount(amount) => number(bytes, b'q', &amount.to_le_bytes()),
+        Normal::Instant(time) => number(bytes, b't', &time.to_le_bytes()),
         Normal::List(items) => {
-            number(hash, b'l', &length(items.len()));
-            items.iter().for_each(|item| feed(hash, item));
+            number(bytes, b'l', &length(items.len()));
+            items.iter().for_each(|item| feed(bytes, item));
         }
         Normal::Map(entries) => {
-            number(hash, b'm', &length(entries.len()));
+            number(bytes, b'm', &length(entries.len()));
             for (key, value) in entries {
-                feed_text(hash, key);
-                feed(hash, value);
+                feed_text(bytes, key);
+                feed(bytes, value);
             }
         }
     }
 }
 
-fn feed_secret(hash: &mut Sha256, reference: &SecretReference) {
+fn feed_secret(bytes: &mut Vec<u8>, reference: &SecretReference) {
     let SecretReference { source, version, keep } = reference;
     if *keep {
-        return feed_kept(hash);
+        return bytes.extend_from_slice(KEPT);
     }
-    hash.update(b"secret");
+    bytes.extend_from_slice(b"secret");
     match source {
         SecretSource::Env(name) => {
-            hash.update(b"e");
-            feed_text(hash, name);
+            bytes.extend_from_slice(b"e");
+            feed_text(bytes, name);
         }
         SecretSource::File(path) => {
-            hash.update(b"f");
-            feed_text(hash, path);
+            bytes.extend_from_slice(b"f");
+            feed_text(bytes, path);
         }
         SecretSource::Command { words, folder } => {
-            number(hash, b'c', &length(words.len()));
-            words.iter().for_each(|word| feed_text(hash, word));
-            feed_text(hash, folder);
+            number(bytes, b'c', &length(words.len()));
+            words.iter().for_each(|word| feed_text(bytes, word));
+            feed_text(bytes, folder);
         }
     }
     match version {
-        Some(version) => number(hash, b'v', &version.to_le_bytes()),
-        None => hash.update(b"-"),
+        Some(version) => number(bytes, b'v', &version.to_le_bytes()),
+        None => bytes.extend_from_slice(b"-"),
     }
 }
 
-fn feed_kept(hash: &mut Sha256) {
-    hash.update(b"kept");
+fn feed_text(bytes: &mut Vec<u8>, text: &str) {
+    number(bytes, b's', &length(text.len()));
+    bytes.extend_from_slice(text.as_bytes());
 }
 
-fn feed_text(hash: &mut Sha256, text: &str) {
-    number(hash, b's', &length(text.len()));
-    hash.update(text);
-}
-
-fn number(hash: &mut Sha256, tag: u8, bytes: &[u8]) {
-    hash.update([tag]);
-    hash.update(bytes);
+fn number(bytes: &mut Vec<u8>, tag: u8, number: &[u8]) {
+    bytes.push(tag);
+    bytes.extend_from_slice(number);
 }
 
 fn length(length: usize) -> [u8; 8] {

@@ -10,7 +10,6 @@ use magus_model::{
     path::FieldPath,
     value::FieldValue,
 };
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     change::{Change, Removed, RenameHint, WorkspaceChange},
@@ -127,14 +126,14 @@ fn fingerprint<'a>(
         let default = capabilities.defaults.get(path).map(|default| FieldValue::Plain(default.clone()));
         default.is_some_and(|default| same(path, &default, value))
     };
-    let mut hash = Sha256::new();
+    let mut bytes = Vec::new();
     for (path, value) in fields {
         let silent = path.as_str() == "restarted_at" || is_absent(path, value) || is_default(path, value);
         if !silent && capabilities.of(path).readable {
-            hash.update(path.as_str());
-            hash.update([0]);
-            hash.update(digest(path, value));
+            bytes.extend_from_slice(path.as_str().as_bytes());
+            bytes.push(0);
+            bytes.extend_from_slice(digest(path, value).as_bytes());
         }
     }
-    hex(hash)
+    hex(&bytes)
 }

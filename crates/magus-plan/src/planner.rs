@@ -21,7 +21,7 @@ use crate::{
     digest::digest,
     guards::{Danger, Guards, Held, enough},
     request::{Intent, PlanRequest},
-    steps::{Place, is_replaced},
+    steps::{Part, Place, is_replaced},
     unblock, words,
 };
 
@@ -265,8 +265,8 @@ impl<'a> Draft<'a> {
         let place = Place { changes, environment, workspace };
         let precondition = Precondition::Revision(observed.revision.clone());
         let reason = "restart was asked for".to_owned();
-        let step = place.step(Action::Restart, reason, Restarts::Yes, precondition, Vec::new());
-        self.steps.push(Step { mark: observed.mark.clone(), ..step });
+        let part = Part { action: Action::Restart, reason, restarts: Restarts::Yes, fields: Vec::new() };
+        self.steps.extend(observed.mark.clone().map(|mark| place.step(part, precondition, mark)));
     }
 
     fn unknown(&mut self, changes: &ClusterChanges<'_>, name: &WorkspaceName, reason: &str) {
@@ -388,17 +388,17 @@ impl<'a> Draft<'a> {
         };
         // Stable: the steps of one workspace stay in the order in which they were made.
         steps.sort_by(|a, b| {
-            let key = |step: &Step| (place(&step.environment), step.action == Action::Delete);
-            let names = |step: &'_ Step| -> [Text; 3] {
-                [step.cluster.clone(), step.environment.clone(), step.workspace.as_str().into()]
-            };
-            key(a).cmp(&key(b)).then_with(|| names(a).cmp(&names(b)))
+            let is_delete = |step: &Step| step.action == Action::Delete;
+            place(&a.environment).cmp(&place(&b.environment)).then_with(|| {
+                let of_a = (is_delete(a), &a.cluster, &a.environment, &a.workspace);
+                of_a.cmp(&(is_delete(b), &b.cluster, &b.environment, &b.workspace))
+            })
         });
         withheld.sort_by(|a, b| {
-            let names = |held: &Withheld| {
-                [held.cluster.clone(), held.environment.clone(), held.workspace.as_str().into()]
-            };
-            place(&a.environment).cmp(&place(&b.environment)).then_with(|| names(a).cmp(&names(b)))
+            place(&a.environment).cmp(&place(&b.environment)).then_with(|| {
+                let of_a = (&a.cluster, &a.environment, &a.workspace);
+                of_a.cmp(&(&b.cluster, &b.environment, &b.workspace))
+            })
         });
         unmanaged.sort();
         unknown.sort_by(|a, b| (&a.cluster, &a.workspace).cmp(&(&b.cluster, &b.workspace)));

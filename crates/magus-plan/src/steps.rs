@@ -22,8 +22,14 @@ pub(crate) struct Place<'a> {
     pub workspace: &'a Workspace,
 }
 
-/// An action, why, whether it restarts, and what it sets.
-type Part = (Action, String, Restarts, Vec<FieldChange>);
+/// What a step does, before it is known what it waits for.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub action: Action,
+    pub reason: String,
+    pub restarts: Restarts,
+    pub fields: Vec<FieldChange>,
+}
 
 /// The mark of a workspace that can only become as declared by being deleted and created.
 pub(crate) fn is_replaced<'a>(
@@ -38,15 +44,9 @@ pub(crate) fn is_replaced<'a>(
 }
 
 impl<'a> Place<'a> {
-    /// A step with the mark of a workspace that is as declared.
-    pub(crate) fn step(
-        &self,
-        action: Action,
-        reason: String,
-        restarts: Restarts,
-        precondition: Precondition,
-        fields: Vec<FieldChange>,
-    ) -> Step {
+    /// A step that leaves this mark.
+    pub(crate) fn step(&self, part: Part, precondition: Precondition, mark: Mark) -> Step {
+        let Part { action, reason, restarts, fields } = part;
         let cluster = &self.changes.cluster.name;
         Step {
             id: step_id(cluster, &self.workspace.name, action),
@@ -61,17 +61,25 @@ impl<'a> Place<'a> {
             fields,
             deploy: None,
             renamed_from: None,
-            mark: Some(expected_mark(self.changes.cluster, self.environment, self.workspace)),
+            mark: Some(mark),
         }
     }
 
+    /// The mark of a workspace that is as declared.
+    fn expected_mark(&self) -> Mark {
+        expected_mark(self.changes.cluster, self.environment, self.workspace)
+    }
+
     pub(crate) fn create(&self, fields: &[FieldChange], hint: Option<&WorkspaceName>) -> Step {
-        self.step(Action::Create, words::create(hint), Restarts::No, Precondition::Absent, fields.to_vec())
+        let reason = words::create(hint);
+        let part = Part { action: Action::Create, reason, restarts: Restarts::No, fields: fields.to_vec() };
+        self.step(part, Precondition::Absent, self.expected_mark())
     }
 
     pub(crate) fn adopt(&self, observed: &ObservedWorkspace) -> Step {
         let reason = "as declared, and managed by nobody yet".to_owned();
-        self.step(Action::Adopt, reason, Restarts::No, revision(observed), Vec::new())
+        let part = Part { action: Action::Adopt, reason, restarts: Restarts::No, fields: Vec::new() };
+        self.step(part, revision(observed), self.expected_mark())
     }
 
     /// A replace carries everything: also what is as declared is lost with the old workspace, and sent again.
@@ -101,7 +109,8 @@ impl<'a> Place<'a> {
         fields.extend(unchanged);
         fields.sort_by(|a, b| a.path.cmp(&b.path));
         let restarts = if observed.state == RunState::Stopped { Restarts::No } else { Restarts::Yes };
-        let step = self.step(Action::Replace, reason, restarts, revision(observed), fields);
+        let part = Part { action: Action::Replace, reason, restarts, fields };
+        let step = self.step(part, revision(observed), self.expected_mark());
         Step { renamed_from: self.old_name(observed), ..step }
     }
 
@@ -136,20 +145,23 @@ impl<'a> Place<'a> {
             fields.insert(at, absorbed.clone());
         }
 
-        let stop =
-            stops.map(|change| (Action::Stop, words::state(change), Restarts::No, vec![change.clone()]));
-        let mut parts: Vec<_> = stop.into_iter().collect();
+        let of_state = |action, change: &FieldChange| Part {
+            action,
+            reason: words::state(change),
+            restarts: Restarts::No,
+            fields: vec![change.clone()],
+        };
+        let mut parts: Vec<_> = stops.map(|change| of_state(Action::Stop, change)).into_iter().collect();
         if !fields.is_empty() || renamed_from.is_some() {
             let reason = words::update(&fields, renamed_from.as_ref());
             let at = if stops_first { parts.len() } else { 0 };
-            parts.insert(at, (Action::Update, reason, restarts, fields));
+            parts.insert(at, Part { action: Action::Update, reason, restarts, fields });
         }
-        if let Some(change) = starts {
-            parts.push((Action::Start, words::state(change), Restarts::No, vec![change.clone()]));
-        }
+        parts.extend(starts.map(|change| of_state(Action::Start, change)));
         if let Some(change) = restart.as_ref().filter(|_| !is_absorbed) {
             let reason = "`restarted_at` is later than the last restart".to_owned();
-            parts.push((Action::Restart, reason, Restarts::Yes, vec![change.clone()]));
+            let fields = vec![change.clone()];
+            parts.push(Part { action: Action::Restart, reason, restarts: Restarts::Yes, fields });
         }
         self.chain(update, parts, renamed_from)
     }
@@ -164,7 +176,8 @@ impl<'a> Place<'a> {
         let restarts =
             if observed.state == RunState::Stopped { Restarts::No } else { restarts(capabilities, &fields) };
         let reason = "its secrets are sent again where their values changed".to_owned();
-        Some(self.step(Action::Update, reason, restarts, revision(observed), fields))
+        let part = Part { action: Action::Update, reason, restarts, fields };
+        Some(self.step(part, revision(observed), self.expected_mark()))
     }
 
     /// The secrets that are sent and not among these changes.
@@ -183,7 +196,7 @@ impl<'a> Place<'a> {
     /// Strings the parts of a workspace's change together. Each leaves a mark that remembers only what is done by
     /// then, so that whoever looks after a step that failed still sees what was declared and what drifted.
     fn chain(&self, update: &Update<'_>, parts: Vec<Part>, renamed_from: Option<WorkspaceName>) -> Vec<Step> {
-        let expected = expected_mark(self.changes.cluster, self.environment, self.workspace);
+        let expected = self.expected_mark();
         let mut mark = expected.clone();
         let last = update.observed.mark.as_ref().map(|mark| &mark.applied);
         for pending in update.fields.iter().chain(&update.state).chain(&update.restart) {
@@ -193,8 +206,8 @@ impl<'a> Place<'a> {
             };
         }
         let mut steps: Vec<Step> = Vec::new();
-        for (action, reason, restarts, fields) in parts {
-            for done in &fields {
+        for part in parts {
+            for done in &part.fields {
                 match expected.applied.get(&done.path) {
                     Some(digest) => mark.applied.insert(done.path.clone(), digest.clone()),
                     None => mark.applied.remove(&done.path),
@@ -203,10 +216,9 @@ impl<'a> Place<'a> {
             let previous = steps.last().map(|step| step.id.clone());
             let precondition =
                 previous.clone().map_or_else(|| revision(update.observed), Precondition::Follows);
-            let step = self.step(action, reason, restarts, precondition, fields);
-            let renamed_from = renamed_from.clone().filter(|_| action == Action::Update);
+            let renamed_from = renamed_from.clone().filter(|_| part.action == Action::Update);
             let needs = previous.into_iter().collect();
-            steps.push(Step { needs, renamed_from, mark: Some(mark.clone()), ..step });
+            steps.push(Step { needs, renamed_from, ..self.step(part, precondition, mark.clone()) });
         }
         steps
     }
