@@ -27,6 +27,9 @@ use crate::{
     store,
 };
 
+/// The directory that need not be named in a command.
+const DEFAULT_DIRECTORY: &str = "environments";
+
 /// Declarations that were read and checked.
 pub struct Checked {
     /// The files.
@@ -189,7 +192,7 @@ impl<'a> Wish<'a> {
 fn words(global: &Global, guards: &Guards, command: &str) -> Vec<String> {
     let mut words = vec!["magus".to_owned(), command.to_owned()];
     let mut flag = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
-    if global.dir != PathBuf::from("environments") {
+    if global.dir.as_os_str() != DEFAULT_DIRECTORY {
         flag("-C", &global.dir.to_string_lossy());
     }
     for name in &global.environment {
@@ -218,7 +221,7 @@ fn words(global: &Global, guards: &Guards, command: &str) -> Vec<String> {
 
 /// ` -C DIR` where the directory is not the default one, for commands that are shown.
 pub fn directory_flag(global: &Global) -> String {
-    if global.dir == PathBuf::from("environments") {
+    if global.dir.as_os_str() == DEFAULT_DIRECTORY {
         String::new()
     } else {
         format!(" -C {}", quoted(&global.dir.to_string_lossy()))

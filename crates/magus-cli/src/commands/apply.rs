@@ -70,7 +70,8 @@ fn converge(
     reviewed: Option<&Path>,
     output: &Output,
 ) -> Result<Exit, CommandError> {
-    if !approval.yes && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !approval.yes && !terminal {
         return Err(CommandError::new(Exit::Usage, "there is no terminal to ask for approval")
             .hint("pass `--yes` to apply without asking"));
     }
