@@ -42,7 +42,7 @@ pub(crate) enum Content<'a> {
 
 /// Flattens a layer, ordered by [`tree_order`], without a path twice. The map's own keys in `skip` are left out.
 pub(crate) fn settings<'a>(layer: &'a Node, skip: &[&str]) -> Vec<Setting<'a>> {
-    let mut found = Vec::with_capacity(layer.entries().len() * 4);
+    let mut found = Vec::with_capacity(layer.entries().len() * 6);
     let mut path = String::with_capacity(64);
     for entry in layer.entries() {
         if skip.contains(&entry.key.as_str()) {

@@ -109,8 +109,8 @@ const RESERVED: &[(&str, &str)] = &[
 ];
 
 fn variable_name(name: &str, span: Span, findings: &mut Vec<Diagnostic>) {
-    let shown: String = name.chars().flat_map(char::escape_default).take(80).collect();
     if let Some(fault) = name_fault(name) {
+        let shown: String = name.chars().flat_map(char::escape_default).take(80).collect();
         let message = if name.is_empty() {
             "a variable without a name".to_owned()
         } else {
@@ -135,6 +135,9 @@ fn variable_name(name: &str, span: Span, findings: &mut Vec<Diagnostic>) {
 /// What keeps a text from being a variable's name, by Kubernetes' `IsEnvVarName`.
 fn name_fault(name: &str) -> Option<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(fits) {
+        return None;
+    }
     let first = name.chars().next();
     match name.chars().find(|c| !fits(*c)) {
         _ if first.is_none() => Some("is empty".to_owned()),
