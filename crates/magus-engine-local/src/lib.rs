@@ -18,6 +18,8 @@ mod perform;
 mod record;
 mod row;
 mod schema;
+#[cfg(test)]
+mod secrets_tests;
 mod store;
 #[cfg(test)]
 mod testing;

@@ -79,9 +79,11 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// The system lets the lock go; the text is only there while somebody holds it.
+    /// The text is only there while somebody holds the lock. The system would let it go with the last copy of the
+    /// open file, which a program that is just being started has too.
     fn drop(&mut self) {
         let _ = self.file.set_len(0);
+        let _ = self.file.unlock();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads every workspace of a store at once.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, sync::mpsc};
 
 use magus_engine::{EngineError, Observe};
 use magus_model::{
@@ -73,24 +73,33 @@ impl Observe for Observer {
 /// All rows: this thread reads, the others parse what it has read so far.
 fn read_all(connection: &Connection) -> Result<Vec<Parsed>, QueryError> {
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM workspaces"))?;
-    let mut rows = statement.query([])?;
-    let mut chunks: Vec<Vec<RawRow>> = Vec::new();
-    while let Some(row) = rows.next()? {
-        match chunks.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK => chunk.push(RawRow::read(row)?),
-            _ => {
-                let mut chunk = Vec::with_capacity(CHUNK);
-                chunk.push(RawRow::read(row)?);
-                chunks.push(chunk);
+    let (sender, receiver) = mpsc::channel();
+    rayon::in_place_scope(|scope| -> Result<(), QueryError> {
+        let hand_over = |chunk: Vec<RawRow>| {
+            let sender = sender.clone();
+            scope.spawn(move |_| {
+                // The receiver outlives the scope.
+                let _ = sender.send(chunk.into_iter().map(parse).collect::<Vec<_>>());
+            });
+        };
+        let mut rows = statement.query([])?;
+        let mut chunk = Vec::with_capacity(CHUNK);
+        while let Some(row) = rows.next()? {
+            chunk.push(RawRow::read(row)?);
+            if chunk.len() == CHUNK {
+                hand_over(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));
             }
         }
-    }
-    use rayon::prelude::*;
-    let parsed: Vec<Vec<Parsed>> = chunks
-        .into_par_iter()
-        .map(|chunk| chunk.iter().map(|row| row.parse().map_err(|reason| (row.name(), reason))).collect())
-        .collect();
-    Ok(parsed.into_iter().flatten().collect())
+        hand_over(chunk);
+        Ok(())
+    })?;
+    drop(sender);
+    // In any order: names are unique, and whoever asks gets them sorted.
+    Ok(receiver.into_iter().flatten().collect())
+}
+
+fn parse(row: RawRow) -> Parsed {
+    row.parse().map_err(|reason| (row.name(), reason))
 }
 
 /// Folders of workspaces without a database are no empty cluster, but one whose database is gone.

@@ -180,13 +180,19 @@ impl Store {
     ) -> Result<Vec<FieldPath>, PerformError> {
         let Some((_, fields)) = self.fields(name)? else { return Ok(Vec::new()) };
         let mut changed = Vec::new();
+        let mut missing = None;
         for (path, reference) in wanted {
             if reference.keep || !holds(&fields, path, reference) {
                 continue;
             }
             let Some(known) = self.fingerprint(name, path)? else { continue };
             let value = variables::resolve(path, reference, secrets)?;
-            if self.key.fingerprint(path, &value).0[..] != known[..] {
+            // A file that was lost, for instance with the power, needs its values again.
+            let missing = match &mut missing {
+                Some(missing) => missing,
+                None => missing.insert(variables::missing(&fields, &self.folder(name)?.join(".env"))),
+            };
+            if missing.contains(path) || self.key.fingerprint(path, &value).0[..] != known[..] {
                 changed.push(path.clone());
             }
         }

@@ -28,6 +28,7 @@ pub(crate) fn parse(text: &str) -> Result<Record, String> {
     let record =
         deserializer.deserialize_any(TopLevel).and_then(|record| deserializer.end().map(|()| record));
     let mut record = record.map_err(|error| format!("its record is not valid: {error}"))?;
+    record.fields.shrink_to_fit();
     // Nested keys are nearly in the order of paths already: `a.b` comes after `a-b`, `a` before it.
     record.fields.sort_by(|a, b| a.path.cmp(&b.path));
     if let Some(twice) = record.fields.windows(2).find(|pair| pair[0].path == pair[1].path) {

@@ -1,7 +1,7 @@
 //! What stands in the `.env` of a workspace: its variables, and Mage's own secrets under a prefix.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs, io,
     path::Path,
     sync::Arc,
@@ -92,6 +92,14 @@ pub(crate) fn resolve(
     secrets: &Resolver,
 ) -> Result<Arc<SecretValue>, PerformError> {
     secrets.resolve(reference).map_err(|error| PerformError::Failed(format!("`{path}`: {}", error.explain())))
+}
+
+/// The secrets that a file should have and has not; all of them where it cannot be read.
+pub(crate) fn missing(fields: &BTreeMap<FieldPath, FieldValue>, current: &Path) -> BTreeSet<FieldPath> {
+    let values = read(current).unwrap_or_default();
+    let lines = lines(fields).unwrap_or_default();
+    let secrets = lines.into_iter().filter(|(_, (_, line))| matches!(line, Line::Secret(_)));
+    secrets.filter(|(name, _)| !values.contains_key(name)).map(|(_, (path, _))| path.clone()).collect()
 }
 
 /// The lines by the names of their variables.
