@@ -386,3 +386,65 @@ fn a_store_on_a_medium_that_cannot_be_written_is_read() {
     fs::write(place.path().join("magus.db-shm"), vec![0xa5; 32768]).expect("written");
     reads(4, "a log with an index that is nonsense");
 }
+
+#[test]
+fn what_changes_between_preparation_and_commit_is_moved() {
+    let (place, secrets) = (filled(), resolver(&[("K", "canary")]));
+    let store = place.open();
+    let update = now(&place, step(Action::Update, "a", &[("env.A", text("new"))]));
+    let mut rename = now(&place, step(Action::Update, "b", &[]));
+    (rename.workspace, rename.renamed_from) = (name("z"), Some(name("b")));
+    let create = step(Action::Create, "n", &[]);
+    let prepared = [&update, &rename, &create].map(|step| {
+        let task = magus_engine::Task { step, secrets: &secrets, refresh_secrets: false };
+        store.prepare(&task).expect("prepared")
+    });
+    place.sql(
+        "UPDATE workspaces SET protected = 0 WHERE name = 'a';
+         INSERT INTO workspaces (name, record) VALUES ('z', '{}'), ('n', '{}')",
+    );
+    let before = place.observe().present;
+    for change in &prepared {
+        let error = store.commit(change).expect_err("it moved");
+        assert!(matches!(error, PerformError::Moved(_)), "{error:?}");
+    }
+    assert_eq!(place.observe().present, before);
+}
+
+#[test]
+fn intents_are_forgotten_with_the_next_commit_and_at_the_end() {
+    let (place, secrets) = (filled(), resolver(&[]));
+    let count = || -> i64 {
+        Connection::open(place.path().join("magus.db"))
+            .and_then(|connection| connection.query_row("SELECT count(*) FROM intents", [], |row| row.get(0)))
+            .expect("a number")
+    };
+    assert_eq!(count(), 0, "the apply before ended well");
+    let store = place.open();
+    for _ in 0..3 {
+        perform(&store, &now(&place, step(Action::Delete, "a", &[])), &secrets).expect("deleted");
+        perform(&store, &step(Action::Create, "a", &[]), &secrets).expect("created");
+        assert_eq!(count(), 1, "an old one would remove what came after it");
+    }
+}
+
+#[test]
+fn a_store_that_changes_while_it_is_read_is_read_again() {
+    let place = filled();
+    let folders = Folders::new(&place.path());
+    let runs = std::cell::Cell::new(0);
+    let found = access::read(&folders, |connection| {
+        let count: i64 = connection.query_row("SELECT count(*) FROM workspaces", [], |row| row.get(0))?;
+        if runs.replace(runs.get() + 1) == 0 {
+            place.sql("INSERT INTO workspaces (name, record) VALUES ('late', '{}')");
+        }
+        Ok(count)
+    });
+    assert_eq!((found.expect("read"), runs.get()), (Some(4), 2));
+    // One that never rests is given up, and the message says why.
+    let error = access::read(&folders, |_| {
+        place.sql("UPDATE workspaces SET protected = NOT protected");
+        Ok(())
+    });
+    assert!(error.expect_err("it never rests").message.contains("faster than it can be read"));
+}
