@@ -95,6 +95,7 @@ fn converge(
     if approval.yes {
         show(global, &planned, output)?;
     }
+    check(&planned.plan, &checked)?;
     let approved =
         magus_plan::approve(planned.plan.clone(), expectation.as_ref()).map_err(|stale| refused(&stale))?;
 
@@ -192,6 +193,17 @@ fn show(global: &Global, planned: &Planned, output: &Output) -> Result<(), Comma
     }
     pipeline::say_unreadable(planned, output);
     Ok(())
+}
+
+/// A plan that breaks a rule of plans is a fault of the planner: it is not applied.
+fn check(plan: &Plan, checked: &Checked) -> Result<(), CommandError> {
+    let faults = magus_plan::check(plan, &checked.resolution.desired);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let faults: Vec<_> = faults.iter().map(|fault| magus_report::escape::line(fault)).collect();
+    Err(CommandError::new(Exit::Invalid, format!("the plan breaks its own rules: {}", faults.join("; ")))
+        .hint("nothing was sent; please report this with the output of `magus plan`"))
 }
 
 fn ask() -> Result<bool, CommandError> {
