@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    time::{TimeVal, TimeValLike},
+};
 
 use crate::Done;
 
@@ -16,13 +19,15 @@ use crate::Done;
 pub struct Measured {
     /// From start to end.
     pub time: Duration,
+    /// What its threads worked together, system calls included.
+    pub cpu: Duration,
     /// Peak resident memory in KiB.
     pub memory: u64,
     /// The exit code; -1 where a signal ended it.
     pub code: i32,
 }
 
-/// The task: runs a program silently, and prints microseconds, KiB and exit code.
+/// The task: runs a program silently, and prints microseconds of time and of work, KiB, and the exit code.
 pub fn run(words: &[String]) -> Done {
     let [program, arguments @ ..] = words else { return Err("nothing to run".to_owned()) };
     let mut command = Command::new(program);
@@ -34,7 +39,9 @@ pub fn run(words: &[String]) -> Done {
         getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| format!("cannot read usage: {error}"))?;
     // Linux counts KiB, macOS bytes.
     let unit = if cfg!(target_os = "macos") { 1024 } else { 1 };
-    println!("{} {} {}", time.as_micros(), usage.max_rss() / unit, status.code().unwrap_or(-1));
+    let micros = |time: TimeVal| time.num_microseconds();
+    let cpu = micros(usage.user_time()) + micros(usage.system_time());
+    println!("{} {cpu} {} {}", time.as_micros(), usage.max_rss() / unit, status.code().unwrap_or(-1));
     Ok(())
 }
 
@@ -53,13 +60,14 @@ pub fn measure(words: &[&str], environment: &[(&str, &str)]) -> Result<Measured,
     let numbers: Vec<i64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let errors = String::from_utf8_lossy(&output.stderr);
     match numbers[..] {
-        [micros, memory, code] => {
+        [time, cpu, memory, code] => {
             if code != 0 {
                 eprint!("{errors}");
             }
-            let time = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
+            let micros = |micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0));
             Ok(Measured {
-                time,
+                time: micros(time),
+                cpu: micros(cpu),
                 memory: u64::try_from(memory).unwrap_or(0),
                 code: i32::try_from(code).unwrap_or(-1),
             })

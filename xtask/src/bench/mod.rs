@@ -43,6 +43,7 @@ struct Row {
     target: Target,
 }
 
+#[derive(Clone, Copy)]
 enum Target {
     /// So many times the floor.
     Floors(f64),
@@ -59,21 +60,22 @@ pub fn run(options: &Options) -> Done {
     run_program(cargo("build --release --quiet --package magus-cli"))?;
     run_program(cargo("build --release --quiet --package xtask --example floor"))?;
     let small = corpus(options.workspaces, options.runs)?;
-    table(options.workspaces, &small);
+    let floor = |rows: &[Row]| rows.first().map_or(f64::NAN, |row| seconds(row.measured));
+    table(options.workspaces, floor(&small), &small);
     if options.peers {
         let directory = directory(options.workspaces).join("environments");
         let peers = peers::measure_all(&directory)?;
-        table(options.workspaces, &peers);
+        table(options.workspaces, floor(&small), &peers);
     }
     if options.full {
         let many = options.workspaces.saturating_mul(10);
         let large = corpus(many, options.runs.min(3))?;
-        table(many, &large);
-        println!("\n{:<28} {:>10}   target", "ten times as many", "ratio");
+        table(many, floor(&large), &large);
+        println!("\n{:<30} {:>10}   target", "ten times as many", "ratio");
         for (few, many) in small.iter().zip(&large).filter(|(few, _)| !matches!(few.target, Target::Time(_)))
         {
             let ratio = seconds(many.measured) / seconds(few.measured);
-            println!("{:<28} {ratio:>9.1}×   at most 11×{}", few.name, met(ratio <= 11.0));
+            println!("{:<30} {ratio:>9.1}×   at most 11×{}", few.name, met(ratio <= 11.0));
         }
     }
     Ok(())
@@ -105,34 +107,51 @@ fn corpus(workspaces: usize, runs: usize) -> Result<Vec<Row>, String> {
             .collect()
     };
     eprintln!("measuring");
-    let mut rows = vec![
-        row("floor: walk, read, parse", &[floor, environments.clone()], runs, Target::None)?,
-        row("magus lint", &with(&["--quiet", "lint"]), runs, Target::Floors(1.6))?,
-    ];
     let apply = with(&["--quiet", "apply", "--yes"]);
-    rows.push(row("first magus apply", &apply, 1, Target::Time(Duration::from_secs(60)))?);
-    let plan = with(&["--quiet", "plan", "--detailed-exitcode"]);
-    rows.push(row("empty magus plan", &plan, runs, Target::FloorsAndMemory(2.2, 250.0))?);
-    Ok(rows)
+    let apply = rows(&[("first magus apply", apply, Target::Time(Duration::from_secs(60)))], 1)?;
+    let mut all = rows(
+        &[
+            ("floor: walk, read, parse", vec![floor, environments.clone()], Target::None),
+            ("magus lint", with(&["--quiet", "lint"]), Target::Floors(1.6)),
+            (
+                "empty magus plan",
+                with(&["--quiet", "plan", "--detailed-exitcode"]),
+                Target::FloorsAndMemory(2.2, 250.0),
+            ),
+        ],
+        runs,
+    )?;
+    all.extend(apply);
+    Ok(all)
 }
 
-/// Measures a program several times; the run of median time counts, and the highest memory.
-fn row(name: &str, words: &[String], runs: usize, target: Target) -> Result<Row, String> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut all = (0..runs.max(1)).map(|_| measure(&words, THREADS)).collect::<Result<Vec<_>, _>>()?;
-    all.sort_by_key(|measured| measured.time);
-    let mut measured = all[all.len() / 2];
-    measured.memory = all.iter().map(|measured| measured.memory).max().unwrap_or(0);
-    if let Some(failed) = all.iter().find(|measured| measured.code != 0) {
-        return Err(format!("{name}: `{}` ended with {}", words.join(" "), failed.code));
+/// Measures programs several times in turns, so that a machine that is busy for a while slows all of them down. For
+/// each, the run of median time counts, and the highest memory.
+fn rows(programs: &[(&str, Vec<String>, Target)], runs: usize) -> Result<Vec<Row>, String> {
+    let mut measured = vec![Vec::new(); programs.len()];
+    for _ in 0..runs.max(1) {
+        for ((name, words, _), measured) in programs.iter().zip(&mut measured) {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let one = measure(&words, THREADS)?;
+            if one.code != 0 {
+                let line: String = words.join(" ").chars().take(300).collect();
+                return Err(format!("{name}: `{line}` ended with {}", one.code));
+            }
+            measured.push(one);
+        }
     }
-    Ok(Row { name: name.to_owned(), measured, target })
+    let row = |((name, _, target), mut all): (&(&str, Vec<String>, Target), Vec<Measured>)| {
+        all.sort_by_key(|measured| measured.time);
+        let mut measured = all[all.len() / 2];
+        measured.memory = all.iter().map(|measured| measured.memory).max().unwrap_or(0);
+        Row { name: (*name).to_owned(), measured, target: *target }
+    };
+    Ok(programs.iter().zip(measured).map(row).collect())
 }
 
-fn table(workspaces: usize, rows: &[Row]) {
+fn table(workspaces: usize, floor: f64, rows: &[Row]) {
     let title = format!("{workspaces} workspaces");
-    println!("\n{title:<28} {:>10} {:>8} {:>10}   target", "median", "floors", "memory");
-    let floor = rows.first().map_or(f64::NAN, |row| seconds(row.measured));
+    println!("\n{title:<30} {:>10} {:>8} {:>10} {:>10}   target", "median", "floors", "work", "memory");
     for Row { name, measured, target } in rows {
         let (time, memory) = (seconds(*measured), megabytes(*measured));
         let floors = time / floor;
@@ -144,7 +163,11 @@ fn table(workspaces: usize, rows: &[Row]) {
             Target::Time(most) => format!("at most {} s{}", most.as_secs(), met(measured.time <= *most)),
             Target::None => String::new(),
         };
-        println!("{name:<28} {:>7.0} ms {floors:>7.2}× {memory:>7.0} MB   {target}", time * 1000.0);
+        let work = measured.cpu.as_secs_f64() * 1000.0;
+        println!(
+            "{name:<30} {:>7.0} ms {floors:>7.2}× {work:>7.0} ms {memory:>7.0} MB   {target}",
+            time * 1000.0
+        );
     }
 }
 

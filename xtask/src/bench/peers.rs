@@ -5,7 +5,7 @@
 
 use std::{fs, path::Path};
 
-use super::{Row, Target, row};
+use super::{Row, Target, rows};
 use crate::{
     process::{program, run as run_program, works},
     root,
@@ -22,23 +22,23 @@ pub fn measure_all(environments: &Path) -> Result<Vec<Row>, String> {
     let schema = "schemas/workspace.json".to_owned();
     // Relative to the root, where both run: ten thousand longer paths are more than the kernel takes at once.
     let files = workspaces(environments)?;
-    let mut rows = Vec::new();
+    let mut all = Vec::new();
     if let Some(ajv) = ajv(&folder) {
         let mut words = vec![ajv, "validate".into(), "--strict=false".into(), "-s".into(), schema.clone()];
         words.extend(files.iter().flat_map(|file| ["-d".to_owned(), file.clone()]));
-        keep(&mut rows, row("ajv-cli, schema only", &words, 1, Target::None));
+        keep(&mut all, rows(&[("ajv-cli, schema only", words, Target::None)], 1));
     }
     if let Some(check) = check_jsonschema(&folder) {
         let mut words = vec![check, "--schemafile".into(), schema];
         words.extend(files);
-        keep(&mut rows, row("check-jsonschema, schema only", &words, 1, Target::None));
+        keep(&mut all, rows(&[("check-jsonschema, schema only", words, Target::None)], 1));
     }
-    Ok(rows)
+    Ok(all)
 }
 
-fn keep(rows: &mut Vec<Row>, row: Result<Row, String>) {
-    match row {
-        Ok(row) => rows.push(row),
+fn keep(all: &mut Vec<Row>, rows: Result<Vec<Row>, String>) {
+    match rows {
+        Ok(rows) => all.extend(rows),
         Err(why) => eprintln!("left out: {}", why.chars().take(400).collect::<String>()),
     }
 }
