@@ -514,6 +514,8 @@ mod tests {
             ("TOKENIZER", "q9X2mZ7rT4bV1nK8"),
             ("PASSWORD", "12"),
             ("KEY", "q9X2mZ7rT4bV1nK8"),
+            ("API_KEY", "ab12ab12ab12ab12ab"),
+            ("X", "sk-this-is-a-long-name-without-any-number-in-it"),
             ("X", "skip-this-very-long-name-with-2-numbers-in-it-please"),
             ("X", "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
             ("X", "eyJust a text that begins like one"),

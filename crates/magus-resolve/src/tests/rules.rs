@@ -352,6 +352,8 @@ defaults:
             ("dev/a.yaml", "{}"),
             ("prod/a.yaml", "{}"),
             ("prod/b.yaml", "{}"),
+            ("safe/environment.yaml", "protected: true\n"),
+            ("safe/a.yaml", "{}"),
             ("prod/c.yaml", "lifecycle_config: {termination_policy: {enable_auto_termination: false}}\n"),
         ],
         &[
