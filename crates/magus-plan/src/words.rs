@@ -101,3 +101,29 @@ pub(crate) fn conflict(name: &WorkspaceName, ours: &str, conflict: &Conflict<'_>
         Conflict::MovedFrom => format!("`moved_from` names `{name}`, which is not managed by `{ours}`"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_paths_are_named_and_the_rest_counted() {
+        for (count, expected) in [
+            (0, ""),
+            (1, "`a`"),
+            (2, "`a` and `b`"),
+            (3, "`a`, `b` and `c`"),
+            (4, "`a`, `b`, `c` and 1 more"),
+            (5, "`a`, `b`, `c` and 2 more"),
+        ] {
+            let all: Vec<_> =
+                ["a", "b", "c", "d", "e"][..count].iter().map(|path| FieldPath::from(*path)).collect();
+            assert_eq!(paths(&all), expected);
+        }
+    }
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!([0, 1, 2].map(|count| plural(count, "field")), ["0 fields", "1 field", "2 fields"]);
+    }
+}

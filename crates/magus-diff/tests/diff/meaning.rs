@@ -191,7 +191,7 @@ fn lists_are_in_order_unless_kubernetes_reads_sets() {
 #[test]
 fn a_secret_is_its_source_and_version() {
     let path = FieldPath::from("env.A");
-    let reference = |source, version| FieldValue::Secret(SecretReference { source, version, keep: false });
+    let reference = |source, version| FieldValue::from(SecretReference { source, version, keep: false });
     let command = |words: &[&str], folder: &str| SecretSource::Command {
         words: words.iter().map(|word| (*word).into()).collect(),
         folder: folder.into(),

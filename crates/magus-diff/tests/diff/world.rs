@@ -54,11 +54,11 @@ impl From<Value> for Any {
 }
 
 pub fn secret(name: &str, version: Option<i64>) -> FieldValue {
-    FieldValue::Secret(SecretReference { source: SecretSource::Env(name.into()), version, keep: false })
+    FieldValue::from(SecretReference { source: SecretSource::Env(name.into()), version, keep: false })
 }
 
 pub fn kept(name: &str) -> FieldValue {
-    FieldValue::Secret(SecretReference { source: SecretSource::Env(name.into()), version: None, keep: true })
+    FieldValue::from(SecretReference { source: SecretSource::Env(name.into()), version: None, keep: true })
 }
 
 pub fn list(items: &[Value]) -> Value {

@@ -63,6 +63,7 @@ fn protected_by_declaration_or_mark_needs_the_flag_and_a_reason() {
         let held = &plan.withheld[0];
         assert_eq!(held.unblock, "magus apply --yes --allow-delete production --reason 'WHY'", "{case}");
         assert!(held.message.starts_with("guard `protected`: "), "{}", held.message);
+        assert!(held.message.contains("nothing is deleted there"), "{}", held.message);
         assert!(
             held.message.ends_with("needs `--allow-delete production` and `--reason`"),
             "{}",

@@ -309,3 +309,23 @@ fn plan_revision(plan: &Plan) -> String {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn what_one_of_both_calls_a_secret_is_one() {
+    let (_, plan) = reviewed();
+    for (approved_says, current_says) in [(true, false), (false, true), (true, true)] {
+        for edit in [
+            |field: &mut magus_model::plan::FieldChange| field.before = Some(plain("hunter2")),
+            |field: &mut magus_model::plan::FieldChange| field.after = Some(plain("hunter2")),
+        ] {
+            let (mut approved, mut current) = (plan.clone(), plan.clone());
+            approved.steps[0].fields[0].sensitive = approved_says;
+            current.steps[0].fields[0].sensitive = current_says;
+            edit(&mut current.steps[0].fields[0]);
+            for lines in [compare(&approved, &current).lines(), compare(&current, &approved).lines()] {
+                assert_eq!(lines.len(), 1);
+                assert!(!lines[0].contains("hunter2") && lines[0].contains("a secret"), "{lines:?}");
+            }
+        }
+    }
+}

@@ -312,6 +312,10 @@ fn a_replace_that_is_held_back_lets_the_rest_through() {
     let plan = world.plan();
     assert_eq!(steps(&plan), ["~ acme/a"]);
     assert_eq!(withheld(&plan), ["a replace protected"]);
+    let message = &plan.withheld[0].message;
+    assert!(message.contains("nothing is replaced there"), "{message}");
+    assert!(message.ends_with("needs `--allow-replace production` and `--reason`"), "{message}");
+    assert_eq!(plan.withheld[0].unblock, "magus plan --allow-replace production --reason 'WHY'");
     assert_eq!(fields(&plan, "acme/a/update"), ["env.A: 1 → 2 declared"]);
     assert_eq!(plan.summary, Summary { update: 1, withheld: 1, ..Summary::default() });
     simulate::apply(&mut world.observations, &plan.steps).expect("applied");
@@ -612,6 +616,7 @@ fn a_destroy_deletes_what_is_selected_later_stages_first() {
     assert_eq!(steps(&plan), ["- acme/c", "- acme/a"]);
     assert_eq!(plan.steps[0].reason, "destroy was asked for");
     assert_eq!(plan.steps[0].mark, None);
+    assert_eq!(plan.steps[0].restarts, Restarts::No);
     world.filter.environments = names(&["development"]);
     assert_eq!(steps(&world.plan()), ["- acme/a"]);
     world.filter.environments = names(&["production"]);
@@ -674,4 +679,31 @@ fn the_server_s_defaults_are_no_drift() {
     world.drift("a", "service_account_name", plain("other"));
     assert_eq!(fields(&world.plan(), "acme/a/update"), ["service_account_name: other → default drift"]);
     assert!(capabilities().rename);
+}
+
+#[test]
+fn what_is_not_ours_or_unknown_is_named_where_it_was_asked_for() {
+    let mut world =
+        World::applied(vec![environment("development", 0, ["a", "c", "d", "z"].map(workspace).to_vec())]);
+    for name in ["c", "d"] {
+        world.edit(name, |observed| observed.mark = None);
+    }
+    for name in ["u", "v"] {
+        let name = magus_model::name::WorkspaceName::observed(name);
+        world.observations[0].unknown.insert(name, "no answer".to_owned());
+    }
+    world.declare(vec![environment("development", 0, ["a", "z"].map(workspace).to_vec())]);
+    for (wanted, unmanaged, unknown) in [
+        (&[][..], &["c", "d"][..], &["u", "v"][..]),
+        (&["a"], &[], &[]),
+        (&["c", "v"], &["c"], &["v"]),
+        (&["d", "z"], &["d"], &[]),
+    ] {
+        world.filter.workspaces = names(wanted);
+        let plan = world.plan();
+        let found: Vec<_> = plan.unmanaged.iter().map(|other| other.name.as_str()).collect();
+        assert_eq!(found, unmanaged, "{wanted:?}");
+        let found: Vec<_> = plan.unknown.iter().map(|unknown| unknown.workspace.as_str()).collect();
+        assert_eq!(found, unknown, "{wanted:?}");
+    }
 }

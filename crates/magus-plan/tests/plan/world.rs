@@ -44,7 +44,7 @@ pub fn plain(text: &str) -> FieldValue {
 }
 
 pub fn secret(name: &str, version: i64) -> FieldValue {
-    FieldValue::Secret(SecretReference {
+    FieldValue::from(SecretReference {
         source: SecretSource::Env(name.into()),
         version: Some(version),
         keep: false,
@@ -52,7 +52,7 @@ pub fn secret(name: &str, version: i64) -> FieldValue {
 }
 
 pub fn kept(name: &str) -> FieldValue {
-    FieldValue::Secret(SecretReference { source: SecretSource::Env(name.into()), version: None, keep: true })
+    FieldValue::from(SecretReference { source: SecretSource::Env(name.into()), version: None, keep: true })
 }
 
 /// A workspace that runs with nothing set.
@@ -200,7 +200,7 @@ impl World {
     }
 }
 
-/// `ENV=1 ~ acme/a` and the like: each step's symbol and id.
+/// `~ acme/a` and the like: each step's symbol, cluster and workspace.
 pub fn steps(plan: &Plan) -> Vec<String> {
     plan.steps
         .iter()
