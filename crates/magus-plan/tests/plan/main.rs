@@ -1,5 +1,6 @@
 //! Plans: one rule at a time, and as properties over random declarations and clusters.
 
+mod belonging;
 mod checker;
 mod guards;
 mod properties;
