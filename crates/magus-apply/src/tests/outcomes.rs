@@ -111,14 +111,15 @@ fn restarts_go_in_batches_and_other_steps_pass_them() {
         restarts.iter().map(|name| step("acme", "development", name, Action::Restart)).collect();
     steps.extend(updates(&["development/u1", "development/u2", "development/u3"]));
     let engine = Memory::default();
-    let mut gates: BTreeMap<String, _> =
-        steps.iter().map(|step| (step.id.to_string(), engine.gate(&step.id))).collect();
     let (sender, events) = mpsc::channel();
     let listen = |told: &Told, _: &AtomicBool| sender.send(told.clone()).unwrap();
     let rollout = Rollout { batch: Some(2), ..Rollout::default() };
     let scene = Scene { desired: desired(rollout), listen: &listen, ..Scene::default() };
     let plan = plan(steps);
     std::thread::scope(|scope| {
+        // Dropped where an assertion fails, so that no step waits any longer.
+        let mut gates: BTreeMap<_, _> =
+            plan.steps.iter().map(|step| (step.id.to_string(), engine.gate(&step.id))).collect();
         let running = scope.spawn(|| scene.run(&plan, &engine));
         let expect = |wanted: &[&str]| {
             for wanted in wanted {
