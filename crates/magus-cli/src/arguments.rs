@@ -6,7 +6,13 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 /// Keeps the workspaces of a Mage cluster as they are declared in git.
 #[derive(Debug, Parser)]
-#[command(name = "magus", version, about, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "magus",
+    version,
+    about = "Keeps the workspaces of a Mage cluster as they are declared in git",
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 #[command(
     after_help = "Exit codes: 0 done, 1 invalid input, 2 changes present, 3 apply incomplete, 4 refused by a guard,\n5 a cluster could not be read, 64 wrong usage."
 )]

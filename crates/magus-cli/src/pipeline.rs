@@ -1,6 +1,9 @@
 //! The way from files to a plan: load → validate → resolve → observe → diff → plan.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use magus_engine::{EngineError, EngineErrorKind};
@@ -15,7 +18,7 @@ use magus_model::{
 };
 use magus_plan::{Filter, Intent, PlanRequest};
 use magus_report::lint::{LintFormat, LintReport};
-use magus_resolve::{Resolution, Settled};
+use magus_resolve::{Resolution, SchemaFile, Settled};
 use magus_schema::SchemaKind;
 use rayon::prelude::*;
 
@@ -58,6 +61,10 @@ pub fn check(global: &Global, at: Option<&str>) -> Result<Checked, CommandError>
     let (validated, resolution) = rayon::join(|| validate(&loaded), || magus_resolve::resolve(&loaded));
     let mut diagnostics = loaded.diagnostics.clone();
     diagnostics.extend(validated);
+    if at.is_none() {
+        // A schema lies in the work tree, whatever revision the declarations are read from.
+        diagnostics.extend(magus_resolve::check_modelines(&loaded, schema_file));
+    }
     diagnostics.extend(resolution.diagnostics.iter().cloned());
     let settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
     Ok(Checked { loaded, resolution, settled })
@@ -84,6 +91,15 @@ pub fn check_valid(global: &Global, at: Option<&str>, output: &Output) -> Result
 }
 
 impl Checked {
+    /// The same without the documents, for commands that go on to the clusters: what the clusters answer then takes
+    /// the memory that the trees had.
+    #[must_use]
+    pub fn without_documents(mut self) -> Self {
+        let documents = std::mem::take(&mut self.loaded.documents);
+        rayon::spawn(move || drop(documents));
+        self
+    }
+
     fn errors(&self) -> Vec<Diagnostic> {
         self.settled.diagnostics.iter().filter(|found| found.severity == Severity::Error).cloned().collect()
     }
@@ -117,6 +133,13 @@ fn load_error(error: LoadError) -> CommandError {
     match help {
         Some(help) => error.hint(help),
         None => error,
+    }
+}
+
+fn schema_file(path: &Path) -> SchemaFile {
+    match std::fs::read_to_string(path) {
+        Ok(text) => SchemaFile::Version(magus_schema::version(&text)),
+        Err(_) => SchemaFile::Missing,
     }
 }
 
@@ -368,6 +391,12 @@ pub fn find_workspace<'a>(desired: &'a Desired, name: &str) -> Result<&'a Worksp
     }
     unknown_name("workspace", &[name.into()], &known.iter().map(String::as_str).collect::<Vec<_>>())
         .and_then(|()| Err(CommandError::new(Exit::Usage, format!("there is no workspace `{name}`"))))
+}
+
+/// Leaves memory to the system, which takes it back at once when the process ends: freeing the values of ten thousand
+/// workspaces one by one takes longer than finding that nothing is to do.
+pub fn leave<T>(value: T) {
+    std::mem::forget(value);
 }
 
 /// How a plan ends, as an exit code, before anything is applied.

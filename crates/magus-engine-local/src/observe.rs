@@ -20,6 +20,8 @@ use crate::{
 
 /// Rows that are parsed at once: enough to keep a thread busy, few enough to share the work.
 const CHUNK: usize = 128;
+/// Chunks that wait to be parsed.
+const AHEAD: usize = 8;
 
 /// Reads a store and leaves no trace.
 #[derive(Debug)]
@@ -73,29 +75,40 @@ impl Observe for Observer {
 /// All rows: this thread reads, the others parse what it has read so far.
 fn read_all(connection: &Connection) -> Result<Vec<Parsed>, QueryError> {
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM workspaces"))?;
-    let (sender, receiver) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel::<Vec<Parsed>>();
+    let mut parsed = Vec::new();
     rayon::in_place_scope(|scope| -> Result<(), QueryError> {
-        let hand_over = |chunk: Vec<RawRow>| {
+        let mut ahead = 0;
+        let mut hand_over = |chunk: Vec<RawRow>, parsed: &mut Vec<Parsed>| {
             let sender = sender.clone();
             scope.spawn(move |_| {
                 // The receiver outlives the scope.
-                let _ = sender.send(chunk.into_iter().map(parse).collect::<Vec<_>>());
+                let _ = sender.send(chunk.into_iter().map(parse).collect());
             });
+            // Reading is faster than parsing, and rows that wait are memory.
+            ahead += 1;
+            if ahead > AHEAD
+                && let Ok(done) = receiver.recv()
+            {
+                parsed.extend(done);
+                ahead -= 1;
+            }
         };
         let mut rows = statement.query([])?;
         let mut chunk = Vec::with_capacity(CHUNK);
         while let Some(row) = rows.next()? {
             chunk.push(RawRow::read(row)?);
             if chunk.len() == CHUNK {
-                hand_over(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));
+                hand_over(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)), &mut parsed);
             }
         }
-        hand_over(chunk);
+        hand_over(chunk, &mut parsed);
         Ok(())
     })?;
     drop(sender);
     // In any order: names are unique, and whoever asks gets them sorted.
-    Ok(receiver.into_iter().flatten().collect())
+    parsed.extend(receiver.into_iter().flatten());
+    Ok(parsed)
 }
 
 fn parse(row: RawRow) -> Parsed {

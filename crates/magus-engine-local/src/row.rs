@@ -1,6 +1,6 @@
 //! A row of the table `workspaces` as it lies in the database, its revision, and what it says.
 
-use std::collections::BTreeMap;
+use std::fmt;
 
 use magus_model::{
     Text,
@@ -9,6 +9,7 @@ use magus_model::{
     path::FieldPath,
 };
 use rusqlite::{Row, types::ValueRef};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
 
 use crate::record;
@@ -179,10 +180,13 @@ impl RawRow {
         if self.managed_by == Cell::Null {
             return Ok(None);
         }
-        let applied: BTreeMap<FieldPath, Text> = match &self.applied {
-            Cell::Null => BTreeMap::new(),
-            applied => serde_json::from_str(applied.text("applied")?)
-                .map_err(|error| format!("its column `applied` is not valid: {error}"))?,
+        let applied: Vec<(FieldPath, Text)> = match &self.applied {
+            Cell::Null => Vec::new(),
+            applied => {
+                let Applied(entries) = serde_json::from_str(applied.text("applied")?)
+                    .map_err(|error| format!("its column `applied` is not valid: {error}"))?;
+                entries
+            }
         };
         Ok(Some(Mark {
             managed_by: self.managed_by.text("managed_by")?.into(),
@@ -192,7 +196,35 @@ impl RawRow {
                 Cell::Int(value) => value != 0,
                 _ => return Err("its column `protected` is neither 0 nor 1".to_owned()),
             },
-            applied,
+            // From a list that is in order, as it nearly always is, a map is made without spare room.
+            applied: applied.into_iter().collect(),
         }))
+    }
+}
+
+/// The column `applied`.
+struct Applied(Vec<(FieldPath, Text)>);
+
+impl<'de> Deserialize<'de> for Applied {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Applied;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of digests")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Applied, A::Error> {
+                let mut entries = Vec::with_capacity(48);
+                while let Some((path, digest)) = map.next_entry::<String, Text>()? {
+                    entries.push((FieldPath::shared(&path), digest));
+                }
+                Ok(Applied(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
     }
 }

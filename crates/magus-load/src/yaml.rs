@@ -334,7 +334,10 @@ impl<'a> Builder<'a> {
             Content::List(items) => NodeKind::List(items),
             Content::Map { mut entries, merges, .. } => {
                 maps::drop_duplicates(&mut entries, &merges, &mut self.diagnostics);
-                NodeKind::Map(maps::merge(entries, merges, &mut self.diagnostics))
+                let mut entries = maps::merge(entries, merges, &mut self.diagnostics);
+                // Trees live as long as the run: spare room for keys that never come would cost more than the copy.
+                entries.shrink_to_fit();
+                NodeKind::Map(entries)
             }
         };
         self.complete(Node { span: whole, kind }, whole, anchor)

@@ -1,5 +1,7 @@
 //! The path of a field: `env.DATABASE_URL`, `container_config.resources.limits.memory`.
 
+use std::{cell::RefCell, collections::HashSet};
+
 use serde::{Deserialize, Serialize};
 
 use crate::Text;
@@ -14,6 +16,32 @@ impl FieldPath {
     /// The path of a top-level key.
     pub fn key(key: &str) -> Self {
         Self::default().child(key)
+    }
+
+    /// The same as `from`, with one text for all equal paths of a thread: all workspaces have nearly the same paths, and
+    /// long ones need memory of their own.
+    pub fn shared(path: &str) -> Self {
+        /// More than a container has fields; variables with long names come on top.
+        const MOST: usize = 4096;
+        /// Texts up to this length need no memory of their own.
+        const INLINE: usize = 23;
+        thread_local! {
+            static PATHS: RefCell<HashSet<Text>> = RefCell::default();
+        }
+        if path.len() <= INLINE {
+            return Self(path.into());
+        }
+        PATHS.with_borrow_mut(|paths| {
+            if let Some(known) = paths.get(path) {
+                return Self(known.clone());
+            }
+            if paths.len() == MOST {
+                paths.clear();
+            }
+            let text = Text::from(path);
+            paths.insert(text.clone());
+            Self(text)
+        })
     }
 
     /// The path as it is shown.

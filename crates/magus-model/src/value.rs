@@ -143,8 +143,9 @@ impl<'de> Deserialize<'de> for Value {
 pub enum FieldValue {
     /// What is written is what is sent.
     Plain(Value),
-    /// A reference; the value behind it is never part of this type.
-    Secret(SecretReference),
+    /// A reference; the value behind it is never part of this type. In a box, because few fields are secrets and every
+    /// field pays for the largest.
+    Secret(Box<SecretReference>),
 }
 
 /// A reference to a secret: `{secret: {env: NAME}, version: 2}`.
@@ -184,7 +185,13 @@ impl FieldValue {
 /// `{secret: …}` is a reference; everything else is plain.
 impl From<Value> for FieldValue {
     fn from(value: Value) -> Self {
-        SecretReference::from_value(&value).map_or(FieldValue::Plain(value), FieldValue::Secret)
+        SecretReference::from_value(&value).map_or(FieldValue::Plain(value), FieldValue::from)
+    }
+}
+
+impl From<SecretReference> for FieldValue {
+    fn from(reference: SecretReference) -> Self {
+        FieldValue::Secret(Box::new(reference))
     }
 }
 

@@ -110,7 +110,7 @@ fn flatten<'a>(node: &'a Node, found: &mut Vec<Setting<'a>>, path: &mut String) 
         }
         _ => Content::Leaf(node),
     };
-    found.push(Setting { path: FieldPath::from(path.as_str()), span: node.span, content });
+    found.push(Setting { path: FieldPath::shared(path), span: node.span, content });
 }
 
 /// Appends a key to a path, as [`FieldPath::child`] does.

@@ -234,8 +234,9 @@ pub(crate) fn effective(
         |setting| field(reader, &Layer::Workspace, setting),
     );
     if !fields.is_sorted_by(|a, b| a.path < b.path) {
-        fields.sort_by(|a, b| a.path.cmp(&b.path));
+        fields.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     }
+    fields.shrink_to_fit();
     fields
 }
 

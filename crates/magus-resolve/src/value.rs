@@ -80,7 +80,7 @@ impl Reader<'_> {
             SecretSource::File(path) => *path = relative_to(here, &placeholder::fill(path, &self.variables)),
             SecretSource::Command { folder, .. } => *folder = here.into(),
         }
-        FieldValue::Secret(reference)
+        FieldValue::from(reference)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
 
 /// Runs the command.
 pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
-    let checked = pipeline::check_valid(global, None, output)?;
+    let checked = pipeline::check_valid(global, None, output)?.without_documents();
     let wish = Wish::new(global, &Guards::default(), "drift", Intent::Converge)?;
     let planned = pipeline::plan(global, &checked, &wish)?;
     let drift = magus_report::drift::drift(&planned.plan);
@@ -25,5 +25,6 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     } else {
         Exit::Unreachable
     };
+    pipeline::leave((checked, planned));
     Ok(unknown.or(if drift.has_drift { Exit::Changes } else { Exit::Done }))
 }

@@ -41,7 +41,9 @@ pub fn run(global: &Global, lint: &Lint, output: &Output) -> Result<Exit, Comman
         FailOn::Warning => Severity::Warning,
         FailOn::Error => Severity::Error,
     };
-    Ok(if diagnostics.iter().any(|found| found.severity >= fails) { Exit::Invalid } else { Exit::Done })
+    let failed = diagnostics.iter().any(|found| found.severity >= fails);
+    pipeline::leave(checked);
+    Ok(if failed { Exit::Invalid } else { Exit::Done })
 }
 
 fn format(format: Format) -> LintFormat {

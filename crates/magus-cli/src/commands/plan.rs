@@ -18,7 +18,7 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
         at: arguments.at.as_deref(),
         ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)?
     };
-    let checked = pipeline::check_valid(global, wish.at, output)?;
+    let checked = pipeline::check_valid(global, wish.at, output)?.without_documents();
     let planned = pipeline::plan(global, &checked, &wish)?;
     let plan = &planned.plan;
     if let Some(path) = &arguments.out {
@@ -40,7 +40,9 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
     };
     output.result(&text)?;
     pipeline::say_unreadable(&planned, output);
-    Ok(verdict(&planned, arguments.detailed_exitcode))
+    let exit = verdict(&planned, arguments.detailed_exitcode);
+    pipeline::leave((checked, planned));
+    Ok(exit)
 }
 
 fn verdict(planned: &Planned, detailed: bool) -> Exit {

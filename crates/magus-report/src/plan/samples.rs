@@ -82,7 +82,7 @@ pub(crate) fn words(value: &str) -> Option<FieldValue> {
 
 pub(crate) fn secret(name: &str, version: i64) -> Option<FieldValue> {
     let source = SecretSource::Env(name.into());
-    Some(FieldValue::Secret(SecretReference { source, version: Some(version), keep: false }))
+    Some(FieldValue::from(SecretReference { source, version: Some(version), keep: false }))
 }
 
 pub(crate) fn field(

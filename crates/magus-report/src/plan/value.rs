@@ -286,7 +286,7 @@ mod tests {
         let field = FieldChange {
             path: "env.X".into(),
             before: Some(plain("hunter2")),
-            after: Some(FieldValue::Secret(secret)),
+            after: Some(FieldValue::from(secret)),
             sensitive: true,
             status: FieldStatus::Change,
             reason: magus_model::plan::Reason::Declared,

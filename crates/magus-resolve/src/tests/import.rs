@@ -221,7 +221,7 @@ fn a_reference_that_is_the_inherited_one_is_left_out() {
     ]);
     let mut workspace = observed("w-e", RunState::Running, &[]);
     let reference = SecretReference { source: SecretSource::Env("K".into()), version: Some(1), keep: false };
-    workspace.fields.push(ObservedField { path: "env.K".into(), value: FieldValue::Secret(reference) });
+    workspace.fields.push(ObservedField { path: "env.K".into(), value: FieldValue::from(reference) });
     let imported = import_layer(&loaded, "e", &workspace, &exactly).unwrap();
     assert_eq!(imported.keys, []);
 }

@@ -102,7 +102,7 @@ proptest! {
             workspace.fields.iter().map(|f| (f.path.to_string(), f.value.clone())).collect();
         prop_assert!(workspace.fields.is_sorted_by(|a, b| a.path < b.path), "ordered, and no path twice");
         let folder = |value: &FieldValue| match value {
-            FieldValue::Secret(SecretReference { source, .. }) => format!("{source:?}"),
+            FieldValue::Secret(reference) => format!("{:?}", reference.source),
             FieldValue::Plain(value) => text(value),
         };
         let shown = |fields: &[(String, FieldValue)]| -> Vec<String> {
