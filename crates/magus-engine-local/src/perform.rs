@@ -52,17 +52,6 @@ impl Perform for Store {
         let outcome = self.find_secret_changes(workspace, fields, secrets);
         outcome.map_err(|error| error.map_message(|message| secrets.redact(&message)))
     }
-
-    fn refresh_secrets(
-        &self,
-        workspace: &WorkspaceName,
-        fields: &[(FieldPath, SecretReference)],
-        secrets: &Resolver,
-    ) -> Result<(), PerformError> {
-        let outcome =
-            self.prepare_refresh(workspace, fields, secrets).and_then(|change| self.carry_out(&change));
-        self.settle(outcome, workspace, "refresh-secrets", secrets)
-    }
 }
 
 impl Change {
@@ -149,36 +138,13 @@ impl Store {
         Ok(change)
     }
 
-    /// Sends the values of secrets that the workspace holds already.
-    fn prepare_refresh(
-        &self,
-        name: &WorkspaceName,
-        wanted: &[(FieldPath, SecretReference)],
-        secrets: &Resolver,
-    ) -> Result<Change, PerformError> {
-        let (row, fields) = self.fields(name)?.ok_or_else(|| store::moved(name))?;
-        if !wanted.iter().all(|(path, reference)| holds(&fields, path, reference)) {
-            return Err(store::moved(name));
-        }
-        let send = |path: &FieldPath| wanted.iter().any(|(wanted, _)| wanted == path);
-        let file = self.env_file(name, &fields, &send, secrets)?;
-        let mut change = Change {
-            after: Some(row.clone()),
-            action: "refresh-secrets",
-            ..Change::of(name, Some(row), "values of secrets changed without a new version".to_owned())
-        };
-        change.fingerprints.set = file.fingerprints;
-        change.staged = Some(self.stage(name, &file.text)?);
-        Ok(change)
-    }
-
     fn find_secret_changes(
         &self,
         name: &WorkspaceName,
         wanted: &[(FieldPath, SecretReference)],
         secrets: &Resolver,
     ) -> Result<Vec<FieldPath>, PerformError> {
-        let Some((_, fields)) = self.fields(name)? else { return Ok(Vec::new()) };
+        let Some(fields) = self.fields(name)? else { return Ok(Vec::new()) };
         let mut changed = Vec::new();
         let mut missing = None;
         for (path, reference) in wanted {
@@ -287,13 +253,13 @@ impl Store {
             .map_err(|error| failed(format!("`{name}` cannot be read"), &error))
     }
 
-    /// The row and the fields of a workspace.
-    fn fields(&self, name: &WorkspaceName) -> Result<Option<(RawRow, Fields)>, PerformError> {
+    /// The fields of a workspace.
+    fn fields(&self, name: &WorkspaceName) -> Result<Option<Fields>, PerformError> {
         let Some(row) = self.row(name)? else { return Ok(None) };
         let observed = row
             .parse()
             .map_err(|reason| PerformError::Failed(format!("`{name}` cannot be read: {reason}")))?;
-        Ok(Some((row, observed.fields.into_iter().map(|field| (field.path, field.value)).collect())))
+        Ok(Some(observed.fields.into_iter().map(|field| (field.path, field.value)).collect()))
     }
 
     fn fingerprint(&self, name: &WorkspaceName, path: &FieldPath) -> Result<Option<Vec<u8>>, PerformError> {

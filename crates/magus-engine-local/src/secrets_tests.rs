@@ -6,7 +6,7 @@ use magus_engine::{Perform, PerformError, Task};
 use magus_model::{
     Text,
     path::FieldPath,
-    plan::Action,
+    plan::{Action, Step},
     value::{FieldValue, SecretReference, SecretSource, Value},
 };
 use magus_secrets::Resolver;
@@ -18,12 +18,17 @@ use crate::{
 
 const CANARIES: [&str; 4] = ["canary-from-env", "canary-from-file", "canary\nof two lines", "canary-of-mage"];
 
-fn secrets_of_every_kind(root: &std::path::Path) -> Resolver {
+/// Performs an update as it is done under `--refresh-secrets`.
+fn refresh(store: &Store, update: &Step, secrets: &Resolver) -> Result<(), PerformError> {
+    store.perform(&Task { step: update, secrets, refresh_secrets: true })
+}
+
+fn secrets_of_every_kind(root: &std::path::Path, of_k: &'static str) -> Resolver {
     fs::write(root.join("token"), "canary-from-file\n").expect("written");
     Resolver::new(
         root.to_owned(),
-        Box::new(|name| match name {
-            "K" => Some("canary-from-env".into()),
+        Box::new(move |name| match name {
+            "K" => Some(of_k.into()),
             "M" => Some("canary-of-mage".into()),
             _ => None,
         }),
@@ -48,7 +53,7 @@ fn fields_of_every_kind() -> Vec<(&'static str, Option<FieldValue>)> {
 #[test]
 fn a_value_is_in_the_env_file_and_nowhere_else() {
     let (place, root) = (Place::new(), tempfile::TempDir::new().expect("a folder"));
-    let secrets = secrets_of_every_kind(root.path());
+    let secrets = secrets_of_every_kind(root.path(), "canary-from-env");
     let store = place.open();
     let create = step(Action::Create, "a", &fields_of_every_kind());
     perform(&store, &create, &secrets).expect("created");
@@ -61,9 +66,10 @@ fn a_value_is_in_the_env_file_and_nowhere_else() {
     let error = perform(&store, &broken, &secrets).expect_err("no such variable");
     broken.fields = step(Action::Update, "a", &[("env.B", text("2"))]).fields;
     perform(&store, &broken, &secrets).expect("updated");
-    let known = [(FieldPath::from("env.ENV"), secret("K"))];
-    let rotated = resolver(&[("K", "canary-rotated")]);
-    store.refresh_secrets(&name("a"), &known, &rotated).expect("refreshed");
+    let again = now(&place, step(Action::Update, "a", &[("env.ENV", field(&secret("K")))]));
+    let rotated = secrets_of_every_kind(root.path(), "canary-rotated");
+    refresh(&store, &again, &rotated).expect("refreshed");
+    assert!(place.env("a").expect("a .env file").contains("ENV=canary-rotated\n"));
 
     let clean = |bytes: &[u8], place: &str| {
         let text = String::from_utf8_lossy(bytes);
@@ -151,8 +157,7 @@ fn kept_values_stay_and_have_to_be_somewhere() {
     perform(&store, &step(Action::Create, "a", &[("env.K", text("literal"))]), &resolver(&[]))
         .expect("created");
     let update = now(&place, step(Action::Update, "a", &[("env.K", field(&keep)), ("env.A", text("1"))]));
-    let task = Task { step: &update, secrets: &resolver(&[("K", "new")]), refresh_secrets: true };
-    store.perform(&task).expect("updated");
+    refresh(&store, &update, &resolver(&[("K", "new")])).expect("updated");
     assert!(place.env("a").expect("a .env file").ends_with("A=1\nK=literal\n"));
     let known = [(FieldPath::from("env.K"), keep)];
     assert_eq!(store.secret_changes(&name("a"), &known, &resolver(&[])), Ok(vec![]), "never asked for");
@@ -187,29 +192,35 @@ fn a_value_that_changed_without_a_new_version_is_noticed_and_sent_on_request() {
     perform(&store, &update, &after()).expect("updated");
     assert!(place.env("a").expect("a .env file").contains("K=one\n"));
     let revision = place.workspace("a").expect("there").revision;
-    store.refresh_secrets(&name("a"), &known[..1], &after()).expect("refreshed");
-    assert!(place.env("a").expect("a .env file").ends_with("A=1\nK=two\nL=same\nMAGE_SECRET_s=one\n"));
-    assert_eq!(changes(&store, &after()), ["secrets.s"]);
+    // The same references once more, which is all that a refresh plans where nothing else changes.
+    let again = now(&place, step(Action::Update, "a", &fields));
+    refresh(&store, &again, &after()).expect("refreshed");
+    assert!(place.env("a").expect("a .env file").ends_with("A=1\nK=two\nL=same\nMAGE_SECRET_s=two\n"));
+    assert!(changes(&store, &after()).is_empty());
     assert_eq!(place.workspace("a").expect("there").revision, revision, "no difference for the next plan");
 
     // With an update that happens anyway, all at once.
+    let third = resolver(&[("K", "three"), ("L", "same")]);
+    assert_eq!(changes(&store, &third), ["env.K", "secrets.s"]);
     let update = now(&place, step(Action::Update, "a", &[("env.A", text("2"))]));
-    store.perform(&Task { step: &update, secrets: &after(), refresh_secrets: true }).expect("updated");
-    assert!(place.env("a").expect("a .env file").contains("MAGE_SECRET_s=two\n"));
-    assert!(changes(&store, &after()).is_empty());
+    refresh(&store, &update, &third).expect("updated");
+    let env = place.env("a").expect("a .env file");
+    assert!(env.ends_with("A=2\nK=three\nL=same\nMAGE_SECRET_s=three\n"), "{env}");
+    assert!(changes(&store, &third).is_empty());
+    let error = refresh(&store, &again, &after()).expect_err("it was planned for another state");
+    assert!(matches!(error, PerformError::Moved(_)), "{error:?}");
+    assert_eq!(place.env("a"), Some(env), "nothing was sent");
 
     // A file that lost its content, as after a power failure, is noticed too.
     fs::write(place.path().join("workspaces/a/.env"), "").expect("emptied");
-    assert_eq!(changes(&store, &after()), ["env.K", "env.L", "secrets.s"]);
-    store.refresh_secrets(&name("a"), &known, &after()).expect("refreshed");
-    assert!(changes(&store, &after()).is_empty());
+    assert_eq!(changes(&store, &third), ["env.K", "env.L", "secrets.s"]);
+    refresh(&store, &now(&place, again), &third).expect("refreshed");
+    assert!(changes(&store, &third).is_empty());
 
-    // A reference that the workspace does not hold is no change of a value, and not to be sent.
+    // A reference that the workspace does not hold is no change of a value.
     let newer = [(FieldPath::from("env.K"), SecretReference { version: Some(2), ..secret("K") })];
     assert_eq!(store.secret_changes(&name("a"), &newer, &resolver(&[])), Ok(vec![]));
-    assert!(matches!(store.refresh_secrets(&name("a"), &newer, &after()), Err(PerformError::Moved(_))));
     assert_eq!(store.secret_changes(&name("nobody"), &newer, &resolver(&[])), Ok(vec![]));
-    assert!(matches!(store.refresh_secrets(&name("nobody"), &newer, &after()), Err(PerformError::Moved(_))));
 }
 
 #[test]

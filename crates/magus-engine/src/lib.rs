@@ -53,18 +53,6 @@ pub trait Perform: Send + Sync {
         fields: &[(FieldPath, SecretReference)],
         secrets: &Resolver,
     ) -> Result<Vec<FieldPath>, PerformError>;
-
-    /// Sends the current values of these secrets to a workspace that holds their references. What
-    /// [`Perform::secret_changes`] found is given to it where `--refresh-secrets` asks for it.
-    ///
-    /// # Errors
-    /// As for [`Perform::perform`]; [`PerformError::Moved`] where the workspace holds other references.
-    fn refresh_secrets(
-        &self,
-        workspace: &WorkspaceName,
-        fields: &[(FieldPath, SecretReference)],
-        secrets: &Resolver,
-    ) -> Result<(), PerformError>;
 }
 
 /// One step, and what is needed to do it.

@@ -6,14 +6,12 @@
 //! - [`plan()`]: makes a plan from a [`PlanRequest`];
 //! - [`check()`]: looks for what no plan may hold, without trusting the planner;
 //! - [`approve()`]: the only way to an [`ApprovedPlan`], which is all that an apply takes;
-//! - [`compare()`]: how two plans differ, and which side moved;
-//! - [`groups()`]: equal changes from one origin, to be drawn as one.
+//! - [`compare()`]: how two plans differ, and which side moved.
 
 mod approve;
 mod check;
 mod compare;
 mod digest;
-mod group;
 mod guards;
 mod planner;
 mod request;
@@ -25,6 +23,5 @@ pub use approve::{ApprovedPlan, StalePlan, approve};
 pub use check::check;
 pub use compare::{Difference, PlanDifference, Side, compare};
 pub use digest::digest;
-pub use group::{Group, groups};
 pub use planner::{plan, stage};
 pub use request::{Filter, Intent, PlanRequest};

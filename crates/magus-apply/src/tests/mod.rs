@@ -56,7 +56,7 @@ struct Memory {
     done: Mutex<BTreeSet<Text>>,
     marks: Mutex<Vec<WorkspaceName>>,
     /// The running value of each secret.
-    running: Mutex<BTreeMap<(WorkspaceName, FieldPath), String>>,
+    running: BTreeMap<(WorkspaceName, FieldPath), String>,
     /// Steps that were told to refresh secrets.
     refreshing: Mutex<Vec<Text>>,
 }
@@ -118,27 +118,12 @@ impl Perform for Memory {
         secrets: &Resolver,
     ) -> Result<Vec<FieldPath>, PerformError> {
         self.answer(&format!("compare/{workspace}").into())?;
-        let running = self.running.lock().unwrap();
         let differs = |(path, reference): &&(FieldPath, SecretReference)| {
             let value = secrets.resolve(reference).unwrap();
-            running.get(&(workspace.clone(), path.clone())).is_some_and(|running| running != value.expose())
+            let running = self.running.get(&(workspace.clone(), path.clone()));
+            running.is_some_and(|running| running != value.expose())
         };
         Ok(fields.iter().filter(differs).map(|(path, _)| path.clone()).collect())
-    }
-
-    fn refresh_secrets(
-        &self,
-        workspace: &WorkspaceName,
-        fields: &[(FieldPath, SecretReference)],
-        secrets: &Resolver,
-    ) -> Result<(), PerformError> {
-        self.answer(&format!("refresh/{workspace}").into())?;
-        let mut running = self.running.lock().unwrap();
-        for (path, reference) in fields {
-            let value = secrets.resolve(reference).unwrap().expose().to_owned();
-            running.insert((workspace.clone(), path.clone()), value);
-        }
-        Ok(())
     }
 }
 

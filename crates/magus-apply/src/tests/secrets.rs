@@ -28,7 +28,7 @@ fn scene(value: &'static str) -> Scene<'static> {
 
 fn running(value: &str) -> Memory {
     let of = |name: &str| ((WorkspaceName::observed(name), FieldPath::from("env.API_KEY")), value.to_owned());
-    Memory { running: Mutex::new([of("a"), of("b")].into()), ..Memory::default() }
+    Memory { running: [of("a"), of("b")].into(), ..Memory::default() }
 }
 
 #[test]
@@ -155,14 +155,6 @@ fn values_do_not_leave_through_the_message_of_an_engine() {
             _: &Resolver,
         ) -> Result<Vec<FieldPath>, PerformError> {
             Ok(Vec::new())
-        }
-        fn refresh_secrets(
-            &self,
-            _: &WorkspaceName,
-            _: &[(FieldPath, SecretReference)],
-            _: &Resolver,
-        ) -> Result<(), PerformError> {
-            Ok(())
         }
     }
     let mut steps = updates(&["development/a"]);

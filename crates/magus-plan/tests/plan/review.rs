@@ -1,13 +1,13 @@
-//! What a review approves, how two plans differ, and what is drawn as one.
+//! What a review approves, and how two plans differ.
 
 use magus_model::{
     desired::{DesiredState, Environment},
     observed::RunState,
     plan::{Plan, Precondition},
 };
-use magus_plan::{Side, approve, compare, digest, groups};
+use magus_plan::{Side, approve, compare, digest};
 
-use crate::world::{World, cluster, environment, fields, names, plain, secret, set, workspace};
+use crate::world::{World, environment, names, plain, secret, set, workspace};
 
 fn declared(value: &str) -> Vec<Environment> {
     vec![environment("development", 0, vec![set(workspace("a"), "env.A", plain(value)), workspace("b")])]
@@ -253,35 +253,6 @@ fn no_difference_shows_a_secret() {
             "`acme/a/update`: `env.S` was (secret from env S, version 1), and now is a secret (the cluster moved)"
         ]
     );
-}
-
-#[test]
-fn equal_changes_from_one_place_are_a_group() {
-    let all = |value: &str, of_c: &str| {
-        let with = |name: &str, value: &str| set(workspace(name), "container_config.image", plain(value));
-        let own = |name: &str| set(with(name, value), "env.OWN", plain(&format!("{value} {name}")));
-        vec![environment("development", 0, vec![own("a"), own("b"), with("c", of_c), with("d", value)])]
-    };
-    let mut world = World::all_applied(vec![cluster("acme", all("1", "1"))]);
-    world.declare(all("2", "3"));
-    let plan = world.plan();
-    let found = groups(&plan.steps);
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].change.path.as_str(), "container_config.image");
-    assert_eq!(found[0].change.after, Some(plain("2")));
-    assert_eq!(found[0].members, [(0, 0), (1, 0), (3, 0)]);
-
-    // Another line, another reason or a removal is another change; creates are no group.
-    world.desired.clusters[0].environments[0].workspaces[3].fields[0].span = crate::world::line(7);
-    assert_eq!(groups(&world.plan().steps)[0].members, [(0, 0), (1, 0)]);
-    world.drift("b", "container_config.image", plain("1.5"));
-    assert_eq!(groups(&world.plan().steps), []);
-    let created = World::empty(vec![cluster("acme", all("1", "1"))]).plan();
-    assert_eq!((created.steps.len(), groups(&created.steps)), (4, vec![]));
-    let mut world = World::applied(vec![environment("development", 0, vec![workspace("a"), workspace("b")])]);
-    world.drift("a", "env.X", plain("x")).drift("b", "env.X", plain("x"));
-    assert_eq!(groups(&world.plan().steps)[0].members, [(0, 0), (1, 0)]);
-    assert_eq!(fields(&world.plan(), "acme/a/update"), ["env.X: x → - drift"]);
 }
 
 #[test]
