@@ -61,7 +61,7 @@ pub(crate) fn comparisons<'a>(
 
 fn sent_secret(field: &Field) -> Option<(FieldPath, SecretReference)> {
     match &field.value {
-        FieldValue::Secret(reference) if !reference.keep => Some((field.path.clone(), reference.clone())),
+        FieldValue::Secret(reference) if !reference.keep => Some((field.path.clone(), (**reference).clone())),
         _ => None,
     }
 }

@@ -41,7 +41,7 @@ fn references_are_one_leaf_in_any_order_of_keys() {
     ] {
         let record = parse(text).expect("a record");
         assert_eq!(record.fields.len(), 1, "{text}");
-        assert_eq!(record.fields[0].value, FieldValue::Secret(reference.clone()), "{text}");
+        assert_eq!(record.fields[0].value, FieldValue::from(reference.clone()), "{text}");
     }
     let text = r#"{"env": {"A": {"valueFrom": {"secretKeyRef": {"name": "n", "key": "k"}}}, "B": "1"}, "secret": {"x": 1}}"#;
     let expected = [

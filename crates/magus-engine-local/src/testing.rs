@@ -135,7 +135,7 @@ pub(crate) fn secret(variable: &str) -> SecretReference {
 }
 
 pub(crate) fn field(reference: &SecretReference) -> Option<FieldValue> {
-    Some(FieldValue::Secret(reference.clone()))
+    Some(FieldValue::from(reference.clone()))
 }
 
 /// Resolves variables from a list.

@@ -153,7 +153,7 @@ fn desired(rollout: Rollout) -> Desired {
 fn with_secret(desired: &mut Desired, environment: usize, name: &str, reference: SecretReference) {
     let field = Field {
         path: "env.API_KEY".into(),
-        value: FieldValue::Secret(reference),
+        value: FieldValue::from(reference),
         span: Span::BUILT_IN,
         layer: Layer::Workspace,
     };

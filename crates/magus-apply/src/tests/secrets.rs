@@ -10,7 +10,7 @@ fn secret_change(reference: SecretReference) -> FieldChange {
     FieldChange {
         path: "env.API_KEY".into(),
         before: None,
-        after: Some(FieldValue::Secret(reference)),
+        after: Some(FieldValue::from(reference)),
         sensitive: true,
         status: FieldStatus::Change,
         reason: Reason::Declared,
