@@ -78,7 +78,8 @@ impl Sandbox {
     /// Removes a file or a folder with all that is in it.
     pub fn remove(&self, path: &str) {
         let path = self.file(path);
-        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }.expect("removed");
+        if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+            .expect("removed");
     }
 
     /// Sets an environment variable for all later runs.
@@ -90,7 +91,10 @@ impl Sandbox {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
-        command.env_clear().env("HOME", self.file("home")).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .env_clear()
+            .env("HOME", self.file("home"))
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(&self.variables);
         command
     }
@@ -113,7 +117,14 @@ impl Sandbox {
     #[track_caller]
     pub fn git(&self, arguments: &[&str]) -> String {
         let output = Command::new("git")
-            .args(["-c", "user.name=Test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"])
+            .args([
+                "-c",
+                "user.name=Test",
+                "-c",
+                "user.email=test@example.com",
+                "-c",
+                "init.defaultBranch=main",
+            ])
             .args(arguments)
             .current_dir(self.path())
             .env("HOME", self.file("home"))
@@ -201,7 +212,10 @@ pub fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 /// Says that a test is skipped because a program is missing; where `MAGUS_REQUIRE` names it, that is a failure.
 pub fn skip(test: &str, program: &str) {
     let required = std::env::var("MAGUS_REQUIRE").unwrap_or_default();
-    assert!(!required.split(',').any(|one| one == program), "{test} needs `{program}`, which is required here");
+    assert!(
+        !required.split(',').any(|one| one == program),
+        "{test} needs `{program}`, which is required here"
+    );
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "skipped: {test} needs `{program}`");
 }

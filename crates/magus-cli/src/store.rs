@@ -1,6 +1,6 @@
 //! From a declared engine to the code that speaks with it.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{collections::BTreeMap, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use magus_engine::{EngineError, Observe};
@@ -26,27 +26,27 @@ pub fn observer(cluster: &Cluster) -> Box<dyn Observe> {
     }
 }
 
-/// Opens a cluster for writing, with its lock. `operation` is told to everybody who finds it locked.
+/// Opens a cluster for writing, with its lock. `operation` is told to everybody who finds it locked, `reason` is recorded.
 ///
 /// # Errors
 /// Where somebody else holds the lock, or the cluster cannot be written.
-pub fn open(cluster: &Cluster, operation: &str) -> Result<Store, EngineError> {
+pub fn open(cluster: &Cluster, operation: &str, reason: Option<&str>) -> Result<Store, EngineError> {
     match &cluster.engine {
         Engine::Local { path } => Store::open(OpenRequest {
             path: Path::new(path.as_str()),
             holder: Holder { actor: actor(), host: host(), operation: operation.into() },
             wait: Duration::ZERO,
             clock: Box::new(Timestamp::now),
+            reason: reason.map(str::to_owned),
         }),
     }
 }
 
 /// Who runs this: what the system calls the user, for messages and events only.
 fn actor() -> String {
-    ["USER", "LOGNAME", "USERNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok())
-        .unwrap_or_else(|| "unknown".into())
+    let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let number = || std::fs::metadata("/proc/self").map(|process| format!("uid {}", process.uid()));
+    named.or_else(|| number().ok()).unwrap_or_else(|| "unknown".into())
 }
 
 fn host() -> String {

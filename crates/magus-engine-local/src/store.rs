@@ -43,6 +43,8 @@ pub struct OpenRequest<'a> {
     pub wait: Duration,
     /// The clock.
     pub clock: Clock,
+    /// Why, where a person said so: recorded with every event.
+    pub reason: Option<String>,
 }
 
 /// A store that is open for an apply. Nobody else can open it until it is dropped; everybody can read it.
@@ -58,6 +60,7 @@ pub struct Store {
     written: Mutex<HashMap<WorkspaceName, Option<Text>>>,
     actor: String,
     clock: Clock,
+    given_reason: Option<String>,
     // Dropped last: the lock is held until the database is closed.
     _lock: Lock,
 }
@@ -114,7 +117,7 @@ impl Store {
     /// # Errors
     /// Where somebody else holds the lock, and where the store is damaged or newer: it is then as it was.
     pub fn open(request: OpenRequest<'_>) -> Result<Self, EngineError> {
-        let OpenRequest { path, holder, wait, clock } = request;
+        let OpenRequest { path, holder, wait, clock, reason } = request;
         let folders = Folders::new(path);
         // The lock is in there, and nothing else happens before it is held.
         folders::make(path).map_err(|error| trouble::disk(path, "cannot be made", error))?;
@@ -150,6 +153,7 @@ impl Store {
             fulfilled: Mutex::default(),
             written: Mutex::default(),
             actor: holder.actor,
+            given_reason: reason,
             clock,
             _lock: lock,
         })
@@ -234,6 +238,8 @@ impl Store {
     /// Writes an event.
     pub(crate) fn write_event(&self, connection: &Connection, event: &Event<'_>) -> rusqlite::Result<()> {
         let Event { workspace, action, outcome, reason } = event;
+        let given = self.given_reason.as_ref().map(|given| format!("{reason}; {given}"));
+        let reason = given.as_deref().unwrap_or(reason);
         connection
             .prepare_cached(
                 "INSERT INTO events (at, workspace, action, outcome, reason, actor) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",

@@ -49,6 +49,7 @@ fn only_one_apply_at_a_time_and_the_other_learns_who() {
                 holder: Holder { actor: "ben".into(), host: "ci".into(), operation: "magus apply".into() },
                 wait: Duration::from_secs(60),
                 clock: Box::new(|| Timestamp::UNIX_EPOCH),
+                reason: None,
             })
         });
         drop(store);

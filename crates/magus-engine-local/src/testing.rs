@@ -37,6 +37,7 @@ impl Place {
             holder: Holder { actor: "ana".into(), host: "laptop".into(), operation: "magus apply".into() },
             wait: Duration::ZERO,
             clock: Box::new(|| Timestamp::UNIX_EPOCH),
+            reason: None,
         })
     }
 

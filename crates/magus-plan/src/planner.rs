@@ -157,7 +157,7 @@ impl<'a> Draft<'a> {
             Intent::Destroy => {
                 let doomed: Vec<_> = self.doomed(changes).collect();
                 for (observed, Danger { mark, .. }) in doomed {
-                    self.delete(scope, observed, mark, "destroy was asked for".to_owned());
+                    self.delete(scope, observed, mark, "asked for by `magus destroy`".to_owned());
                 }
             }
         }
@@ -264,7 +264,7 @@ impl<'a> Draft<'a> {
         }
         let place = Place { changes, environment, workspace };
         let precondition = Precondition::Revision(observed.revision.clone());
-        let reason = "restart was asked for".to_owned();
+        let reason = "asked for by `magus restart`".to_owned();
         let part = Part { action: Action::Restart, reason, restarts: Restarts::Yes, fields: Vec::new() };
         self.steps.extend(observed.mark.clone().map(|mark| place.step(part, precondition, mark)));
     }

@@ -71,7 +71,11 @@ fn production_is_not_touched_after_staging_failed() {
             .map(|result| result["outcome"].as_str().expect("an outcome").to_owned())
     };
     assert_eq!(outcome("analytics-development").as_deref(), Some("applied"));
-    assert_eq!(outcome("analytics-staging").as_deref(), Some("applied"), "independent steps of a stage go on");
+    assert_eq!(
+        outcome("analytics-staging").as_deref(),
+        Some("applied"),
+        "independent steps of a stage go on"
+    );
     assert_eq!(outcome("ingest-staging").as_deref(), Some("failed"));
     assert_eq!(outcome("analytics-production").as_deref(), Some("skipped"));
     assert_eq!(report["summary"]["applied"], json!(3));

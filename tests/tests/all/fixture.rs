@@ -10,7 +10,10 @@ pub fn three_stages() -> Sandbox {
             "name: acme\nengine: {local: {path: ../store}}\ndefaults:\n  container_config:\n    image: mageai/mageai:0.9.80\n",
         ),
         ("environments/development/environment.yaml", "defaults:\n  env: {ENV: dev}\n"),
-        ("environments/staging/environment.yaml", "promotes_from: development\ndefaults:\n  env: {ENV: staging}\n"),
+        (
+            "environments/staging/environment.yaml",
+            "promotes_from: development\ndefaults:\n  env: {ENV: staging}\n",
+        ),
         (
             "environments/production/environment.yaml",
             "promotes_from: staging\nprotected: true\ndefaults:\n  env: {ENV: prod}\n",

@@ -12,7 +12,12 @@ fn withheld(plan: &Value) -> Vec<(String, String)> {
         .as_array()
         .expect("withheld")
         .iter()
-        .map(|item| (item["guard"].as_str().expect("a guard").into(), item["workspace"].as_str().expect("a name").into()))
+        .map(|item| {
+            (
+                item["guard"].as_str().expect("a guard").into(),
+                item["workspace"].as_str().expect("a name").into(),
+            )
+        })
         .collect()
 }
 
@@ -45,6 +50,15 @@ fn a_deleted_environment_folder_deletes_nothing() {
     assert!(unblock.contains("--reason"), "{unblock}");
     sandbox.expect(0, &["apply", "--yes", "--allow-delete", "production", "--reason", "moved away"]);
     assert_eq!(names(&sandbox).len(), 4);
+    let connection = rusqlite::Connection::open(sandbox.file("store/magus.db")).expect("opens");
+    let recorded: u32 = connection
+        .query_row(
+            "SELECT count(*) FROM events WHERE action = 'delete' AND reason LIKE '%moved away'",
+            [],
+            |row| row.get(0),
+        )
+        .expect("runs");
+    assert_eq!(recorded, 2, "the reason is recorded with each delete");
 }
 
 #[test]
@@ -159,9 +173,15 @@ fn one_that_exists_and_differs_is_not_overwritten() {
     assert_eq!(withheld(&plan), [("conflict".into(), "ingest-staging".into())], "{plan:#}");
     sandbox.expect(4, &["apply", "--yes"]);
     // As declared again, it is adopted, and nothing restarts.
-    sql(&sandbox, "UPDATE workspaces SET record = json_remove(record, '$.env.BY_HAND') WHERE name = 'ingest-staging'");
+    sql(
+        &sandbox,
+        "UPDATE workspaces SET record = json_remove(record, '$.env.BY_HAND') WHERE name = 'ingest-staging'",
+    );
     let plan = sandbox.plan(&[]);
-    assert_eq!((&plan["steps"][0]["action"], &plan["steps"][0]["restarts"]), (&json!("adopt"), &json!(false)));
+    assert_eq!(
+        (&plan["steps"][0]["action"], &plan["steps"][0]["restarts"]),
+        (&json!("adopt"), &json!(false))
+    );
     sandbox.expect(0, &["apply", "--yes"]);
     sandbox.expect(0, &["plan", "--detailed-exitcode"]);
 }

@@ -32,11 +32,11 @@ fn every_broken_file_is_named_in_one_run() {
     symlink("../../outside.yaml", sandbox.file("environments/development/link.yaml")).expect("a link");
     sandbox.write("environments/development/old.yml", "env: {}\n");
     let run = sandbox.expect(1, &["lint", "--format", "concise"]);
-    for (name, _, code) in files.iter().chain(&[
-        ("large", &b""[..], "MG004"),
-        ("link", &b""[..], "MG009"),
-    ]) {
-        let line = run.stdout.lines().find(|line| line.contains(&format!("development/{name}.yaml:")) && line.contains(code));
+    for (name, _, code) in files.iter().chain(&[("large", &b""[..], "MG004"), ("link", &b""[..], "MG009")]) {
+        let line = run
+            .stdout
+            .lines()
+            .find(|line| line.contains(&format!("development/{name}.yaml:")) && line.contains(code));
         assert!(line.is_some(), "{name} {code}:\n{}", run.stdout);
     }
     assert!(run.stdout.contains("latin.yaml:3:10"), "the first bad byte: {}", run.stdout);
@@ -55,7 +55,10 @@ fn carriage_returns_and_a_byte_order_mark_are_ordinary() {
     let run = sandbox.expect(1, &["lint", "--format", "concise"]);
     assert!(run.stdout.contains("ingest.yaml:3:9: error[MG203]"), "{}", run.stdout);
     sandbox.expect(0, &["lint", "--fix"]);
-    assert_eq!(sandbox.read("environments/development/ingest.yaml").trim_start_matches('\u{feff}'), "env:\r\n  A: b\r\n  PORT: \"80\"\r\n");
+    assert_eq!(
+        sandbox.read("environments/development/ingest.yaml").trim_start_matches('\u{feff}'),
+        "env:\r\n  A: b\r\n  PORT: \"80\"\r\n"
+    );
     sandbox.expect(0, &["apply", "--yes"]);
     sandbox.expect(0, &["plan", "--detailed-exitcode"]);
 }
@@ -83,9 +86,15 @@ fn hostile_names_and_values_do_not_reach_the_terminal_raw() {
         "environments/development/ingest.yaml",
         "env: {EVIL: \"\\e[2J\\e]0;pwned\\a\\u202e\", \"A\\e[31m\": x}\n",
     );
-    for arguments in [&["lint"][..], &["plan"], &["plan", "--format", "markdown"], &["explain", "development/ingest"]] {
+    for arguments in
+        [&["lint"][..], &["plan"], &["plan", "--format", "markdown"], &["explain", "development/ingest"]]
+    {
         let run = sandbox.magus(arguments);
-        assert!(!run.all().contains('\u{1b}') && !run.all().contains('\u{202e}'), "{arguments:?}: {:?}", run.all());
+        assert!(
+            !run.all().contains('\u{1b}') && !run.all().contains('\u{202e}'),
+            "{arguments:?}: {:?}",
+            run.all()
+        );
     }
 }
 
@@ -104,7 +113,12 @@ fn a_closed_pipe_is_no_error() {
     let mut first = [0; 10];
     child.stdout.take().expect("piped").read_exact(&mut first).expect("some output");
     let output = child.wait_with_output().expect("ends");
-    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        (output.status.code(), output.stderr.len()),
+        (Some(0), 0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
@@ -114,7 +128,8 @@ fn a_read_only_store_can_be_planned() {
     let folder = sandbox.file("store");
     let set = |mode: u32| {
         for (path, _) in magus_tests::files_below(&folder) {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o666)).expect("permissions");
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o666))
+                .expect("permissions");
         }
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).expect("permissions");
     };

@@ -15,14 +15,16 @@ fn a_workspace_made_by_hand_is_imported_and_adopted() {
            ('Weird_Name', '{"state": "stopped", "env": {}}')"#,
     );
     let plan = sandbox.plan(&[]);
-    let unmanaged: Vec<_> = plan["unmanaged"].as_array().expect("unmanaged").iter().map(|one| &one["name"]).collect();
+    let unmanaged: Vec<_> =
+        plan["unmanaged"].as_array().expect("unmanaged").iter().map(|one| &one["name"]).collect();
     assert_eq!(unmanaged, [&json!("Weird_Name"), &json!("reports-staging")]);
 
     let run = sandbox.expect(0, &["import", "reports-staging"]);
     assert!(run.all().contains("environments/staging/reports.yaml"), "{}", run.all());
     sandbox.expect(0, &["lint", "--fail-on", "warning"]);
     let plan = sandbox.plan(&[]);
-    let actions: Vec<_> = plan["steps"].as_array().expect("steps").iter().map(|step| &step["action"]).collect();
+    let actions: Vec<_> =
+        plan["steps"].as_array().expect("steps").iter().map(|step| &step["action"]).collect();
     assert_eq!(actions, [&json!("adopt")], "{plan:#}");
     assert_eq!(plan["steps"][0]["restarts"], json!(false));
     sandbox.expect(0, &["apply", "--yes"]);

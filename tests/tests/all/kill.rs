@@ -15,7 +15,9 @@ fn many(sandbox: &Sandbox, round: usize) {
     for number in 0..WORKSPACES {
         sandbox.write(
             &format!("environments/development/ws-{number}.yaml"),
-            format!("env: {{ROUND: \"{round}\", TOKEN: {{secret: {{file: ../_token}}, version: {round}}}}}\n"),
+            format!(
+                "env: {{ROUND: \"{round}\", TOKEN: {{secret: {{file: ../_token}}, version: {round}}}}}\n"
+            ),
         );
     }
 }
@@ -23,7 +25,10 @@ fn many(sandbox: &Sandbox, round: usize) {
 #[test]
 fn killed_at_random_moments() {
     let sandbox = Sandbox::with(&[
-        ("environments/cluster.yaml", "name: acme\nengine: {local: {path: ../store}}\nlimits: {max_deletes: 100%}\n"),
+        (
+            "environments/cluster.yaml",
+            "name: acme\nengine: {local: {path: ../store}}\nlimits: {max_deletes: 100%}\n",
+        ),
         ("environments/development/environment.yaml", "{}\n"),
         ("environments/_token", "kAnArY-token\n"),
     ]);

@@ -7,14 +7,16 @@ use crate::fixture::three_stages;
 #[test]
 fn every_format_says_the_same() {
     let sandbox = three_stages();
-    sandbox.write("environments/development/ingest.yaml", "env: {PORT: 80}\nowner: \"100%, a:b\"\nbogus: 1\n");
+    sandbox
+        .write("environments/development/ingest.yaml", "env: {PORT: 80}\nowner: \"100%, a:b\"\nbogus: 1\n");
     for format in ["text", "concise", "json", "json-lines", "github", "gitlab", "junit", "sarif"] {
         let run = sandbox.expect(1, &["lint", "--format", format]);
         for word in ["MG203", "MG020", "environments/development/ingest.yaml"] {
             assert!(run.stdout.contains(word), "{format} lacks {word}:\n{}", run.stdout);
         }
     }
-    let report: Value = serde_json::from_str(&sandbox.magus(&["lint", "--format", "json"]).stdout).expect("JSON");
+    let report: Value =
+        serde_json::from_str(&sandbox.magus(&["lint", "--format", "json"]).stdout).expect("JSON");
     assert_eq!(report["format_version"], 1);
     let finding = report["diagnostics"]
         .as_array()
@@ -63,11 +65,15 @@ fn severities_and_ignores_are_as_designed() {
 #[test]
 fn fixes_keep_comments_and_layout() {
     let sandbox = three_stages();
-    let before = "# top\nenv:\n    PORT:   8080   # the port\n    DEBUG: true\n\n    VERSION: 1.10 # keep the zero\n";
+    let before =
+        "# top\nenv:\n    PORT:   8080   # the port\n    DEBUG: true\n\n    VERSION: 1.10 # keep the zero\n";
     sandbox.write("environments/development/ingest.yaml", before);
     sandbox.expect(0, &["lint", "--fix"]);
     let after = sandbox.read("environments/development/ingest.yaml");
-    assert_eq!(after, before.replace("8080", "\"8080\"").replace("true", "\"true\"").replace("1.10", "\"1.10\""));
+    assert_eq!(
+        after,
+        before.replace("8080", "\"8080\"").replace("true", "\"true\"").replace("1.10", "\"1.10\"")
+    );
     sandbox.write("environments/development/old.yml", "env: {A: b}\n");
     sandbox.expect(1, &["lint"]);
     sandbox.expect(0, &["lint", "--fix"]);
@@ -95,7 +101,11 @@ fn paths_narrow_what_is_shown() {
     sandbox.write("environments/development/ingest.yaml", "bogus: 1\n");
     sandbox.write("environments/staging/ingest.yaml", "bogus: 1\n");
     let run = sandbox.expect(1, &["lint", "--format", "concise", "environments/staging"]);
-    assert!(run.stdout.contains("staging/ingest.yaml") && !run.stdout.contains("development"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("staging/ingest.yaml") && !run.stdout.contains("development"),
+        "{}",
+        run.stdout
+    );
     sandbox.expect(0, &["lint", "environments/production/analytics.yaml"]);
     sandbox.expect(1, &["lint", "no/such/path"]);
 }

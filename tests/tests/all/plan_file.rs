@@ -23,6 +23,7 @@ fn a_declaration_that_moved_refuses() {
     sandbox.replace("environments/staging/ingest.yaml", "WORKERS: \"4\"", "WORKERS: \"6\"");
     let run = sandbox.expect(4, &["apply", "plan.json", "--yes"]);
     assert!(run.all().contains("env.WORKERS") && run.all().contains("declaration"), "{}", run.all());
+    assert_eq!(run.stdout, "", "only what differs is said");
     assert!(!sandbox.file("store/magus.db").exists() || !run.stdout.contains("applied"), "nothing was sent");
 }
 
@@ -32,7 +33,10 @@ fn a_cluster_that_moved_refuses() {
     sandbox.expect(0, &["apply", "--yes"]);
     sandbox.replace("environments/staging/ingest.yaml", "WORKERS: \"4\"", "WORKERS: \"6\"");
     sandbox.expect(0, &["plan", "--out", "plan.json"]);
-    sql(&sandbox, "UPDATE workspaces SET record = json_set(record, '$.env.OTHER', 'x') WHERE name = 'ingest-staging'");
+    sql(
+        &sandbox,
+        "UPDATE workspaces SET record = json_set(record, '$.env.OTHER', 'x') WHERE name = 'ingest-staging'",
+    );
     let run = sandbox.expect(4, &["apply", "plan.json", "--yes"]);
     assert!(run.all().contains("cluster"), "{}", run.all());
     assert!(run.all().contains("ingest-staging"), "{}", run.all());

@@ -16,9 +16,31 @@ fn text() -> impl Strategy<Value = String> {
         "[ -~]{0,12}",
         "\\PC{0,8}",
         prop_oneof![
-            Just("null"), Just("~"), Just("no"), Just("012"), Just("1e3"), Just("0x1F"), Just(".inf"), Just("'"), Just("\""),
-            Just("#"), Just(" lead"), Just("trail "), Just("a\nb\n"), Just("\ttab"), Just("$HOME"), Just("`id`"), Just("\\n"),
-            Just("2001-01-01"), Just("{{ env_var('A') }}"), Just("ü€𝄞"), Just("="), Just("%s"), Just("!tag"), Just("&a"), Just("*a"),
+            Just("null"),
+            Just("~"),
+            Just("no"),
+            Just("012"),
+            Just("1e3"),
+            Just("0x1F"),
+            Just(".inf"),
+            Just("'"),
+            Just("\""),
+            Just("#"),
+            Just(" lead"),
+            Just("trail "),
+            Just("a\nb\n"),
+            Just("\ttab"),
+            Just("$HOME"),
+            Just("`id`"),
+            Just("\\n"),
+            Just("2001-01-01"),
+            Just("{{ env_var('A') }}"),
+            Just("ü€𝄞"),
+            Just("="),
+            Just("%s"),
+            Just("!tag"),
+            Just("&a"),
+            Just("*a"),
         ]
         .prop_map(str::to_owned),
     ]
@@ -61,7 +83,11 @@ fn write(sandbox: &Sandbox, declared: &Declared) {
 fn after_an_apply_nothing_is_to_do_whatever_was_declared_or_drifted() {
     let declared = || btree_map("[a-z][a-z0-9]{0,5}", workspace(), 1..5);
     let drift = btree_map("[A-Z]{1,4}", text(), 0..4);
-    let mut runner = TestRunner::new(Config { cases: cases(12, 200) as u32, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: cases(12, 200) as u32,
+        failure_persistence: None,
+        ..Config::default()
+    });
     runner
         .run(&(declared(), declared(), drift, text()), |(first, second, drift, reason)| {
             let sandbox = Sandbox::with(&[(

@@ -31,7 +31,10 @@ fn a_variable_declared_drifted_and_both() {
         }])
     );
     let text = sandbox.expect(0, &["plan"]).stdout;
-    assert!(text.contains("\"4\" → \"8\"") && text.contains("environments/production/analytics.yaml:3"), "{text}");
+    assert!(
+        text.contains("\"4\" → \"8\"") && text.contains("environments/production/analytics.yaml:3"),
+        "{text}"
+    );
     sandbox.expect(2, &["plan", "--detailed-exitcode"]);
     sandbox.expect(0, &["drift"]);
 
@@ -42,7 +45,10 @@ fn a_variable_declared_drifted_and_both() {
     );
     let plan = sandbox.plan(&[]);
     let field = &only_step(&plan)["fields"][0];
-    assert_eq!((&field["reason"], &field["before"], &field["after"]), (&json!("drift"), &json!("16"), &json!("4")));
+    assert_eq!(
+        (&field["reason"], &field["before"], &field["after"]),
+        (&json!("drift"), &json!("16"), &json!("4"))
+    );
     let drift = sandbox.expect(2, &["drift"]);
     assert!(drift.stdout.contains("env.WORKERS"), "{}", drift.stdout);
 
@@ -73,13 +79,18 @@ fn the_same_in_three_clusters() {
 
     sandbox.replace("environments/development/ingest.yaml", "WORKERS: \"4\"", "WORKERS: \"5\"");
     for (environment, declared) in [("staging", false), ("production", true)] {
-        let connection = rusqlite::Connection::open(sandbox.file(&format!("store-{environment}/magus.db"))).expect("opens");
+        let connection = rusqlite::Connection::open(sandbox.file(&format!("store-{environment}/magus.db")))
+            .expect("opens");
         let changed = connection
             .execute("UPDATE workspaces SET record = json_set(record, '$.env.WORKERS', '9') WHERE name LIKE 'ingest-%'", [])
             .expect("runs");
         assert_eq!(changed, 1);
         if declared {
-            sandbox.replace(&format!("environments/{environment}/ingest.yaml"), "WORKERS: \"4\"", "WORKERS: \"5\"");
+            sandbox.replace(
+                &format!("environments/{environment}/ingest.yaml"),
+                "WORKERS: \"4\"",
+                "WORKERS: \"5\"",
+            );
         }
     }
     let plan = sandbox.plan(&[]);
@@ -87,9 +98,17 @@ fn the_same_in_three_clusters() {
         .as_array()
         .expect("steps")
         .iter()
-        .map(|step| (step["cluster"].as_str().expect("a name"), step["fields"][0]["reason"].as_str().expect("a reason")))
+        .map(|step| {
+            (
+                step["cluster"].as_str().expect("a name"),
+                step["fields"][0]["reason"].as_str().expect("a reason"),
+            )
+        })
         .collect();
-    assert_eq!(reasons, [("acme-development", "declared"), ("acme-staging", "drift"), ("acme-production", "both")]);
+    assert_eq!(
+        reasons,
+        [("acme-development", "declared"), ("acme-staging", "drift"), ("acme-production", "both")]
+    );
     sandbox.expect(0, &["apply", "--yes"]);
     sandbox.expect(0, &["plan", "--detailed-exitcode"]);
 }
@@ -102,11 +121,21 @@ fn a_stopped_workspace_is_drift_unless_its_state_is_auto() {
         "lifecycle_config: {termination_policy: {enable_auto_termination: true, max_idle_seconds: 1800}}\n",
     );
     sandbox.expect(0, &["apply", "--yes"]);
-    sql(&sandbox, "UPDATE workspaces SET record = json_set(record, '$.state', 'stopped') WHERE environment = 'development'");
+    sql(
+        &sandbox,
+        "UPDATE workspaces SET record = json_set(record, '$.state', 'stopped') WHERE environment = 'development'",
+    );
     let plan = sandbox.plan(&[]);
     let step = only_step(&plan);
-    assert_eq!((&step["action"], &step["workspace"]), (&json!("start"), &json!("ingest-development")), "{plan:#}");
-    assert_eq!((&step["fields"][0]["path"], &step["fields"][0]["reason"]), (&json!("state"), &json!("drift")));
+    assert_eq!(
+        (&step["action"], &step["workspace"]),
+        (&json!("start"), &json!("ingest-development")),
+        "{plan:#}"
+    );
+    assert_eq!(
+        (&step["fields"][0]["path"], &step["fields"][0]["reason"]),
+        (&json!("state"), &json!("drift"))
+    );
     assert_eq!(plan["summary"]["start"], 1);
     sandbox.expect(0, &["apply", "--yes"]);
     sandbox.expect(0, &["plan", "--detailed-exitcode"]);

@@ -6,7 +6,8 @@ use magus_tests::{Sandbox, files_below};
 
 use crate::fixture::three_stages;
 
-const CANARY: [&str; 4] = ["kAnArY-env-7f3a9", "kAnArY-file-2b8c1", "kAnArY-command-5d6e4", "kAnArY-mage-9a1b2"];
+const CANARY: [&str; 4] =
+    ["kAnArY-env-7f3a9", "kAnArY-file-2b8c1", "kAnArY-command-5d6e4", "kAnArY-mage-9a1b2"];
 
 fn with_secrets() -> Sandbox {
     let mut sandbox = three_stages();
@@ -78,7 +79,10 @@ fn lint_and_plan_run_nothing() {
 #[test]
 fn a_secret_that_does_not_resolve_fails_its_step_alone() {
     let sandbox = with_secrets();
-    sandbox.write("environments/production/_print.sh", format!("#!/bin/sh\necho {} >&2\necho {}\nexit 7\n", CANARY[0], CANARY[2]));
+    sandbox.write(
+        "environments/production/_print.sh",
+        format!("#!/bin/sh\necho {} >&2\necho {}\nexit 7\n", CANARY[0], CANARY[2]),
+    );
     let run = sandbox.expect(3, &["apply", "--yes"]);
     no_canary("a failed apply", &run.all());
     assert!(run.all().contains("FROM_COMMAND") || run.all().contains("_print.sh"), "{}", run.all());

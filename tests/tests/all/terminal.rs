@@ -47,11 +47,10 @@ fn the_question_is_asked_and_only_yes_applies() {
 fn an_interrupted_apply_still_reports() {
     let sandbox = three_stages();
     // The first stage holds the apply until the pipe is written, so that the signal meets it at work.
-    sandbox.write("environments/development/_wait.sh", "echo started > started\nread line < gate\necho value\n");
-    sandbox.write(
-        "environments/development/ingest.yaml",
-        "env: {TOKEN: {secret: {command: [sh, _wait.sh]}}}\n",
-    );
+    sandbox
+        .write("environments/development/_wait.sh", "echo started > started\nread line < gate\necho value\n");
+    sandbox
+        .write("environments/development/ingest.yaml", "env: {TOKEN: {secret: {command: [sh, _wait.sh]}}}\n");
     let gate = sandbox.file("environments/development/gate");
     let started = sandbox.file("environments/development/started");
     for pipe in [&gate, &started] {
@@ -81,7 +80,8 @@ fn an_interrupted_apply_still_reports() {
     assert_eq!(apply.wait().expect("ends").code(), Some(3), "{stdout}{said}{rest}");
     let report: Value = serde_json::from_str(&stdout).expect("a whole report");
     assert_eq!(report["interrupted"], true);
-    let outcomes: Vec<_> = report["results"].as_array().expect("results").iter().map(|r| r["outcome"].as_str()).collect();
+    let outcomes: Vec<_> =
+        report["results"].as_array().expect("results").iter().map(|r| r["outcome"].as_str()).collect();
     assert_eq!(outcomes.len(), 6);
     assert!(outcomes.contains(&Some("not_started")) && outcomes.contains(&Some("applied")), "{outcomes:?}");
     sandbox.remove("environments/development/_wait.sh");

@@ -92,12 +92,12 @@ fn converge(
     }
     let stores = open(global, &checked, wish, output)?;
     let planned = pipeline::plan(global, &checked, wish)?;
-    if approval.yes {
-        show(global, &planned, output)?;
-    }
     check(&planned.plan, &checked)?;
     let approved =
         magus_plan::approve(planned.plan.clone(), expectation.as_ref()).map_err(|stale| refused(&stale))?;
+    if approval.yes {
+        show(global, &planned, output)?;
+    }
 
     let secrets = Resolver::new(checked.loaded.root.clone(), Box::new(|name| std::env::var_os(name)));
     let engines: BTreeMap<Text, &dyn Perform> =
@@ -146,7 +146,7 @@ fn open(
     // Locks are taken in one order by everybody.
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
     for cluster in clusters {
-        match store::open(cluster, &wish.command.join(" ")) {
+        match store::open(cluster, &wish.command.join(" "), wish.overrides.reason.as_deref()) {
             Ok(store) => {
                 stores.open.insert(cluster.name.clone(), store);
             }

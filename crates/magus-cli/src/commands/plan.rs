@@ -24,7 +24,11 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
     if let Some(path) = &arguments.out {
         write(path, &magus_report::plan::json(plan))?;
     }
-    let next = next_command(&wish, arguments.out.as_deref());
+    let mut next = next_command(&wish, arguments.out.as_deref());
+    if global.format == Format::Markdown {
+        // Read on a pull request, and run where no terminal is.
+        next.push_str(" --yes");
+    }
     let rest = arguments.out.as_ref().map(|path| format!("the whole plan is in `{}`", path.display()));
     let options = PlanOptions {
         detail: if output.verbose > 0 { Detail::Full } else { Detail::Normal },

@@ -439,7 +439,7 @@ fn a_destroy_deletes_what_is_selected_later_stages_first() {
     world.intent = Intent::Destroy;
     let plan = world.plan();
     assert_eq!(steps(&plan), ["- acme/c", "- acme/a"]);
-    assert_eq!(plan.steps[0].reason, "destroy was asked for");
+    assert_eq!(plan.steps[0].reason, "asked for by `magus destroy`");
     assert_eq!(plan.steps[0].mark, None);
     assert_eq!(plan.steps[0].restarts, Restarts::No);
     world.filter.environments = names(&["development"]);

@@ -3,7 +3,7 @@
 use magus_model::{
     Text,
     path::FieldPath,
-    value::{FieldValue, SecretReference, Value},
+    value::{FieldValue, Value},
 };
 use proptest::prelude::*;
 
