@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt};
 use magus_model::{
     Text,
     observed::{ObservedField, RunState},
-    path::FieldPath,
+    path::{FieldPath, push_key},
     value::{FieldValue, Value},
 };
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -125,16 +125,7 @@ impl Visitor<'_> for Key<'_> {
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
         let Self(path) = self;
-        if key.is_empty() || key.contains(['.', '[', ']', '"', '\\', '\n']) {
-            let quoted = FieldPath::from(path.as_str()).child(key);
-            path.clear();
-            path.push_str(quoted.as_str());
-        } else {
-            if !path.is_empty() {
-                path.push('.');
-            }
-            path.push_str(key);
-        }
+        push_key(path, key);
         Ok(["secret", "valueFrom"].into_iter().find(|word| *word == key))
     }
 }

@@ -51,25 +51,9 @@ impl FieldPath {
 
     /// The path of a key below this one.
     pub fn child(&self, key: &str) -> Self {
-        let plain = !key.is_empty() && !key.contains(['.', '[', ']', '"', '\\', '\n']);
         let mut text = String::with_capacity(self.0.len() + key.len() + 5);
         text.push_str(&self.0);
-        if plain {
-            if !text.is_empty() {
-                text.push('.');
-            }
-            text.push_str(key);
-        } else {
-            text.push_str("[\"");
-            for c in key.chars() {
-                match c {
-                    '"' | '\\' => text.extend(['\\', c]),
-                    '\n' => text.push_str("\\n"),
-                    _ => text.push(c),
-                }
-            }
-            text.push_str("\"]");
-        }
+        push_key(&mut text, key);
         Self(text.into())
     }
 
@@ -115,6 +99,26 @@ impl FieldPath {
     pub fn is_within(&self, prefix: &str) -> bool {
         self.0.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     }
+}
+
+/// Appends a key to the text of a path, for those who walk many of them with one buffer.
+pub fn push_key(path: &mut String, key: &str) {
+    if !key.is_empty() && !key.contains(['.', '[', ']', '"', '\\', '\n']) {
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(key);
+        return;
+    }
+    path.push_str("[\"");
+    for c in key.chars() {
+        match c {
+            '"' | '\\' => path.extend(['\\', c]),
+            '\n' => path.push_str("\\n"),
+            _ => path.push(c),
+        }
+    }
+    path.push_str("\"]");
 }
 
 impl Default for FieldPath {

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use magus_model::{
     Text,
-    path::FieldPath,
+    path::{FieldPath, push_key},
     span::Span,
     tree::{Node, NodeKind},
 };
@@ -111,20 +111,6 @@ fn flatten<'a>(node: &'a Node, found: &mut Vec<Setting<'a>>, path: &mut String) 
         _ => Content::Leaf(node),
     };
     found.push(Setting { path: FieldPath::shared(path), span: node.span, content });
-}
-
-/// Appends a key to a path, as [`FieldPath::child`] does.
-fn push_key(path: &mut String, key: &str) {
-    if key.is_empty() || key.contains(['.', '[', ']', '"', '\\', '\n']) {
-        let quoted = FieldPath::from(path.as_str()).child(key);
-        path.clear();
-        path.push_str(quoted.as_str());
-    } else {
-        if !path.is_empty() {
-            path.push('.');
-        }
-        path.push_str(key);
-    }
 }
 
 /// Whether a map is a reference, which layers replace as a whole: `{secret: {…}}` or `{valueFrom: {…}}`.
