@@ -8,30 +8,32 @@ use magus_tests::{Sandbox, repository};
 
 use crate::fixture::{sql, three_stages};
 
-/// Copies a folder of the repository into a sandbox.
-fn copy(sandbox: &Sandbox, from: &str, to: &str) {
-    let source = repository().join(from);
+/// Copies a folder of the repository to the same place in a sandbox.
+fn copy(sandbox: &Sandbox, folder: &str) {
+    let source = repository().join(folder);
     for (path, bytes) in magus_tests::files_below(&source) {
         let below = path.strip_prefix(&source).expect("below").to_str().expect("UTF-8").to_owned();
-        sandbox.write(&format!("{to}/{below}"), bytes);
+        sandbox.write(&format!("{folder}/{below}"), bytes);
     }
 }
 
 #[test]
 fn the_worked_example_applies_and_then_nothing_is_to_do() {
-    for from in [".", "docs/examples/by-cluster"] {
+    for directory in ["environments", "docs/examples/by-cluster/environments"] {
         let sandbox = Sandbox::new();
-        copy(&sandbox, "schemas", "schemas");
-        copy(&sandbox, &format!("{from}/environments"), "environments");
-        let lint = sandbox.expect(0, &["lint", "--fail-on", "hint", "--format", "concise"]);
-        assert!(!lint.stdout.contains("MG"), "{from}: {}", lint.stdout);
-        let first = sandbox.expect(0, &["apply", "--yes"]);
+        copy(&sandbox, "schemas");
+        copy(&sandbox, directory);
+        let run =
+            |code: i32, arguments: &[&str]| sandbox.expect(code, &[&["-C", directory], arguments].concat());
+        let lint = run(0, &["lint", "--fail-on", "hint", "--format", "concise"]);
+        assert!(!lint.stdout.contains("MG"), "{directory}: {}", lint.stdout);
+        let first = run(0, &["apply", "--yes"]);
         assert!(first.stdout.contains("to create"), "{}", first.stdout);
-        let second = sandbox.expect(0, &["apply", "--yes"]);
+        let second = run(0, &["apply", "--yes"]);
         assert!(second.stdout.contains("No changes"), "{}", second.stdout);
-        sandbox.expect(0, &["plan", "--detailed-exitcode"]);
-        sandbox.expect(0, &["drift"]);
-        let status = sandbox.expect(0, &["status"]);
+        run(0, &["plan", "--detailed-exitcode"]);
+        run(0, &["drift"]);
+        let status = run(0, &["status"]);
         for environment in ["development", "staging", "production"] {
             assert!(status.stdout.contains(environment), "{}", status.stdout);
         }

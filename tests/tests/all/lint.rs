@@ -109,3 +109,22 @@ fn paths_narrow_what_is_shown() {
     sandbox.expect(0, &["lint", "environments/production/analytics.yaml"]);
     sandbox.expect(1, &["lint", "no/such/path"]);
 }
+
+#[test]
+fn a_modeline_that_points_nowhere_or_to_an_old_schema_is_found() {
+    let sandbox = three_stages();
+    let modeline =
+        |name: &str| format!("# yaml-language-server: $schema=../.schemas/{name}.json\nenv: {{A: b}}\n");
+    sandbox.write("environments/development/ingest.yaml", modeline("missing"));
+    sandbox.write("environments/development/analytics.yaml", modeline("workspace"));
+    let schema = sandbox.expect(0, &["schema", "workspace"]).stdout;
+    sandbox.write("environments/.schemas/workspace.json", &schema);
+    let lint = || sandbox.expect(0, &["lint", "--format", "concise"]).stdout;
+    let found = lint();
+    assert!(found.contains("development/ingest.yaml:1:") && found.contains("MG703"), "{found}");
+    assert!(!found.contains("MG704"), "{found}");
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(schema.contains(version));
+    sandbox.write("environments/.schemas/workspace.json", schema.replace(version, "0.0.1"));
+    assert!(lint().contains("MG704"), "{}", lint());
+}
