@@ -21,7 +21,7 @@ use crate::{
 /// Rows that are parsed at once: enough to keep a thread busy, few enough to share the work.
 const CHUNK: usize = 128;
 /// Chunks that wait to be parsed.
-const AHEAD: usize = 8;
+const AHEAD: usize = 4;
 
 /// Reads a store and leaves no trace.
 #[derive(Debug)]

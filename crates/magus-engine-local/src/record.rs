@@ -6,9 +6,10 @@
 use std::{collections::BTreeMap, fmt};
 
 use magus_model::{
-    Text,
+    Text, exact,
     observed::{ObservedField, RunState},
     path::{FieldPath, push_key},
+    shared,
     value::{FieldValue, Value},
 };
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -28,7 +29,7 @@ pub(crate) fn parse(text: &str) -> Result<Record, String> {
     let record =
         deserializer.deserialize_any(TopLevel).and_then(|record| deserializer.end().map(|()| record));
     let mut record = record.map_err(|error| format!("its record is not valid: {error}"))?;
-    record.fields.shrink_to_fit();
+    record.fields = exact(record.fields);
     // Nested keys are nearly in the order of paths already: `a.b` comes after `a-b`, `a` before it.
     record.fields.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     if let Some(twice) = record.fields.windows(2).find(|pair| pair[0].path == pair[1].path) {
@@ -176,7 +177,7 @@ impl<'de> Visitor<'de> for Below<'_> {
         Ok(())
     }
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.leaf(Value::string(text));
+        self.leaf(Value::String(shared(text)));
         Ok(())
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {

@@ -11,7 +11,7 @@ use granit_parser::{Event, Options, Parser, ScalarStyle, StructureStyle, Tag};
 use magus_model::{
     Text,
     diagnostic::{Diagnostic, Fix},
-    rules,
+    exact, rules,
     span::{FileId, Span},
     tree::{Entry, Node, NodeKind},
 };
@@ -334,10 +334,7 @@ impl<'a> Builder<'a> {
             Content::List(items) => NodeKind::List(items),
             Content::Map { mut entries, merges, .. } => {
                 maps::drop_duplicates(&mut entries, &merges, &mut self.diagnostics);
-                let mut entries = maps::merge(entries, merges, &mut self.diagnostics);
-                // Trees live as long as the run: spare room for keys that never come would cost more than the copy.
-                entries.shrink_to_fit();
-                NodeKind::Map(entries)
+                NodeKind::Map(exact(maps::merge(entries, merges, &mut self.diagnostics)))
             }
         };
         self.complete(Node { span: whole, kind }, whole, anchor)

@@ -1,7 +1,5 @@
 //! The path of a field: `env.DATABASE_URL`, `container_config.resources.limits.memory`.
 
-use std::{cell::RefCell, collections::HashSet};
-
 use serde::{Deserialize, Serialize};
 
 use crate::Text;
@@ -18,30 +16,9 @@ impl FieldPath {
         Self::default().child(key)
     }
 
-    /// The same as `from`, with one text for all equal paths of a thread: all workspaces have nearly the same paths, and
-    /// long ones need memory of their own.
+    /// The same as `from`, with one text for equal paths: all workspaces have nearly the same ones.
     pub fn shared(path: &str) -> Self {
-        /// More than a container has fields; variables with long names come on top.
-        const MOST: usize = 4096;
-        /// Texts up to this length need no memory of their own.
-        const INLINE: usize = 23;
-        thread_local! {
-            static PATHS: RefCell<HashSet<Text>> = RefCell::default();
-        }
-        if path.len() <= INLINE {
-            return Self(path.into());
-        }
-        PATHS.with_borrow_mut(|paths| {
-            if let Some(known) = paths.get(path) {
-                return Self(known.clone());
-            }
-            if paths.len() == MOST {
-                paths.clear();
-            }
-            let text = Text::from(path);
-            paths.insert(text.clone());
-            Self(text)
-        })
+        Self(crate::shared(path))
     }
 
     /// The path as it is shown.

@@ -7,6 +7,7 @@ use magus_model::{
     Text,
     desired::{Cluster, Desired, DesiredState, Environment, Field, Layer, Workspace},
     diagnostic::Diagnostic,
+    exact,
     name::WorkspaceName,
     rules as known,
     span::Span,
@@ -236,8 +237,7 @@ pub(crate) fn effective(
     if !fields.is_sorted_by(|a, b| a.path < b.path) {
         fields.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     }
-    fields.shrink_to_fit();
-    fields
+    exact(fields)
 }
 
 fn unknown_templates(root: &Node, scope: &Scope<'_>, findings: &mut Vec<Diagnostic>) {
