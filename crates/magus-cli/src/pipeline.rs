@@ -281,7 +281,7 @@ pub fn plan(global: &Global, checked: &Checked, wish: &Wish<'_>) -> Result<Plann
         changes: &changes,
         filter: wish.filter.clone(),
         overrides: wish.overrides.clone(),
-        source: source(global, checked)?,
+        source: source(global, checked),
         now: Timestamp::now(),
         magus_version: VERSION.into(),
         diagnostics: checked.located(),
@@ -338,13 +338,26 @@ fn observe(desired: &Desired) -> (Vec<Observation>, Vec<(Text, EngineError)>) {
     (observations, unreadable)
 }
 
-fn source(global: &Global, checked: &Checked) -> Result<Source, CommandError> {
+/// What the declarations were read from. A repository that git does not trust, as in containers, keeps nobody from
+/// planning: the plan then names no commit.
+fn source(global: &Global, checked: &Checked) -> Source {
     let path = Text::from(global.dir.to_string_lossy());
     if let Some(revision) = &checked.loaded.revision {
-        return Ok(Source { path, revision: Some(revision.into()), dirty: false });
+        return Source { path, revision: Some(revision.into()), dirty: false };
     }
-    let source = magus_load::source_revision(&global.dir).map_err(load_error)?;
-    Ok(Source { path, revision: source.revision.map(Text::from), dirty: source.dirty })
+    match magus_load::source_revision(&global.dir) {
+        Ok(source) => Source { path, revision: source.revision.map(Text::from), dirty: source.dirty },
+        Err(error) => {
+            if !global.quiet {
+                Output::say(&load_error(error).describe().replacen(
+                    "error:",
+                    "note: the plan names no commit:",
+                    1,
+                ));
+            }
+            Source { path, revision: None, dirty: false }
+        }
+    }
 }
 
 /// A name that selects nothing is a slip of the pen.

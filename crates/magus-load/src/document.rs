@@ -89,9 +89,7 @@ pub enum LoadError {
     #[error("`{0}` is not in a git repository")]
     NoRepository(String),
     /// The repository belongs to somebody else, and git was not told to trust it.
-    #[error(
-        "the git repository of `{path}` belongs to another user: `git config --global --add safe.directory {repository}` trusts it"
-    )]
+    #[error("the git repository of `{path}` belongs to another user, and git was not told to trust it")]
     NotTrusted {
         /// The directory.
         path: String,
