@@ -47,3 +47,55 @@ pub fn compare_declared(left: &Workspace, right: &Workspace) -> Vec<Row> {
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use magus_model::{
+        desired::{DesiredState, Field, Layer},
+        name::WorkspaceName,
+        span::Span,
+        value::{SecretReference, SecretSource},
+    };
+
+    use super::*;
+
+    fn secret(keep: bool) -> FieldValue {
+        FieldValue::from(SecretReference { source: SecretSource::Env("KEY".into()), version: None, keep })
+    }
+
+    fn workspace(value: FieldValue) -> Workspace {
+        Workspace {
+            name: WorkspaceName::observed("a"),
+            declared: "a".into(),
+            state: DesiredState::Running,
+            state_span: Span::BUILT_IN,
+            fields: vec![Field {
+                path: FieldPath::from("env.KEY"),
+                value,
+                span: Span::BUILT_IN,
+                layer: Layer::Workspace,
+            }],
+            moved_from: None,
+            owner: None,
+            span: Span::BUILT_IN,
+        }
+    }
+
+    /// What is kept is no difference from what runs, but it is one from what is declared elsewhere.
+    #[test]
+    fn what_is_kept_is_the_same_as_nothing_else_that_is_declared() {
+        let plain = FieldValue::Plain(Value::string("x"));
+        for (left, right, expected) in [
+            (plain.clone(), plain.clone(), true),
+            (secret(true), secret(true), true),
+            (secret(true), plain.clone(), false),
+            (plain.clone(), secret(true), false),
+            (secret(false), plain.clone(), false),
+            (secret(true), secret(false), false),
+        ] {
+            let rows = compare_declared(&workspace(left), &workspace(right));
+            let row = rows.iter().find(|row| row.path.as_str() == "env.KEY").expect("a row");
+            assert_eq!(row.same, expected, "{row:?}");
+        }
+    }
+}

@@ -103,3 +103,24 @@ fn fold(hunks: Vec<Hunk>) -> Vec<Hunk> {
     flush(&mut skipped, &mut folded);
     folded
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first and the last line differ, so that exactly these lines go into the comparison.
+    #[test]
+    fn lines_are_matched_up_to_the_limit_itself() {
+        for (count, matched) in [(MOST_LINES - 1, true), (MOST_LINES, true), (MOST_LINES + 1, false)] {
+            let text = |end: &str| {
+                let inner = "same\n".repeat(count - 2);
+                format!("first {end}\n{inner}last {end}")
+            };
+            let removed = line_diff(&text("before"), &text("after"))
+                .iter()
+                .filter(|hunk| hunk.kind == HunkKind::Removed)
+                .count();
+            assert_eq!(removed, if matched { 2 } else { count }, "{count} lines");
+        }
+    }
+}

@@ -307,3 +307,29 @@ fn number(bytes: &mut Vec<u8>, tag: u8, number: &[u8]) {
 fn length(length: usize) -> [u8; 8] {
     (length as u64).to_le_bytes()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A path is known in full: what only begins like one that has a meaning is compared as it is written.
+    #[test]
+    fn a_path_is_read_as_what_it_is() {
+        for (path, expected) in [
+            ("env.A", Reading::Text),
+            ("environment", Reading::Literal),
+            ("secrets.a", Reading::Text),
+            ("secrets_store", Reading::Literal),
+            ("storage_request_size", Reading::Gibibytes),
+            ("storage_class_name", Reading::Literal),
+            ("restarted_at", Reading::Instant),
+            ("restarted_by", Reading::Literal),
+            ("container_config.resources.limits.cpu", Reading::Quantity),
+            ("container_config.resources.requests.cpu", Reading::Quantity),
+            ("container_config.resources.claims", Reading::Literal),
+            ("container_config.image", Reading::Literal),
+        ] {
+            assert_eq!(reading(&FieldPath::from(path)), expected, "{path}");
+        }
+    }
+}
