@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     files.sort();
-    // All trees are kept until the end, as the product keeps them.
+    // All trees are kept until the end: parsing them is the floor, not giving their memory back.
     let trees: Vec<_> = files
         .par_iter()
         .enumerate()

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use magus_engine::{EngineError, EngineErrorKind};
-use magus_load::{LoadError, Loaded, Role};
+use magus_load::{Document, LoadError, Loaded, Role};
 use magus_model::{
     Text,
     desired::{Desired, MaxDeletes, Workspace},
@@ -20,7 +20,6 @@ use magus_plan::{Filter, Intent, PlanRequest};
 use magus_report::lint::{LintFormat, LintReport};
 use magus_resolve::{Resolution, SchemaFile, Settled};
 use magus_schema::SchemaKind;
-use rayon::prelude::*;
 
 use crate::{
     VERSION,
@@ -58,12 +57,11 @@ pub fn check(global: &Global, at: Option<&str>) -> Result<Checked, CommandError>
         Some(revision) => magus_load::load_revision(&global.dir, &working_directory, revision),
     }
     .map_err(load_error)?;
-    let (validated, resolution) = rayon::join(|| validate(&loaded), || magus_resolve::resolve(&loaded));
+    let resolution = magus_resolve::resolve(&loaded, validate(&loaded));
     let mut diagnostics = loaded.diagnostics.clone();
-    diagnostics.extend(validated);
     if at.is_none() {
         // A schema lies in the work tree, whatever revision the declarations are read from.
-        diagnostics.extend(magus_resolve::check_modelines(&loaded, schema_file));
+        diagnostics.extend(magus_resolve::check_modelines(&loaded, &resolution, schema_file));
     }
     diagnostics.extend(resolution.diagnostics.iter().cloned());
     let settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
@@ -80,7 +78,7 @@ pub fn check_valid(global: &Global, at: Option<&str>, output: &Output) -> Result
     let report = LintReport {
         diagnostics: &errors,
         sources: &checked.loaded.sources,
-        files: checked.loaded.documents.len(),
+        files: checked.loaded.files.len(),
         magus_version: VERSION,
         width: output.width,
     };
@@ -91,14 +89,6 @@ pub fn check_valid(global: &Global, at: Option<&str>, output: &Output) -> Result
 }
 
 impl Checked {
-    /// The same without the documents, for commands that go on to the clusters: what the clusters answer then takes
-    /// the memory that the trees had.
-    #[must_use]
-    pub fn without_documents(mut self) -> Self {
-        std::mem::take(&mut self.loaded.documents).into_par_iter().for_each(drop);
-        self
-    }
-
     fn errors(&self) -> Vec<Diagnostic> {
         self.settled.diagnostics.iter().filter(|found| found.severity == Severity::Error).cloned().collect()
     }
@@ -142,21 +132,17 @@ fn schema_file(path: &Path) -> SchemaFile {
     }
 }
 
-fn validate(loaded: &Loaded) -> Vec<Diagnostic> {
-    let found: Vec<Vec<Diagnostic>> = loaded
-        .documents
-        .par_iter()
-        .map(|document| {
-            let Some(root) = &document.root else { return Vec::new() };
-            let kind = match document.role {
-                Role::Cluster { .. } => SchemaKind::Cluster,
-                Role::Environment { .. } => SchemaKind::Environment,
-                Role::Workspace { .. } => SchemaKind::Workspace,
-            };
-            magus_schema::validate(kind, root, &loaded.sources)
-        })
-        .collect();
-    found.into_iter().flatten().collect()
+/// Holds documents against the schemas.
+fn validate(loaded: &Loaded) -> impl Fn(&Document<'_>) -> Vec<Diagnostic> + Sync {
+    |document| {
+        let Some(root) = &document.root else { return Vec::new() };
+        let kind = match document.file.role {
+            Role::Cluster { .. } => SchemaKind::Cluster,
+            Role::Environment { .. } => SchemaKind::Environment,
+            Role::Workspace { .. } => SchemaKind::Workspace,
+        };
+        magus_schema::validate(kind, root, &loaded.sources)
+    }
 }
 
 /// What a plan is asked for with.

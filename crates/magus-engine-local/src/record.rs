@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fmt};
 
 use magus_model::{
     Text, exact,
+    leaves::nest,
     observed::{ObservedField, RunState},
     path::{FieldPath, push_key},
     shared,
@@ -40,36 +41,14 @@ pub(crate) fn parse(text: &str) -> Result<Record, String> {
 
 /// Writes a record.
 pub(crate) fn write(state: RunState, fields: &BTreeMap<FieldPath, FieldValue>) -> Result<String, String> {
-    let mut record = nest(fields.iter().map(|(path, value)| (path.clone(), Value::from(value.clone()))))?;
+    let values = fields.iter().map(|(path, value)| (path.clone(), Value::from(value.clone())));
+    let values: Vec<_> = values.filter(|(_, value)| *value != Value::Null).collect();
+    if let Some((path, _)) = values.iter().find(|(_, value)| !is_finite(value)) {
+        return Err(format!("`{path}` is not a finite number"));
+    }
+    let mut record = nest(values)?;
     record.insert(Text::new_static("state"), Value::string(state.as_str()));
     serde_json::to_string(&record).map_err(|error| error.to_string())
-}
-
-/// Turns leaves into maps in maps.
-fn nest(fields: impl IntoIterator<Item = (FieldPath, Value)>) -> Result<BTreeMap<Text, Value>, String> {
-    let mut root = BTreeMap::new();
-    for (path, value) in fields {
-        if value == Value::Null {
-            continue;
-        }
-        if !is_finite(&value) {
-            return Err(format!("`{path}` is not a finite number"));
-        }
-        let keys = path.keys().ok_or_else(|| format!("`{path}` is no path of a field"))?;
-        let Some((last, folders)) = keys.split_last() else { return Err("a field has no path".to_owned()) };
-        let mut map = &mut root;
-        for key in folders {
-            let below = map.entry(Text::from(key)).or_insert_with(|| Value::Map(BTreeMap::new()));
-            let Value::Map(below) = below else {
-                return Err(format!("`{path}` is below a value that is no map"));
-            };
-            map = below;
-        }
-        if map.insert(Text::from(last), value).is_some() {
-            return Err(format!("`{path}` is a value and a map at once"));
-        }
-    }
-    Ok(root)
 }
 
 /// JSON has no word for infinity.

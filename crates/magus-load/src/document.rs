@@ -1,4 +1,4 @@
-//! What loading gives: documents with their roles, all sources, and everything that is wrong with the files.
+//! What loading gives: files with their roles and texts, everything that is wrong with them, and documents on demand.
 
 use std::path::PathBuf;
 
@@ -9,18 +9,22 @@ use magus_model::{
     tree::Node,
 };
 
-use crate::comments::Comment;
+use crate::{
+    comments::Comment,
+    yaml::{Parsed, parse},
+};
 
-/// A directory of declarations, read.
+/// A directory of declarations, read. The trees are made file by file with [`Loaded::parse`], by whoever needs them
+/// and for as long: those of ten thousand workspaces at once would be most of the memory of a run.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// Every file that a document or a finding refers to.
     pub sources: Sources,
-    /// The documents, ordered by path.
-    pub documents: Vec<Document>,
+    /// The files that declare something, ordered by path.
+    pub files: Vec<File>,
     /// Every environment's folder, even an empty one, sorted.
     pub environments: Vec<Text>,
-    /// What is wrong with the files themselves.
+    /// What is wrong with the files as files; what is wrong with their texts comes with the documents.
     pub diagnostics: Vec<Diagnostic>,
     /// The directory, as it was given: absolute, or relative to the working directory.
     pub root: PathBuf,
@@ -30,19 +34,42 @@ pub struct Loaded {
     pub revision: Option<String>,
 }
 
+impl Loaded {
+    /// Parses a file. One that could not be read gives a document without a tree, and its finding is in
+    /// [`Loaded::diagnostics`].
+    pub fn parse<'l>(&self, file: &'l File) -> Document<'l> {
+        let nothing = || Parsed { root: None, comments: Vec::new(), diagnostics: Vec::new() };
+        let source = self.sources.file(file.id).filter(|_| file.readable);
+        let Parsed { root, comments, diagnostics } =
+            source.map_or_else(nothing, |source| parse(file.id, &source.text));
+        Document { file, root, comments, diagnostics }
+    }
+}
+
 /// A file of the directory that declares something.
-#[derive(Debug, Clone)]
-pub struct Document {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct File {
     /// Its source.
-    pub file: FileId,
+    pub id: FileId,
     /// Its path relative to the directory, with `/`.
     pub path: Text,
     /// What it declares.
     pub role: Role,
+    /// Whether it could be read, as UTF-8.
+    pub readable: bool,
+}
+
+/// What a file says.
+#[derive(Debug, Clone)]
+pub struct Document<'l> {
+    /// The file.
+    pub file: &'l File,
     /// What it says; nothing where it could not be read or does not parse.
     pub root: Option<Node>,
     /// The comments in it that mean something to Magus, in the order of the file.
     pub comments: Vec<Comment>,
+    /// What is wrong with its text.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// What a file declares, by its place in the directory.

@@ -1,4 +1,4 @@
-//! From what a walk found to documents: reads and parses in parallel, in an order that no thread changes.
+//! From what a walk found to files with texts: reads in parallel, in an order that no thread changes.
 
 use std::path::{Path, PathBuf};
 
@@ -11,9 +11,8 @@ use magus_model::{
 use rayon::prelude::*;
 
 use crate::{
-    document::{Document, Loaded, Role},
+    document::{File, Loaded, Role},
     walk::{Fault, Found, Walked, What, unreadable},
-    yaml::{Parsed, parse},
 };
 
 /// The largest file that is read, in bytes.
@@ -35,7 +34,7 @@ pub(crate) struct Directory {
     pub(crate) revision: Option<String>,
 }
 
-/// Reads and parses everything. `open` makes what one thread reads with.
+/// Reads everything. `open` makes what one thread reads with.
 pub(crate) fn load<F: Send, R>(
     directory: Directory,
     walked: Walked<F>,
@@ -77,28 +76,26 @@ pub(crate) fn load<F: Send, R>(
                             .fix(Fix::Rename(rename)),
                     );
                 }
-                one.document = Some((found.path.into(), role));
+                one.file = Some((found.path.into(), role));
                 one
             }
         }
     };
     let read: Vec<Read> = walked.found.into_par_iter().enumerate().map_init(open, one).collect();
+    let mut sources = Vec::with_capacity(read.len());
     let mut files = Vec::with_capacity(read.len());
-    let mut documents = Vec::with_capacity(read.len());
     let mut diagnostics = Vec::new();
-    for (at, Read { source, document, parsed, diagnostics: found }) in read.into_iter().enumerate() {
-        files.push(source);
-        let Parsed { root, comments, diagnostics: of_text } = parsed;
-        if let Some((path, role)) = document {
-            let file = FileId(u32::try_from(at).unwrap_or(u32::MAX));
-            documents.push(Document { file, path, role, root, comments });
+    for (at, Read { source, readable, file, diagnostics: found }) in read.into_iter().enumerate() {
+        sources.push(source);
+        if let Some((path, role)) = file {
+            let id = FileId(u32::try_from(at).unwrap_or(u32::MAX));
+            files.push(File { id, path, role, readable });
         }
         diagnostics.extend(found);
-        diagnostics.extend(of_text);
     }
     Loaded {
-        sources: Sources::new(files),
-        documents,
+        sources: Sources::new(sources),
+        files,
         environments: walked.environments,
         diagnostics,
         root,
@@ -110,15 +107,14 @@ pub(crate) fn load<F: Send, R>(
 /// A file after reading.
 struct Read {
     source: SourceFile,
-    document: Option<(Text, Role)>,
-    parsed: Parsed,
+    readable: bool,
+    file: Option<(Text, Role)>,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl Read {
     fn nothing(source: SourceFile, diagnostic: Diagnostic) -> Self {
-        let parsed = Parsed { root: None, comments: Vec::new(), diagnostics: Vec::new() };
-        Self { source, document: None, parsed, diagnostics: vec![diagnostic] }
+        Self { source, readable: false, file: None, diagnostics: vec![diagnostic] }
     }
 
     fn fault(shown: String, id: FileId, Fault { rule, message, help }: Fault) -> Self {
@@ -129,10 +125,12 @@ impl Read {
 
     fn bytes(shown: String, id: FileId, bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
-            Ok(text) => {
-                let parsed = parse(id, &text);
-                Self { source: SourceFile::new(shown, text), document: None, parsed, diagnostics: Vec::new() }
-            }
+            Ok(text) => Self {
+                source: SourceFile::new(shown, text),
+                readable: true,
+                file: None,
+                diagnostics: Vec::new(),
+            },
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
                 let bytes = error.into_bytes();

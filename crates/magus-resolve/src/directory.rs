@@ -1,52 +1,63 @@
-//! The documents of a directory by what they are for.
+//! The files of a directory by what they are for.
 
 use std::collections::BTreeMap;
 
-use magus_load::{Document, Loaded, Role};
+use magus_load::{Document, File, Loaded, Role};
 use magus_model::{
     Text,
     span::{FileId, Span},
 };
 
-/// The documents of a directory by what they are for.
+/// The files of a directory by what they are for: settings as documents, workspaces not parsed yet.
 pub(crate) struct Directory<'a> {
     /// What was loaded.
     pub(crate) loaded: &'a Loaded,
     /// The `cluster.yaml` beside the environments.
-    pub(crate) cluster: Option<&'a Document>,
+    pub(crate) cluster: Option<&'a Document<'a>>,
     /// The environments, ordered by name.
     pub(crate) environments: Vec<Folder<'a>>,
     /// The folder of each file by its id, relative to the directory.
     pub(crate) folders: Vec<Text>,
 }
 
-/// The documents of an environment.
+/// The files of an environment.
 pub(crate) struct Folder<'a> {
     /// The environment's name.
     pub(crate) name: &'a Text,
     /// Its own `cluster.yaml`.
-    pub(crate) cluster: Option<&'a Document>,
+    pub(crate) cluster: Option<&'a Document<'a>>,
     /// Its `environment.yaml`.
-    pub(crate) environment: Option<&'a Document>,
+    pub(crate) environment: Option<&'a Document<'a>>,
     /// Its workspaces, ordered by path.
-    pub(crate) workspaces: Vec<(&'a Text, &'a Document)>,
+    pub(crate) workspaces: Vec<(&'a Text, &'a File)>,
+}
+
+/// Parses every `cluster.yaml` and `environment.yaml`.
+pub(crate) fn settings(loaded: &Loaded) -> Vec<Document<'_>> {
+    let settings = loaded.files.iter().filter(|file| !matches!(file.role, Role::Workspace { .. }));
+    settings.map(|file| loaded.parse(file)).collect()
 }
 
 impl<'a> Directory<'a> {
-    /// Sorts the documents out.
-    pub(crate) fn new(loaded: &'a Loaded) -> Self {
+    /// Sorts the files out; `settings` are those of [`settings`].
+    pub(crate) fn new(loaded: &'a Loaded, settings: &'a [Document<'a>]) -> Self {
         let empty = |name| Folder { name, cluster: None, environment: None, workspaces: Vec::new() };
         let mut environments: BTreeMap<&Text, Folder<'a>> =
             loaded.environments.iter().map(|name| (name, empty(name))).collect();
         let mut cluster = None;
         let mut folders = vec![Text::default(); loaded.sources.files().len()];
-        for document in &loaded.documents {
+        for file in &loaded.files {
             if let (Some(folder), Some((before, _))) =
-                (folders.get_mut(document.file.0 as usize), document.path.rsplit_once('/'))
+                (folders.get_mut(file.id.0 as usize), file.path.rsplit_once('/'))
             {
                 *folder = before.into();
             }
-            match &document.role {
+            if let Role::Workspace { environment: name, stem } = &file.role {
+                environments.entry(name).or_insert_with(|| empty(name)).workspaces.push((stem, file));
+            }
+        }
+        for document in settings {
+            match &document.file.role {
                 Role::Cluster { environment: None } => cluster = Some(document),
                 Role::Cluster { environment: Some(name) } => {
                     environments.entry(name).or_insert_with(|| empty(name)).cluster = Some(document);
@@ -54,16 +65,14 @@ impl<'a> Directory<'a> {
                 Role::Environment { environment: name } => {
                     environments.entry(name).or_insert_with(|| empty(name)).environment = Some(document);
                 }
-                Role::Workspace { environment: name, stem } => {
-                    environments.entry(name).or_insert_with(|| empty(name)).workspaces.push((stem, document));
-                }
+                Role::Workspace { .. } => {}
             }
         }
         Self { loaded, cluster, environments: environments.into_values().collect(), folders }
     }
 
     /// The cluster.yaml files that hold for an environment, the root's first.
-    pub(crate) fn clusters(&self, folder: &Folder<'a>) -> impl DoubleEndedIterator<Item = &'a Document> {
+    pub(crate) fn clusters(&self, folder: &Folder<'a>) -> impl DoubleEndedIterator<Item = &'a Document<'a>> {
         [self.cluster, folder.cluster].into_iter().flatten()
     }
 
@@ -76,10 +85,8 @@ impl<'a> Directory<'a> {
 impl Folder<'_> {
     /// Where an environment is declared: its own file, else the first in its folder.
     pub(crate) fn span(&self) -> Span {
-        let first = self.workspaces.first().map(|(_, document)| *document);
-        self.environment
-            .or(self.cluster)
-            .or(first)
-            .map_or(Span::BUILT_IN, |document| Span::start_of(document.file))
+        let settings = self.environment.or(self.cluster).map(|document| document.file);
+        let first = || self.workspaces.first().map(|(_, file)| *file);
+        settings.or_else(first).map_or(Span::BUILT_IN, |file| Span::start_of(file.id))
     }
 }

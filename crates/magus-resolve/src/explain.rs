@@ -2,7 +2,7 @@
 //!
 //! Computed anew for the one workspace that is asked about: the way that thousands take keeps no history.
 
-use magus_load::{Document, Loaded};
+use magus_load::{File, Loaded};
 use magus_model::{
     Text,
     desired::{DesiredState, Field, Layer},
@@ -15,10 +15,10 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     Resolution,
-    directory::{Directory, Folder},
+    directory::{Directory, Folder, settings},
     layer::{self, Content, OWN_KEYS},
     placeholder,
-    resolve::{default_state, effective, environs, reader, used},
+    resolve::{Environs, default_state, effective, reader, used},
     scope::{DEFAULT_WORKSPACE_NAME, Scope},
     stages, suggest,
 };
@@ -135,21 +135,23 @@ pub fn explain(
     address: &str,
     key: Option<&str>,
 ) -> Result<Explanation, ExplainError> {
-    let directory = Directory::new(loaded);
-    let (at, stem, document) = find(&directory, resolution, address)?;
+    let settings = settings(loaded);
+    let directory = Directory::new(loaded, &settings);
+    let (at, stem, file) = find(&directory, resolution, address)?;
     let folder = &directory.environments[at];
     let workspace: Text = format!("{}/{stem}", folder.name).into();
+    let document = loaded.parse(file);
     let Some(root) = &document.root else {
-        let file = loaded.sources.file(document.file).map_or(document.path.as_str(), |file| &file.path);
+        let file = loaded.sources.file(file.id).map_or(file.path.as_str(), |file| &file.path);
         return Err(ExplainError::Broken {
             file: file.into(),
             help: "`magus lint` says what is wrong with it".to_owned(),
         });
     };
     let stage = stages::order(&directory, &mut Vec::new()).swap_remove(at);
-    let environs = environs(&directory, folder, Scope::new(&directory, folder, stage));
+    let environs = Environs::new(&directory, folder, Scope::new(&directory, folder, stage));
     let reader = reader(&directory, environs.scope.variables_of(folder, stem, root));
-    let mut fields = effective(&reader, &environs, document, &layer::settings(root, &OWN_KEYS));
+    let mut fields = effective(&reader, &environs, root, &layer::settings(root, &OWN_KEYS));
     add_defaults(
         &mut fields,
         &environs.scope,
@@ -157,7 +159,7 @@ pub fn explain(
         &placeholder_name(&environs.scope, root, &reader.variables),
     );
 
-    let mut layers = environs.scope.layers(&used(document));
+    let mut layers = environs.scope.layers(&used(root));
     layers.push((Layer::Workspace, root));
     let settings: Vec<(Layer, Vec<layer::Setting<'_>>)> =
         layers.into_iter().map(|(layer, node)| (layer, layer::settings(node, &OWN_KEYS))).collect();
@@ -225,7 +227,7 @@ fn add_defaults(fields: &mut Vec<Field>, scope: &Scope<'_>, root: &Node, name: &
 }
 
 /// The place of an environment in the directory, and the workspace in it.
-type Found<'a> = (usize, &'a Text, &'a Document);
+type Found<'a> = (usize, &'a Text, &'a File);
 
 fn find<'a>(
     directory: &Directory<'a>,
@@ -272,7 +274,7 @@ fn find<'a>(
                 let file = in_cluster(folder)?;
                 workspaces(folder)
                     .into_iter()
-                    .find(|(_, d)| d.file == file)
+                    .find(|(_, d)| d.id == file)
                     .map(|(stem, file)| (*at, stem, file))
             })
             .collect();
@@ -291,9 +293,9 @@ fn find<'a>(
         _ => {
             let addresses: Vec<String> = found
                 .iter()
-                .map(|(at, stem, document)| match environment {
+                .map(|(at, stem, file)| match environment {
                     None => format!("`{}/{stem}`", directory.environments[*at].name),
-                    Some(_) => format!("`{}`", document.path),
+                    Some(_) => format!("`{}`", file.path),
                 })
                 .collect();
             Err(ExplainError::Ambiguous {

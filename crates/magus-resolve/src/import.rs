@@ -16,7 +16,7 @@ use magus_model::{
 };
 
 use crate::{
-    directory::{Directory, Folder},
+    directory::{Directory, Folder, settings},
     placeholder::{self, Variables},
     resolve::{default_state, reader},
     rules::literal,
@@ -73,7 +73,8 @@ pub fn import_layer(
     observed: &ObservedWorkspace,
     same: &dyn Fn(&FieldPath, &FieldValue, &FieldValue) -> bool,
 ) -> Result<Imported, ImportError> {
-    let directory = Directory::new(loaded);
+    let settings = settings(loaded);
+    let directory = Directory::new(loaded, &settings);
     let Some(at) = directory.environments.iter().position(|folder| folder.name == environment) else {
         let known = directory.environments.iter().map(|folder| folder.name.as_str());
         return Err(ImportError::NoEnvironment {

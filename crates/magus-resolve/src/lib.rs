@@ -29,6 +29,6 @@ use magus_model::suggest;
 pub use explain::{ExplainError, Explained, Explanation, Overridden, explain};
 pub use import::{ImportError, Imported, import_layer};
 pub use lint::Lint;
-pub use resolve::{Resolution, resolve};
+pub use resolve::{FileComments, Resolution, resolve};
 pub use rules::files::{SchemaFile, check_modelines};
 pub use settle::{Lowered, Settled, settle};

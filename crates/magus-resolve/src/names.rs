@@ -69,7 +69,7 @@ pub(crate) fn invalid_workspace(
     resolved: &Resolved<'_>,
     scope: &Scope<'_>,
 ) -> Option<Diagnostic> {
-    let file = Span::start_of(resolved.document.file);
+    let file = Span::start_of(resolved.file.id);
     let own = resolved.name_span != file;
     if !own && pattern_fault(scope).is_some() {
         return None;

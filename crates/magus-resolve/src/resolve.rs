@@ -1,8 +1,11 @@
-//! From documents to the desired state: one pass over the environments, one in parallel over the workspaces.
+//! From files to the desired state: one pass over the settings, one in parallel over the workspaces.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
-use magus_load::{Document, Loaded, Role};
+use magus_load::{Comment, Document, File, Loaded, Role};
 use magus_model::{
     Text,
     desired::{Cluster, Desired, DesiredState, Environment, Field, Layer, Workspace},
@@ -10,14 +13,14 @@ use magus_model::{
     exact,
     name::WorkspaceName,
     rules as known,
-    span::Span,
+    span::{FileId, Span},
     tree::Node,
     value::{FieldValue, Value},
 };
 use rayon::prelude::*;
 
 use crate::{
-    directory::{Directory, Folder},
+    directory::{Directory, Folder, settings},
     layer::{self, OWN_KEYS, lay_over},
     lint::Lint,
     names,
@@ -33,26 +36,40 @@ use crate::{
 pub struct Resolution {
     /// What should be. What could not be resolved is not in it, and there is a finding of severity error for it.
     pub desired: Desired,
-    /// Every finding of this crate, with the rules' own severities.
+    /// Every finding about texts and about what they say, with the rules' own severities.
     pub diagnostics: Vec<Diagnostic>,
+    /// The comments that mean something to Magus, of the files that have any, in the order of the files.
+    pub comments: Vec<FileComments>,
     /// The severities that `lint` sets.
     pub lint: Lint,
     /// Every environment that has a folder, even an empty one.
     pub environment_folders: Vec<Text>,
 }
 
+/// The comments of a file that mean something to Magus.
+#[derive(Debug, Clone)]
+pub struct FileComments {
+    /// The file.
+    pub file: FileId,
+    /// Whether its text parses; where it does not, nobody knows what a comment would have silenced.
+    pub parses: bool,
+    /// The comments, in the order of the file.
+    pub comments: Vec<Comment>,
+}
+
 /// An environment while it is resolved.
 pub(crate) struct Environs<'d, 'a> {
+    pub(crate) directory: &'d Directory<'a>,
     pub(crate) folder: &'d Folder<'a>,
     pub(crate) scope: Scope<'a>,
-    /// The lower layers of its workspaces, by the templates that they use.
-    pub(crate) lower: BTreeMap<Vec<&'a Text>, Vec<Inherited<'a>>>,
+    /// The lower layers of its workspaces, by the templates that they use; each is made when it is first needed.
+    lower: RwLock<BTreeMap<Vec<Text>, Arc<Vec<Inherited<'a>>>>>,
 }
 
 /// A workspace while it is resolved.
 pub(crate) struct Resolved<'a> {
     pub(crate) environment: usize,
-    pub(crate) document: &'a Document,
+    pub(crate) file: &'a File,
     pub(crate) stem: &'a Text,
     /// Where its name in the cluster comes from.
     pub(crate) name_span: Span,
@@ -60,36 +77,48 @@ pub(crate) struct Resolved<'a> {
 }
 
 /// Resolves the layers of every workspace and checks the rules that need more than one file.
-/// Documents that could not be parsed are skipped; everything else is still checked.
-pub fn resolve(loaded: &Loaded) -> Resolution {
-    let directory = Directory::new(loaded);
+///
+/// Every file is parsed here, shown to `validate` and forgotten, so that no more trees are in memory than there are
+/// threads. What cannot be parsed is skipped; everything else is still checked.
+pub fn resolve(loaded: &Loaded, validate: impl Fn(&Document<'_>) -> Vec<Diagnostic> + Sync) -> Resolution {
+    let settings = settings(loaded);
+    let directory = Directory::new(loaded, &settings);
     let mut findings = Vec::new();
+    let mut comments = Vec::new();
     let stages = stages::order(&directory, &mut findings);
     let environs: Vec<Environs<'_, '_>> = directory
         .environments
         .iter()
         .zip(stages)
-        .map(|(folder, stage)| environs(&directory, folder, Scope::new(&directory, folder, stage)))
+        .map(|(folder, stage)| Environs::new(&directory, folder, Scope::new(&directory, folder, stage)))
         .collect();
-    let jobs: Vec<(usize, &Text, &Document)> = environs
+    let jobs: Vec<(usize, &Text, &File)> = environs
         .iter()
         .enumerate()
         .flat_map(|(at, environs)| {
             environs.folder.workspaces.iter().map(move |(stem, file)| (at, *stem, *file))
         })
         .collect();
-    let resolved: Vec<(Resolved<'_>, Vec<Diagnostic>)> = jobs
+    let resolved: Vec<(Resolved<'_>, Option<FileComments>, Vec<Diagnostic>)> = jobs
         .into_par_iter()
-        .map(|(at, stem, document)| workspace(&directory, (at, &environs[at]), stem, document))
+        .map(|(at, stem, file)| {
+            let mut document = loaded.parse(file);
+            let mut found = std::mem::take(&mut document.diagnostics);
+            found.extend(validate(&document));
+            let resolved = workspace((at, &environs[at]), stem, &document, &mut found);
+            (resolved, FileComments::of(&mut document), found)
+        })
         .collect();
     let mut workspaces = Vec::with_capacity(resolved.len());
-    for (workspace, found) in resolved {
+    for (workspace, of_file, found) in resolved {
         findings.extend(found);
+        comments.extend(of_file);
         workspaces.push(workspace);
     }
-    for document in [directory.cluster].into_iter().flatten().chain(
-        directory.environments.iter().flat_map(|folder| [folder.cluster, folder.environment]).flatten(),
-    ) {
+    for document in &settings {
+        findings.extend(document.diagnostics.iter().cloned());
+        findings.extend(validate(document));
+        comments.extend(FileComments::of(&mut document.clone()));
         settings_file(document, &mut findings);
     }
     for environs in &environs {
@@ -98,27 +127,40 @@ pub fn resolve(loaded: &Loaded) -> Resolution {
     clusters::check(&directory, &environs, &mut findings);
     workspaces::check_together(&workspaces, &environs, &mut findings);
     workspaces::once(&mut findings);
+    comments.sort_by_key(|comments| comments.file);
     Resolution {
         desired: desired(&environs, workspaces),
         diagnostics: findings,
+        comments,
         lint: Lint::new(&directory),
         environment_folders: loaded.environments.clone(),
     }
 }
 
-pub(crate) fn environs<'d, 'a>(
-    directory: &Directory<'a>,
-    folder: &'d Folder<'a>,
-    scope: Scope<'a>,
-) -> Environs<'d, 'a> {
-    let reader = reader(directory, scope.variables(folder, None));
-    let mut lower = BTreeMap::new();
-    for (_, document) in &folder.workspaces {
-        let used = used(document);
-        let layers = scope.layers(&used);
-        lower.entry(used).or_insert_with(|| inherit(&reader, &layers));
+impl FileComments {
+    fn of(document: &mut Document<'_>) -> Option<Self> {
+        let Document { file, root, comments, diagnostics: _ } = document;
+        let comments = std::mem::take(comments);
+        (!comments.is_empty()).then(|| Self { file: file.id, parses: root.is_some(), comments })
     }
-    Environs { folder, scope, lower }
+}
+
+impl<'d, 'a> Environs<'d, 'a> {
+    pub(crate) fn new(directory: &'d Directory<'a>, folder: &'d Folder<'a>, scope: Scope<'a>) -> Self {
+        Self { directory, folder, scope, lower: RwLock::default() }
+    }
+
+    /// The lower layers of a workspace that uses these templates.
+    fn lower(&self, used: &[Text]) -> Arc<Vec<Inherited<'a>>> {
+        // A map that somebody panicked over holds whole entries only.
+        if let Some(known) = self.lower.read().unwrap_or_else(PoisonError::into_inner).get(used) {
+            return known.clone();
+        }
+        let reader = reader(self.directory, self.scope.variables(self.folder, None));
+        let made = Arc::new(inherit(&reader, &self.scope.layers(used)));
+        let mut lower = self.lower.write().unwrap_or_else(PoisonError::into_inner);
+        lower.entry(used.to_vec()).or_insert(made).clone()
+    }
 }
 
 pub(crate) fn reader<'r>(directory: &'r Directory<'_>, variables: Variables<'r>) -> Reader<'r> {
@@ -126,9 +168,9 @@ pub(crate) fn reader<'r>(directory: &'r Directory<'_>, variables: Variables<'r>)
 }
 
 /// The templates that a workspace uses.
-pub(crate) fn used(document: &Document) -> Vec<&Text> {
-    let list = document.root.as_ref().and_then(|root| root.get("use"));
-    list.map_or(&[][..], Node::items).iter().filter_map(text_of).collect()
+pub(crate) fn used(root: &Node) -> Vec<Text> {
+    let list = root.get("use").map_or(&[][..], Node::items);
+    list.iter().filter_map(text_of).cloned().collect()
 }
 
 fn text_of(node: &Node) -> Option<&Text> {
@@ -139,12 +181,12 @@ fn text_of(node: &Node) -> Option<&Text> {
 }
 
 /// Checks a `cluster.yaml` or `environment.yaml` by itself.
-fn settings_file(document: &Document, findings: &mut Vec<Diagnostic>) {
+fn settings_file(document: &Document<'_>, findings: &mut Vec<Diagnostic>) {
     let Some(root) = &document.root else { return };
-    if matches!(document.role, Role::Cluster { .. }) {
+    if matches!(document.file.role, Role::Cluster { .. }) {
         clusters::check_file(root, findings);
     }
-    files::without_effect(&document.role, root, findings);
+    files::without_effect(&document.file.role, root, findings);
     texts::check(texts::Kind::Settings, root, findings);
     let templates = root.get("templates").map_or(&[][..], Node::entries);
     for layer in root.get("defaults").into_iter().chain(templates.iter().map(|entry| &entry.value)) {
@@ -154,39 +196,35 @@ fn settings_file(document: &Document, findings: &mut Vec<Diagnostic>) {
 
 /// Checks what holds for a whole environment.
 fn environment(environs: &Environs<'_, '_>, findings: &mut Vec<Diagnostic>) {
-    let Environs { folder, scope, lower } = environs;
+    let Environs { directory: _, folder, scope, lower } = environs;
     findings.extend(names::pattern_fault(scope));
-    let again = lower.values().flatten().filter_map(|inherited| inherited.again.as_ref());
+    let lower = lower.read().unwrap_or_else(PoisonError::into_inner);
+    let again = lower.values().flat_map(|list| list.iter()).filter_map(|inherited| inherited.again.as_ref());
     workspaces::branchless(again, &scope.variables(folder, None), folder.name, findings);
 }
 
 fn workspace<'a>(
-    directory: &Directory<'a>,
     (at, environs): (usize, &Environs<'_, 'a>),
     stem: &'a Text,
-    document: &'a Document,
-) -> (Resolved<'a>, Vec<Diagnostic>) {
-    let mut findings = Vec::new();
-    let Environs { folder, scope, .. } = environs;
-    let mut resolved = Resolved {
-        environment: at,
-        document,
-        stem,
-        name_span: Span::start_of(document.file),
-        workspace: None,
-    };
-    let Some(root) = &document.root else { return (resolved, findings) };
-    unknown_templates(root, scope, &mut findings);
-    layers::check(root, &mut findings);
-    texts::check(texts::Kind::Workspace, root, &mut findings);
-    files::without_effect(&document.role, root, &mut findings);
-    workspaces::overrides(root, environs, &mut findings);
+    document: &Document<'a>,
+    findings: &mut Vec<Diagnostic>,
+) -> Resolved<'a> {
+    let Environs { directory, folder, scope, .. } = environs;
+    let file = document.file;
+    let mut resolved =
+        Resolved { environment: at, file, stem, name_span: Span::start_of(file.id), workspace: None };
+    let Some(root) = &document.root else { return resolved };
+    unknown_templates(root, scope, findings);
+    layers::check(root, findings);
+    texts::check(texts::Kind::Workspace, root, findings);
+    files::without_effect(&file.role, root, findings);
+    workspaces::overrides(root, environs, findings);
 
     let reader = reader(directory, scope.variables_of(folder, stem, root));
     let own = layer::settings(root, &OWN_KEYS);
-    workspaces::branchless(&own, &reader.variables, folder.name, &mut findings);
-    let mut fields = effective(&reader, environs, document, &own);
-    workspaces::check_fields(&fields, environs, &mut findings);
+    workspaces::branchless(&own, &reader.variables, folder.name, findings);
+    let mut fields = effective(&reader, environs, root, &own);
+    workspaces::check_fields(&fields, environs, findings);
     let (state, state_span) = take(&mut fields, "state")
         .and_then(|field| Some((state(&field.value)?, field.span)))
         .unwrap_or_else(|| (default_state(&fields), Span::BUILT_IN));
@@ -210,25 +248,25 @@ fn workspace<'a>(
                 fields,
                 moved_from: layer::text(root, "moved_from").map(|(name, span)| (name.clone(), span)),
                 owner,
-                span: Span::start_of(document.file),
+                span: Span::start_of(file.id),
             });
         }
         Err(fault) => findings.extend(names::invalid_workspace(&name, fault, &resolved, scope)),
     }
-    (resolved, findings)
+    resolved
 }
 
 /// The fields of a workspace with all layers applied, ordered by path; `state` and `owner` are still among them.
 pub(crate) fn effective(
     reader: &Reader<'_>,
     environs: &Environs<'_, '_>,
-    document: &Document,
+    root: &Node,
     own: &[layer::Setting<'_>],
 ) -> Vec<Field> {
-    let lower = environs.lower.get(&used(document)).map_or(&[][..], Vec::as_slice);
+    let lower = environs.lower(&used(root));
     let mut fields = Vec::with_capacity(lower.len() + own.len());
     lay_over(
-        lower,
+        &lower,
         own,
         &mut fields,
         |inherited: &Inherited<'_>| inherited.field(reader),

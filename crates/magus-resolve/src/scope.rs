@@ -95,7 +95,7 @@ pub(crate) struct Scope<'a> {
 impl<'a> Scope<'a> {
     /// Reads what holds for an environment. What is missing or of a wrong type is left out; the schema says so.
     pub(crate) fn new(directory: &Directory<'a>, folder: &Folder<'a>, stage: Stage) -> Self {
-        let near = |key: &str| -> Option<(&'a Document, &'a Node)> {
+        let near = |key: &str| -> Option<(&'a Document<'a>, &'a Node)> {
             directory.clusters(folder).rev().find_map(|document| {
                 let value = document.root.as_ref()?.get(key)?;
                 (!value.is_null()).then_some((document, value))
@@ -137,11 +137,11 @@ impl<'a> Scope<'a> {
     }
 
     /// The layers below a workspace's own, in order: the defaults, and the templates that it uses.
-    pub(crate) fn layers(&self, used: &[&'a Text]) -> Vec<(Layer, &'a Node)> {
+    pub(crate) fn layers(&self, used: &[Text]) -> Vec<(Layer, &'a Node)> {
         let mut layers = self.defaults.clone();
         for name in used {
             for node in self.templates.get(name.as_str()).into_iter().flatten() {
-                layers.push((Layer::Template((*name).clone()), node));
+                layers.push((Layer::Template(name.clone()), node));
             }
         }
         layers
@@ -239,7 +239,11 @@ fn rollout(node: &Node) -> Rollout {
 }
 
 /// The engine that is declared; nothing unless exactly one is, with what it needs.
-fn declared_engine(directory: &Directory<'_>, document: &Document, node: &Node) -> Option<DeclaredEngine> {
+fn declared_engine(
+    directory: &Directory<'_>,
+    document: &Document<'_>,
+    node: &Node,
+) -> Option<DeclaredEngine> {
     let [entry] = node.entries() else { return None };
     let identity = |keys: [&str; 2]| -> Option<Text> {
         let first = entry.value.get(keys[0])?.as_str()?;
@@ -249,12 +253,12 @@ fn declared_engine(directory: &Directory<'_>, document: &Document, node: &Node) 
     let (kind, identity, engine) = match entry.key.as_str() {
         "local" => {
             let path = entry.value.get("path")?.as_str()?;
-            let folder = match (&*directory.loaded.root.to_string_lossy(), directory.folder_of(document.file))
-            {
-                ("", folder) => Cow::Owned(folder.to_owned()),
-                (root, "") => Cow::Owned(root.to_owned()),
-                (root, folder) => Path::new(root).join(folder).to_string_lossy().into_owned().into(),
-            };
+            let folder =
+                match (&*directory.loaded.root.to_string_lossy(), directory.folder_of(document.file.id)) {
+                    ("", folder) => Cow::Owned(folder.to_owned()),
+                    (root, "") => Cow::Owned(root.to_owned()),
+                    (root, folder) => Path::new(root).join(folder).to_string_lossy().into_owned().into(),
+                };
             let path = relative_to_directory(&folder, path);
             ("local", path.clone(), Some(Engine::Local { path }))
         }

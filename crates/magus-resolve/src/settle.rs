@@ -4,9 +4,9 @@
 //! be taken for everything that is declared, and what is missing for removed. These rules are therefore errors
 //! whatever `lint` and comments say, but for the few of [`may_be_lowered`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use magus_load::{Comment, CommentKind, Document, Loaded};
+use magus_load::{Comment, CommentKind, Loaded};
 use magus_model::{
     Text,
     diagnostic::{self, Diagnostic, Fix, Severity},
@@ -47,18 +47,18 @@ pub(crate) fn may_be_lowered(rule: &Rule) -> bool {
 
 /// Decides about the findings of loading, of the schemas and of [`crate::resolve`] together.
 pub fn settle(diagnostics: Vec<Diagnostic>, loaded: &Loaded, resolution: &Resolution) -> Settled {
-    let documents: HashMap<FileId, &Document> =
-        loaded.documents.iter().map(|document| (document.file, document)).collect();
     let mut ignores: BTreeMap<FileId, Vec<Ignore<'_>>> = BTreeMap::new();
-    for document in &loaded.documents {
-        let found: Vec<Ignore<'_>> = document.comments.iter().filter_map(Ignore::of).collect();
+    for file in &resolution.comments {
+        let found: Vec<Ignore<'_>> = file.comments.iter().filter_map(Ignore::of).collect();
         if !found.is_empty() {
-            ignores.insert(document.file, found);
+            ignores.insert(file.file, found);
         }
     }
     let setting = |diagnostic: &Diagnostic| {
-        let document = documents.get(&diagnostic.span.file);
-        let settings = document.map_or(&resolution.lint.root, |document| resolution.lint.of(&document.role));
+        let settings = match loaded.files.binary_search_by_key(&diagnostic.span.file, |file| file.id) {
+            Ok(at) => resolution.lint.of(&loaded.files[at].role),
+            Err(_) => &resolution.lint.root,
+        };
         settings.get(diagnostic.rule.code).map(|(severity, _)| *severity)
     };
     let decide = |mut diagnostic: Diagnostic| -> Option<Diagnostic> {
@@ -86,9 +86,12 @@ pub fn settle(diagnostics: Vec<Diagnostic>, loaded: &Loaded, resolution: &Resolu
             kept.extend(decide(diagnostic));
         }
     }
+    let unparsed = |file: &FileId| {
+        let at = resolution.comments.binary_search_by_key(file, |comments| comments.file);
+        at.is_ok_and(|at| !resolution.comments[at].parses)
+    };
     for (file, ignores) in &ignores {
-        let parsed = documents.get(file).is_some_and(|document| document.root.is_some());
-        let Some(source) = loaded.sources.file(*file).filter(|_| parsed) else { continue };
+        let Some(source) = loaded.sources.file(*file).filter(|_| !unparsed(file)) else { continue };
         kept.extend(ignores.iter().flat_map(|ignore| ignore.unused(source)).filter_map(decide));
     }
     diagnostic::sort(&mut kept, &loaded.sources);

@@ -76,7 +76,7 @@ fn converge(
             .hint("pass `--yes` to apply without asking"));
     }
     let mut expectation = reviewed.map(read_plan).transpose()?;
-    let checked = pipeline::check_valid(global, None, output)?.without_documents();
+    let checked = pipeline::check_valid(global, None, output)?;
     if !approval.yes {
         let planned = pipeline::plan(global, &checked, wish)?;
         if let Some(expected) = &expectation {

@@ -11,7 +11,7 @@ use crate::{
 
 /// Runs the command.
 pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
-    let checked = pipeline::check_valid(global, None, output)?.without_documents();
+    let checked = pipeline::check_valid(global, None, output)?;
     let wish = Wish::new(global, &Guards::default(), "drift", Intent::Converge)?;
     let planned = pipeline::plan(global, &checked, &wish)?;
     let drift = magus_report::drift::drift(&planned.plan);

@@ -31,7 +31,7 @@ pub fn run(global: &Global, lint: &Lint, output: &Output) -> Result<Exit, Comman
     let report = LintReport {
         diagnostics: &diagnostics,
         sources: &checked.loaded.sources,
-        files: checked.loaded.documents.len(),
+        files: checked.loaded.files.len(),
         magus_version: VERSION,
         width: output.width,
     };

@@ -18,7 +18,7 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
         at: arguments.at.as_deref(),
         ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)?
     };
-    let checked = pipeline::check_valid(global, wish.at, output)?.without_documents();
+    let checked = pipeline::check_valid(global, wish.at, output)?;
     let planned = pipeline::plan(global, &checked, &wish)?;
     let plan = &planned.plan;
     if let Some(path) = &arguments.out {

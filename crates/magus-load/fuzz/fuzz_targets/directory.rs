@@ -6,8 +6,9 @@ use magus_load::load_texts;
 
 fuzz_target!(|files: Vec<(&str, &str)>| {
     let loaded = load_texts(&files);
-    for finding in &loaded.diagnostics {
+    let of_texts: Vec<_> = loaded.files.iter().flat_map(|file| loaded.parse(file).diagnostics).collect();
+    for finding in loaded.diagnostics.iter().chain(&of_texts) {
         assert!(loaded.sources.origin(finding.span).is_some());
     }
-    assert!(loaded.documents.windows(2).all(|pair| pair[0].path <= pair[1].path));
+    assert!(loaded.files.windows(2).all(|pair| pair[0].path <= pair[1].path));
 });

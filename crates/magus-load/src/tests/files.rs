@@ -18,16 +18,16 @@ pub(super) fn files(folder: &Path, files: &[(&str, &[u8])]) {
 
 /// The documents as `path role`.
 pub(super) fn roles(loaded: &Loaded) -> Vec<String> {
-    let show = |document: &crate::Document| {
-        let role = match &document.role {
+    let show = |file: &crate::File| {
+        let role = match &file.role {
             Role::Cluster { environment: None } => "cluster".to_owned(),
             Role::Cluster { environment: Some(environment) } => format!("cluster of {environment}"),
             Role::Environment { environment } => format!("environment {environment}"),
             Role::Workspace { environment, stem } => format!("workspace {environment}/{stem}"),
         };
-        format!("{} {role}", document.path)
+        format!("{} {role}", file.path)
     };
-    loaded.documents.iter().map(show).collect()
+    loaded.files.iter().map(show).collect()
 }
 
 #[test]
@@ -147,10 +147,10 @@ fn one_bad_file_keeps_no_other_from_being_read() {
             "environments/dev/zero.yaml:1:4 MG001",
         ]
     );
-    assert_eq!(loaded.documents.len(), 8, "broken ones are there without a tree");
-    let whole = loaded.documents.iter().filter(|document| document.root.is_some()).count();
+    assert_eq!(loaded.files.len(), 8, "broken ones are there without a tree");
+    let whole = loaded.files.iter().filter(|file| loaded.parse(file).root.is_some()).count();
     assert_eq!(whole, 2);
-    assert!(loaded.diagnostics[4].message.contains("UTF-16"));
+    assert!(loaded.diagnostics[3].message.contains("UTF-16"));
 }
 
 #[cfg(unix)]
@@ -252,7 +252,7 @@ fn strange_names_and_things_are_no_reason_to_stop() {
             "dev/with space/\u{fc} \u{1F600}.yaml:1:4 MG001"
         ]
     );
-    assert_eq!(loaded.documents.len(), 2);
+    assert_eq!(loaded.files.len(), 2);
 }
 
 #[cfg(unix)]
@@ -302,7 +302,7 @@ fn without_a_directory_there_is_an_error() {
     let error = load_directory(Path::new("file"), folder.path()).unwrap_err();
     assert!(matches!(&error, LoadError::NotADirectory(path) if path == "file"), "{error:?}");
     let loaded = load_directory(Path::new("."), folder.path()).unwrap();
-    assert!(loaded.documents.is_empty() && loaded.environments.is_empty());
+    assert!(loaded.files.is_empty() && loaded.environments.is_empty());
 }
 
 #[test]

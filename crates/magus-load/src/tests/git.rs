@@ -68,8 +68,9 @@ fn a_revision_is_read_like_the_work_tree() {
     assert_eq!(located(&in_git).len(), 6, "{:?}", located(&in_git));
     assert_eq!(roles(&on_disk), roles(&in_git));
     assert_eq!(on_disk.environments, in_git.environments);
-    for (left, right) in on_disk.documents.iter().zip(&in_git.documents) {
-        assert_eq!((&left.root, left.file), (&right.root, right.file));
+    assert_eq!(on_disk.files, in_git.files);
+    for file in &on_disk.files {
+        assert_eq!(on_disk.parse(file).root, in_git.parse(file).root);
     }
 }
 
@@ -217,7 +218,7 @@ fn a_missing_object_is_a_finding_of_its_file() {
     fs::remove_file(work.path().join(".git/objects").join(&blob[..2]).join(&blob[2..])).unwrap();
     let loaded = load_revision(Path::new("environments"), &work.path(), "HEAD").unwrap();
     assert_eq!(located(&loaded), ["environments/dev/b.yaml:1:1 MG010"]);
-    assert_eq!(loaded.documents.len(), 2);
+    assert_eq!(loaded.files.len(), 2);
 }
 
 #[test]
@@ -295,5 +296,5 @@ fn a_repository_of_somebody_else_is_named() {
         assert!(error.help().unwrap().contains("safe.directory"), "{error:?}");
     }
     let loaded = load_directory(Path::new("environments"), &work.path()).unwrap();
-    assert_eq!(loaded.documents.len(), 1, "reading the files needs no git");
+    assert_eq!(loaded.files.len(), 1, "reading the files needs no git");
 }

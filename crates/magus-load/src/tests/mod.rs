@@ -34,11 +34,14 @@ fn tree(text: &str) -> magus_model::tree::Node {
     root.unwrap()
 }
 
-/// The findings of a directory as `file:line:column CODE`, in the order of loading.
+/// The findings of a directory and of its texts as `file:line:column CODE`, in the order of the files.
 fn located(loaded: &Loaded) -> Vec<String> {
     let show = |diagnostic: &magus_model::diagnostic::Diagnostic| {
         let at = diagnostic.locate(&loaded.sources);
         format!("{}:{}:{} {}", at.file, at.line, at.column, at.code)
     };
-    loaded.diagnostics.iter().map(show).collect()
+    let mut found = loaded.diagnostics.clone();
+    found.extend(loaded.files.iter().flat_map(|file| loaded.parse(file).diagnostics));
+    found.sort_by_key(|diagnostic| diagnostic.span.file);
+    found.iter().map(show).collect()
 }

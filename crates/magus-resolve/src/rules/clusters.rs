@@ -74,7 +74,7 @@ pub(crate) fn check(
         if folder.span() != Span::BUILT_IN {
             findings.extend(names::invalid_scope("an environment", folder.name, folder.span()));
         }
-        let files: Vec<&Document> = directory.clusters(folder).collect();
+        let files: Vec<&Document<'_>> = directory.clusters(folder).collect();
         let Some(nearest) = files.last() else {
             if folder.span() != Span::BUILT_IN {
                 findings.push(
@@ -95,8 +95,8 @@ pub(crate) fn check(
             files.iter().any(|file| !matches!(&file.root, Some(Node { kind: NodeKind::Map(_), .. })));
         for key in ["name", "engine"] {
             let given = files.iter().any(|file| file.root.as_ref().and_then(|root| root.get(key)).is_some());
-            if !given && !broken && reported.insert((key, nearest.file)) {
-                findings.push(missing(key, Span::start_of(nearest.file), environs.folder.name));
+            if !given && !broken && reported.insert((key, nearest.file.id)) {
+                findings.push(missing(key, Span::start_of(nearest.file.id), environs.folder.name));
             }
         }
     }
@@ -108,7 +108,7 @@ pub(crate) fn check(
                 findings.push(
                     Diagnostic::new(
                         &rules::MISSING_KEY,
-                        Span::start_of(root.file),
+                        Span::start_of(root.file.id),
                         format!("the cluster has no `{key}`"),
                     )
                     .help(help_for(key)),
@@ -138,7 +138,7 @@ fn shared(directory: &Directory<'_>, environs: &[Environs<'_, '_>], findings: &m
         owner: Option<(&'a Text, Span)>,
         engine: (&'static str, &'a Text, Span),
     }
-    let root = directory.cluster.map(|document| document.file);
+    let root = directory.cluster.map(|document| document.file.id);
     let mut declared: Vec<Declared<'_>> = environs
         .iter()
         .filter_map(|environs| {

@@ -9,6 +9,7 @@ use magus_load::{CommentKind, Loaded, Role};
 use magus_model::{Text, diagnostic::Diagnostic, rules, span::Span, tree::Node};
 
 use super::clusters::VERSION;
+use crate::Resolution;
 
 /// Keys that this version of Magus reads and does nothing with: all that is about the code that workspaces run.
 pub(crate) fn without_effect(role: &Role, root: &Node, findings: &mut Vec<Diagnostic>) {
@@ -46,12 +47,18 @@ pub enum SchemaFile {
 
 /// Checks the schemas that modelines name. `look` gets each path once: absolute, or relative to the working
 /// directory, as [`Loaded::root`] is. Addresses on the network are left alone.
-pub fn check_modelines(loaded: &Loaded, look: impl Fn(&Path) -> SchemaFile) -> Vec<Diagnostic> {
+pub fn check_modelines(
+    loaded: &Loaded,
+    resolution: &Resolution,
+    look: impl Fn(&Path) -> SchemaFile,
+) -> Vec<Diagnostic> {
     let mut seen: HashMap<(&str, &Text), (PathBuf, SchemaFile)> = HashMap::new();
     let mut findings = Vec::new();
-    for document in &loaded.documents {
-        let folder = document.path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        for comment in &document.comments {
+    for comments in &resolution.comments {
+        let Ok(at) = loaded.files.binary_search_by_key(&comments.file, |file| file.id) else { continue };
+        let file = &loaded.files[at];
+        let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for comment in &comments.comments {
             let CommentKind::Modeline { schema, span } = &comment.kind else { continue };
             let local = schema.strip_prefix("file://").unwrap_or(schema);
             if local.contains("://") || local == "none" {
@@ -62,7 +69,7 @@ pub fn check_modelines(loaded: &Loaded, look: impl Fn(&Path) -> SchemaFile) -> V
                 let found = look(&path);
                 (path, found)
             });
-            findings.extend(modeline(schema, *span, found, kind(&document.role)));
+            findings.extend(modeline(schema, *span, found, kind(&file.role)));
         }
     }
     findings

@@ -184,10 +184,10 @@ pub(crate) fn check_together(
             findings.push(
                 Diagnostic::new(
                     &rules::DUPLICATE_NAME,
-                    Span::start_of(resolved.document.file),
-                    format!("{} is declared twice: in `{}` too", address(resolved), first_stem.document.path),
+                    Span::start_of(resolved.file.id),
+                    format!("{} is declared twice: in `{}` too", address(resolved), first_stem.file.path),
                 )
-                .related(Span::start_of(first_stem.document.file), "the other one")
+                .related(Span::start_of(first_stem.file.id), "the other one")
                 .help("sub-folders are for order only: rename one of the files"),
             );
         }
@@ -241,7 +241,7 @@ fn moves<'m, 'a>(
             }
             Some(other) => Some((
                 "names a workspace that is still declared".to_owned(),
-                Some((Span::start_of(other.document.file), "it is declared here")),
+                Some((Span::start_of(other.file.id), "it is declared here")),
                 "remove the old file in the same change, or remove `moved_from`",
             )),
             None => None,

@@ -6,7 +6,7 @@ use magus_model::{
     diagnostic::{self, Diagnostic},
 };
 
-use crate::{Resolution, resolve};
+use crate::Resolution;
 
 /// A `cluster.yaml` that is enough.
 pub(crate) const CLUSTER: (&str, &str) =
@@ -30,6 +30,11 @@ pub(crate) fn lines(diagnostics: &[Diagnostic], loaded: &Loaded) -> Vec<String> 
             format!("{origin} {} {}", diagnostic.rule.code, diagnostic.message)
         })
         .collect()
+}
+
+/// Resolves without looking at the schemas.
+pub(crate) fn resolve(loaded: &Loaded) -> Resolution {
+    crate::resolve(loaded, |_| Vec::new())
 }
 
 /// Checks what is found in a directory.

@@ -1,5 +1,5 @@
-use super::builder::load;
-use crate::{ExplainError, explain, resolve};
+use super::builder::{load, resolve};
+use crate::{ExplainError, explain};
 
 const FILES: &[(&str, &str)] = &[
     (

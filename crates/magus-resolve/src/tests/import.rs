@@ -9,8 +9,8 @@ use magus_model::{
 };
 use proptest::prelude::*;
 
-use super::builder::{find, load};
-use crate::{ImportError, Imported, import_layer, resolve};
+use super::builder::{find, load, resolve};
+use crate::{ImportError, Imported, import_layer};
 
 const CLUSTER: (&str, &str) = (
     "cluster.yaml",

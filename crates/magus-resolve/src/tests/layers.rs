@@ -7,8 +7,7 @@ use magus_model::{
 };
 use proptest::prelude::*;
 
-use super::builder::{find, load};
-use crate::resolve;
+use super::builder::{find, load, resolve};
 
 /// Keys that meet, and keys whose paths sort or quote in unusual ways.
 fn key() -> impl Strategy<Value = Text> {

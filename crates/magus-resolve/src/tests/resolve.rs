@@ -207,7 +207,7 @@ fn broken_documents_are_skipped_and_the_rest_is_resolved() {
         ("dev/b.yaml", "env: {A: b}\n"),
         ("dev/c.yaml", "- x\n"),
     ]);
-    let resolution = crate::resolve(&loaded);
+    let resolution = crate::tests::builder::resolve(&loaded);
     assert_eq!(fields(&resolution.desired, "b-dev"), ["env.A = b (workspace)"]);
 }
 

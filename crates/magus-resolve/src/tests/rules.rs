@@ -1,5 +1,5 @@
-use super::builder::{CLUSTER, check, lines, load};
-use crate::{SchemaFile, check_modelines, resolve};
+use super::builder::{CLUSTER, check, lines, load, resolve};
+use crate::{SchemaFile, check_modelines};
 
 #[test]
 fn two_workspaces_cannot_have_one_name_in_a_cluster() {
@@ -492,7 +492,7 @@ fn modelines_are_held_against_the_schemas_that_they_name() {
         ("dev/people/e.yaml", &here),
     ]);
     let asked = std::cell::RefCell::new(Vec::new());
-    let found = check_modelines(&loaded, |path| {
+    let found = check_modelines(&loaded, &resolve(&loaded), |path| {
         asked.borrow_mut().push(path.display().to_string());
         match path.to_str().unwrap() {
             "environments/dev/../.schemas/workspace.json" => SchemaFile::Version(Some("0.1.0".to_owned())),

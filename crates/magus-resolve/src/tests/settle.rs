@@ -1,7 +1,7 @@
 use magus_model::diagnostic::{Diagnostic, Fix, Severity};
 
-use super::builder::{lines, load};
-use crate::{Settled, resolve, settle};
+use super::builder::{lines, load, resolve};
+use crate::{Settled, settle};
 
 fn settled(files: &[(&str, &str)]) -> (Settled, Vec<String>) {
     let loaded = load(files);
