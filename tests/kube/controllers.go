@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -25,20 +26,21 @@ import (
 	"k8s.io/kubernetes/pkg/controller/serviceaccount"
 	"k8s.io/kubernetes/pkg/controller/statefulset"
 	"k8s.io/kubernetes/pkg/controller/volume/pvcprotection"
-
-	"time"
 )
 
 const (
-	// workers of each controller: tests have few objects, and the machine few cores.
-	workers = 2
-	// resync is the controller manager's own for discovery and namespaces.
+	// workers of each controller, as many as the controller manager gives to StatefulSets.
+	workers = 5
+	// resync is how often the controllers ask again which kinds of objects there are.
 	resync = 30 * time.Second
 )
 
 // startControllers starts the controllers and the stand-in for a node, which run until the context ends.
 // They are the same that a controller manager would start, without its elections and its other forty.
-func startControllers(ctx context.Context, config *rest.Config, rules *rules) error {
+func startControllers(ctx context.Context, loopback *rest.Config, rules *rules) error {
+	// Who wrote a field shows in an object's managedFields, and is to read there as in other clusters.
+	config := rest.CopyConfig(loopback)
+	config.UserAgent = "kube-controller-manager"
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err
@@ -69,7 +71,13 @@ func startControllers(ctx context.Context, config *rest.Config, rules *rules) er
 	if err != nil {
 		return err
 	}
-	kubelet, err := newKubelet(client, factory, rules)
+	config = rest.CopyConfig(loopback)
+	config.UserAgent = "kubelet"
+	kubeletClient, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	kubelet, err := newKubelet(kubeletClient, factory, rules)
 	if err != nil {
 		return err
 	}

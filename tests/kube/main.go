@@ -110,12 +110,9 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 		close(closed)
 	}()
 
-	log, err := os.Create(filepath.Join(root, "kube.log"))
-	if err != nil {
+	if err := logTo(filepath.Join(root, "kube.log")); err != nil {
 		return err
 	}
-	klog.LogToStderr(false)
-	klog.SetOutput(log)
 	defer klog.Flush()
 
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
@@ -143,6 +140,23 @@ func run(args []string, stdin io.Reader, stdout io.Writer) error {
 			}
 		}
 	}
+}
+
+// logTo sends the logs of all components to a file: what they call errors is mostly what they try again.
+func logTo(path string) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	flags := flag.NewFlagSet("klog", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	for name, value := range map[string]string{"logtostderr": "false", "stderrthreshold": "FATAL", "one_output": "true"} {
+		if err := flags.Set(name, value); err != nil {
+			return err
+		}
+	}
+	klog.SetOutput(file)
+	return nil
 }
 
 // start brings everything up and returns when it can be used. The context bounds the start only;
