@@ -69,18 +69,6 @@ impl PlanDifference {
         };
         self.differences.iter().map(line).collect()
     }
-
-    /// Which side moved over all, as far as it is known.
-    pub fn side(&self) -> Option<Side> {
-        let mut sides = self.differences.iter().map(|difference| difference.side);
-        let first = sides.next()?;
-        Some(sides.fold(first, |a, b| match (a, b) {
-            (a, b) if a == b => a,
-            (Side::Command, other) | (other, Side::Command) => other,
-            (Side::Unknown, _) | (_, Side::Unknown) => Side::Unknown,
-            _ => Side::Both,
-        }))
-    }
 }
 
 /// How the plan that was approved and the current one differ. Nothing differs where their digests are equal.

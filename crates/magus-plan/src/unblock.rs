@@ -101,6 +101,12 @@ mod tests {
             command(&given, &Overrides::default(), &[Flag::AllowEmpty("it's".into())]),
             r"magus plan -C 'my envs' --max-deletes 3 --max-deletes=4 -q --allow-empty 'it'\''s'"
         );
+        let given_reason = Overrides { reason: Some("old".into()), ..Overrides::default() };
+        let given = words(&["magus", "plan", "--reason", "old"]);
+        assert_eq!(
+            command(&given, &given_reason, &[Flag::MaxDeletes(2)]),
+            "magus plan --reason old --max-deletes 2"
+        );
         let blank = Overrides { reason: Some(" ".into()), ..Overrides::default() };
         let given = words(&["magus", "apply", "--reason", " ", "--yes"]);
         assert_eq!(command(&given, &blank, &[Flag::Reason]), "magus apply --yes --reason 'WHY'");

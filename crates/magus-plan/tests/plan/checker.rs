@@ -121,6 +121,22 @@ fn every_fault_is_found() {
     );
     check_edited(
         |plan| {
+            plan.steps[4].environment = "production".into();
+            plan.steps[4].action = Action::Replace;
+            plan.overrides.reason = Some("agreed".into());
+            plan.overrides.allow_delete = names(&["production"]);
+        },
+        "destroys in the protected environment",
+    );
+    check_edited(
+        |plan| {
+            let twice = plan.steps[0].fields[0].clone();
+            plan.steps[0].fields.push(twice);
+        },
+        "are not in order",
+    );
+    check_edited(
+        |plan| {
             let mut second = plan.steps[0].fields[0].clone();
             second.path = "env.0".into();
             plan.steps[0].fields.push(second);
@@ -170,6 +186,20 @@ fn every_fault_is_found() {
     check_edited(
         |plan| plan.steps[0].environment = "production".into(),
         "another environment than the declared",
+    );
+    // A restart that sets the time of it leaves the mark of everything; one that sets nothing may leave an older one.
+    let without_digests = |plan: &mut Plan| {
+        plan.steps[0].mark.as_mut().expect("a mark").applied.clear();
+        plan.steps[0].action = Action::Restart;
+    };
+    check_edited(without_digests, "digest of `env.A`");
+    check_edited(
+        |plan| {
+            without_digests(plan);
+            plan.steps[0].action = Action::Adopt;
+            plan.steps[0].fields.clear();
+        },
+        "digest of `env.A`",
     );
 }
 

@@ -418,12 +418,19 @@ fn a_restart_restarts_what_is_selected_and_runs() {
     assert_eq!(steps(&plan), ["↻ acme/a", "↻ acme/d"]);
     assert_eq!(withheld(&plan), ["c restart conflict"]);
     assert_eq!(plan.steps[0].fields, []);
+    assert_eq!(plan.summary.unchanged, 1, "what does not run is left as it is");
     simulate::apply(&mut world.observations, &plan.steps).expect("applied");
     world.intent = Intent::Converge;
     assert_eq!(fields(&world.plan(), "acme/a/update"), ["env.A: 9 → 1 drift"], "the mark is as it was");
     world.intent = Intent::Restart;
     world.filter.workspaces = names(&["d"]);
     assert_eq!(steps(&world.plan()), ["↻ acme/d"]);
+    // What is still to be renamed cannot be restarted by its new name.
+    let renamed =
+        magus_model::desired::Workspace { moved_from: Some(("d".into(), line(3))), ..workspace("e") };
+    world.declare(vec![environment("development", 0, vec![renamed])]);
+    world.filter.workspaces = names(&["e"]);
+    assert_eq!(steps(&world.plan()), Vec::<String>::new());
 }
 
 #[test]
