@@ -3,6 +3,8 @@
 //! Every sandbox is a folder of its own with a space in its path, its own HOME and a cleared environment.
 
 pub mod language_server;
+pub mod mage;
+pub mod proxy;
 
 use std::{
     collections::BTreeMap,

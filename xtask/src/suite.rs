@@ -10,12 +10,12 @@ use clap::Args;
 
 use crate::{
     Done, codegen,
-    process::{cargo, run as run_program, run_and_look, works},
-    tidy,
+    process::{cargo, program, run as run_program, run_and_look, works},
+    root, tidy,
 };
 
 /// Tools that tests need and not every machine has.
-const TOOLS: &[&str] = &["cargo-deny", "node"];
+const TOOLS: &[&str] = &["cargo-deny", "kube", "mage", "node"];
 
 #[derive(Args)]
 pub struct Options {
@@ -49,6 +49,7 @@ pub fn run(options: &Options) -> Done {
     deny(&required, &mut counts);
     // The integration tests run the program itself.
     counts.part("cargo build", || run_program(cargo("build --quiet --package magus-cli")));
+    bed(&required, &mut counts);
     tests(options, &required, &mut counts);
     counts.close()
 }
@@ -78,6 +79,26 @@ fn deny(required: &BTreeSet<String>, counts: &mut Counts) {
         // No tool is missing: the database of advisories lives on a host that is not always reachable.
         counts.skip("cargo deny check advisories: its database cannot be fetched here");
     }
+}
+
+/// Mage, AWS and Kubernetes for tests: made under target/ the first time, which takes minutes, and the cluster tested.
+fn bed(required: &BTreeSet<String>, counts: &mut Counts) {
+    counts.part("real servers for tests", || {
+        run_program(cargo("run --quiet --package magus-tests --bin magus-test-bed"))
+    });
+    if !works(program(&["go", "version"])) {
+        counts.missing("kube", required.contains("kube"));
+        return;
+    }
+    counts.part("go vet and go test in tests/kube", || {
+        let kube = root().join("tests/kube");
+        for words in [["go", "vet", "./..."], ["go", "test", "./..."]] {
+            let mut go = program(&words);
+            go.current_dir(&kube);
+            run_program(go)?;
+        }
+        Ok(())
+    });
 }
 
 fn tests(options: &Options, required: &BTreeSet<String>, counts: &mut Counts) {

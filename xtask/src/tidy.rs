@@ -28,6 +28,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("magus-secrets", &["magus-model"]),
     ("magus-engine", &["magus-model", "magus-secrets"]),
     ("magus-engine-local", &["magus-engine", "magus-model", "magus-secrets"]),
+    ("magus-engine-mage", &["magus-diff", "magus-engine", "magus-model", "magus-secrets"]),
     ("magus-apply", &["magus-engine", "magus-model", "magus-plan", "magus-secrets"]),
     (
         "magus-cli",
@@ -36,6 +37,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "magus-diff",
             "magus-engine",
             "magus-engine-local",
+            "magus-engine-mage",
             "magus-load",
             "magus-model",
             "magus-plan",
@@ -57,7 +59,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("reqwest", &[]),
     ("rusqlite", &["magus-engine-local"]),
     ("tokio", &[]),
-    ("ureq", &[]),
+    ("ureq", &["magus-engine-mage"]),
 ];
 
 /// Stages that go from data to data: no file, no process, no network.

@@ -1,6 +1,7 @@
 //! The one integration binary: `magus` from outside, as its users run it.
 
 mod apply;
+mod bed;
 mod editor;
 mod fixture;
 mod guards;
