@@ -49,6 +49,9 @@ pub struct Global {
     /// Say more; twice for a log of what is done
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
+    /// Certificates in PEM: the only authorities that may vouch for a server [default: those of the system]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// How much is done at once [default: one for each processor]
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
@@ -251,6 +254,9 @@ pub struct Approval {
     /// Do not ask; needed without a terminal
     #[arg(short, long)]
     pub yes: bool,
+    /// How many seconds a step waits until its workspace runs, or has stopped [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u32>,
     #[command(flatten)]
     pub guards: Guards,
 }

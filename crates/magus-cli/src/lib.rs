@@ -5,12 +5,12 @@
 
 mod arguments;
 mod commands;
+mod engines;
 mod error;
 mod init;
 mod output;
 mod pipeline;
 mod progress;
-mod store;
 
 use std::process::ExitCode;
 
@@ -124,7 +124,7 @@ fn start_log(global: &Global) {
         _ => "magus=debug",
     };
     let filter = tracing_subscriber::EnvFilter::new(
-        ["apply", "cli", "engine_local", "load", "resolve", "secrets"]
+        ["apply", "cli", "engine_local", "engine_mage", "load", "resolve", "secrets"]
             .map(|name| level.replace("magus", &format!("magus_{name}")))
             .join(","),
     );

@@ -1,9 +1,6 @@
 //! The way from files to a plan: load → validate → resolve → observe → diff → plan.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use magus_engine::{EngineError, EngineErrorKind};
@@ -13,7 +10,7 @@ use magus_model::{
     desired::{Desired, MaxDeletes, Workspace},
     diagnostic::{Diagnostic, LocatedDiagnostic, Severity},
     name::WorkspaceName,
-    observed::{Capabilities, Observation},
+    observed::Observation,
     plan::{Overrides, Plan, Source},
 };
 use magus_plan::{Filter, Intent, PlanRequest};
@@ -24,9 +21,9 @@ use magus_schema::SchemaKind;
 use crate::{
     VERSION,
     arguments::{Global, Guards},
+    engines::Engines,
     error::{CommandError, Exit},
     output::Output,
-    store,
 };
 
 /// The directory that need not be named in a command.
@@ -257,9 +254,14 @@ pub struct Planned {
 }
 
 /// Reads every cluster, all at once, and plans.
-pub fn plan(global: &Global, checked: &Checked, wish: &Wish<'_>) -> Result<Planned, CommandError> {
+pub fn plan(
+    global: &Global,
+    checked: &Checked,
+    wish: &Wish<'_>,
+    engines: &Engines,
+) -> Result<Planned, CommandError> {
     let desired = &checked.resolution.desired;
-    let (observations, unreadable) = observe(desired);
+    let (observations, unreadable) = observe(desired, engines);
     let changes = magus_diff::diff(desired, &observations, &checked.loaded.sources);
     check_filter(desired, &observations, &wish.filter)?;
     let plan = magus_plan::plan(&PlanRequest {
@@ -278,7 +280,7 @@ pub fn plan(global: &Global, checked: &Checked, wish: &Wish<'_>) -> Result<Plann
 }
 
 /// What every declared cluster answers. One that cannot be read makes its workspaces unknown.
-fn observe(desired: &Desired) -> (Vec<Observation>, Vec<(Text, EngineError)>) {
+fn observe(desired: &Desired, engines: &Engines) -> (Vec<Observation>, Vec<(Text, EngineError)>) {
     let answers: Vec<(Text, Result<Observation, EngineError>)> = std::thread::scope(|scope| {
         let threads: Vec<_> = desired
             .clusters
@@ -291,7 +293,7 @@ fn observe(desired: &Desired) -> (Vec<Observation>, Vec<(Text, EngineError)>) {
                         environment.workspaces.iter().map(|workspace| workspace.name.clone())
                     })
                     .collect();
-                (cluster.name.clone(), scope.spawn(move || store::observer(cluster).observe(&names)))
+                (cluster.name.clone(), scope.spawn(move || engines.observer(cluster)?.observe(&names)))
             })
             .collect();
         threads
@@ -312,10 +314,8 @@ fn observe(desired: &Desired) -> (Vec<Observation>, Vec<(Text, EngineError)>) {
             Err(error) => {
                 observations.push(Observation {
                     cluster: cluster.clone(),
-                    capabilities: Capabilities::default(),
-                    present: BTreeMap::new(),
-                    unknown: BTreeMap::new(),
                     incomplete: Some(error.to_string()),
+                    ..Observation::default()
                 });
                 unreadable.push((cluster, error));
             }

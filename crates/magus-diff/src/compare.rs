@@ -151,6 +151,10 @@ impl<'a> Place<'a, '_> {
         let or_default = |value: Option<&FieldValue>| -> Option<FieldValue> {
             value.filter(|value| !is_absent(path, value)).or(default.as_ref()).cloned()
         };
+        let desired_is_absent = desired.is_none_or(|field| is_absent(path, &field.value));
+        if desired_is_absent && self.capabilities.of(path).chosen_by_server {
+            return None;
+        }
         let wanted = or_default(desired.map(|field| &field.value));
         let found = or_default(observed);
         let desired = desired.filter(|field| !is_absent(path, &field.value));

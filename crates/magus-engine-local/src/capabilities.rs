@@ -26,7 +26,12 @@ pub(crate) fn capabilities() -> Capabilities {
     let without_restart = WITHOUT_RESTART
         .iter()
         .map(|key| (FieldPath::key(key), FieldCapability { restarts: false, ..FieldCapability::default() }));
-    Capabilities { rename: true, fields: create_only.chain(without_restart).collect(), defaults: defaults() }
+    Capabilities {
+        rename: true,
+        fields: create_only.chain(without_restart).collect(),
+        defaults: defaults(),
+        refused: BTreeMap::new(),
+    }
 }
 
 /// What Kubernetes fills into a container (its API reference, `Container v1 core` and `Probe v1 core`). The policy for
@@ -61,7 +66,8 @@ mod tests {
     fn fields_are_treated_as_documented() {
         let capabilities = capabilities();
         let of = |path: &str| {
-            let FieldCapability { create_only, readable, restarts } = capabilities.of(&FieldPath::from(path));
+            let FieldCapability { create_only, readable, restarts, chosen_by_server: _ } =
+                capabilities.of(&FieldPath::from(path));
             (create_only, readable, restarts)
         };
         assert_eq!(of("env.A"), (false, true, true));

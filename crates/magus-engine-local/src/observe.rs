@@ -67,8 +67,15 @@ impl Observe for Observer {
             capabilities: capabilities(),
             present: present.into_iter().collect(),
             unknown,
-            incomplete: None,
+            ..Observation::default()
         })
+    }
+
+    fn about(&self) -> Result<Vec<(&'static str, String)>, EngineError> {
+        Ok(vec![
+            ("store", self.folders.database().display().to_string()),
+            ("version of the store", schema::MIGRATIONS.len().to_string()),
+        ])
     }
 }
 

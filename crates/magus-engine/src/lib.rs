@@ -25,6 +25,13 @@ pub trait Observe: Send + Sync {
     /// Where the cluster as a whole could not be read. A single workspace that could not is in
     /// [`Observation::unknown`].
     fn observe(&self, declared: &[WorkspaceName]) -> Result<Observation, EngineError>;
+
+    /// What the cluster is, for people: names and values, such as `version` and `0.9.80`. May ask the cluster more
+    /// than [`Observe::observe`] does.
+    ///
+    /// # Errors
+    /// As of [`Observe::observe`].
+    fn about(&self) -> Result<Vec<(&'static str, String)>, EngineError>;
 }
 
 /// Does single steps. Called from several threads at once, never twice at once for the same workspace.

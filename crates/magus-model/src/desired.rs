@@ -40,6 +40,40 @@ pub enum Engine {
         /// The folder that holds `magus.db`.
         path: Text,
     },
+    /// A Mage server, through its own API.
+    Mage(MageServer),
+}
+
+/// A Mage server, as it is declared. Nothing here is a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MageServer {
+    /// Its address, as it was written.
+    pub url: Text,
+    /// The Kubernetes namespace of its workspaces; without one, those of every namespace are looked at.
+    pub namespace: Option<Text>,
+    /// What the server is said to be.
+    pub edition: Edition,
+}
+
+/// An edition of Mage. Nothing that a server says tells them apart (MAGE.md 6), so that a declaration has to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Edition {
+    /// Open source.
+    #[default]
+    Oss,
+    /// Mage Pro: what its documentation says of it counts, and is not seen to be so.
+    Pro,
+}
+
+impl Edition {
+    /// As it is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Edition::Oss => "open source",
+            Edition::Pro => "Pro",
+        }
+    }
 }
 
 impl Engine {
@@ -47,6 +81,7 @@ impl Engine {
     pub fn kind(&self) -> &'static str {
         match self {
             Engine::Local { .. } => "local",
+            Engine::Mage(_) => "mage",
         }
     }
 }

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Text, name::WorkspaceName, path::FieldPath, value::FieldValue, value::Value};
+use crate::{Text, name::WorkspaceName, path::FieldPath, plan::Action, value::FieldValue, value::Value};
 
 /// What one cluster answered.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Observation {
     /// The cluster's name.
     pub cluster: Text,
     /// What the engine can do, and how it treats each field.
     pub capabilities: Capabilities,
+    /// What this observation shows without having seen it, for people; nothing where everything was seen.
+    pub unverifiable: Option<&'static str>,
     /// The workspaces that are present.
     pub present: BTreeMap<WorkspaceName, ObservedWorkspace>,
     /// The workspaces of which nobody can say whether they exist, each with the reason.
@@ -119,6 +121,17 @@ pub struct Capabilities {
     pub fields: Vec<(FieldPath, FieldCapability)>,
     /// What the server fills in where nothing is declared: absent and this value are the same.
     pub defaults: BTreeMap<FieldPath, Value>,
+    /// What cannot be done with any workspace, each with the reason and, after it, what to do instead.
+    pub refused: BTreeMap<Action, Refusal>,
+}
+
+/// Why an engine does not do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The fact: lower case, no full stop.
+    pub reason: &'static str,
+    /// What a person can do instead.
+    pub instead: &'static str,
 }
 
 /// How an engine treats a field.
@@ -130,11 +143,13 @@ pub struct FieldCapability {
     pub readable: bool,
     /// Whether a change restarts a running workspace.
     pub restarts: bool,
+    /// Whether the server chooses a value where none is declared: then any value is as declared.
+    pub chosen_by_server: bool,
 }
 
 impl Default for FieldCapability {
     fn default() -> Self {
-        Self { create_only: false, readable: true, restarts: true }
+        Self { create_only: false, readable: true, restarts: true, chosen_by_server: false }
     }
 }
 

@@ -59,6 +59,9 @@ pub struct PlanCluster {
     pub engine: Text,
     /// Its environments in order of promotion.
     pub environments: Vec<Text>,
+    /// What the plan takes for true of this cluster without having seen it; nothing where everything was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unverifiable: Option<Text>,
 }
 
 /// What the desired state was read from.
@@ -344,6 +347,8 @@ pub enum Guard {
     Lock,
     /// The workspace exists and is not ours.
     Conflict,
+    /// The engine cannot do it, or not without a loss that nobody declared.
+    Engine,
 }
 
 impl Guard {
@@ -357,6 +362,7 @@ impl Guard {
             Guard::StalePlan => "stale-plan",
             Guard::Lock => "lock",
             Guard::Conflict => "conflict",
+            Guard::Engine => "engine",
         }
     }
 }

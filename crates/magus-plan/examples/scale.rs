@@ -67,8 +67,7 @@ fn observed(desired: &Desired) -> Observation {
         cluster: cluster.name.clone(),
         capabilities,
         present: present.collect(),
-        unknown: Default::default(),
-        incomplete: None,
+        ..Observation::default()
     }
 }
 

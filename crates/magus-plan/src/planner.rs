@@ -10,7 +10,7 @@ use magus_model::{
     Text,
     desired::Desired,
     name::WorkspaceName,
-    observed::{Mark, ObservedWorkspace, RunState},
+    observed::{Mark, ObservedWorkspace, Refusal, RunState},
     plan::{
         Action, FORMAT_VERSION, Guard, MarkRefresh, Overrides, Plan, PlanCluster, Precondition, Restarts,
         Step, Summary, Unknown, Unmanaged, Withheld,
@@ -196,13 +196,14 @@ impl<'a> Draft<'a> {
         let place = Place { changes, environment, workspace };
         match what {
             Change::Create(fields) => {
-                self.steps.push(place.create(fields, hints.get(&workspace.name).copied()));
+                let create = place.create(fields, hints.get(&workspace.name).copied());
+                self.admit(changes, vec![create]);
             }
-            Change::Adopt(observed) => self.steps.push(place.adopt(observed)),
+            Change::Adopt(observed) => self.admit(changes, vec![place.adopt(observed)]),
             Change::Unchanged { observed, stale } => {
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
                 match refresh.then(|| place.refresh_secrets(observed)).flatten() {
-                    Some(step) => self.steps.push(step),
+                    Some(step) => self.admit(changes, vec![step]),
                     None => {
                         self.unchanged += 1;
                         if *stale {
@@ -217,20 +218,22 @@ impl<'a> Draft<'a> {
                 }
             }
             Change::Update(update) => {
-                let mut held = Vec::new();
                 if let Some(mark) = is_replaced(changes, change) {
                     let danger = Danger { action: Action::Replace, environment: &environment.name, mark };
-                    held = guards.holding(&danger);
-                    if held.is_empty() {
-                        self.steps.push(place.replace(update));
+                    let held = guards.holding(&danger);
+                    let replace = place.replace(update);
+                    if let Some(refusal) = place.refusal(Action::Replace) {
+                        // No flag lifts this, so that what other guards say of it would only mislead.
+                        self.refuse(&replace, refusal);
+                    } else if held.is_empty() {
+                        self.steps.push(replace);
                         return;
+                    } else {
+                        self.withhold(changes, &environment.name, &workspace.name, Action::Replace, held);
                     }
                 }
-                if !held.is_empty() {
-                    self.withhold(changes, &environment.name, &workspace.name, Action::Replace, held);
-                }
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
-                self.steps.extend(place.update(update, refresh));
+                self.admit(changes, place.update(update, refresh));
             }
             Change::Conflict { observed, conflict } => {
                 let action = if *conflict == Conflict::MovedFrom { Action::Update } else { Action::Adopt };
@@ -266,7 +269,33 @@ impl<'a> Draft<'a> {
         let precondition = Precondition::Revision(observed.revision.clone());
         let reason = "asked for by `magus restart`".to_owned();
         let part = Part { action: Action::Restart, reason, restarts: Restarts::Yes, fields: Vec::new() };
-        self.steps.extend(observed.mark.clone().map(|mark| place.step(part, precondition, mark)));
+        let step = observed.mark.clone().map(|mark| place.step(part, precondition, mark));
+        self.admit(changes, step.into_iter().collect());
+    }
+
+    /// Takes the steps of one workspace into the plan, up to the first that the engine refuses: what comes after it
+    /// would rest on it.
+    fn admit(&mut self, changes: &ClusterChanges<'_>, steps: Vec<Step>) {
+        let refused = changes.observation.map(|observation| &observation.capabilities.refused);
+        for step in steps {
+            if let Some(refusal) = refused.and_then(|refused| refused.get(&step.action)) {
+                return self.refuse(&step, *refusal);
+            }
+            self.steps.push(step);
+        }
+    }
+
+    fn refuse(&mut self, step: &Step, refusal: Refusal) {
+        let Refusal { reason, instead } = refusal;
+        self.withheld.push(Withheld {
+            cluster: step.cluster.clone(),
+            environment: step.environment.clone(),
+            workspace: step.workspace.clone(),
+            action: step.action,
+            guard: Guard::Engine,
+            message: format!("guard `engine`: {}; {reason}", step.reason),
+            unblock: instead.to_owned(),
+        });
     }
 
     fn unknown(&mut self, changes: &ClusterChanges<'_>, name: &WorkspaceName, reason: &str) {
@@ -285,7 +314,7 @@ impl<'a> Draft<'a> {
             return self.withhold(changes, &mark.environment, &observed.name, Action::Delete, held);
         }
         let cluster = &changes.cluster.name;
-        self.steps.push(Step {
+        let step = Step {
             id: step_id(cluster, &observed.name, Action::Delete),
             cluster: cluster.clone(),
             environment: mark.environment.clone(),
@@ -299,7 +328,8 @@ impl<'a> Draft<'a> {
             deploy: None,
             renamed_from: None,
             mark: None,
-        });
+        };
+        self.admit(changes, vec![step]);
     }
 
     /// Lists a step that guards hold back: under the strongest one, with all that they say, and the one command
@@ -413,6 +443,7 @@ impl<'a> Draft<'a> {
                 PlanCluster {
                     name: cluster.name.clone(),
                     engine: cluster.engine.kind().into(),
+                    unverifiable: unverifiable(request, &cluster.name),
                     environments: environments
                         .into_iter()
                         .map(|environment| environment.name.clone())
@@ -448,6 +479,12 @@ impl<'a> Draft<'a> {
 /// `CLUSTER/WORKSPACE/ACTION`.
 pub(crate) fn step_id(cluster: &Text, workspace: &WorkspaceName, action: Action) -> Text {
     format!("{cluster}/{workspace}/{}", action.as_str()).into()
+}
+
+/// What a cluster's observation shows without having seen it.
+fn unverifiable(request: &PlanRequest<'_>, cluster: &Text) -> Option<Text> {
+    let changes = request.changes.clusters.iter().find(|changes| changes.cluster.name == *cluster)?;
+    changes.observation?.unverifiable.map(Text::from)
 }
 
 fn summary(steps: &[Step], withheld: &[Withheld], unknown: &[Unknown], unchanged: usize) -> Summary {

@@ -6,7 +6,7 @@ use magus_diff::{Change, ClusterChanges, Update, WorkspaceChange, expected_mark,
 use magus_model::{
     desired::{DesiredState, Environment, Workspace},
     name::WorkspaceName,
-    observed::{Capabilities, Mark, ObservedWorkspace, RunState},
+    observed::{Capabilities, Mark, ObservedWorkspace, Refusal, RunState},
     path::FieldPath,
     plan::{Action, FieldChange, FieldStatus, Precondition, Reason, Restarts, Step},
     value::{FieldValue, Value},
@@ -223,9 +223,18 @@ impl<'a> Place<'a> {
         steps
     }
 
+    /// Why the engine does not do this, where it does not.
+    pub(crate) fn refusal(&self, action: Action) -> Option<Refusal> {
+        self.capabilities().refused.get(&action).copied()
+    }
+
     fn capabilities(&self) -> &'a Capabilities {
-        const NONE: &Capabilities =
-            &Capabilities { rename: false, fields: Vec::new(), defaults: BTreeMap::new() };
+        const NONE: &Capabilities = &Capabilities {
+            rename: false,
+            fields: Vec::new(),
+            defaults: BTreeMap::new(),
+            refused: BTreeMap::new(),
+        };
         self.changes.observation.map_or(NONE, |observation| &observation.capabilities)
     }
 

@@ -26,10 +26,33 @@ pub const FORMAT_VERSION: u32 = 1;
 pub struct Status {
     /// [`FORMAT_VERSION`].
     pub format_version: u32,
+    /// What the clusters are, where somebody wants to know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<ClusterStatus>,
     /// The workspaces, by cluster, in order of promotion.
     pub workspaces: Vec<WorkspaceStatus>,
     /// How many workspaces of the clusters are not ours.
     pub unmanaged: usize,
+}
+
+/// What a cluster is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ClusterStatus {
+    /// Its name.
+    pub name: Text,
+    /// `local` or `mage`.
+    pub engine: Text,
+    /// What it says about itself, in the order in which it is shown.
+    pub about: Vec<Fact>,
+}
+
+/// Something that a cluster says about itself, such as `version` and `0.9.80`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fact {
+    /// What it is about.
+    pub name: String,
+    /// What is said.
+    pub value: String,
 }
 
 /// How one workspace is.
@@ -103,6 +126,7 @@ pub fn status(desired: &Desired, observations: &[Observation], plan: &Plan) -> S
     }
     Status {
         format_version: FORMAT_VERSION,
+        clusters: Vec::new(),
         workspaces: workspaces.into_values().collect(),
         unmanaged: plan.unmanaged.len(),
     }
@@ -132,6 +156,12 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
     for cluster in status.workspaces.chunk_by(|a, b| a.cluster == b.cluster) {
         let Some(first) = cluster.first() else { continue };
         out.push_str(&format!("{}\n", paint(styles.strong, escape::line(&first.cluster))));
+        for about in status.clusters.iter().filter(|about| about.name == first.cluster) {
+            for Fact { name, value } in &about.about {
+                let name = paint(styles.dim, format!("{name}:"));
+                out.push_str(&format!("  {name} {}\n", escape::line(value)));
+            }
+        }
         let mut environment = "";
         let rows: Vec<Vec<Cell>> = cluster
             .iter()

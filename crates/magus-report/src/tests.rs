@@ -284,7 +284,7 @@ fn status_names_state_drift_and_what_is_pending() {
             present("eve-development", RunState::Running),
         ]),
         unknown: BTreeMap::from([(WorkspaceName::observed("lost-production"), "damaged".to_owned())]),
-        incomplete: None,
+        ..Observation::default()
     };
     let mut plan = samples::everything();
     let ours = ["ana-development", "eve-development", "analytics-production"];

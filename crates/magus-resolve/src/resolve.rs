@@ -25,7 +25,7 @@ use crate::{
     lint::Lint,
     names,
     placeholder::{self, Variables},
-    rules::{clusters, files, layers, texts, workspaces},
+    rules::{clusters, files, layers, server, texts, workspaces},
     scope::{DEFAULT_WORKSPACE_NAME, Inherited, Scope, field, inherit},
     stages, suggest,
     value::Reader,
@@ -225,6 +225,7 @@ fn workspace<'a>(
     workspaces::branchless(&own, &reader.variables, folder.name, findings);
     let mut fields = effective(&reader, environs, root, &own);
     workspaces::check_fields(&fields, environs, findings);
+    server::check_fields(&fields, environs, findings);
     let (state, state_span) = take(&mut fields, "state")
         .and_then(|field| Some((state(&field.value)?, field.span)))
         .unwrap_or_else(|| (default_state(&fields), Span::BUILT_IN));

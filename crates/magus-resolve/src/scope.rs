@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, path::Path};
 use magus_load::Document;
 use magus_model::{
     Text,
-    desired::{Engine, Field, Layer, MaxDeletes, Rollout},
+    desired::{Edition, Engine, Field, Layer, MageServer, MaxDeletes, Rollout},
     files::Duration,
     path::FieldPath,
     span::Span,
@@ -262,7 +262,16 @@ fn declared_engine(
             let path = relative_to_directory(&folder, path);
             ("local", path.clone(), Some(Engine::Local { path }))
         }
-        "mage" => ("mage", identity(["url", "namespace"])?, None),
+        "mage" => {
+            let namespace = entry.value.get("namespace").and_then(Node::as_str).map(Text::from);
+            let edition = match entry.value.get("edition").and_then(Node::as_str) {
+                Some("pro") => Edition::Pro,
+                _ => Edition::Oss,
+            };
+            let url = entry.value.get("url")?.as_str()?.into();
+            let server = MageServer { url, namespace, edition };
+            ("mage", identity(["url", "namespace"])?, Some(Engine::Mage(server)))
+        }
         "kubernetes" => ("kubernetes", identity(["context", "namespace"])?, None),
         _ => return None,
     };

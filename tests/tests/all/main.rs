@@ -10,6 +10,7 @@ mod import;
 mod init;
 mod kill;
 mod lint;
+mod mage;
 mod plan_file;
 mod properties;
 mod reasons;

@@ -5,7 +5,10 @@ use std::{
     fs,
     io::{BufRead, IsTerminal, Write as _},
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -27,11 +30,11 @@ use magus_secrets::Resolver;
 
 use crate::{
     arguments::{Apply, Approval, Destroy, Format, Global, Restart},
+    engines::{self, Engines},
     error::{CommandError, Exit},
     output::Output,
     pipeline::{self, Checked, Planned, Wish},
     progress::Progress,
-    store::{self, Stores},
 };
 
 /// Set by Ctrl-C or SIGTERM: what is under way ends, nothing else begins.
@@ -75,10 +78,11 @@ fn converge(
         return Err(CommandError::new(Exit::Usage, "there is no terminal to ask for approval")
             .hint("pass `--yes` to apply without asking"));
     }
+    let engines = Engines::new(global).with_timeout(approval.timeout);
     let mut expectation = reviewed.map(read_plan).transpose()?;
     let checked = pipeline::check_valid(global, None, output)?;
     if !approval.yes {
-        let planned = pipeline::plan(global, &checked, wish)?;
+        let planned = pipeline::plan(global, &checked, wish, &engines)?;
         if let Some(expected) = &expectation {
             magus_plan::approve(planned.plan.clone(), Some(expected)).map_err(|stale| refused(&stale))?;
         }
@@ -90,8 +94,8 @@ fn converge(
         // What was shown is what was approved, and is compared with the plan that is made under the lock.
         expectation = Some(planned.plan);
     }
-    let stores = open(global, &checked, wish, output)?;
-    let planned = pipeline::plan(global, &checked, wish)?;
+    let opened = open(global, &checked, wish, &engines, output)?;
+    let planned = pipeline::plan(global, &checked, wish, &engines)?;
     check(&planned.plan, &checked)?;
     let approved =
         magus_plan::approve(planned.plan.clone(), expectation.as_ref()).map_err(|stale| refused(&stale))?;
@@ -100,21 +104,21 @@ fn converge(
     }
 
     let secrets = Resolver::new(checked.loaded.root.clone(), Box::new(|name| std::env::var_os(name)));
-    let engines: BTreeMap<Text, &dyn Perform> =
-        stores.open.iter().map(|(name, store)| (name.clone(), store as &dyn Perform)).collect();
+    let performing: BTreeMap<Text, &dyn Perform> =
+        opened.engines.iter().map(|(name, engine)| (name.clone(), &**engine)).collect();
     listen_for_signals()?;
     let progress = Progress::new(planned.plan.steps.len(), output);
     let report = apply(
         &approved,
         &ApplyRequest {
-            engines: &engines,
+            engines: &performing,
             desired: &checked.resolution.desired,
             secrets: &secrets,
             selected: &|environment, workspace| {
                 wish.intent == Intent::Converge
                     && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)
             },
-            jobs: global.jobs.map_or_else(store::default_jobs, usize::from),
+            jobs: global.jobs.map_or_else(engines::default_jobs, usize::from),
             cancelled: &INTERRUPTED,
             clock: &Timestamp::now,
             events: &|event| progress.tell(&event),
@@ -130,8 +134,17 @@ fn converge(
     let ApplySummary { applied: _, failed, uncertain, skipped, not_started } = report.summary;
     let incomplete = failed + uncertain + skipped + not_started > 0 || report.interrupted;
     let exit = if incomplete { Exit::Incomplete } else { Exit::Done };
-    let unopened = if stores.failed { Exit::Unreachable } else { Exit::Done };
+    let unopened = if opened.failed { Exit::Unreachable } else { Exit::Done };
     Ok(exit.or(unopened).or(pipeline::verdict(&planned)))
+}
+
+/// The clusters that are open for writing.
+#[derive(Default)]
+struct Opened {
+    /// Those that could be opened, by name.
+    engines: BTreeMap<Text, Arc<dyn Perform>>,
+    /// Whether any could not.
+    failed: bool,
 }
 
 /// Opens every cluster for writing, each with its lock. One that cannot be opened is said, and fails its own steps.
@@ -139,16 +152,17 @@ fn open(
     global: &Global,
     checked: &Checked,
     wish: &Wish<'_>,
+    engines: &Engines,
     output: &Output,
-) -> Result<Stores, CommandError> {
-    let mut stores = Stores::default();
+) -> Result<Opened, CommandError> {
+    let mut opened = Opened::default();
     let mut clusters: Vec<_> = checked.resolution.desired.clusters.iter().collect();
     // Locks are taken in one order by everybody.
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
     for cluster in clusters {
-        match store::open(cluster, &wish.command.join(" "), wish.overrides.reason.as_deref()) {
-            Ok(store) => {
-                stores.open.insert(cluster.name.clone(), store);
+        match engines.open(cluster, &wish.command.join(" "), wish.overrides.reason.as_deref()) {
+            Ok(engine) => {
+                opened.engines.insert(cluster.name.clone(), engine);
             }
             Err(error) => {
                 if let EngineErrorKind::Locked { holder } = &error.kind {
@@ -160,7 +174,7 @@ fn open(
                     )));
                 }
                 tracing::debug!(cluster = %cluster.name, %error, "not opened");
-                stores.failed = true;
+                opened.failed = true;
                 let said = CommandError::new(
                     Exit::Unreachable,
                     format!("cluster `{}` cannot be changed", cluster.name),
@@ -169,7 +183,7 @@ fn open(
             }
         }
     }
-    Ok(stores)
+    Ok(opened)
 }
 
 fn show(global: &Global, planned: &Planned, output: &Output) -> Result<(), CommandError> {

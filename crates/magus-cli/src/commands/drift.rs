@@ -4,6 +4,7 @@ use magus_plan::Intent;
 
 use crate::{
     arguments::{Format, Global, Guards},
+    engines::Engines,
     error::{CommandError, Exit},
     output::Output,
     pipeline::{self, Wish},
@@ -13,7 +14,7 @@ use crate::{
 pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let checked = pipeline::check_valid(global, None, output)?;
     let wish = Wish::new(global, &Guards::default(), "drift", Intent::Converge)?;
-    let planned = pipeline::plan(global, &checked, &wish)?;
+    let planned = pipeline::plan(global, &checked, &wish, &Engines::new(global))?;
     let drift = magus_report::drift::drift(&planned.plan);
     output.result(&match global.format {
         Format::Json => magus_report::drift::json(&drift),

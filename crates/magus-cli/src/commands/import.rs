@@ -18,6 +18,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     arguments::{Global, Guards, Import},
+    engines::Engines,
     error::{CommandError, Exit},
     output::Output,
     pipeline::{self, Checked, Planned, Wish},
@@ -37,7 +38,8 @@ pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit,
     let everywhere = Global { environment: Vec::new(), workspace: Vec::new(), ..global.clone() };
     let checked = pipeline::check_valid(&everywhere, None, output)?;
     let wish = Wish::new(&everywhere, &Guards::default(), "import", Intent::Converge)?;
-    let planned = pipeline::plan(&everywhere, &checked, &wish)?;
+    let engines = Engines::new(global);
+    let planned = pipeline::plan(&everywhere, &checked, &wish, &engines)?;
     pipeline::say_unreadable(&planned, output);
     if !planned.unreadable.is_empty() {
         return Err(CommandError::new(
@@ -51,8 +53,8 @@ pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit,
         return Ok(Exit::Done);
     }
     let mut written = Vec::new();
-    let outcome =
-        write_all(&checked, &drafts, &mut written).and_then(|()| prove(&everywhere, &drafts, &wish, output));
+    let outcome = write_all(&checked, &drafts, &mut written)
+        .and_then(|()| prove(&everywhere, &drafts, &wish, &engines, output));
     if let Err(error) = outcome {
         for path in &written {
             let _ = fs::remove_file(path);
@@ -203,9 +205,15 @@ fn create(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 /// Plans again with the new files: each of them has to be adopted as it is.
-fn prove(global: &Global, drafts: &[Draft], wish: &Wish<'_>, output: &Output) -> Result<(), CommandError> {
+fn prove(
+    global: &Global,
+    drafts: &[Draft],
+    wish: &Wish<'_>,
+    engines: &Engines,
+    output: &Output,
+) -> Result<(), CommandError> {
     let checked = pipeline::check_valid(global, None, output)?;
-    let plan = pipeline::plan(global, &checked, wish)?.plan;
+    let plan = pipeline::plan(global, &checked, wish, engines)?.plan;
     for draft in drafts {
         let ours = |cluster: &Text, name: &WorkspaceName| *cluster == draft.cluster && *name == draft.name;
         let actions: Vec<Action> = plan

@@ -7,6 +7,7 @@ use magus_report::plan::{Detail, PlanOptions};
 
 use crate::{
     arguments::{Format, Global, Plan},
+    engines::Engines,
     error::{CommandError, Exit},
     output::Output,
     pipeline::{self, Planned, Wish, quoted},
@@ -19,7 +20,7 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
         ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)?
     };
     let checked = pipeline::check_valid(global, wish.at, output)?;
-    let planned = pipeline::plan(global, &checked, &wish)?;
+    let planned = pipeline::plan(global, &checked, &wish, &Engines::new(global))?;
     let plan = &planned.plan;
     if let Some(path) = &arguments.out {
         write(path, &magus_report::plan::json(plan))?;

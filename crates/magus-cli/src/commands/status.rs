@@ -1,21 +1,28 @@
 //! `magus status`: what runs where, and what an apply would do.
 
+use magus_model::desired::{Cluster, Desired};
 use magus_plan::Intent;
+use magus_report::status::{ClusterStatus, Fact};
 
 use crate::{
     arguments::{Format, Global, Guards},
+    engines::Engines,
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Wish},
+    pipeline::{self, Planned, Wish},
 };
 
 /// Runs the command. What a guard withholds is shown and is no failure: nothing was asked to change.
 pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let checked = pipeline::check_valid(global, None, output)?;
     let wish = Wish::new(global, &Guards::default(), "status", Intent::Converge)?;
-    let planned = pipeline::plan(global, &checked, &wish)?;
-    let status =
-        magus_report::status::status(&checked.resolution.desired, &planned.observations, &planned.plan);
+    let engines = Engines::new(global);
+    let planned = pipeline::plan(global, &checked, &wish, &engines)?;
+    let desired = &checked.resolution.desired;
+    let mut status = magus_report::status::status(desired, &planned.observations, &planned.plan);
+    if output.verbose > 0 {
+        status.clusters = about(desired, &planned, &engines, output);
+    }
     output.result(&match global.format {
         Format::Json => magus_report::status::json(&status),
         _ => magus_report::status::text(&status, output.table_width, &output.styles()),
@@ -24,4 +31,23 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let unknown = !planned.unreadable.is_empty() || !planned.plan.unknown.is_empty();
     pipeline::leave((checked, planned));
     Ok(if unknown { Exit::Unreachable } else { Exit::Done })
+}
+
+/// What every cluster is that could be read. One that does not tell is said, and is no failure.
+fn about(desired: &Desired, planned: &Planned, engines: &Engines, output: &Output) -> Vec<ClusterStatus> {
+    let readable =
+        |cluster: &&Cluster| planned.unreadable.iter().all(|(unreadable, _)| *unreadable != cluster.name);
+    let mut clusters = Vec::new();
+    for cluster in desired.clusters.iter().filter(readable) {
+        let about = engines.observer(cluster).and_then(|observer| observer.about()).unwrap_or_else(|error| {
+            output.note(&format!("note: cluster `{}` does not say what it is: {error}", cluster.name));
+            Vec::new()
+        });
+        clusters.push(ClusterStatus {
+            name: cluster.name.clone(),
+            engine: cluster.engine.kind().into(),
+            about: about.into_iter().map(|(name, value)| Fact { name: name.to_owned(), value }).collect(),
+        });
+    }
+    clusters
 }

@@ -20,6 +20,7 @@ fn capabilities() -> Capabilities {
         fields: vec![("hidden".into(), FieldCapability { readable: false, ..usual })],
         defaults: [("service_account_name".into(), Value::string("default")), ("nothing".into(), list(&[]))]
             .into(),
+        refused: [].into(),
     }
 }
 
@@ -293,4 +294,19 @@ fn a_change_says_where_it_was_written() {
     };
     let lines: Vec<_> = fields.iter().map(|field| field.origin.as_ref().map(|origin| origin.line)).collect();
     assert_eq!(lines, [Some(12), Some(7)]);
+}
+
+#[test]
+fn what_the_server_chooses_is_as_declared_unless_it_is_declared() {
+    let chosen = FieldCapability { chosen_by_server: true, ..FieldCapability::default() };
+    let capabilities =
+        || Capabilities { fields: vec![("namespace".into(), chosen)], ..Capabilities::default() };
+    let found = || observed("a", &[("namespace", plain("mage"))], Some(mark("a", &[])));
+    let told = |declared| told_of(vec![declared], observation(capabilities(), vec![found()]));
+    assert_eq!(told(workspace("a", &[])), ["a: unchanged"]);
+    assert_eq!(told(workspace("a", &[("namespace", plain("mage"))])), ["a: stale"]);
+    assert_eq!(
+        told(workspace("a", &[("namespace", plain("other"))])),
+        ["a: update of a namespace: mage → other both"]
+    );
 }

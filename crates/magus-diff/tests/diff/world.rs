@@ -159,8 +159,7 @@ pub fn observation(capabilities: Capabilities, present: Vec<ObservedWorkspace>) 
         cluster: "acme".into(),
         capabilities,
         present: present.into_iter().map(|observed| (observed.name.clone(), observed)).collect(),
-        unknown: BTreeMap::new(),
-        incomplete: None,
+        ..Observation::default()
     }
 }
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::{layer::LayerConfig, scalar::DeleteLimit, variable::one_of};
 use crate::{
     Text,
+    desired::Edition,
     diagnostic::Severity,
     rules::{RULES, Rule},
 };
@@ -85,8 +86,10 @@ pub struct MageEngine {
     /// The server's address. Credentials never stand here: they are read from MAGE_API_KEY and MAGE_TOKEN, or
     /// MAGE_EMAIL and MAGE_PASSWORD, and used only where MAGE_URL is this address.
     pub url: Text,
-    /// The Kubernetes namespace of the workspaces.
+    /// The Kubernetes namespace of the workspaces. Without it, those of every namespace are looked at.
     pub namespace: Option<Text>,
+    /// What the server is; without it, open source. Nothing that it says of itself tells.
+    pub edition: Option<Edition>,
 }
 
 /// A Kubernetes cluster, without a Mage server in between.

@@ -3,9 +3,10 @@
 use magus_model::{
     Text,
     desired::{Environment, MaxDeletes, Workspace},
-    plan::{Guard, Overrides},
+    observed::Refusal,
+    plan::{Action, Guard, Overrides},
 };
-use magus_plan::Intent;
+use magus_plan::{Intent, check};
 
 use crate::{
     simulate,
@@ -324,4 +325,59 @@ fn a_workspace_that_moves_between_clusters_is_guarded_in_the_old_one() {
     moved.moved_from = Some(("a".into(), line(1)));
     world.desired.clusters[1].environments[0].workspaces = vec![moved];
     assert_eq!(steps(&world.plan()), ["+ us/b"], "a move stays within a cluster");
+}
+
+#[test]
+fn what_an_engine_refuses_is_held_back_and_the_rest_goes_on() {
+    let declared = |image: &str, class: &str| {
+        let a = set(
+            set(workspace("a"), "container_config.image", plain(image)),
+            "storage_class_name",
+            plain(class),
+        );
+        vec![environment("development", 0, vec![a, workspace("b")])]
+    };
+    let mut world = World::applied(declared("mage:1", "slow"));
+    let refusal = Refusal { reason: "it would lose everything", instead: "do it by hand" };
+    world.observations[0].capabilities.refused = [(Action::Replace, refusal)].into();
+    world.declare(declared("mage:2", "fast"));
+    let plan = world.plan();
+    assert_eq!(
+        (steps(&plan), withheld(&plan)),
+        (vec!["~ acme/a".to_owned()], vec!["a replace engine".to_owned()])
+    );
+    assert_eq!(
+        plan.withheld[0].message,
+        "guard `engine`: `storage_class_name` can only be set when a workspace is created; it would lose everything"
+    );
+    assert_eq!(plan.withheld[0].unblock, "do it by hand");
+    // No flag lifts it, whatever else a flag would have to lift.
+    world.desired.clusters[0].environments[0].protected = true;
+    world.overrides.allow_replace = names(&["development"]);
+    world.overrides.reason = Some("agreed".into());
+    assert_eq!(withheld(&world.plan()), ["a replace engine"]);
+
+    // What comes after a step that is refused would rest on it.
+    let mut world = World::applied(declared("mage:1", "slow"));
+    world.observations[0].capabilities.refused =
+        [(Action::Update, refusal), (Action::Delete, refusal)].into();
+    let mut environments = declared("mage:2", "slow");
+    environments[0].workspaces.pop();
+    environments[0].workspaces[0].state = magus_model::desired::DesiredState::Stopped;
+    world.declare(environments);
+    let plan = world.plan();
+    assert_eq!(steps(&plan), ["■ acme/a"]);
+    assert_eq!(withheld(&plan), ["a update engine", "b delete engine"]);
+    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+}
+
+#[test]
+fn what_was_not_seen_is_said_of_its_cluster() {
+    let mut world = World::applied(vec![environment("development", 0, vec![workspace("a")])]);
+    assert_eq!(world.plan().clusters[0].unverifiable, None);
+    let seen = world.plan().digest;
+    world.observations[0].unverifiable = Some("what runs");
+    let plan = world.plan();
+    assert_eq!(plan.clusters[0].unverifiable.as_deref(), Some("what runs"));
+    assert_eq!(plan.digest, seen, "it changes no decision");
 }

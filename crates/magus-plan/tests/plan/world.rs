@@ -115,6 +115,7 @@ pub fn capabilities() -> Capabilities {
             (FieldPath::from("name"), FieldCapability { restarts: false, ..usual }),
         ],
         defaults: BTreeMap::from([(FieldPath::from("service_account_name"), Value::string("default"))]),
+        refused: BTreeMap::new(),
     }
 }
 
@@ -126,9 +127,7 @@ impl World {
             .map(|cluster| Observation {
                 cluster: cluster.name.clone(),
                 capabilities: capabilities(),
-                present: BTreeMap::new(),
-                unknown: BTreeMap::new(),
-                incomplete: None,
+                ..Observation::default()
             })
             .collect();
         Self {

@@ -165,6 +165,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         withheld,
         unknown,
         findings,
+        not_seen => text::not_seen(plan).map(|(cluster, unseen)| (line(cluster), line(unseen))).collect::<Vec<_>>(),
         not_ours => text::not_ours(&plan.unmanaged),
         source => context! {
             path => line(&plan.source.path),

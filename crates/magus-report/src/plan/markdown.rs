@@ -263,6 +263,9 @@ fn notes(comment: &mut Comment, plan: &Plan) {
             format!("- unknown, and left alone: {name} in {cluster}: {}\n", prose(&unknown.message)),
         );
     }
+    for (cluster, unseen) in text::not_seen(plan) {
+        line(comment, format!("- not verified in {}: {}\n", code(cluster), prose(unseen)));
+    }
     for (heading, names) in text::not_ours(&plan.unmanaged) {
         let names: Vec<_> = names.iter().take(20).map(|name| code(name)).collect();
         line(comment, format!("- {}: {}\n", prose(&heading), names.join(", ")));

@@ -27,6 +27,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         format_version: FORMAT_VERSION,
         magus_version: "0.1.0".into(),
         clusters: vec![PlanCluster {
+            unverifiable: None,
             name: "acme".into(),
             engine: "local".into(),
             environments: vec!["development".into(), "staging".into(), "production".into()],

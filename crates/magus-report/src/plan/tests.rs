@@ -488,6 +488,19 @@ fn check_harmless(shown: &str) {
     assert!(found.is_none(), "{found:?} in {shown:?}");
 }
 
+#[test]
+fn what_was_not_seen_is_said_once_in_every_form() {
+    let mut plan = samples::everything();
+    plan.clusters[0].unverifiable = Some("whether it *runs* <b> @all".into());
+    let shown = text(&plan, &options(), &Styles::plain());
+    assert_eq!(shown.matches("Not verified: acme\n  whether it *runs* <b> @all\n").count(), 1, "{shown}");
+    let comment = markdown(&plan, &options());
+    assert!(comment.contains("- not verified in <code>acme</code>: whether it &#42;runs"), "{comment}");
+    check_markdown(&comment);
+    let page = html(&plan, &options());
+    assert_eq!(page.matches("whether it *runs* &lt;b&gt; @all").count(), 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 8, failure_persistence: None, ..ProptestConfig::default() })]
 

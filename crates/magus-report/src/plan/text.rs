@@ -277,6 +277,10 @@ impl<'a> Renderer<'a> {
             }
             out.push('\n');
         }
+        for (cluster, unseen) in not_seen(self.plan) {
+            let heading = paint(self.styles.dim, format!("Not verified: {}", escape::line(cluster)));
+            let _ = writeln!(out, "{heading}\n  {}\n", escape::line(unseen));
+        }
         for (heading, names) in not_ours(unmanaged) {
             let _ = writeln!(out, "{heading}");
             for line in words::wrap(names.iter().map(String::as_str), self.width - 2) {
@@ -396,6 +400,11 @@ fn diff_line(line: &DiffLine, styles: &Styles) -> String {
             paint(styles.dim, format!("  … {} unchanged", count(*number, "line"))).to_string()
         }
     }
+}
+
+/// The clusters of which something was taken for true without having been seen, and what.
+pub(super) fn not_seen(plan: &Plan) -> impl Iterator<Item = (&str, &str)> {
+    plan.clusters.iter().filter_map(|cluster| Some((cluster.name.as_str(), cluster.unverifiable.as_deref()?)))
 }
 
 /// `Not managed by anybody, and left alone: 2 in acme`, and the names.

@@ -27,14 +27,27 @@ pub(crate) fn check_file(root: &Node, findings: &mut Vec<Diagnostic>) {
     }
     findings.extend(root.get("lint").map_or(&[][..], Node::entries).iter().filter_map(lint::check));
     for engine in root.get("engine").map_or(&[][..], Node::entries) {
-        if ["mage", "kubernetes"].contains(&engine.key.as_str()) {
+        if engine.key.as_str() == "mage"
+            && let Some((url, span)) = layer::text(&engine.value, "url")
+            && !["https://", "http://"]
+                .iter()
+                .any(|scheme| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
+        {
+            findings.push(
+                Diagnostic::new(&rules::INVALID_VALUE, span, format!("`{url}` is no address of a server"))
+                    .help("write it as people open it in a browser: `url: https://mage.example.com`"),
+            );
+        }
+        if engine.key.as_str() == "kubernetes" {
             findings.push(
                 Diagnostic::new(
                     &rules::ENGINE_UNAVAILABLE,
                     engine.key_span,
                     format!("the engine `{}` is not in this version of Magus", engine.key),
                 )
-                .help(format!("Magus {VERSION} has `local`: `engine: {{local: {{path: ../.magus/NAME}}}}`")),
+                .help(format!(
+                    "Magus {VERSION} has `mage`, for the Mage server of that cluster, and `local`, for this machine"
+                )),
             );
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod clusters;
 pub(crate) mod files;
 pub(crate) mod layers;
 pub(crate) mod literal;
+pub(crate) mod server;
 pub(crate) mod texts;
 mod version;
 pub(crate) mod workspaces;

@@ -91,6 +91,10 @@ fn every_environment_needs_a_whole_cluster() {
         ],
     );
     check(
+        &[("cluster.yaml", "name: a\nengine: {mage: {url: 'mage.acme.dev'}}\n")],
+        &["cluster.yaml:2:22 MG023 `mage.acme.dev` is no address of a server"],
+    );
+    check(
         &[("cluster.yaml", "name: a\nengine: {local: {path: x}}\nrequires: latest\n")],
         &["cluster.yaml:3:11 MG023 `latest` is no requirement of a version"],
     );
@@ -457,15 +461,16 @@ secrets: {{hook: {{secret: {{command: [echo, '{token}']}}}}}}
     let resolution = check(
         &[("cluster.yaml", cluster), ("dev/a.yaml", &workspace)],
         &[
-            "cluster.yaml:2:10 MG116 the engine `mage` is not in this version of Magus",
             "cluster.yaml:2:22 MG301 `url` holds what looks like an address with a password",
             "dev/a.yaml:3:17 MG301 `DATABASE_URL` holds what looks like an address with a password",
             "dev/a.yaml:4:16 MG301 `DB_PASSWORD` holds what looks like a password",
             "dev/a.yaml:5:10 MG301 `OTHER` holds what looks like a GitHub token",
+            "dev/a.yaml:6:9 MG302 every viewer of the server can read the value of `env.FINE`",
             "dev/a.yaml:8:34 MG301 `API_TOKEN` holds what looks like a key or token",
             "dev/a.yaml:9:22 MG301 `--password` holds what looks like a password",
             "dev/a.yaml:9:31 MG301 an item of `args` holds what looks like a GitHub token",
             "dev/a.yaml:10:53 MG301 an item of `command` holds what looks like a GitHub token",
+            "dev/a.yaml:11:17 MG117 `secrets.hook`: this version of Magus does not write Mage's own secrets on a server",
             "dev/a.yaml:11:43 MG301 an item of `command` holds what looks like a GitHub token",
         ],
     );
@@ -510,4 +515,33 @@ fn modelines_are_held_against_the_schemas_that_they_name() {
         ]
     );
     assert_eq!(asked.borrow().len(), 3, "each file once: {asked:?}");
+}
+
+#[test]
+fn what_a_mage_server_cannot_do_or_shows_is_said() {
+    let workspace = "\
+env:
+  TOKEN: {secret: {env: TOKEN}}
+  REFERENCE: {valueFrom: {secretKeyRef: {name: a, key: b}}}
+secrets: {slack: {secret: {env: SLACK}}}
+container_config:
+  nodeSelector: {disk: ssd}
+  tolerations: [{key: gpu}]
+";
+    let cluster = |engine: &str| format!("name: a\nengine: {{{engine}}}\n");
+    let found = |cluster: &str, environment: &str| -> Vec<String> {
+        let all =
+            [("cluster.yaml", cluster), ("dev/environment.yaml", environment), ("dev/a.yaml", workspace)];
+        let loaded = load(&all);
+        let resolution = resolve(&loaded);
+        let told =
+            resolution.diagnostics.iter().map(|one| format!("{} {}", one.severity.as_str(), one.rule.code));
+        told.collect()
+    };
+    let oss = cluster("mage: {url: 'https://m.dev'}");
+    assert_eq!(found(&oss, "{}\n"), ["error MG117", "error MG117", "warning MG302", "error MG117"]);
+    assert_eq!(found(&oss, "protected: true\n")[2], "error MG302");
+    let pro = cluster("mage: {url: 'https://m.dev', edition: pro}");
+    assert_eq!(found(&pro, "{}\n"), ["warning MG302", "error MG117"]);
+    assert_eq!(found(&cluster("local: {path: x}"), "protected: true\n"), Vec::<String>::new());
 }

@@ -1,0 +1,235 @@
+//! What an answer means: the one place that knows how Mage says no.
+//!
+//! Mage has three shapes of errors, two of them with HTTP status 200, and a `type` in only some. Codes and types decide;
+//! a message is read only where Mage gives nothing else, and then only for words that it has had for years. Shapes and
+//! texts are those of mage-ai 0.9.80, measured.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, de::DeserializeOwned, de::IgnoredAny};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::{
+    error::{ApiError, ApiErrorKind},
+    redact,
+    request::{Method, Repeat, Request},
+};
+
+/// What came back, as it came.
+pub struct Answer {
+    /// The status of HTTP.
+    pub status: u16,
+    /// The header `Content-Type`.
+    pub content_type: Option<String>,
+    /// The host of the header `Location`.
+    pub redirects_to: Option<String>,
+    /// The body.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+/// What is needed to put an error into words.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// What was asked.
+    pub request: &'a Request,
+    /// Where, without the query.
+    pub url: &'a str,
+    /// Takes known values out of a text.
+    pub redact: &'a dyn Fn(&str) -> String,
+}
+
+impl Context<'_> {
+    /// An error of this request. The text is made fit to be shown.
+    pub(super) fn error(&self, kind: ApiErrorKind, status: Option<u16>, text: &str) -> ApiError {
+        let detail = redact::shorten(&(self.redact)(text));
+        ApiError {
+            kind,
+            method: self.request.method,
+            url: self.url.to_owned(),
+            status,
+            detail: Some(detail).filter(|detail| !detail.is_empty()),
+            uncertain: false,
+        }
+    }
+
+    /// The same where the request may have been done, if it is one that writes.
+    pub(super) fn open(&self, kind: ApiErrorKind, status: Option<u16>, text: &str) -> ApiError {
+        let uncertain = self.request.repeat == Repeat::Never;
+        ApiError { uncertain, ..self.error(kind, status, text) }
+    }
+}
+
+/// Mage's error, in any of its shapes.
+#[derive(Deserialize)]
+struct Refusal {
+    error: RefusalBody,
+}
+
+#[derive(Deserialize)]
+struct RefusalBody {
+    #[serde(default)]
+    code: Value,
+    #[serde(default, rename = "type")]
+    kind: Value,
+    #[serde(default)]
+    message: Value,
+    #[serde(default)]
+    exception: Value,
+}
+
+/// The answer as `T`, where it is a success: a status of 2xx, no `error`, and the key that was wanted.
+///
+/// # Errors
+/// Everything else, classified.
+pub fn read<T: DeserializeOwned>(answer: &Answer, context: Context<'_>) -> Result<T, ApiError> {
+    let status = Some(answer.status);
+    if (300..400).contains(&answer.status) {
+        let target = answer.redirects_to.as_deref().unwrap_or("somewhere else");
+        return Err(context.error(ApiErrorKind::NotMage, status, &format!("it redirects to {target}")));
+    }
+    let Ok(keys) = serde_json::from_slice::<HashMap<String, IgnoredAny>>(&answer.body) else {
+        return Err(not_json(answer, context));
+    };
+    if keys.contains_key("error") {
+        return Err(match serde_json::from_slice::<Refusal>(&answer.body) {
+            Ok(Refusal { error }) => refusal(answer.status, &error, context),
+            Err(_) => strange(answer, context, "its `error` is not an object"),
+        });
+    }
+    let wanted = context.request.wanted;
+    if !(200..300).contains(&answer.status) || !keys.contains_key(wanted) {
+        return Err(strange(answer, context, &format!("JSON without `{wanted}`")));
+    }
+    serde_json::from_slice(&answer.body)
+        .map_err(|error| strange(answer, context, &format!("`{wanted}` is not what it was: {error}")))
+}
+
+/// JSON that is not Mage's, or of a Mage that nobody has seen.
+fn strange(answer: &Answer, context: Context<'_>, text: &str) -> ApiError {
+    match by_gateway(answer.status) {
+        Some(kind) => context.open(kind, Some(answer.status), text),
+        None => context.open(ApiErrorKind::NotMage, Some(answer.status), text),
+    }
+}
+
+/// No JSON object at all. A page with 200, or with 4xx, comes from something that did not let the request through; with
+/// 5xx that is open.
+fn not_json(answer: &Answer, context: Context<'_>) -> ApiError {
+    let text = page(answer);
+    let status = Some(answer.status);
+    let json = answer.content_type.as_deref().is_some_and(|kind| kind.contains("json"));
+    match by_gateway(answer.status) {
+        Some(kind @ ApiErrorKind::Busy) if answer.status == 429 => context.error(kind, status, &text),
+        Some(kind) => context.open(kind, status, &text),
+        None if json && (200..300).contains(&answer.status) => {
+            context.open(ApiErrorKind::NotMage, status, "broken JSON")
+        }
+        None => context.error(ApiErrorKind::NotMage, status, &text),
+    }
+}
+
+/// What servers and proxies in front of Mage say with a status alone.
+fn by_gateway(status: u16) -> Option<ApiErrorKind> {
+    match status {
+        429 | 502 | 503 | 504 => Some(ApiErrorKind::Busy),
+        500..=599 => Some(ApiErrorKind::ServerError),
+        _ => None,
+    }
+}
+
+/// What a page is about: its title, else its type.
+fn page(answer: &Answer) -> String {
+    let text = String::from_utf8_lossy(&answer.body);
+    let lower = text.to_ascii_lowercase();
+    let title = lower.find("<title>").map(|at| at + "<title>".len()).and_then(|start| {
+        let length = lower[start..].find("</title>")?;
+        text.get(start..start + length)
+    });
+    match (title, answer.content_type.as_deref()) {
+        (Some(title), _) if !title.trim().is_empty() => format!("a page called \"{}\"", title.trim()),
+        (_, Some(kind)) => format!("an answer of type {kind}"),
+        (_, None) => "an answer without a type".to_owned(),
+    }
+}
+
+/// An error that Mage itself made.
+fn refusal(http: u16, error: &RefusalBody, context: Context<'_>) -> ApiError {
+    let code = error.code.as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(http);
+    let message = error.message.as_str().unwrap_or_default();
+    let exception = error.exception.as_str().unwrap_or_default();
+    let kind = classify(code, error.kind.as_str().unwrap_or_default(), message, exception, context.request);
+    // The short text of a failure comes first; the message is then the whole stack.
+    let text = if exception.is_empty() { message } else { exception };
+    let status = Some(code);
+    match kind {
+        ApiErrorKind::KubernetesRefused(_) => {
+            let text = kubernetes_message(text).unwrap_or_else(|| text.to_owned());
+            context.error(kind, status, &text)
+        }
+        // Mage writes first and fails afterwards often enough (`MAGE.md` section 5).
+        ApiErrorKind::ServerError | ApiErrorKind::Busy => context.open(kind, status, text),
+        ApiErrorKind::KubernetesDown if code >= 500 => context.open(kind, status, text),
+        _ => context.error(kind, status, text),
+    }
+}
+
+fn classify(code: u16, kind: &str, message: &str, exception: &str, request: &Request) -> ApiErrorKind {
+    let login = request.wanted == "session" && request.method == Method::Post;
+    match (code, kind) {
+        (_, "invalid_api_key") => ApiErrorKind::WrongApiKey,
+        (_, "invalid_oauth_token") => ApiErrorKind::InvalidToken,
+        (_, "expired_oauth_token") => ApiErrorKind::ExpiredToken,
+        (_, "unauthorized_access") | (403, _) => ApiErrorKind::NotAllowed,
+        (_, "record_not_found") | (404, _) if login => ApiErrorKind::WrongLogin,
+        (_, "record_not_found") | (404, _) => ApiErrorKind::NotFound,
+        (401, _) => ApiErrorKind::InvalidToken,
+        (429 | 502..=504, _) => ApiErrorKind::Busy,
+        _ => by_words(code, message, exception),
+    }
+}
+
+/// Codes 400 and 500 are of one type each, whatever happened.
+fn by_words(code: u16, message: &str, exception: &str) -> ApiErrorKind {
+    let says = |words: &str| exception.contains(words) || message.contains(words);
+    if says("ineligible for workspace management") {
+        return ApiErrorKind::Ineligible;
+    }
+    if let Some(status) = kubernetes_status(message).or_else(|| kubernetes_status(exception)) {
+        return ApiErrorKind::KubernetesRefused(status);
+    }
+    // The client of kubernetes gave up; and what a create says where it did (`MAGE.md` section 1).
+    if (says("Max retries exceeded with url") && says("/api"))
+        || (code == 400 && message == "'NoneType' object has no attribute 'metadata'")
+    {
+        return ApiErrorKind::KubernetesDown;
+    }
+    if says("No such file or directory") && exception.trim_end().ends_with("/projects'") {
+        return ApiErrorKind::NoProjectsFolder;
+    }
+    // SQLite's and Postgres' words for a name that is taken, and Mage's own.
+    let taken = ["UNIQUE constraint failed", "duplicate key value violates unique constraint"];
+    if taken.iter().any(|words| exception.contains(words))
+        || (message.starts_with("Project with name ") && message.trim_end().ends_with("already exists"))
+    {
+        return ApiErrorKind::AlreadyExists;
+    }
+    if (400..500).contains(&code) { ApiErrorKind::BadRequest } else { ApiErrorKind::ServerError }
+}
+
+/// The status in what the client of kubernetes says: `(409)`, a line end, `Reason: Conflict`.
+fn kubernetes_status(text: &str) -> Option<u16> {
+    let (status, rest) = text.trim_start().strip_prefix('(')?.split_once(')')?;
+    rest.trim_start().starts_with("Reason:").then(|| status.parse().ok())?
+}
+
+/// What kubernetes itself said, without the headers around it.
+fn kubernetes_message(text: &str) -> Option<String> {
+    let (_, body) = text.split_once("HTTP response body: ")?;
+    let status: Value = serde_json::Deserializer::from_str(body).into_iter().next()?.ok()?;
+    Some(status.get("message")?.as_str()?.to_owned())
+}
+
+#[cfg(test)]
+#[path = "answer_tests.rs"]
+mod tests;

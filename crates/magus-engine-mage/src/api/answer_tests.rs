@@ -1,0 +1,323 @@
+//! Real answers of mage-ai 0.9.80, and what they mean.
+
+use serde_json::json;
+
+use super::{
+    super::request::{self, Namespaces},
+    *,
+};
+
+fn outcome(request: &Request, status: u16, content_type: &str, body: &str) -> Result<Value, ApiError> {
+    let answer = Answer {
+        status,
+        content_type: Some(content_type.into()).filter(|kind: &String| !kind.is_empty()),
+        redirects_to: (status == 302).then(|| "login.acme.dev".to_owned()),
+        body: Zeroizing::new(body.as_bytes().to_vec()),
+    };
+    let redact = |text: &str| text.replace("canary", "***");
+    read(&answer, Context { request, url: "https://m.dev/api/x", redact: &redact })
+}
+
+/// Kind, whether it is open, and the detail.
+fn judged(request: &Request, status: u16, body: &str) -> (ApiErrorKind, bool, String) {
+    let error = outcome(request, status, "application/json", body).unwrap_err();
+    (error.kind, error.uncertain, error.detail.unwrap_or_default())
+}
+
+fn list() -> Request {
+    request::workspaces(Namespaces::All)
+}
+
+fn create() -> Request {
+    request::create_workspace(serde_json::Map::new())
+}
+
+#[test]
+fn a_success_has_its_key_and_no_error() {
+    let body = r#"{"workspaces":[{"name":"two"}],"metadata":{}}"#;
+    assert_eq!(
+        outcome(&list(), 200, "application/json; charset=UTF-8", body),
+        Ok(json!({"workspaces": [{"name": "two"}], "metadata": {}}))
+    );
+    let body = r#"{"workspace":{"success":true},"metadata":null}"#;
+    assert!(outcome(&create(), 200, "", body).is_ok());
+    // Another resource, no object, a status that is none of success, an `error` beside the key.
+    for (status, body) in [
+        (200, r#"{"workspaces":[]}"#),
+        (200, "[]"),
+        (200, "null"),
+        (201, "{}"),
+        (404, r#"{"workspace":{}}"#),
+        (200, r#"{"workspace":{},"error":"no"}"#),
+    ] {
+        let (kind, uncertain, _) = judged(&create(), status, body);
+        assert_eq!((kind, uncertain), (ApiErrorKind::NotMage, true), "{status} {body}");
+        assert_eq!(judged(&list(), status, &body.replace("workspaces", "x")).0, ApiErrorKind::NotMage);
+    }
+}
+
+#[test]
+fn codes_and_types_decide() {
+    use ApiErrorKind::*;
+    let session = request::session("a", &secrecy::SecretString::from("p"));
+    let delete = request::delete_workspace("two");
+    for (request, status, body, kind, detail) in [
+        (
+            list(),
+            401,
+            r#"{"error":{"code":401,"message":"Invalid API key.","type":"invalid_api_key"},"status":200}"#,
+            WrongApiKey,
+            "Invalid API key",
+        ),
+        (
+            list(),
+            401,
+            r#"{"error":{"code":401,"message":"Invalid OAuth token.","type":"invalid_oauth_token"},"status":200}"#,
+            InvalidToken,
+            "Invalid OAuth token",
+        ),
+        (
+            list(),
+            401,
+            r#"{"error":{"code":401,"message":"Expired OAuth token.","type":"expired_oauth_token"},"status":200}"#,
+            ExpiredToken,
+            "Expired OAuth token",
+        ),
+        (
+            list(),
+            200,
+            r#"{"error":{"code":403,"message":"Private access for list only, invalid scope.","type":"unauthorized_access"},"status":200}"#,
+            NotAllowed,
+            "Private access for list only, invalid scope",
+        ),
+        (
+            create(),
+            403,
+            r#"{"error":{"code":403,"message":"Unauthorized operation create on workspaces, failed condition.","type":"unauthorized_access"},"status":403}"#,
+            NotAllowed,
+            "Unauthorized operation create on workspaces, failed condition",
+        ),
+        (
+            delete.clone(),
+            200,
+            r#"{"error":{"code":404,"message":"Project nope was not found.","type":"record_not_found"},"status":200}"#,
+            NotFound,
+            "Project nope was not found",
+        ),
+        // The text of later 404s after one failed login: no reason to think of the login.
+        (
+            delete,
+            404,
+            r#"{"error":{"code":404,"message":"Email/username and/or password invalid.","type":"record_not_found"},"status":404}"#,
+            NotFound,
+            "Email/username and/or password invalid",
+        ),
+        (
+            session,
+            404,
+            r#"{"error":{"code":404,"message":"Email/username and/or password invalid.","type":"record_not_found"},"status":404}"#,
+            WrongLogin,
+            "Email/username and/or password invalid",
+        ),
+        (
+            create(),
+            400,
+            r#"{"error":{"code":400,"message":"'action'","type":"api_resource_error"},"status":400}"#,
+            BadRequest,
+            "'action'",
+        ),
+        // ECS speaks of no kubernetes.
+        (
+            create(),
+            400,
+            r#"{"error":{"code":400,"message":"An error occurred (ClientException) when calling the RunTask operation: x","type":"api_resource_error"},"status":400}"#,
+            BadRequest,
+            "An error occurred (ClientException) when calling the RunTask operation: x",
+        ),
+    ] {
+        assert_eq!(judged(&request, status, body), (kind, false, detail.to_owned()), "{body}");
+    }
+}
+
+#[test]
+fn words_decide_where_there_is_nothing_else() {
+    use ApiErrorKind::*;
+    let refused = |message: &str| {
+        json!({"error": {"code": 400, "message": message, "type": "api_resource_error"}, "status": 400})
+            .to_string()
+    };
+    let crashed = |exception: &str| {
+        json!({"error": {"code": 500, "errors": ["a", "b"], "exception": exception,
+            "message": format!("Traceback (most recent call last):\n  File \"x.py\"\n{exception}\n")},
+            "url_parameters": {"resource": "workspaces"}})
+        .to_string()
+    };
+    let secret = request::create_secret("n", &secrecy::SecretString::from("v"));
+    let exists = "(409)\nReason: Conflict\nHTTP response headers: HTTPHeaderDict({'Content-Type': 'x'})\nHTTP response body: \
+                  {\"kind\":\"Status\",\"message\":\"statefulsets.apps \\\"two\\\" already exists\",\"reason\":\"AlreadyExists\"}\n\n";
+    let invalid = "(422)\nReason: Unprocessable Entity\nHTTP response body: {\"message\":\"env[0].value: \\\"canary\\\"\"}\n";
+    for (request, body, kind, uncertain, detail) in [
+        (
+            list(),
+            refused("This project is ineligible for workspace management."),
+            Ineligible,
+            false,
+            "This project is ineligible for workspace management",
+        ),
+        (
+            create(),
+            refused("Project with name two already exists"),
+            AlreadyExists,
+            false,
+            "Project with name two already exists",
+        ),
+        (
+            create(),
+            refused(exists),
+            KubernetesRefused(409),
+            false,
+            "statefulsets.apps \"two\" already exists",
+        ),
+        (create(), refused(invalid), KubernetesRefused(422), false, "env[0].value: \"***\""),
+        (
+            create(),
+            refused("(404)\nReason: Not Found\nno body"),
+            KubernetesRefused(404),
+            false,
+            "(404) Reason: Not Found no body",
+        ),
+        (
+            create(),
+            refused("'NoneType' object has no attribute 'metadata'"),
+            KubernetesDown,
+            false,
+            "'NoneType' object has no attribute 'metadata'",
+        ),
+        (
+            create(),
+            refused("'NoneType' object is not a mapping"),
+            BadRequest,
+            false,
+            "'NoneType' object is not a mapping",
+        ),
+        (
+            list(),
+            crashed(
+                "HTTPConnectionPool(host='k'): Max retries exceeded with url: /api/v1/namespaces/default/services (x)",
+            ),
+            KubernetesDown,
+            false,
+            "HTTPConnectionPool(host='k'): Max retries exceeded with url: /api/v1/namespaces/default/services (x)",
+        ),
+        (
+            request::delete_workspace("two"),
+            crashed("HTTPConnectionPool(host='k'): Max retries exceeded with url: /api/v1/x"),
+            KubernetesDown,
+            true,
+            "HTTPConnectionPool(host='k'): Max retries exceeded with url: /api/v1/x",
+        ),
+        (
+            list(),
+            crashed("[Errno 2] No such file or directory: '/srv/proj/projects'"),
+            NoProjectsFolder,
+            false,
+            "[Errno 2] No such file or directory: '/srv/proj/projects'",
+        ),
+        (
+            list(),
+            crashed("[Errno 2] No such file or directory: '/srv/proj/other'"),
+            ServerError,
+            false,
+            "[Errno 2] No such file or directory: '/srv/proj/other'",
+        ),
+        (
+            secret,
+            crashed(
+                "(sqlite3.IntegrityError) UNIQUE constraint failed: secret.name, secret.key_uuid\n[SQL: INSERT]\n[parameters: ('n', 'gAAAA')]",
+            ),
+            AlreadyExists,
+            false,
+            "(sqlite3.IntegrityError) UNIQUE constraint failed: secret.name, secret.key_uuid",
+        ),
+        (
+            request::create_permission(serde_json::Map::new()),
+            crashed("'NoneType' object has no attribute 'id'"),
+            ServerError,
+            true,
+            "'NoneType' object has no attribute 'id'",
+        ),
+    ] {
+        assert_eq!(judged(&request, 200, &body), (kind, uncertain, detail.to_owned()), "{body}");
+    }
+}
+
+#[test]
+fn a_stack_without_an_exception_is_cut_to_its_last_line() {
+    let body = json!({"error": {"code": 500, "message":
+        "Traceback (most recent call last):\n  File \"/srv/a.py\", line 3\nKeyError: 'name'\n"}});
+    let (kind, uncertain, detail) = judged(&create(), 200, &body.to_string());
+    assert_eq!((kind, uncertain, detail.as_str()), (ApiErrorKind::ServerError, true, "KeyError: 'name'"));
+}
+
+#[test]
+fn what_is_not_mage_is_recognised() {
+    use ApiErrorKind::*;
+    let page = "<!DOCTYPE html><HTML><head><title>\n Sign in · ACME </title></head>canary";
+    for (status, content_type, body, kind, open, detail) in [
+        (302, "", "", NotMage, false, "it redirects to login.acme.dev"),
+        (307, "text/html", page, NotMage, false, "it redirects to somewhere else"),
+        (200, "text/html; charset=utf-8", page, NotMage, false, "a page called \"Sign in · ACME\""),
+        (403, "text/html", "<html>no title", NotMage, false, "an answer of type text/html"),
+        (404, "", "404 page not found", NotMage, false, "an answer without a type"),
+        (200, "application/json", "{\"workspace\": {", NotMage, true, "broken JSON"),
+        (502, "text/html", "<title>502 Bad Gateway</title>", Busy, true, "a page called \"502 Bad Gateway\""),
+        (504, "", "", Busy, true, "an answer without a type"),
+        (503, "application/json", "{\"message\":\"no\"}", Busy, true, "JSON without `workspace`"),
+        (429, "text/plain", "slow down", Busy, false, "an answer of type text/plain"),
+        (500, "text/html", "<title></title>", ServerError, true, "an answer of type text/html"),
+    ] {
+        let error = outcome(&create(), status, content_type, body).unwrap_err();
+        assert_eq!(error.status, Some(status));
+        let shown = (error.kind, error.uncertain, error.detail.unwrap_or_default());
+        assert_eq!(shown, (kind, open, detail.to_owned()), "{status} {content_type}");
+        assert!(!outcome(&list(), status, content_type, body).unwrap_err().uncertain, "{status}");
+    }
+}
+
+#[test]
+fn errors_of_strange_shapes_are_errors() {
+    for (body, kind) in [
+        (r#"{"error":{}}"#, ApiErrorKind::ServerError),
+        (r#"{"error":{"code":"404","message":7,"type":null}}"#, ApiErrorKind::ServerError),
+        (r#"{"error":{"code":404}}"#, ApiErrorKind::NotFound),
+        (r#"{"error":{"code":70000,"message":"x"}}"#, ApiErrorKind::ServerError),
+        (r#"{"error":null}"#, ApiErrorKind::NotMage),
+        (r#"{"error":"no"}"#, ApiErrorKind::NotMage),
+    ] {
+        assert_eq!(judged(&list(), 200, body).0, kind, "{body}");
+    }
+}
+
+#[test]
+fn an_answer_of_the_session_is_read_into_what_is_asked_for() {
+    #[derive(Deserialize)]
+    struct Wanted {
+        workspaces: Vec<Item>,
+    }
+    #[derive(Deserialize)]
+    struct Item {
+        name: String,
+    }
+    let answer = |body: &str| Answer {
+        status: 200,
+        content_type: None,
+        redirects_to: None,
+        body: Zeroizing::new(body.into()),
+    };
+    let request = list();
+    let context = Context { request: &request, url: "u", redact: &str::to_owned };
+    let wanted: Wanted = read(&answer(r#"{"workspaces":[{"name":"a","x":1}]}"#), context).unwrap();
+    assert_eq!(wanted.workspaces.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), ["a"]);
+    let error = read::<Wanted>(&answer(r#"{"workspaces":[{}]}"#), context).err().unwrap();
+    assert_eq!(error.kind, ApiErrorKind::NotMage);
+}

@@ -1,0 +1,112 @@
+//! What can be done with workspaces through Mage's API, and how it treats their fields.
+
+use std::collections::BTreeMap;
+
+use magus_model::{
+    desired::Edition,
+    observed::{Capabilities, FieldCapability, Refusal},
+    path::FieldPath,
+    plan::Action,
+    value::Value,
+};
+
+use crate::{api::InstanceType, item::SET_AT_CREATION};
+
+/// What a replace would cost: Mage gives the new workspace another `project_uuid`, and permissions are by it (MAGE.md 4.11).
+const NO_REPLACE: Refusal = Refusal {
+    reason: "deleting it and creating it again would lose the permissions that people have on it",
+    instead: "delete it in Mage and run `magus apply`, or declare what it runs with",
+};
+
+const READ_ONLY: Refusal = Refusal {
+    reason: "this version of Magus only reads workspaces that do not run on kubernetes",
+    instead: "change it in Mage",
+};
+
+/// What changes a workspace.
+const CHANGES: &[Action] = &[
+    Action::Adopt,
+    Action::Create,
+    Action::Replace,
+    Action::Stop,
+    Action::Update,
+    Action::Deploy,
+    Action::Start,
+    Action::Restart,
+    Action::Delete,
+];
+
+/// What can be done with workspaces that run on this, by a server of this edition.
+pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition) -> Capabilities {
+    let refused = match instances {
+        Some(InstanceType::Kubernetes) => BTreeMap::from([(Action::Replace, NO_REPLACE)]),
+        _ => CHANGES.iter().map(|action| (*action, READ_ONLY)).collect(),
+    };
+    Capabilities { rename: false, fields: fields(edition), defaults: defaults(), refused }
+}
+
+fn fields(edition: Edition) -> Vec<(FieldPath, FieldCapability)> {
+    let usual = FieldCapability::default();
+    let fixed = FieldCapability { create_only: true, ..usual };
+    let mut fields: Vec<_> = SET_AT_CREATION.iter().map(|key| (FieldPath::key(key), fixed)).collect();
+    // Whatever namespace the server runs in, unless one is declared.
+    fields.push((FieldPath::key("namespace"), FieldCapability { chosen_by_server: true, ..fixed }));
+    fields.push((
+        FieldPath::key("lifecycle_config"),
+        FieldCapability {
+            // Pro's documentation has it in a patch (MAGE.md 6); open source answers 200 and ignores it (MAGE.md 3).
+            create_only: edition == Edition::Oss,
+            restarts: false,
+            ..usual
+        },
+    ));
+    // Mage knows no time of a restart: the mark remembers it.
+    fields.push((FieldPath::key("restarted_at"), FieldCapability { readable: false, ..usual }));
+    fields
+}
+
+/// What Mage fills in (`mage_ai/cluster_manager/config.py`). The defaults of storage and service account are those of the
+/// main server's own environment, which nobody can see.
+fn defaults() -> BTreeMap<FieldPath, Value> {
+    let policy = FieldPath::key("lifecycle_config").child("termination_policy");
+    BTreeMap::from([
+        (policy.child("enable_auto_termination"), Value::Bool(false)),
+        (policy.child("max_idle_seconds"), Value::Int(0)),
+        (FieldPath::key("pvc_retention_policy"), Value::string("Retain")),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_fixed_depends_on_the_edition() {
+        let of = |edition, path: &str| {
+            let kubernetes = Some(&InstanceType::Kubernetes);
+            capabilities(kubernetes, edition).of(&FieldPath::from(path))
+        };
+        let idle = "lifecycle_config.termination_policy.max_idle_seconds";
+        assert!(of(Edition::Oss, idle).create_only && !of(Edition::Pro, idle).create_only);
+        assert!(!of(Edition::Oss, idle).restarts);
+        for edition in [Edition::Oss, Edition::Pro] {
+            assert!(of(edition, "storage_request_size").create_only);
+            let image = of(edition, "container_config.image");
+            assert!(!image.create_only && image.readable && image.restarts);
+            let namespace = of(edition, "namespace");
+            assert!(namespace.create_only && namespace.chosen_by_server);
+            assert!(!of(edition, "restarted_at").readable);
+        }
+    }
+
+    #[test]
+    fn what_does_not_run_on_kubernetes_is_only_read() {
+        let refused = |instances: Option<&InstanceType>| -> Vec<Action> {
+            capabilities(instances, Edition::Oss).refused.into_keys().collect()
+        };
+        assert_eq!(refused(Some(&InstanceType::Kubernetes)), [Action::Replace]);
+        for other in [None, Some(&InstanceType::Ecs), Some(&InstanceType::CloudRun)] {
+            assert_eq!(refused(other).len(), CHANGES.len());
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What a step sends: the content of a container_config text, and the other settings of a new workspace.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use magus_engine::PerformError;
+use magus_model::{
+    Text,
+    leaves::nest,
+    name::WorkspaceName,
+    path::FieldPath,
+    plan::FieldChange,
+    quantity::Quantity,
+    value::{FieldValue, SecretReference, Value},
+};
+use magus_secrets::{Resolver, SecretValue};
+use serde_json::Map;
+
+use crate::{
+    container::{CONTAINER, Content, ENV, Leaves},
+    item::SET_AT_CREATION,
+    mark::{self, StoredSecret},
+};
+
+/// Keys of a step that are done by other means than by being sent.
+const NOT_SENT: &[&str] = &["restarted_at", "state"];
+
+/// A container's content after a step, and which of its variables came from which secrets.
+pub(crate) struct Composed {
+    pub(crate) content: Content,
+    pub(crate) secrets: BTreeMap<FieldPath, StoredSecret>,
+    /// The settings beside container_config that change, by path.
+    pub(crate) settings: BTreeMap<FieldPath, Value>,
+}
+
+/// What a step starts from.
+#[derive(Default)]
+pub(crate) struct Before<'a> {
+    pub(crate) leaves: Leaves,
+    pub(crate) secrets: BTreeMap<FieldPath, StoredSecret>,
+    /// Whether secrets that the step does not change are sent with their current values too.
+    pub(crate) refresh: Refresh<'a>,
+}
+
+/// Which secrets are resolved besides those that change.
+#[derive(Default)]
+pub(crate) enum Refresh<'a> {
+    /// None.
+    #[default]
+    None,
+    /// Those of the workspace.
+    All(&'a WorkspaceName),
+}
+
+/// Applies the changes of a step to what is there. Resolves exactly the secrets that are sent.
+pub(crate) fn compose(
+    name: &WorkspaceName,
+    before: Before<'_>,
+    changes: &[FieldChange],
+    resolver: &Resolver,
+) -> Result<Composed, PerformError> {
+    let Before { mut leaves, mut secrets, refresh } = before;
+    let mut removed = Vec::new();
+    let mut settings = BTreeMap::new();
+    for FieldChange { path, after, .. } in changes {
+        let keys = path.keys().unwrap_or_default();
+        match keys.first().map(String::as_str) {
+            Some(ENV | CONTAINER) => {}
+            Some(key) if NOT_SENT.contains(&key) => continue,
+            Some("secrets") => {
+                return Err(PerformError::Failed(format!(
+                    "`{path}`: this version of Magus does not write the secrets of a workspace through Mage"
+                )));
+            }
+            _ => {
+                let value = match after {
+                    Some(FieldValue::Plain(value)) => value.clone(),
+                    None => Value::Null,
+                    Some(FieldValue::Secret(_)) => {
+                        return Err(PerformError::Failed(format!("`{path}` cannot come from a secret")));
+                    }
+                };
+                settings.insert(path.clone(), value);
+                continue;
+            }
+        }
+        let old = leaves.remove(path);
+        if !matches!(after, Some(FieldValue::Secret(reference)) if reference.keep) {
+            secrets.remove(path);
+        }
+        let new = match after {
+            None | Some(FieldValue::Plain(Value::Null)) => {
+                removed.extend(old.is_some().then(|| path.clone()));
+                continue;
+            }
+            Some(FieldValue::Plain(value)) => value.clone(),
+            Some(FieldValue::Secret(reference)) if reference.keep => old.clone().ok_or_else(|| {
+                PerformError::Failed(format!(
+                    "`{path}` is to be kept, but nothing runs that has a value for it; give it a source without `keep`"
+                ))
+            })?,
+            Some(FieldValue::Secret(reference)) => {
+                let value = resolve(path, reference, resolver)?;
+                let check = mark::check(name, path, value.expose());
+                secrets.insert(path.clone(), StoredSecret { reference: (**reference).clone(), check });
+                Value::string(value.expose())
+            }
+        };
+        // A text that becomes a reference, or the reverse, has to lose its other half (MAGE.md 4.2).
+        if old.is_some_and(|old| matches!(old, Value::Map(_)) != matches!(new, Value::Map(_))) {
+            removed.push(path.clone());
+        }
+        leaves.insert(path.clone(), new);
+    }
+    if let Refresh::All(name) = refresh {
+        for (path, stored) in &mut secrets {
+            if stored.reference.keep || changes.iter().any(|change| change.path == *path) {
+                continue;
+            }
+            let value = resolve(path, &stored.reference, resolver)?;
+            stored.check = mark::check(name, path, value.expose());
+            leaves.insert(path.clone(), Value::string(value.expose()));
+        }
+    }
+    secrets.retain(|path, _| leaves.contains_key(path));
+    Ok(Composed { content: Content { leaves, removed }, secrets, settings })
+}
+
+/// Resolves the secret of a field.
+pub(crate) fn resolve(
+    path: &FieldPath,
+    reference: &SecretReference,
+    resolver: &Resolver,
+) -> Result<Arc<SecretValue>, PerformError> {
+    resolver
+        .resolve(reference)
+        .map_err(|error| PerformError::Failed(format!("`{path}`: {}", error.explain())))
+}
+
+/// The fields of `POST /workspaces`, as Mage names them (MAGE.md 3).
+pub(crate) fn creation(
+    name: &WorkspaceName,
+    namespace: Option<&Text>,
+    container_config: &str,
+    settings: BTreeMap<FieldPath, Value>,
+) -> Result<Map<String, serde_json::Value>, PerformError> {
+    let mut fields = Map::new();
+    fields.insert("name".into(), name.as_str().into());
+    if let Some(namespace) = namespace {
+        fields.insert("namespace".into(), namespace.as_str().into());
+    }
+    fields.insert("container_config".into(), container_config.into());
+    for (key, value) in nest(settings).map_err(PerformError::Failed)? {
+        let value = match key.as_str() {
+            "storage_request_size" => gibibytes(&value)?.into(),
+            "lifecycle_config" => json(&value)?,
+            known if SET_AT_CREATION.contains(&known) => json(&value)?,
+            unknown => return Err(PerformError::Failed(format!("Mage has no setting `{unknown}`"))),
+        };
+        fields.insert(key.to_string(), value);
+    }
+    Ok(fields)
+}
+
+/// The settings of a patch that Pro takes besides container_config (MAGE.md 6).
+pub(crate) fn lifecycle(
+    settings: BTreeMap<FieldPath, Value>,
+) -> Result<Option<serde_json::Value>, PerformError> {
+    match nest(settings).map_err(PerformError::Failed)?.get("lifecycle_config") {
+        None => Ok(None),
+        Some(value) => json(value).map(Some),
+    }
+}
+
+fn json(value: &Value) -> Result<serde_json::Value, PerformError> {
+    serde_json::to_value(value).map_err(|error| PerformError::Failed(error.to_string()))
+}
+
+/// A size as the whole number of Gi that Mage wants.
+fn gibibytes(value: &Value) -> Result<u64, PerformError> {
+    const GIBI: i128 = (1 << 30) * 1_000_000_000;
+    let whole = match value {
+        Value::Int(count) => u64::try_from(*count).ok(),
+        Value::String(text) => {
+            let text = text.as_str();
+            let counts = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let amount = if counts { Quantity::parse(&format!("{text}Gi")) } else { Quantity::parse(text) };
+            let billionths = amount.map(Quantity::billionths).filter(|amount| amount % GIBI == 0);
+            billionths.and_then(|amount| u64::try_from(amount / GIBI).ok())
+        }
+        _ => None,
+    };
+    whole.filter(|size| *size > 0).ok_or_else(|| {
+        PerformError::Failed(format!(
+            "`storage_request_size: {value}` is no whole number of Gi, which is what Mage takes"
+        ))
+    })
+}
+
+#[cfg(test)]
+#[path = "compose_tests.rs"]
+mod tests;

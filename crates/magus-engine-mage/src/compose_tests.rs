@@ -1,0 +1,169 @@
+use magus_model::{
+    plan::{FieldStatus, Reason},
+    value::SecretSource,
+};
+
+use super::*;
+
+fn change(path: &str, after: Option<FieldValue>) -> FieldChange {
+    FieldChange {
+        path: path.into(),
+        before: None,
+        after,
+        sensitive: false,
+        status: FieldStatus::Change,
+        reason: Reason::Declared,
+        origin: None,
+    }
+}
+
+fn text(text: &str) -> FieldValue {
+    FieldValue::Plain(Value::string(text))
+}
+
+fn from_key() -> Value {
+    let key = Value::Map(BTreeMap::from([(Text::from("key"), Value::string("k"))]));
+    Value::Map(BTreeMap::from([(Text::from("valueFrom"), key)]))
+}
+
+fn secret(name: &str, keep: bool) -> SecretReference {
+    SecretReference { source: SecretSource::Env(name.into()), version: None, keep }
+}
+
+/// Resolves a variable to its own name with `!`, and not the one called `GONE`.
+fn resolver() -> Resolver {
+    Resolver::new(
+        std::path::PathBuf::new(),
+        Box::new(|name| (name != "GONE").then(|| format!("{name}!").into())),
+    )
+}
+
+fn name() -> WorkspaceName {
+    WorkspaceName::observed("a")
+}
+
+fn composed(before: Before<'_>, changes: &[FieldChange]) -> Composed {
+    compose(&name(), before, changes, &resolver()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn before(leaves: &[(&str, Value)]) -> Before<'static> {
+    Before {
+        leaves: leaves.iter().map(|(path, value)| (FieldPath::from(*path), value.clone())).collect(),
+        ..Before::default()
+    }
+}
+
+fn paths(paths: &[FieldPath]) -> Vec<&str> {
+    paths.iter().map(FieldPath::as_str).collect()
+}
+
+#[test]
+fn what_goes_and_what_changes_its_kind_is_removed() {
+    let leaves = [
+        ("env.A", Value::string("1")),
+        ("env.B", Value::string("1")),
+        ("env.C", from_key()),
+        ("container_config.image", Value::string("x")),
+    ];
+    let Composed { content, secrets, settings } = composed(
+        before(&leaves),
+        &[
+            change("env.A", None),
+            change("env.B", Some(FieldValue::Plain(from_key()))),
+            change("env.C", Some(text("plain"))),
+            change("env.NEVER", None),
+            change("container_config.image", Some(FieldValue::Plain(Value::Null))),
+            change("state", Some(text("running"))),
+            change("restarted_at", Some(text("2026-08-01T10:00:00Z"))),
+        ],
+    );
+    assert_eq!(paths(&content.removed), ["env.A", "env.B", "env.C", "container_config.image"]);
+    let left: Vec<_> = content.leaves.keys().map(FieldPath::as_str).collect();
+    assert_eq!(left, ["env.B", "env.C"]);
+    assert!(secrets.is_empty() && settings.is_empty());
+}
+
+#[test]
+fn a_secret_is_resolved_where_it_is_sent_and_remembered_by_its_check() {
+    let changes = [change("env.KEY", Some(secret("KEY", false).into()))];
+    let Composed { content, secrets, .. } = composed(Before::default(), &changes);
+    assert_eq!(content.leaves[&FieldPath::from("env.KEY")], Value::string("KEY!"));
+    let stored = &secrets[&FieldPath::from("env.KEY")];
+    assert_eq!(stored.check, mark::check(&name(), &"env.KEY".into(), "KEY!"));
+    assert_eq!(stored.reference, secret("KEY", false));
+
+    // What does not change is carried over as it runs; with `--refresh-secrets` it is resolved again.
+    let stored = |refresh| Before {
+        leaves: Leaves::from([("env.KEY".into(), Value::string("old"))]),
+        secrets: BTreeMap::from([(
+            FieldPath::from("env.KEY"),
+            StoredSecret { reference: secret("KEY", false), check: "c".into() },
+        )]),
+        refresh,
+    };
+    let other = [change("env.A", Some(text("1")))];
+    let value = |composed: &Composed| composed.content.leaves[&FieldPath::from("env.KEY")].clone();
+    assert_eq!(value(&composed(stored(Refresh::None), &other)), Value::string("old"));
+    let name = name();
+    assert_eq!(value(&composed(stored(Refresh::All(&name)), &other)), Value::string("KEY!"));
+    // A literal in its place is no secret any more.
+    let literal = composed(stored(Refresh::None), &[change("env.KEY", Some(text("plain")))]);
+    assert!(literal.secrets.is_empty());
+}
+
+#[test]
+fn what_is_kept_stays_and_has_to_be_there() {
+    let keep = [change("env.KEY", Some(secret("KEY", true).into()))];
+    let kept = composed(before(&[("env.KEY", Value::string("runs"))]), &keep);
+    assert_eq!(kept.content.leaves[&FieldPath::from("env.KEY")], Value::string("runs"));
+    let error = compose(&name(), Before::default(), &keep, &resolver()).err().unwrap();
+    assert!(error.message().contains("nothing runs that has a value for it"), "{error}");
+    let gone = [change("env.KEY", Some(secret("GONE", false).into()))];
+    let error = compose(&name(), Before::default(), &gone, &resolver()).err().unwrap();
+    assert!(matches!(&error, PerformError::Failed(message) if message.starts_with("`env.KEY`: ")), "{error}");
+}
+
+#[test]
+fn a_creation_is_as_mage_wants_it() {
+    let settings = |entries: &[(&str, Value)]| {
+        entries.iter().map(|(path, value)| (FieldPath::from(*path), value.clone())).collect()
+    };
+    let namespace = Text::from("mage");
+    let body = creation(
+        &name(),
+        Some(&namespace),
+        "image: x\n",
+        settings(&[
+            ("storage_request_size", Value::string("10Gi")),
+            ("service_account_name", Value::string("mage")),
+            ("lifecycle_config.termination_policy.enable_auto_termination", Value::Bool(true)),
+        ]),
+    )
+    .unwrap();
+    assert_eq!(
+        serde_json::Value::from(body),
+        serde_json::json!({
+            "name": "a",
+            "namespace": "mage",
+            "container_config": "image: x\n",
+            "storage_request_size": 10,
+            "service_account_name": "mage",
+            "lifecycle_config": { "termination_policy": { "enable_auto_termination": true } },
+        })
+    );
+    for (size, wanted) in [
+        (Value::Int(3), Some(3)),
+        (Value::string("3"), Some(3)),
+        (Value::string("2048Mi"), Some(2)),
+        (Value::string("1Ti"), Some(1024)),
+        (Value::string("1500Mi"), None),
+        (Value::string("0Gi"), None),
+        (Value::Int(-1), None),
+        (Value::Bool(true), None),
+        (Value::string(""), None),
+    ] {
+        assert_eq!(gibibytes(&size).ok(), wanted, "{size}");
+    }
+    let unknown = settings(&[("nonsense", Value::Int(1))]);
+    assert!(creation(&name(), None, "", unknown).is_err());
+}

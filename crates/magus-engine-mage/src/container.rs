@@ -1,0 +1,313 @@
+//! The text of `container_config`: from what Mage stores to leaves, and back.
+//!
+//! Mage keeps the text as it is, comments too, reads it with a YAML 1.1 parser and sends what it says to Kubernetes as
+//! a strategic merge patch (MAGE.md 4.1, 4.18). Everything that is written here therefore means the same in YAML 1.1
+//! and 1.2: every string, and every value of a variable, stands in double quotes.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use magus_model::{
+    Text,
+    leaves::{flatten, nest},
+    path::FieldPath,
+    value::Value,
+};
+
+/// The key under which fields of the container stand.
+pub(crate) const CONTAINER: &str = "container_config";
+/// The key under which variables stand.
+pub(crate) const ENV: &str = "env";
+
+/// What removes an entry from a list in a strategic merge patch.
+const PATCH_DIRECTIVE: &str = "$patch";
+
+/// What a stored text says: its leaves ordered by path, variables as `env.NAME`.
+pub(crate) type Leaves = BTreeMap<FieldPath, Value>;
+
+/// Reads a stored text; the reason where it says nothing that Magus understands. The reason quotes nothing of the text,
+/// which may hold secrets.
+pub(crate) fn read(text: &str) -> Result<Leaves, String> {
+    let root: serde_yaml::Value = serde_yaml::from_str(text).map_err(|error| {
+        let place = error
+            .location()
+            .map_or_else(String::new, |at| format!(" at line {}, column {}", at.line(), at.column()));
+        format!("its container_config is no YAML{place}")
+    })?;
+    let Value::Map(mut root) = value(root)? else {
+        return Err("its container_config is no map".to_owned());
+    };
+    let mut leaves = Leaves::new();
+    if let Some(variables) = root.remove(ENV) {
+        self::variables(variables, &mut leaves)?;
+    }
+    let mut rest = Vec::new();
+    flatten(&FieldPath::key(CONTAINER), Value::Map(root), &mut rest);
+    leaves.extend(rest);
+    Ok(leaves)
+}
+
+/// The variables, each as text or as `{valueFrom: …}`. Kubernetes lets the last of equal names win.
+fn variables(list: Value, leaves: &mut Leaves) -> Result<(), String> {
+    let items = match list {
+        Value::Null => return Ok(()),
+        Value::List(items) => items,
+        _ => return Err("its variables are no list".to_owned()),
+    };
+    for item in items {
+        let Value::Map(mut entry) = item else { return Err("one of its variables is no map".to_owned()) };
+        let Some(Value::String(name)) = entry.remove("name") else {
+            return Err("one of its variables has no name".to_owned());
+        };
+        if entry.contains_key(PATCH_DIRECTIVE) {
+            continue;
+        }
+        let value = match (entry.remove("value"), entry.remove("valueFrom")) {
+            (_, Some(from @ Value::Map(_))) => {
+                Value::Map(BTreeMap::from([(Text::new_static("valueFrom"), from)]))
+            }
+            // What is unquoted is refused by Kubernetes, or became text on its way there.
+            (Some(value @ (Value::String(_) | Value::Bool(_) | Value::Int(_) | Value::Float(_))), _) => value,
+            // A variable without a value is an empty one.
+            (None | Some(Value::Null), _) => Value::string(""),
+            (Some(_), _) => return Err(format!("the value of its variable `{name}` is no text")),
+        };
+        leaves.insert(FieldPath::key(ENV).child(&name), value);
+    }
+    Ok(())
+}
+
+/// What is written: the leaves of variables and of the container, and what is to go.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Content {
+    /// The values, by path, as [`read`] gives them.
+    pub(crate) leaves: Leaves,
+    /// Paths that the running container still has and that are to go: only a patch takes them away, a text without
+    /// them does not (MAGE.md 4.1).
+    pub(crate) removed: Vec<FieldPath>,
+}
+
+/// Writes the text: the mark's line, and the content. Other paths than those of variables and of the container are
+/// refused.
+pub(crate) fn write(mark: Option<&str>, content: &Content) -> Result<String, String> {
+    let Content { leaves, removed } = content;
+    let mut entries: BTreeMap<String, Entry<'_>> = BTreeMap::new();
+    let mut container: Vec<(FieldPath, Value)> = Vec::new();
+    let present = leaves.iter().map(|(path, value)| (path, Some(value)));
+    let gone = removed.iter().filter(|path| !leaves.contains_key(*path)).map(|path| (path, None));
+    for (path, value) in present.chain(gone) {
+        let keys = path.keys().ok_or_else(|| format!("`{path}` is no path of a field"))?;
+        match keys.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [ENV, name] => {
+                let entry = match value {
+                    None => Entry::Removed,
+                    Some(Value::Map(map)) => match map.get("valueFrom") {
+                        // What was a text before has to lose it: Kubernetes refuses both at once (MAGE.md 4.2).
+                        Some(from) => Entry::From { from, was_text: removed.contains(path) },
+                        None => return Err(format!("`{path}` is no value of a variable")),
+                    },
+                    Some(value) => {
+                        Entry::Text { text: text_of(value), was_reference: removed.contains(path) }
+                    }
+                };
+                entries.insert(name.to_owned(), entry);
+            }
+            [CONTAINER, _, ..] => {
+                let below = keys[1..].iter().fold(FieldPath::default(), |path, key| path.child(key));
+                container.push((below, value.cloned().unwrap_or(Value::Null)));
+            }
+            _ => return Err(format!("`{path}` is no part of container_config")),
+        }
+    }
+    let mut text = String::new();
+    if let Some(mark) = mark {
+        text.push_str(mark);
+        text.push('\n');
+    }
+    let empty = container.is_empty() && entries.is_empty();
+    if !entries.is_empty() {
+        text.push_str("env:\n");
+        for (name, entry) in &entries {
+            entry.write(name, &mut text);
+        }
+    }
+    mapping(&nest(container)?, 0, &mut text);
+    if empty {
+        // A text of nothing but a comment is refused by Mage.
+        text.push_str("{}\n");
+    }
+    Ok(text)
+}
+
+/// A variable in the list.
+enum Entry<'a> {
+    Text { text: String, was_reference: bool },
+    From { from: &'a Value, was_text: bool },
+    Removed,
+}
+
+impl Entry<'_> {
+    fn write(&self, name: &str, text: &mut String) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "- name: {}", quoted(name));
+        match self {
+            Entry::Text { text: value, was_reference } => {
+                let _ = writeln!(text, "  value: {}", quoted(value));
+                if *was_reference {
+                    text.push_str("  valueFrom: null\n");
+                }
+            }
+            Entry::From { from, was_text } => {
+                if *was_text {
+                    text.push_str("  value: null\n");
+                }
+                if let Value::Map(from) = from {
+                    text.push_str("  valueFrom:\n");
+                    mapping(from, 2, text);
+                }
+            }
+            Entry::Removed => {
+                let _ = writeln!(text, "  {PATCH_DIRECTIVE}: delete");
+            }
+        }
+    }
+}
+
+/// A scalar as text: what Kubernetes wants as the value of a variable.
+fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn mapping(map: &BTreeMap<Text, Value>, depth: usize, text: &mut String) {
+    for (key, value) in map {
+        let _ = write!(text, "{:indent$}{}:", "", key_text(key), indent = depth * 2);
+        node(value, depth, text);
+    }
+}
+
+/// A value behind `key:` or `-`, and the end of its last line.
+fn node(value: &Value, depth: usize, text: &mut String) {
+    match value {
+        Value::Map(map) if !map.is_empty() => {
+            text.push('\n');
+            mapping(map, depth + 1, text);
+        }
+        // Lists are short, and the flow style spares every question of indentation.
+        other => {
+            text.push(' ');
+            flow(other, text);
+            text.push('\n');
+        }
+    }
+}
+
+fn flow(value: &Value, text: &mut String) {
+    match value {
+        Value::String(string) => text.push_str(&quoted(string)),
+        Value::List(items) => {
+            text.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    text.push_str(", ");
+                }
+                flow(item, text);
+            }
+            text.push(']');
+        }
+        Value::Map(map) => {
+            text.push('{');
+            for (at, (key, item)) in map.iter().enumerate() {
+                if at > 0 {
+                    text.push_str(", ");
+                }
+                let _ = write!(text, "{}: ", key_text(key));
+                flow(item, text);
+            }
+            text.push('}');
+        }
+        Value::Null => text.push_str("null"),
+        Value::Bool(value) => {
+            let _ = write!(text, "{value}");
+        }
+        Value::Int(value) => {
+            let _ = write!(text, "{value}");
+        }
+        // YAML 1.1 wants a point and a sign in the exponent of a number: `1.0e+300`.
+        Value::Float(value) => {
+            let number = format!("{value:?}");
+            match number.split_once('e') {
+                None => text.push_str(&number),
+                Some((digits, exponent)) => {
+                    let point = if digits.contains('.') { "" } else { ".0" };
+                    let sign = if exponent.starts_with('-') { "" } else { "+" };
+                    let _ = write!(text, "{digits}{point}e{sign}{exponent}");
+                }
+            }
+        }
+    }
+}
+
+/// A key without quotes where both versions of YAML read it as this text.
+fn key_text(key: &str) -> String {
+    let plain = key.starts_with(|c: char| c.is_ascii_alphabetic())
+        && key.chars().all(|c| c.is_ascii_alphanumeric())
+        && !["y", "n", "yes", "no", "on", "off", "true", "false", "null"]
+            .contains(&key.to_ascii_lowercase().as_str());
+    if plain { key.to_owned() } else { quoted(key) }
+}
+
+/// A text in double quotes that both versions of YAML read alike: what YAML 1.1 does not allow in a stream, or breaks
+/// lines at, is escaped.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => {
+                let _ = write!(quoted, "\\x{:02X}", u32::from(c));
+            }
+            '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+            }
+            _ => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn value(yaml: serde_yaml::Value) -> Result<Value, String> {
+    Ok(match yaml {
+        serde_yaml::Value::Null => Value::Null,
+        serde_yaml::Value::Bool(value) => Value::Bool(value),
+        serde_yaml::Value::Number(number) => match number.as_i64() {
+            Some(number) => Value::Int(number),
+            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_yaml::Value::String(text) => Value::String(text.into()),
+        serde_yaml::Value::Sequence(items) => {
+            Value::List(items.into_iter().map(value).collect::<Result<_, _>>()?)
+        }
+        serde_yaml::Value::Mapping(map) => {
+            let mut entries = BTreeMap::new();
+            for (key, item) in map {
+                let serde_yaml::Value::String(key) = key else {
+                    return Err("its container_config has a key that is no text".to_owned());
+                };
+                entries.insert(Text::from(key), value(item)?);
+            }
+            Value::Map(entries)
+        }
+        serde_yaml::Value::Tagged(tagged) => value(tagged.value)?,
+    })
+}
+
+#[cfg(test)]
+#[path = "container_tests.rs"]
+mod tests;

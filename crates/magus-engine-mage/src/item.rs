@@ -1,0 +1,227 @@
+//! A workspace as `/api/workspaces` shows it, and what of it Magus compares.
+
+use std::collections::BTreeMap;
+
+use magus_model::{
+    Text,
+    leaves::flatten,
+    name::WorkspaceName,
+    observed::{ObservedField, ObservedWorkspace, RunState},
+    path::FieldPath,
+    value::{FieldValue, Value},
+};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    container::{self, Leaves},
+    mark::{self, Stored},
+};
+
+/// Fields that Mage sets when it creates a workspace and never again (MAGE.md 3), apart from `lifecycle_config`.
+pub(crate) const SET_AT_CREATION: &[&str] = &[
+    "ingress_name",
+    "namespace",
+    "pvc_retention_policy",
+    "service_account_name",
+    "storage_access_mode",
+    "storage_class_name",
+    "storage_request_size",
+];
+/// The paths of hook scripts: Mage makes relative ones absolute (MAGE.md 4.15).
+const HOOK_PATHS: &[&str] =
+    &["lifecycle_config.pre_start_script_path", "lifecycle_config.post_start.hook_path"];
+
+/// One item of the list, or a detail. What newer servers add is not looked at.
+#[derive(Clone, Deserialize)]
+pub(crate) struct Item {
+    /// Its name.
+    pub(crate) name: String,
+    /// Made by the server; a detail without it is of something else that lies in `projects/`.
+    pub(crate) project_uuid: Option<String>,
+    /// Where its Kubernetes objects are.
+    pub(crate) namespace: Option<Text>,
+    /// The stored text; an object where somebody sent one, which was stored and not applied (MAGE.md 4.3).
+    pub(crate) container_config: Option<Value>,
+    /// The running instance; nothing where it has no Service.
+    pub(crate) instance: Option<Instance>,
+    lifecycle_config: Option<Value>,
+    ingress_name: Option<Value>,
+    pvc_retention_policy: Option<Value>,
+    service_account_name: Option<Value>,
+    storage_access_mode: Option<Value>,
+    storage_class_name: Option<Value>,
+    storage_request_size: Option<Value>,
+}
+
+/// The instance of a workspace.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Instance {
+    /// The pod's phase in capitals, `STOPPED` or `UNAVAILABLE`.
+    status: Option<String>,
+}
+
+/// What the server says about all items.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Surroundings {
+    /// The folder of the main project, which relative hook paths are below.
+    pub(crate) project: Option<String>,
+}
+
+impl Item {
+    /// Reads an item; the reason where it is none.
+    pub(crate) fn read(json: serde_json::Value) -> Result<Self, String> {
+        serde_json::from_value(json).map_err(|error| {
+            // What is said of a value is its type; the value itself may be a secret.
+            format!("what mage says of it is not understood, line {}", error.line())
+        })
+    }
+
+    /// The stored text, in which an object stands for itself.
+    pub(crate) fn text(&self) -> Result<String, String> {
+        match &self.container_config {
+            None | Some(Value::Null) => Ok(String::new()),
+            Some(Value::String(text)) => Ok(text.to_string()),
+            Some(Value::Map(_)) => serde_json::to_string(&self.container_config).map_err(|e| e.to_string()),
+            Some(_) => Err("its container_config is no text".to_owned()),
+        }
+    }
+
+    /// Whether it runs. A pod in a crash loop says RUNNING as well (MAGE.md 4.20).
+    pub(crate) fn state(&self) -> RunState {
+        match self.instance.as_ref().and_then(|instance| instance.status.as_deref()) {
+            Some("RUNNING") => RunState::Running,
+            Some("STOPPED") => RunState::Stopped,
+            Some("PENDING" | "PROVISIONING" | "ACTIVATING") => RunState::Pending,
+            _ => RunState::Failed,
+        }
+    }
+
+    /// Changes whenever anything that is compared changes. That a pod comes up or fails is no change of the workspace.
+    pub(crate) fn revision(&self) -> Text {
+        let Self { name, project_uuid, namespace, container_config, .. } = self;
+        let settings: Vec<_> = self.settings().collect();
+        let whole =
+            (name, project_uuid, namespace, container_config, settings, self.state() == RunState::Stopped);
+        // Values and maps in order always have a JSON form; a float that has none is `null` in it.
+        let json = serde_json::to_vec(&whole).unwrap_or_default();
+        let hash = Sha256::digest(json);
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256:{hex}").into()
+    }
+
+    /// What a creation sets, and nothing of the container: keys with their values.
+    fn settings(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        let Self {
+            name: _,
+            project_uuid: _,
+            namespace: _,
+            container_config: _,
+            instance: _,
+            lifecycle_config,
+            ingress_name,
+            pvc_retention_policy,
+            service_account_name,
+            storage_access_mode,
+            storage_class_name,
+            storage_request_size,
+        } = self;
+        [
+            ("ingress_name", ingress_name),
+            ("lifecycle_config", lifecycle_config),
+            ("pvc_retention_policy", pvc_retention_policy),
+            ("service_account_name", service_account_name),
+            ("storage_access_mode", storage_access_mode),
+            ("storage_class_name", storage_class_name),
+            ("storage_request_size", storage_request_size),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value.as_ref()?)))
+    }
+}
+
+/// An item as it was understood. Without `Debug`: values of secrets are among the leaves.
+pub(crate) struct Known {
+    /// What is compared.
+    pub(crate) workspace: ObservedWorkspace,
+    /// What stands in the stored text.
+    pub(crate) leaves: Leaves,
+    /// The mark in the stored text, whole.
+    pub(crate) stored: Option<Stored>,
+}
+
+/// Understands an item.
+///
+/// # Errors
+/// The reason why nobody can say what it is. No value is in it.
+pub(crate) fn understand(item: &Item, surroundings: &Surroundings) -> Result<Known, String> {
+    let name = WorkspaceName::observed(item.name.as_str());
+    let text = item.text()?;
+    let leaves = if text.trim().is_empty() { Leaves::new() } else { container::read(&text)? };
+    let stored = mark::read(&name, &text)?;
+    let mut fields: Vec<ObservedField> = leaves
+        .iter()
+        .map(|(path, value)| ObservedField {
+            path: path.clone(),
+            value: from_secret(&name, path, value, stored.as_ref())
+                .unwrap_or_else(|| FieldValue::Plain(value.clone())),
+        })
+        .collect();
+    let mut others = Vec::new();
+    for (key, value) in item.settings() {
+        flatten(&FieldPath::key(key), value.clone(), &mut others);
+    }
+    if let Some(namespace) = &item.namespace {
+        others.push((FieldPath::key("namespace"), Value::String(namespace.clone())));
+    }
+    let applied = stored.as_ref().map(|stored| &stored.mark.applied);
+    for (path, value) in others {
+        let value = hook_path(&path, &value, surroundings, applied).unwrap_or(value);
+        fields.push(ObservedField { path, value: FieldValue::Plain(value) });
+    }
+    fields.sort_by(|a, b| a.path.cmp(&b.path));
+    let workspace = ObservedWorkspace {
+        name,
+        state: item.state(),
+        fields,
+        mark: stored.as_ref().map(|stored| stored.mark.clone()),
+        revision: item.revision(),
+    };
+    Ok(Known { workspace, leaves, stored })
+}
+
+/// The reference that a variable was set from, as long as nobody changed its value.
+fn from_secret(
+    name: &WorkspaceName,
+    path: &FieldPath,
+    value: &Value,
+    stored: Option<&Stored>,
+) -> Option<FieldValue> {
+    let secret = stored?.secrets.get(path)?;
+    let text = value.as_str()?;
+    (mark::check(name, path, text) == secret.check).then(|| FieldValue::from(secret.reference.clone()))
+}
+
+/// A hook path below the main project as a relative one, unless it is the absolute one that was applied.
+fn hook_path(
+    path: &FieldPath,
+    value: &Value,
+    surroundings: &Surroundings,
+    applied: Option<&BTreeMap<FieldPath, Text>>,
+) -> Option<Value> {
+    if !HOOK_PATHS.contains(&path.as_str()) {
+        return None;
+    }
+    let project = surroundings.project.as_ref()?.trim_end_matches('/');
+    let relative = value.as_str()?.strip_prefix(project)?.strip_prefix('/')?;
+    let as_it_is = magus_diff::meaning::digest(path, &FieldValue::Plain(value.clone()));
+    if applied.and_then(|applied| applied.get(path)) == Some(&as_it_is) {
+        return None;
+    }
+    Some(Value::string(relative))
+}
+
+/// Whether a detail is of a workspace, and not of another file in `projects/`.
+pub(crate) fn is_workspace(json: &serde_json::Value) -> bool {
+    json.get("project_uuid").is_some_and(|uuid| !uuid.is_null())
+}

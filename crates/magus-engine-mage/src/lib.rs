@@ -1,0 +1,140 @@
+//! The engine of a Mage server, open source and Pro: workspaces through the API that Mage itself offers.
+//!
+//! [`api`] is the client: who is trusted, what is asked, what an answer means, and how it travels. Above it, this crate
+//! reads workspaces and changes them one step at a time. It knows no plan and no order of steps, and reads no
+//! environment: what it needs from there comes in as arguments.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+pub mod api;
+mod capabilities;
+mod compose;
+mod container;
+mod item;
+mod mark;
+mod observe;
+mod perform;
+mod wait;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use magus_engine::{EngineError, EngineErrorKind};
+use magus_model::{
+    Text,
+    desired::{Edition, MageServer},
+    name::WorkspaceName,
+    path::FieldPath,
+};
+
+use crate::{
+    api::{Client, Clock, Credentials, Options, Proxy, Rights, Role, request::Namespaces},
+    item::Known,
+    mark::StoredSecret,
+    perform::{Found, Memory},
+};
+
+pub use wait::Patience;
+
+/// A server, for one run: it is asked what it is once, and logged in to once.
+pub struct Mage {
+    client: Client,
+    cluster: Text,
+    namespace: Option<Text>,
+    edition: Edition,
+    patience: Patience,
+    sleep: Sleep,
+    memory: Mutex<BTreeMap<WorkspaceName, Memory>>,
+}
+
+/// Waits.
+pub type Sleep = Box<dyn Fn(Duration) + Send + Sync>;
+
+/// What a connection is made from.
+pub struct Connect<'a> {
+    /// The cluster's name, which is part of the names of variables.
+    pub cluster: &'a Text,
+    /// What is declared.
+    pub server: &'a MageServer,
+    /// Reads variables of the environment: credentials and proxies.
+    pub variable: &'a dyn Fn(&str) -> Option<OsString>,
+    /// Certificates in PEM: the only authorities that may vouch for the server.
+    pub ca_file: Option<PathBuf>,
+    /// How long steps wait.
+    pub patience: Patience,
+    /// What time it is.
+    pub now: fn() -> Timestamp,
+}
+
+impl Mage {
+    /// A connection. No request is made yet.
+    ///
+    /// # Errors
+    /// Where the environment does not name this server as trusted, or its credentials, its proxy or the file with
+    /// certificates cannot be used.
+    pub fn connect(connect: Connect<'_>) -> Result<Self, EngineError> {
+        let Connect { cluster, server, variable, ca_file, patience, now } = connect;
+        let MageServer { url, namespace, edition } = server;
+        let credentials = Credentials::from_environment(url, cluster, variable)?;
+        let proxy = Proxy::from_environment(&credentials.url, variable)?;
+        let options = Options { ca_file, proxy, ..Options::new(credentials, Clock::new(now)) };
+        Ok(Self {
+            client: Client::new(options)?,
+            cluster: cluster.clone(),
+            namespace: namespace.clone(),
+            edition: *edition,
+            patience,
+            sleep: Box::new(std::thread::sleep),
+            memory: Mutex::default(),
+        })
+    }
+
+    /// Remembers how a step left a workspace, for the step after it.
+    fn remember(&self, name: &WorkspaceName, found: &Found) {
+        self.memorize(&found.known, name);
+    }
+
+    fn memorize(&self, known: &Known, name: &WorkspaceName) {
+        let secrets = known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default();
+        let memory = Memory { revision: known.workspace.revision.clone(), secrets };
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), memory);
+    }
+
+    /// Which variables of a workspace came from which secrets, when it was last looked at.
+    fn remembered(&self, name: &WorkspaceName) -> BTreeMap<FieldPath, StoredSecret> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.get(name).map(|memory| memory.secrets.clone()).unwrap_or_default()
+    }
+
+    /// The revision that the last step left.
+    fn revision_left(&self, name: &WorkspaceName) -> Option<Text> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.get(name).map(|memory| memory.revision.clone())
+    }
+
+    /// Whether whoever asks may change workspaces: Mage lets only the owner (MAGE.md 2). With a token nobody can tell before.
+    ///
+    /// # Errors
+    /// Where they may not, or the server does not say.
+    pub fn check_rights(&self) -> Result<(), EngineError> {
+        match self.client.rights()? {
+            Rights::Unrestricted | Rights::Unknown | Rights::Role(Role::Owner) => Ok(()),
+            Rights::Role(_) => Err(EngineError::new(
+                EngineErrorKind::Refused,
+                format!("the login at `{}` may look at workspaces and not change them", self.client.url()),
+            )
+            .help("log in as an owner of the main project, or let one make this login an owner")),
+        }
+    }
+
+    /// The namespaces that are looked at.
+    fn namespaces(&self) -> Namespaces<'_> {
+        self.namespace.as_deref().map_or(Namespaces::All, Namespaces::One)
+    }
+}

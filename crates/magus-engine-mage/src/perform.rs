@@ -1,0 +1,317 @@
+//! Does single steps: looks at the workspace, sends, and looks until what was asked for is there.
+
+use std::collections::BTreeMap;
+
+use magus_engine::{Perform, PerformError, Task};
+use magus_model::{
+    Text,
+    name::WorkspaceName,
+    observed::{Mark, RunState},
+    path::FieldPath,
+    plan::{Action, FieldChange, MarkRefresh, Precondition, Restarts, Step},
+    value::{FieldValue, SecretReference, Value},
+};
+use magus_secrets::Resolver;
+
+use crate::{
+    Mage,
+    api::{ApiError, ApiErrorKind, Request, request},
+    compose::{self, Before, Composed, Refresh, compose, creation},
+    container::{self, Content},
+    item::{Item, Known},
+    mark::{self, Stored, StoredSecret},
+};
+
+impl Perform for Mage {
+    fn perform(&self, task: &Task<'_>) -> Result<(), PerformError> {
+        let outcome = self.step(task);
+        let outcome = outcome.map_err(|error| error.map_message(|text| task.secrets.redact(&text)));
+        if let Err(error) = &outcome {
+            tracing::info!(step = %task.step.id, %error, "not done");
+        }
+        outcome
+    }
+
+    fn refresh_mark(&self, refresh: &MarkRefresh) -> Result<(), PerformError> {
+        let MarkRefresh { cluster: _, workspace, revision, mark } = refresh;
+        let found = self.expect_revision(workspace, revision)?;
+        let secrets = found.known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default();
+        self.put_mark(&found, Stored { mark: mark.clone(), secrets })
+    }
+
+    fn secret_changes(
+        &self,
+        workspace: &WorkspaceName,
+        fields: &[(FieldPath, SecretReference)],
+        secrets: &Resolver,
+    ) -> Result<Vec<FieldPath>, PerformError> {
+        let stored = self.remembered(workspace);
+        let mut changed = Vec::new();
+        for (path, reference) in fields {
+            let Some(stored) = stored.get(path) else { continue };
+            let same =
+                stored.reference.source == reference.source && stored.reference.version == reference.version;
+            if reference.keep || !same {
+                continue;
+            }
+            let value = compose::resolve(path, reference, secrets)?;
+            if mark::check(workspace, path, value.expose()) != stored.check {
+                changed.push(path.clone());
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// A workspace as it is right before a step.
+pub(crate) struct Found {
+    pub(crate) item: Item,
+    pub(crate) known: Known,
+}
+
+impl Found {
+    fn name(&self) -> &WorkspaceName {
+        &self.known.workspace.name
+    }
+
+    fn runs(&self) -> bool {
+        self.known.workspace.state != RunState::Stopped
+    }
+}
+
+impl Mage {
+    fn step(&self, task: &Task<'_>) -> Result<(), PerformError> {
+        let Task { step, secrets, refresh_secrets } = *task;
+        let Step { workspace: name, action, precondition, fields, mark, restarts, .. } = step;
+        if *action == Action::Create {
+            return self.create(name, fields, mark.as_ref(), secrets);
+        }
+        let found = self.expect(name, precondition)?;
+        let stored_secrets =
+            || found.known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default();
+        let marked = |secrets| -> Result<Stored, PerformError> {
+            let mark = mark.clone().ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))?;
+            Ok(Stored { mark, secrets })
+        };
+        match action {
+            Action::Adopt => self.put_mark(&found, marked(stored_secrets())?),
+            Action::Stop => {
+                self.send_write(&request::stop_workspace(name.as_str(), None))?;
+                self.wait_for_state(name, RunState::Stopped)?;
+                self.put_mark(&found, marked(stored_secrets())?)
+            }
+            Action::Start => {
+                self.send_write(&request::resume_workspace(name.as_str()))?;
+                self.put_mark(&found, marked(stored_secrets())?)?;
+                self.wait_for_state(name, RunState::Running)
+            }
+            Action::Restart => {
+                // Mage's `resume` starts what is stopped and does nothing else (MAGE.md 3).
+                self.send_write(&request::stop_workspace(name.as_str(), None))?;
+                self.wait_for_state(name, RunState::Stopped)?;
+                self.send_write(&request::resume_workspace(name.as_str()))?;
+                self.put_mark(&found, marked(stored_secrets())?)?;
+                self.wait_for_state(name, RunState::Running)
+            }
+            Action::Update => {
+                let refresh = if refresh_secrets { Refresh::All(name) } else { Refresh::None };
+                let before =
+                    Before { leaves: found.known.leaves.clone(), secrets: stored_secrets(), refresh };
+                let Composed { content, secrets, settings } = compose(name, before, fields, secrets)?;
+                let stored = marked(secrets)?;
+                self.patch(&found, &content, stored, settings)?;
+                if *restarts != Restarts::No && found.runs() {
+                    return self.wait_for_rollout(name);
+                }
+                Ok(())
+            }
+            Action::Delete => self.delete(&found),
+            Action::Create | Action::Replace | Action::Deploy => {
+                Err(PerformError::Failed(format!("Mage cannot {} a workspace", action.as_str())))
+            }
+        }
+    }
+
+    fn create(
+        &self,
+        name: &WorkspaceName,
+        fields: &[FieldChange],
+        mark: Option<&Mark>,
+        secrets: &Resolver,
+    ) -> Result<(), PerformError> {
+        if self.look(name)?.is_some() {
+            return Err(PerformError::Moved(format!("`{name}` exists by now; plan again")));
+        }
+        let Composed { content, secrets, mut settings } = compose(name, Before::default(), fields, secrets)?;
+        let mark = mark.ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))?;
+        let stored = Stored { mark: mark.clone(), secrets };
+        let text = text(name, &stored, &content)?;
+        let namespace = settings.remove(&FieldPath::key("namespace"));
+        let namespace = namespace.as_ref().and_then(Value::as_str).map(Text::from);
+        let namespace = namespace.as_ref().or(self.namespace.as_ref());
+        let body = creation(name, namespace, &text, settings)?;
+        if let Err(error) = self.client.send(&request::create_workspace(body)) {
+            self.after_failed_create(name, &text, error)?;
+        }
+        let found = self.read_back(name, &text)?;
+        self.remember(name, &found);
+        if fields
+            .iter()
+            .any(|field| field.path.as_str() == "state" && is_text(field.after.as_ref(), "stopped"))
+        {
+            self.send_write(&request::stop_workspace(name.as_str(), None))?;
+            self.wait_for_state(name, RunState::Stopped)?;
+            // What this apply knows of it is what it is by now.
+            return self.look(name).map(|found| found.iter().for_each(|found| self.remember(name, found)));
+        }
+        self.wait_for_state(name, RunState::Running)
+    }
+
+    /// A create whose answer was an error: done all the same where the workspace is there as it was sent.
+    fn after_failed_create(
+        &self,
+        name: &WorkspaceName,
+        text: &str,
+        error: ApiError,
+    ) -> Result<(), PerformError> {
+        let refused = matches!(error.kind, ApiErrorKind::KubernetesRefused(_) | ApiErrorKind::KubernetesDown);
+        if !error.uncertain && !refused {
+            return Err(error.into());
+        }
+        if error.uncertain
+            && self.look(name)?.is_some_and(|found| found.item.text().is_ok_and(|now| now == text))
+        {
+            return Ok(());
+        }
+        let namespace = self.namespace.as_deref().unwrap_or("NAMESPACE");
+        // MAGE.md 4.8: what was made before the failure stays, and every retry then fails on it.
+        Err(PerformError::Uncertain(format!(
+            "{error}; parts of it may be left: `kubectl -n {namespace} get statefulset/{name} service/{name}-service \
+             configmap/{name}-hooks` shows them, and `kubectl delete` removes them"
+        )))
+    }
+
+    fn delete(&self, found: &Found) -> Result<(), PerformError> {
+        let name = found.name();
+        let Err(error) = self.client.send(&request::delete_workspace(name.as_str())) else {
+            return match self.look(name)? {
+                None => Ok(()),
+                Some(_) => Err(PerformError::Uncertain(format!(
+                    "mage said that `{name}` is deleted, and still shows it"
+                ))),
+            };
+        };
+        if !matches!(self.look(name), Ok(None)) {
+            return Err(error.into());
+        }
+        // MAGE.md 4.9: Mage forgets a workspace also where kubernetes did not delete it.
+        let namespace = found.item.namespace.as_deref().or(self.namespace.as_deref()).unwrap_or("NAMESPACE");
+        Err(PerformError::Uncertain(format!(
+            "{error}; mage does not know `{name}` any more, but it may still run: `kubectl -n {namespace} delete \
+             statefulset/{name} service/{name}-service configmap/{name}-hooks` removes what is left"
+        )))
+    }
+
+    /// Puts the mark into the text that is there, and changes nothing else: a comment restarts nothing (MAGE.md 4.18).
+    fn put_mark(&self, found: &Found, stored: Stored) -> Result<(), PerformError> {
+        let name = found.name();
+        if matches!(found.item.container_config, Some(Value::Map(_))) {
+            // MAGE.md 4.3: sent as a text, it would be applied for the first time.
+            return Err(PerformError::Failed(
+                "its container_config was stored as an object, which mage never applied; declare what it should be, \
+                 or save it in mage's own page"
+                    .to_owned(),
+            ));
+        }
+        let line = mark::write(name, &stored).map_err(PerformError::Failed)?;
+        let text = mark::replace(&found.item.text().map_err(PerformError::Failed)?, &line);
+        self.send_write(&request::patch_workspace(name.as_str(), &text, None))?;
+        self.read_back(name, &text).map(|found| self.remember(name, &found))
+    }
+
+    fn patch(
+        &self,
+        found: &Found,
+        content: &Content,
+        stored: Stored,
+        settings: BTreeMap<FieldPath, Value>,
+    ) -> Result<(), PerformError> {
+        let name = found.name();
+        let lifecycle = compose::lifecycle(settings)?;
+        let clean = text(name, &stored, &Content { removed: Vec::new(), ..content.clone() })?;
+        if !content.removed.is_empty() {
+            // A text without a value leaves it in the running container; only a patch that says so takes it away
+            // (MAGE.md 4.1). The clean text comes after it, because what was sent is what Mage stores.
+            let removing = text(name, &stored, content)?;
+            self.send_write(&request::patch_workspace(name.as_str(), &removing, lifecycle.as_ref()))?;
+        }
+        self.send_write(&request::patch_workspace(name.as_str(), &clean, lifecycle.as_ref()))?;
+        self.read_back(name, &clean).map(|found| self.remember(name, &found))
+    }
+
+    /// The workspace, if it is as the step expects it.
+    fn expect(&self, name: &WorkspaceName, precondition: &Precondition) -> Result<Found, PerformError> {
+        match precondition {
+            Precondition::Absent => {
+                Err(PerformError::Failed(format!("`{name}` is to be absent and changed")))
+            }
+            Precondition::Revision(revision) => self.expect_revision(name, revision),
+            // The step before is one of this apply, so that what it left is known.
+            Precondition::Follows(_) => match self.revision_left(name) {
+                Some(revision) => self.expect_revision(name, &revision),
+                None => Err(moved(name)),
+            },
+        }
+    }
+
+    fn expect_revision(&self, name: &WorkspaceName, revision: &Text) -> Result<Found, PerformError> {
+        let found = self.look(name)?.ok_or_else(|| moved(name))?;
+        if found.known.workspace.revision == *revision { Ok(found) } else { Err(moved(name)) }
+    }
+
+    /// The workspace now; nothing where Mage does not have it.
+    pub(crate) fn look(&self, name: &WorkspaceName) -> Result<Option<Found>, PerformError> {
+        let failed = |reason: String| PerformError::Failed(format!("`{name}` cannot be read: {reason}"));
+        let surroundings = self.surroundings().map_err(|error| failed(error.to_string()))?;
+        let found = self.detail(name, &surroundings).map_err(failed)?;
+        Ok(found.map(|(item, known)| Found { item, known }))
+    }
+
+    /// Looks whether Mage has stored what was sent. Its answers show what was before (MAGE.md 3).
+    fn read_back(&self, name: &WorkspaceName, text: &str) -> Result<Found, PerformError> {
+        let uncertain = |why: &str| PerformError::Uncertain(format!("sent, but {why}"));
+        let found = self.look(name).map_err(|error| uncertain(error.message()))?;
+        let found = found.ok_or_else(|| uncertain("mage does not show the workspace"))?;
+        match found.item.text() {
+            Ok(stored) if stored == text => Ok(found),
+            _ => Err(uncertain("mage shows another container_config than the one that was sent")),
+        }
+    }
+
+    fn send_write(&self, request: &Request) -> Result<(), PerformError> {
+        self.client.send(request).map(drop).map_err(PerformError::from)
+    }
+}
+
+/// The text with its mark.
+fn text(name: &WorkspaceName, stored: &Stored, content: &Content) -> Result<String, PerformError> {
+    let line = mark::write(name, stored).map_err(PerformError::Failed)?;
+    container::write(Some(&line), content).map_err(PerformError::Failed)
+}
+
+fn is_text(value: Option<&FieldValue>, wanted: &str) -> bool {
+    matches!(value, Some(FieldValue::Plain(Value::String(text))) if text == wanted)
+}
+
+fn moved(name: &WorkspaceName) -> PerformError {
+    PerformError::Moved(format!("`{name}` is not as it was when the plan was made; plan again"))
+}
+
+/// What an apply remembers of a workspace.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Memory {
+    /// Its revision after the last step.
+    pub(crate) revision: Text,
+    /// Its secrets.
+    pub(crate) secrets: BTreeMap<FieldPath, StoredSecret>,
+}
