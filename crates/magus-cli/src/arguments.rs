@@ -241,6 +241,9 @@ pub struct Plan {
     /// Read the declarations as of this git revision
     #[arg(long, value_name = "REV")]
     pub at: Option<String>,
+    /// Only what the commits after this git revision changed; drift, and what was declared before, are set apart
+    #[arg(long, value_name = "REV", conflicts_with = "refresh_secrets")]
+    pub since: Option<String>,
     /// Exit with 2 where anything would change
     #[arg(long)]
     pub detailed_exitcode: bool,

@@ -13,7 +13,7 @@ use magus_model::{
     observed::Observation,
     plan::{Overrides, Plan, Source},
 };
-use magus_plan::{Filter, Intent, PlanRequest};
+use magus_plan::{Baseline, Filter, Intent, PlanRequest};
 use magus_report::lint::{LintFormat, LintReport};
 use magus_resolve::{Resolution, SchemaFile, Settled};
 use magus_schema::SchemaKind;
@@ -48,12 +48,19 @@ pub fn working_directory() -> Result<PathBuf, CommandError> {
 
 /// Reads and checks the declarations, as they lie there or as of a git revision.
 pub fn check(global: &Global, at: Option<&str>) -> Result<Checked, CommandError> {
+    Ok(settle(load(global, at)?.map_err(load_error)?, at))
+}
+
+fn load(global: &Global, at: Option<&str>) -> Result<Result<Loaded, LoadError>, CommandError> {
     let working_directory = working_directory()?;
-    let loaded = match at {
+    Ok(match at {
         None => magus_load::load_directory(&global.dir, &working_directory),
         Some(revision) => magus_load::load_revision(&global.dir, &working_directory, revision),
-    }
-    .map_err(load_error)?;
+    })
+}
+
+/// Validates and resolves what was loaded.
+fn settle(loaded: Loaded, at: Option<&str>) -> Checked {
     let resolution = magus_resolve::resolve(&loaded, validate(&loaded));
     let mut diagnostics = loaded.diagnostics.clone();
     if at.is_none() {
@@ -62,7 +69,7 @@ pub fn check(global: &Global, at: Option<&str>) -> Result<Checked, CommandError>
     }
     diagnostics.extend(resolution.diagnostics.iter().cloned());
     let settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
-    Ok(Checked { loaded, resolution, settled })
+    Checked { loaded, resolution, settled }
 }
 
 /// The same, where nothing but valid declarations will do: their findings are said, and errors end the command.
@@ -72,8 +79,50 @@ pub fn check_valid(global: &Global, at: Option<&str>, output: &Output) -> Result
     if errors.is_empty() {
         return Ok(checked);
     }
+    Err(invalid(global, &checked, &errors, at, output))
+}
+
+/// What was declared at a revision, for plans of only what changed since. The directory need not have been there: then
+/// nothing was declared.
+pub fn baseline(
+    global: &Global,
+    revision: &str,
+    at: Option<&str>,
+    output: &Output,
+) -> Result<Since, CommandError> {
+    let commit =
+        magus_load::ancestor(&global.dir, &working_directory()?, revision, at).map_err(load_error)?;
+    let desired = match load(global, Some(&commit))? {
+        Err(LoadError::NotInRevision { .. }) => {
+            output.note(&format!(
+                "note: there is no `{}` at `{revision}`: everything that is declared counts as new",
+                global.dir.display()
+            ));
+            Desired::default()
+        }
+        Err(error) => return Err(load_error(error)),
+        Ok(loaded) => {
+            let checked = settle(loaded, Some(&commit));
+            let errors = checked.errors();
+            if !errors.is_empty() {
+                return Err(invalid(global, &checked, &errors, Some(revision), output));
+            }
+            checked.resolution.desired
+        }
+    };
+    Ok(Since { revision: revision.into(), commit: commit.into(), desired })
+}
+
+/// The refusal of declarations that have errors, which are said.
+fn invalid(
+    global: &Global,
+    checked: &Checked,
+    errors: &[Diagnostic],
+    at: Option<&str>,
+    output: &Output,
+) -> CommandError {
     let report = LintReport {
-        diagnostics: &errors,
+        diagnostics: errors,
         sources: &checked.loaded.sources,
         files: checked.loaded.files.len(),
         magus_version: VERSION,
@@ -81,8 +130,15 @@ pub fn check_valid(global: &Global, at: Option<&str>, output: &Output) -> Result
     };
     output
         .message(magus_report::lint::render(LintFormat::Text, &report, &output.message_styles()).trim_end());
-    Err(CommandError::new(Exit::Invalid, "the declarations have errors; nothing was sent")
-        .hint(format!("magus lint{} shows every finding", directory_flag(global))))
+    match at {
+        None => CommandError::new(Exit::Invalid, "the declarations have errors; nothing was sent")
+            .hint(format!("magus lint{} shows every finding", directory_flag(global))),
+        Some(revision) => CommandError::new(
+            Exit::Invalid,
+            format!("the declarations at `{revision}` have errors; nothing was sent"),
+        )
+        .hint("the places are those of that revision; name one whose declarations are valid"),
+    }
 }
 
 impl Checked {
@@ -154,6 +210,18 @@ pub struct Wish<'a> {
     pub intent: Intent,
     /// As of which revision.
     pub at: Option<&'a str>,
+    /// Where only what changed since counts: what was declared then.
+    pub since: Option<Since>,
+}
+
+/// What was declared at a revision.
+pub struct Since {
+    /// The revision, as it was given.
+    revision: Text,
+    /// Its commit.
+    commit: Text,
+    /// What was declared.
+    desired: Desired,
 }
 
 impl<'a> Wish<'a> {
@@ -189,6 +257,7 @@ impl<'a> Wish<'a> {
             },
             intent,
             at: None,
+            since: None,
         })
     }
 }
@@ -274,6 +343,11 @@ pub fn plan(
         magus_version: VERSION.into(),
         diagnostics: checked.located(),
         intent: wish.intent,
+        since: wish.since.as_ref().map(|Since { revision, commit, desired }| Baseline {
+            revision: revision.clone(),
+            commit: commit.clone(),
+            desired,
+        }),
         command: wish.command.clone(),
     });
     Ok(Planned { plan, unreadable, observations })

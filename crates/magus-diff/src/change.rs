@@ -85,8 +85,10 @@ pub enum Change<'a> {
 /// How a managed workspace differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Update<'a> {
-    /// As it is. Where the name is another one than the declared, it is to be renamed.
+    /// As it is.
     pub observed: &'a ObservedWorkspace,
+    /// The name that it has, where it is to be renamed.
+    pub renamed_from: Option<&'a WorkspaceName>,
     /// What differs, without `state` and `restarted_at`, ordered by path.
     pub fields: Vec<FieldChange>,
     /// The difference of `state`.

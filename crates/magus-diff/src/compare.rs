@@ -85,8 +85,8 @@ impl<'a> Place<'a, '_> {
             Some(mark) => mark,
         };
         let Compared { fields, state, restart, stale } = self.fields(observed, &mark.applied);
-        let renamed = observed.name != self.workspace.name;
-        if fields.is_empty() && state.is_none() && restart.is_none() && !renamed {
+        let renamed_from = (observed.name != self.workspace.name).then_some(&observed.name);
+        if fields.is_empty() && state.is_none() && restart.is_none() && renamed_from.is_none() {
             let Mark { managed_by: _, environment, workspace, protected, applied: _ } = mark;
             let stale = stale
                 || *environment != self.environment.name
@@ -94,7 +94,7 @@ impl<'a> Place<'a, '_> {
                 || *protected != self.environment.protected;
             return Change::Unchanged { observed, stale };
         }
-        Change::Update(Box::new(Update { observed, fields, state, restart }))
+        Change::Update(Box::new(Update { observed, renamed_from, fields, state, restart }))
     }
 
     /// What nobody manages is taken over only where it is as declared, and can be seen to be.

@@ -38,14 +38,22 @@ pub fn compare_declared(left: &Workspace, right: &Workspace) -> Vec<Row> {
         let left = left.next_if(|(at, _)| *at == path).map(|(_, value)| value);
         let right = right.next_if(|(at, _)| *at == path).map(|(_, value)| value);
         let same = match (&left, &right) {
-            // To keep what runs is not to send the same.
-            (Some(FieldValue::Secret(left)), Some(FieldValue::Secret(right))) => left == right,
-            (Some(left), Some(right)) if !left.is_sensitive() => same(&path, left, right),
+            (Some(left), Some(right)) => same_declared(&path, left, right),
             _ => false,
         };
         rows.push(Row { path, left, right, same });
     }
     rows
+}
+
+/// Whether two declared values ask for the same.
+pub fn same_declared(path: &FieldPath, left: &FieldValue, right: &FieldValue) -> bool {
+    match (left, right) {
+        // To keep what runs is not to send the same.
+        (FieldValue::Secret(left), FieldValue::Secret(right)) => left == right,
+        (FieldValue::Plain(_), FieldValue::Plain(_)) => same(path, left, right),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

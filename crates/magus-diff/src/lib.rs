@@ -23,7 +23,7 @@ pub use change::{
     Change, ChangeSet, ClusterChanges, Conflict, HIDDEN, Removed, RenameHint, Update, WorkspaceChange,
 };
 pub use compare::expected_mark;
-pub use declared::{Row, compare_declared};
+pub use declared::{Row, compare_declared, same_declared};
 pub use diff::diff;
 pub use lines::{Hunk, HunkKind, line_diff};
 pub use meaning::{digest, same};

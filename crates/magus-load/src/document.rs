@@ -137,6 +137,16 @@ pub enum LoadError {
         /// The revision.
         revision: String,
     },
+    /// There are no commits after a revision that lead to what is read.
+    #[error("`{revision}` is no ancestor of `{now}`, so that there are no commits from the one to the other")]
+    NoAncestor {
+        /// The revision.
+        revision: String,
+        /// The commit that is read.
+        now: String,
+        /// The last commit that both have in their history.
+        base: Option<String>,
+    },
     /// The repository cannot be read.
     #[error("the git repository of `{path}` cannot be read")]
     Git {
@@ -161,6 +171,13 @@ impl LoadError {
             }
             LoadError::NoRevision(_) => Some(
                 "name a branch, a tag or a commit that is in the local repository; `git fetch` brings more"
+                    .into(),
+            ),
+            LoadError::NoAncestor { base: Some(base), .. } => {
+                Some(format!("name the commit where the two part: `--since {base}`"))
+            }
+            LoadError::NoAncestor { base: None, .. } => Some(
+                "the two have no commit in common; in a shallow clone, `git fetch --unshallow` brings the history"
                     .into(),
             ),
             LoadError::AmbiguousRevision(_) => Some("write more of the commit".into()),

@@ -8,7 +8,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use git2::{ErrorCode, ObjectType, Oid, Repository, Status, StatusOptions, StatusShow, Tree};
+use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Status, StatusOptions, StatusShow, Tree};
 
 use crate::{
     document::{LoadError, Loaded},
@@ -32,12 +32,7 @@ pub fn load_revision(
     let display = shown(directory, working_directory);
     let Place { repository, path } = discover(&working_directory.join(directory), &display)?;
     let failed = |source: git2::Error| LoadError::Git { path: display.clone(), source };
-    let object = repository.revparse_single(revision).map_err(|error| match error.code() {
-        ErrorCode::NotFound | ErrorCode::InvalidSpec => LoadError::NoRevision(revision.to_owned()),
-        ErrorCode::Ambiguous => LoadError::AmbiguousRevision(revision.to_owned()),
-        _ => failed(error),
-    })?;
-    let commit = object.peel_to_commit().map_err(|_| LoadError::NoRevision(revision.to_owned()))?;
+    let commit = find_commit(&repository, revision, &display)?;
     let tree = commit.tree().map_err(failed)?;
     let absent = || LoadError::NotInRevision {
         path: if path.as_os_str().is_empty() { ".".into() } else { path.display().to_string() },
@@ -55,6 +50,47 @@ pub fn load_revision(
         revision: Some(commit.id().to_string()),
     };
     Ok(load(directory, walked, || Repository::open(&git_directory), read))
+}
+
+/// The commit that a revision names. It has to be an ancestor of what is read now, which is the revision `now` or else
+/// the commit that is checked out: only then are there commits after it.
+///
+/// # Errors
+/// Where there is no repository or no such revision, or where it is no ancestor.
+pub fn ancestor(
+    directory: &Path,
+    working_directory: &Path,
+    revision: &str,
+    now: Option<&str>,
+) -> Result<String, LoadError> {
+    let display = shown(directory, working_directory);
+    let Place { repository, path: _ } = discover(&working_directory.join(directory), &display)?;
+    let then = find_commit(&repository, revision, &display)?.id();
+    let now = find_commit(&repository, now.unwrap_or("HEAD"), &display)?.id();
+    let failed = |source: git2::Error| LoadError::Git { path: display.clone(), source };
+    if then == now || repository.graph_descendant_of(now, then).map_err(failed)? {
+        return Ok(then.to_string());
+    }
+    Err(LoadError::NoAncestor {
+        revision: revision.to_owned(),
+        now: now.to_string(),
+        base: repository.merge_base(then, now).ok().map(|base| base.to_string()),
+    })
+}
+
+fn find_commit<'a>(
+    repository: &'a Repository,
+    revision: &str,
+    display: &str,
+) -> Result<Commit<'a>, LoadError> {
+    let object = repository.revparse_single(revision).map_err(|error| match error.code() {
+        ErrorCode::NotFound | ErrorCode::InvalidSpec | ErrorCode::UnbornBranch => {
+            LoadError::NoRevision(revision.to_owned())
+        }
+        ErrorCode::Ambiguous => LoadError::AmbiguousRevision(revision.to_owned()),
+        _ => LoadError::Git { path: display.to_owned(), source: error },
+    })?;
+    object.peel_to_commit().map_err(|_| LoadError::NoRevision(revision.to_owned()))
 }
 
 /// What the declarations in a work tree were made from.

@@ -45,6 +45,9 @@ pub struct Plan {
     pub unknown: Vec<Unknown>,
     /// Findings about the declarations.
     pub diagnostics: Vec<LocatedDiagnostic>,
+    /// Where the plan is only of what some commits changed: which, and what was set apart. Such a plan is for reading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Since>,
     /// Marks to be refreshed without any change of a workspace: bookkeeping that apply does and nobody needs to review.
     #[serde(skip)]
     pub marks: Vec<MarkRefresh>,
@@ -406,6 +409,37 @@ pub struct Unknown {
     pub workspace: WorkspaceName,
     /// Why.
     pub message: String,
+}
+
+/// What a plan of only some commits says of the rest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Since {
+    /// The revision as it was given; the commits after it count.
+    pub revision: Text,
+    /// Its commit.
+    pub commit: Text,
+    /// What the whole plan does besides: one for each workspace, in order of promotion.
+    pub apart: Vec<Apart>,
+}
+
+/// What differs of a workspace without being the work of the commits that a plan is of: it drifted, or was declared
+/// before and never applied.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Apart {
+    /// The cluster.
+    pub cluster: Text,
+    /// The environment.
+    pub environment: Text,
+    /// The workspace's name in the cluster.
+    pub workspace: WorkspaceName,
+    /// What the whole plan does to it, or most of it where that is several things.
+    pub action: Action,
+    /// Why, in words for people.
+    pub reason: String,
+    /// What differs.
+    pub fields: Vec<FieldChange>,
+    /// The guard that holds it back in the whole plan too.
+    pub guard: Option<Guard>,
 }
 
 /// A mark to be refreshed where nothing else changes.

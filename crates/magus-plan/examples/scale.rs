@@ -131,6 +131,7 @@ fn planned<'a>(desired: &'a Desired, changes: &'a magus_diff::ChangeSet<'a>) -> 
         magus_version: "0.1.0".into(),
         diagnostics: Vec::new(),
         intent: Intent::Converge,
+        since: None,
         command: vec!["magus".to_owned(), "plan".to_owned()],
     })
 }

@@ -115,6 +115,11 @@ impl<'a> Guards<'a> {
         held
     }
 
+    /// The strongest guard that holds a step back.
+    pub(crate) fn first(&self, danger: &Danger<'_>) -> Option<Guard> {
+        self.holding(danger).first().map(|held| held.guard)
+    }
+
     fn protected(&self, danger: &Danger<'_>, declared: Option<&Environment>) -> Option<Held> {
         let is_declared = declared.is_some_and(|environment| environment.protected);
         if !is_declared && !danger.mark.protected {

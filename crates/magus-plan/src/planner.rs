@@ -12,15 +12,16 @@ use magus_model::{
     name::WorkspaceName,
     observed::{Mark, ObservedWorkspace, Refusal, RunState},
     plan::{
-        Action, FORMAT_VERSION, Guard, MarkRefresh, Overrides, Plan, PlanCluster, Precondition, Restarts,
-        Step, Summary, Unknown, Unmanaged, Withheld,
+        Action, Apart, FORMAT_VERSION, Guard, MarkRefresh, Overrides, Plan, PlanCluster, Precondition,
+        Restarts, Since, Step, Summary, Unknown, Unmanaged, Withheld,
     },
 };
 
 use crate::{
     digest::digest,
     guards::{Danger, Guards, Held, enough},
-    request::{Intent, PlanRequest},
+    request::{Baseline, Intent, PlanRequest},
+    since::{Before, Split},
     steps::{Part, Place, is_replaced},
     unblock, words,
 };
@@ -31,10 +32,11 @@ pub fn plan(request: &PlanRequest<'_>) -> Plan {
     let mut draft = Draft::new(request, &overrides);
     let dangers: Vec<_> = request.changes.clusters.iter().map(|changes| draft.dangers(changes)).collect();
     let enough = enough(&dangers);
+    let before = baseline(request).map(Before::new);
     for (changes, dangers) in request.changes.clusters.iter().zip(&dangers) {
         let guards = Guards::new(changes, dangers, enough, &overrides, request.intent);
         let hints = changes.hints.iter().map(|hint| (hint.to, hint.from)).collect();
-        draft.cluster(&Scope { changes, guards, hints });
+        draft.cluster(&Scope { changes, guards, hints, before: before.as_ref() });
     }
     draft.finish()
 }
@@ -71,6 +73,8 @@ struct Scope<'a> {
     guards: Guards<'a>,
     /// For workspaces to be created, the names that they may have had.
     hints: HashMap<&'a WorkspaceName, &'a WorkspaceName>,
+    /// What was declared before, where only what was declared since counts.
+    before: Option<&'a Before<'a>>,
 }
 
 /// A plan in the making.
@@ -82,6 +86,7 @@ struct Draft<'a> {
     unmanaged: Vec<Unmanaged>,
     unknown: Vec<Unknown>,
     marks: Vec<MarkRefresh>,
+    apart: Vec<Apart>,
     unchanged: usize,
 }
 
@@ -95,6 +100,7 @@ impl<'a> Draft<'a> {
             unmanaged: Vec::new(),
             unknown: Vec::new(),
             marks: Vec::new(),
+            apart: Vec::new(),
             unchanged: 0,
         }
     }
@@ -139,12 +145,27 @@ impl<'a> Draft<'a> {
     }
 
     fn cluster(&mut self, scope: &Scope<'a>) {
-        let Scope { changes, guards, hints: _ } = scope;
+        let Scope { changes, guards, hints: _, before } = scope;
         match self.request.intent {
             Intent::Converge => {
-                changes.workspaces.iter().for_each(|change| self.converge(scope, change));
-                for Removed { observed, mark } in &changes.removed {
-                    if self.request.filter.selects(&mark.environment, &mark.workspace, &observed.name) {
+                let request = self.request;
+                for change in changes.workspaces.iter().filter(|change| selects(request, change)) {
+                    let Some(before) = before else {
+                        self.converge(scope, change);
+                        continue;
+                    };
+                    let Split { since, apart } = before.split(changes, change);
+                    since.iter().for_each(|change| self.converge(scope, change));
+                    self.apart.extend(apart.and_then(|change| before.apart(guards, changes, &change)));
+                }
+                for removed @ Removed { observed, mark } in &changes.removed {
+                    if !self.request.filter.selects(&mark.environment, &mark.workspace, &observed.name) {
+                        continue;
+                    }
+                    let earlier = before.filter(|before| !before.removed(changes.cluster, &observed.name));
+                    if let Some(before) = earlier {
+                        self.apart.push(before.removed_before(guards, changes, *removed));
+                    } else {
                         let reason = match guards.declares(&mark.environment) {
                             true => format!("not declared any more in {}", mark.environment),
                             false => format!("the environment {} is not declared any more", mark.environment),
@@ -182,16 +203,8 @@ impl<'a> Draft<'a> {
         }));
     }
 
-    fn selects(&self, change: &WorkspaceChange<'_>) -> bool {
-        let WorkspaceChange { environment, workspace, change: _ } = change;
-        self.request.filter.selects(&environment.name, &workspace.declared, &workspace.name)
-    }
-
-    fn converge(&mut self, scope: &Scope<'a>, change: &'a WorkspaceChange<'a>) {
-        let Scope { changes, guards, hints } = scope;
-        if !self.selects(change) {
-            return;
-        }
+    fn converge(&mut self, scope: &Scope<'a>, change: &WorkspaceChange<'a>) {
+        let Scope { changes, guards, hints, before: _ } = scope;
         let WorkspaceChange { environment, workspace, change: what } = change;
         let place = Place { changes, environment, workspace };
         match what {
@@ -244,13 +257,13 @@ impl<'a> Draft<'a> {
     }
 
     fn restart(&mut self, changes: &'a ClusterChanges<'a>, change: &'a WorkspaceChange<'a>) {
-        if !self.selects(change) {
+        if !selects(self.request, change) {
             return;
         }
         let WorkspaceChange { environment, workspace, change: what } = change;
         let observed = match what {
             Change::Unchanged { observed, .. } => observed,
-            Change::Update(update) if update.observed.name == workspace.name => update.observed,
+            Change::Update(update) if update.renamed_from.is_none() => update.observed,
             Change::Conflict { observed, conflict } => {
                 return self.conflict(change, changes, &observed.name, conflict, Action::Restart);
             }
@@ -307,7 +320,7 @@ impl<'a> Draft<'a> {
     }
 
     fn delete(&mut self, scope: &Scope<'_>, observed: &ObservedWorkspace, mark: &Mark, reason: String) {
-        let Scope { changes, guards, hints: _ } = scope;
+        let Scope { changes, guards, hints: _, before: _ } = scope;
         let danger = Danger { action: Action::Delete, environment: &mark.environment, mark };
         let held = guards.holding(&danger);
         if !held.is_empty() {
@@ -397,6 +410,7 @@ impl<'a> Draft<'a> {
             mut unmanaged,
             mut unknown,
             mut marks,
+            mut apart,
             unchanged,
         } = self;
         let desired = request.desired;
@@ -404,6 +418,7 @@ impl<'a> Draft<'a> {
             .iter()
             .map(|step| &step.environment)
             .chain(withheld.iter().map(|withheld| &withheld.environment))
+            .chain(apart.iter().map(|apart| &apart.environment))
             .collect::<BTreeSet<_>>()
             .into_iter()
             .map(|environment| (environment.clone(), stage(desired, environment)))
@@ -430,10 +445,22 @@ impl<'a> Draft<'a> {
                 of_a.cmp(&(&b.cluster, &b.environment, &b.workspace))
             })
         });
+        apart.sort_by(|a, b| {
+            place(&a.environment).cmp(&place(&b.environment)).then_with(|| {
+                let of_a = (&a.cluster, &a.environment, &a.workspace);
+                of_a.cmp(&(&b.cluster, &b.environment, &b.workspace))
+            })
+        });
         unmanaged.sort();
         unknown.sort_by(|a, b| (&a.cluster, &a.workspace).cmp(&(&b.cluster, &b.workspace)));
         marks.sort_by(|a, b| (&a.cluster, &a.workspace).cmp(&(&b.cluster, &b.workspace)));
 
+        let since = baseline(request).map(|Baseline { revision, commit, desired: _ }| {
+            // A part is not applied, so that it leaves no mark that would say that the whole was.
+            steps.iter_mut().for_each(|step| step.mark = None);
+            marks.clear();
+            Since { revision: revision.clone(), commit: commit.clone(), apart }
+        });
         let mut clusters: Vec<_> = desired
             .clusters
             .iter()
@@ -468,12 +495,24 @@ impl<'a> Draft<'a> {
             unmanaged,
             unknown,
             diagnostics: request.diagnostics.clone(),
+            since,
             marks,
         };
         plan.digest = digest(&plan);
         debug_assert_eq!(crate::check::check(&plan, desired), Vec::<String>::new());
         plan
     }
+}
+
+/// What was declared before, where the plan is of what is declared: a restart and a destroy are asked for.
+fn baseline<'r>(request: &'r PlanRequest<'_>) -> Option<&'r Baseline<'r>> {
+    request.since.as_ref().filter(|_| request.intent == Intent::Converge)
+}
+
+/// Whether steps of a declared workspace are wanted.
+fn selects(request: &PlanRequest<'_>, change: &WorkspaceChange<'_>) -> bool {
+    let WorkspaceChange { environment, workspace, change: _ } = change;
+    request.filter.selects(&environment.name, &workspace.declared, &workspace.name)
 }
 
 /// `CLUSTER/WORKSPACE/ACTION`.

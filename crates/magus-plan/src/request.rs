@@ -31,8 +31,22 @@ pub struct PlanRequest<'a> {
     pub diagnostics: Vec<LocatedDiagnostic>,
     /// What the plan is to reach.
     pub intent: Intent,
+    /// Where only what changed since counts: what was declared then.
+    pub since: Option<Baseline<'a>>,
     /// The words of the command line, the program first: what lifts a guard is this command with more flags.
     pub command: Vec<String>,
+}
+
+/// What was declared at a revision. A plan that converges then has steps only for what is declared otherwise now, and
+/// sets everything else apart. Guards count the whole, as they do under a filter.
+#[derive(Debug, Clone)]
+pub struct Baseline<'a> {
+    /// The revision as it was given.
+    pub revision: Text,
+    /// Its commit.
+    pub commit: Text,
+    /// What was declared.
+    pub desired: &'a Desired,
 }
 
 /// Which steps are wanted. It narrows steps, never guards.

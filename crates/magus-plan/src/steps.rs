@@ -34,12 +34,12 @@ pub(crate) struct Part {
 /// The mark of a workspace that can only become as declared by being deleted and created.
 pub(crate) fn is_replaced<'a>(
     changes: &'a ClusterChanges<'a>,
-    change: &'a WorkspaceChange<'a>,
+    change: &WorkspaceChange<'a>,
 ) -> Option<&'a Mark> {
     let Change::Update(update) = &change.change else { return None };
     let capabilities = &changes.observation?.capabilities;
     let create_only = update.fields.iter().any(|field| capabilities.of(&field.path).create_only);
-    let renamed = update.observed.name != change.workspace.name && !capabilities.rename;
+    let renamed = update.renamed_from.is_some() && !capabilities.rename;
     if create_only || renamed { update.observed.mark.as_ref() } else { None }
 }
 
@@ -84,7 +84,7 @@ impl<'a> Place<'a> {
 
     /// A replace carries everything: also what is as declared is lost with the old workspace, and sent again.
     pub(crate) fn replace(&self, update: &Update<'_>) -> Step {
-        let Update { observed, fields: changed, state, restart } = update;
+        let Update { observed, renamed_from, fields: changed, state, restart } = update;
         let capabilities = self.capabilities();
         let is_create_only = |field: &&FieldChange| capabilities.of(&field.path).create_only;
         let create_only: Vec<_> = changed.iter().filter(is_create_only).cloned().collect();
@@ -111,15 +111,15 @@ impl<'a> Place<'a> {
         let restarts = if observed.state == RunState::Stopped { Restarts::No } else { Restarts::Yes };
         let part = Part { action: Action::Replace, reason, restarts, fields };
         let step = self.step(part, revision(observed), self.expected_mark());
-        Step { renamed_from: self.old_name(observed), ..step }
+        Step { renamed_from: renamed_from.cloned(), ..step }
     }
 
     /// Stop, update, start and restart, as far as they are needed. A change that only a creation can make is left
     /// out: it is here only where the replace is held back.
     pub(crate) fn update(&self, update: &Update<'_>, refresh_secrets: bool) -> Vec<Step> {
-        let Update { observed, fields: changed, state, restart } = update;
+        let Update { observed, renamed_from, fields: changed, state, restart } = update;
         let capabilities = self.capabilities();
-        let renamed_from = self.old_name(observed);
+        let renamed_from = renamed_from.cloned();
         if renamed_from.is_some() && !capabilities.rename {
             return Vec::new();
         }
@@ -236,10 +236,6 @@ impl<'a> Place<'a> {
             refused: BTreeMap::new(),
         };
         self.changes.observation.map_or(NONE, |observation| &observation.capabilities)
-    }
-
-    fn old_name(&self, observed: &ObservedWorkspace) -> Option<WorkspaceName> {
-        (observed.name != self.workspace.name).then(|| observed.name.clone())
     }
 }
 

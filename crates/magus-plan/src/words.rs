@@ -59,6 +59,15 @@ pub(crate) fn create(rename_of: Option<&WorkspaceName>) -> String {
     }
 }
 
+/// Why a workspace is created that was declared at a revision too.
+pub(crate) fn created_before(revision: &str, changed_since: usize) -> String {
+    let words = format!("declared at `{revision}` too, and not in the cluster");
+    match changed_since {
+        0 => words,
+        count => format!("{words}; {} declared otherwise since", plural(count, "field")),
+    }
+}
+
 /// Why a workspace is updated.
 pub(crate) fn update(changed: &[FieldChange], renamed_from: Option<&WorkspaceName>) -> String {
     match renamed_from {

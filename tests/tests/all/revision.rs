@@ -1,8 +1,9 @@
-//! `plan --at REV` reads the declarations from git objects, without a checkout.
+//! `plan --at REV` and `plan --since REV` read the declarations from git objects, without a checkout.
 
+use magus_tests::Sandbox;
 use serde_json::json;
 
-use crate::fixture::three_stages;
+use crate::fixture::{sql, three_stages};
 
 #[test]
 fn a_plan_as_of_a_revision() {
@@ -35,4 +36,126 @@ fn outside_a_repository_there_is_no_revision() {
     assert_eq!(sandbox.plan(&[])["source"]["revision"], json!(null));
     let run = sandbox.expect(1, &["plan", "--at", "HEAD"]);
     assert!(run.stderr.contains("git"), "{}", run.stderr);
+}
+
+/// [`three_stages`] as a commit that was applied.
+fn committed() -> Sandbox {
+    let sandbox = three_stages();
+    sandbox.write(".gitignore", "store\nhome\n");
+    sandbox.git(&["init", "-q"]);
+    sandbox.git(&["add", "."]);
+    sandbox.git(&["commit", "-qm", "first"]);
+    sandbox.expect(0, &["apply", "--yes"]);
+    sandbox
+}
+
+#[test]
+fn a_plan_of_what_changed_since_sets_drift_apart() {
+    let sandbox = committed();
+    sandbox.replace("environments/staging/ingest.yaml", "WORKERS: \"4\"", "WORKERS: \"6\"");
+    sandbox.git(&["commit", "-qam", "second"]);
+    sql(
+        &sandbox,
+        "UPDATE workspaces SET record = json_set(record, '$.env.BY_HAND', 'x') WHERE name LIKE 'ingest-%'",
+    );
+    let plan = sandbox.plan(&["--since", "HEAD~1"]);
+    assert_eq!(plan["steps"].as_array().map(Vec::len), Some(1), "{plan:#}");
+    assert_eq!(plan["steps"][0]["fields"].as_array().map(Vec::len), Some(1), "{plan:#}");
+    assert_eq!(plan["steps"][0]["fields"][0]["path"], "env.WORKERS");
+    let since = &plan["since"];
+    assert_eq!(since["revision"], "HEAD~1");
+    assert_eq!(since["commit"], sandbox.git(&["rev-parse", "HEAD~1"]).trim());
+    let apart: Vec<_> = since["apart"].as_array().expect("a list").iter().collect();
+    let names: Vec<_> = apart.iter().map(|one| one["workspace"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["ingest-development", "ingest-staging", "ingest-production"]);
+    for one in apart {
+        assert_eq!(one["fields"][0]["path"], "env.BY_HAND");
+        assert_eq!(one["fields"][0]["reason"], "drift");
+        assert_eq!((&one["action"], &one["guard"]), (&json!("update"), &json!(null)));
+    }
+
+    for format in ["text", "markdown", "html"] {
+        let run = sandbox.expect(0, &["plan", "--since", "HEAD~1", "--format", format]);
+        assert!(run.stdout.contains("3 set apart") && run.stdout.contains("BY_HAND"), "{}", run.stdout);
+        assert!(!run.stdout.contains("magus apply"), "a part is not offered to be applied: {}", run.stdout);
+    }
+    let run = sandbox.expect(2, &["plan", "--since", "HEAD~1", "--detailed-exitcode"]);
+    assert!(run.stdout.ends_with("an apply does the whole plan.\nNext: magus plan\n"), "{}", run.stdout);
+    // What was not committed comes after HEAD, and the drift is nobody's commit.
+    sandbox.expect(0, &["plan", "--since", "HEAD", "--detailed-exitcode"]);
+    sandbox.replace("environments/staging/analytics.yaml", "WORKERS: \"4\"", "WORKERS: \"6\"");
+    sandbox.expect(2, &["plan", "--since", "HEAD", "--detailed-exitcode"]);
+    sandbox.expect(0, &["plan", "--since", "HEAD", "--at", "HEAD", "--detailed-exitcode"]);
+    assert_eq!(sandbox.plan(&[]).get("since"), None, "a whole plan says nothing of it");
+}
+
+#[test]
+fn a_removed_workspace_is_withheld_and_an_earlier_one_set_apart() {
+    let sandbox = committed();
+    sandbox.remove("environments/production/ingest.yaml");
+    sandbox.git(&["commit", "-qam", "second"]);
+    sandbox.remove("environments/production/analytics.yaml");
+    sandbox.write("environments/production/new.yaml", "env: {A: b}\n");
+    let plan = sandbox.plan(&["--since", "HEAD"]);
+    assert_eq!(plan["withheld"].as_array().map(Vec::len), Some(1), "{plan:#}");
+    assert_eq!(plan["withheld"][0]["workspace"], "analytics-production");
+    assert_eq!(plan["since"]["apart"][0]["workspace"], "ingest-production");
+    assert_eq!(plan["since"]["apart"][0]["guard"], "protected");
+    assert_eq!(plan["summary"]["create"], 1);
+    let run = sandbox.expect(4, &["plan", "--since", "HEAD"]);
+    assert!(run.stdout.contains("withheld by `protected` in the whole plan too"), "{}", run.stdout);
+}
+
+#[test]
+fn a_part_of_a_plan_is_not_applied() {
+    let sandbox = committed();
+    let run = sandbox.expect(64, &["plan", "--since", "HEAD", "--out", "plan.json"]);
+    assert!(run.stderr.contains("an apply does the whole plan"), "{}", run.stderr);
+    assert!(!sandbox.file("plan.json").exists());
+    let run = sandbox.expect(0, &["plan", "--since", "HEAD", "--format", "json"]);
+    sandbox.write("plan.json", run.stdout);
+    let run = sandbox.expect(1, &["apply", "plan.json", "--yes"]);
+    assert!(run.stderr.contains("only what changed since `HEAD`"), "{}", run.stderr);
+    sandbox.expect(64, &["plan", "--since", "HEAD", "--refresh-secrets", "staging"]);
+}
+
+#[test]
+fn what_a_revision_has_to_be() {
+    let sandbox = committed();
+    let first = sandbox.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    sandbox.git(&["checkout", "-qb", "other"]);
+    sandbox.git(&["commit", "-qm", "elsewhere", "--allow-empty"]);
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.replace("environments/staging/ingest.yaml", "WORKERS: \"4\"", "WORKERS: 4\nwrong: 1\n#");
+    sandbox.git(&["commit", "-qam", "second"]);
+    sandbox.replace("environments/staging/ingest.yaml", "WORKERS: 4\nwrong: 1\n", "WORKERS: \"4\"\n");
+    sandbox.git(&["commit", "-qam", "third"]);
+    sandbox.git(&["checkout", "-q", "--orphan", "lonely"]);
+    sandbox.git(&["commit", "-qm", "no history"]);
+    sandbox.git(&["checkout", "-q", "main"]);
+    let parts = format!("--since {first}");
+    for (revision, expected) in [
+        ("nowhere", "no revision `nowhere`"),
+        ("other", parts.as_str()),
+        ("lonely", "no commit in common"),
+        ("HEAD~1", "the declarations at `HEAD~1` have errors"),
+    ] {
+        let run = sandbox.expect(1, &["plan", "--since", revision]);
+        assert!(run.stderr.contains(expected), "{revision}: {}", run.stderr);
+        assert_eq!(run.stdout, "");
+    }
+    let run = sandbox.expect(1, &["plan", "--at", "HEAD~1"]);
+    assert!(run.stderr.contains("at `HEAD~1` have errors") && run.stderr.contains("wrong"), "{}", run.stderr);
+}
+
+#[test]
+fn where_nothing_was_declared_everything_is_new() {
+    let sandbox = three_stages();
+    sandbox.write(".gitignore", "store\nhome\n");
+    sandbox.git(&["init", "-q"]);
+    sandbox.git(&["add", ".gitignore"]);
+    sandbox.git(&["commit", "-qm", "nothing yet"]);
+    let run = sandbox.expect(0, &["plan", "--since", "HEAD"]);
+    assert!(run.stdout.contains("6 to create"), "{}", run.stdout);
+    assert!(run.stderr.contains("there is no `environments` at `HEAD`"), "{}", run.stderr);
 }

@@ -216,6 +216,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         unmanaged: Vec::new(),
         unknown: Vec::new(),
         diagnostics: Vec::new(),
+        since: None,
         marks: Vec::new(),
     }
 }

@@ -250,7 +250,15 @@ fn read_plan(path: &Path) -> Result<Plan, CommandError> {
             "has format version {format_version}, and this Magus knows {FORMAT_VERSION}"
         )));
     }
-    serde_json::from_str(&text).map_err(|error| invalid("is not a plan file".into()).source(error))
+    let plan: Plan =
+        serde_json::from_str(&text).map_err(|error| invalid("is not a plan file".into()).source(error))?;
+    match &plan.since {
+        None => Ok(plan),
+        Some(since) => Err(invalid(format!(
+            "is a plan of only what changed since `{}`, and an apply does the whole",
+            magus_report::escape::line(&since.revision)
+        ))),
+    }
 }
 
 /// The refusal of a plan that is not the one that was reviewed, with what differs and which side moved.

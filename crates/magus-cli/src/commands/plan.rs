@@ -15,18 +15,32 @@ use crate::{
 
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, CommandError> {
-    let wish = Wish {
+    if arguments.since.is_some() && arguments.out.is_some() {
+        return Err(CommandError::new(
+            Exit::Usage,
+            "`--out` does not go with `--since`: an apply does the whole plan, and would refuse a file that holds a part",
+        )
+        .hint("write the whole plan with `--out`, and show the part of these commits in a run of its own"));
+    }
+    let mut wish = Wish {
         at: arguments.at.as_deref(),
         ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)?
     };
     let checked = pipeline::check_valid(global, wish.at, output)?;
+    if let Some(revision) = &arguments.since {
+        wish.since = Some(pipeline::baseline(global, revision, wish.at, output)?);
+    }
     let planned = pipeline::plan(global, &checked, &wish, &Engines::new(global))?;
     let plan = &planned.plan;
     if let Some(path) = &arguments.out {
         write(path, &magus_report::plan::json(plan))?;
     }
-    let mut next = next_command(&wish, arguments.out.as_deref());
-    if global.format == Format::Markdown {
+    let mut next = match &wish.since {
+        // What is shown is a part, and what follows it is the whole.
+        Some(_) => shown(&wish.command),
+        None => next_command(&wish, arguments.out.as_deref()),
+    };
+    if global.format == Format::Markdown && wish.since.is_none() {
         // Read on a pull request, and run where no terminal is.
         next.push_str(" --yes");
     }
@@ -62,6 +76,11 @@ fn next_command(wish: &Wish<'_>, out: Option<&Path>) -> String {
     if let Some(path) = out {
         words.insert(2, path.to_string_lossy().into_owned());
     }
+    shown(&words)
+}
+
+/// Words as a shell takes them.
+fn shown(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 

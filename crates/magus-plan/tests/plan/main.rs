@@ -6,5 +6,6 @@ mod guards;
 mod properties;
 mod review;
 mod simulate;
+mod since;
 mod steps;
 mod world;

@@ -1,9 +1,9 @@
 //! What holds for every declaration and every cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use magus_model::{
-    desired::{DesiredState, Environment, Workspace},
+    desired::{Desired, DesiredState, Environment, Workspace},
     name::WorkspaceName,
     observed::{Mark, Observation, RunState},
     path::FieldPath,
@@ -195,6 +195,23 @@ fn converge(world: &mut World) -> Plan {
     plan
 }
 
+/// Every workspace that a plan speaks of, but for those that are as declared.
+fn named(plan: &Plan) -> BTreeSet<&str> {
+    let apart = plan.since.iter().flat_map(|since| &since.apart).map(|apart| apart.workspace.as_str());
+    let steps = plan.steps.iter().map(|step| step.workspace.as_str());
+    steps.chain(plan.withheld.iter().map(|held| held.workspace.as_str())).chain(apart).collect()
+}
+
+/// Every change of a field that a plan shows, in steps and apart, but for what a replace only sends again.
+fn shown(plan: &Plan) -> BTreeSet<(&str, &str)> {
+    let apart =
+        plan.since.iter().flat_map(|since| &since.apart).map(|apart| (&apart.workspace, &apart.fields));
+    let steps = plan.steps.iter().map(|step| (&step.workspace, &step.fields));
+    let fields = steps.chain(apart).flat_map(|(name, fields)| fields.iter().map(move |field| (name, field)));
+    let changes = fields.filter(|(_, field)| field.before != field.after);
+    changes.map(|(name, field)| (name.as_str(), field.path.as_str())).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -206,6 +223,27 @@ proptest! {
         prop_assert_eq!(steps(&second), Vec::<String>::new(), "after {:?}", steps(&first));
         prop_assert_eq!(second.marks, vec![]);
         prop_assert!(second.withheld.iter().all(|held| held.guard == Guard::Conflict));
+    }
+
+    /// Whatever was declared before: what is set apart and what is not are the whole.
+    #[test]
+    fn nothing_is_lost_where_something_is_set_apart(mut world in world(), then in declarations()) {
+        world.overrides = everything();
+        let whole = world.plan();
+        world.since = Some(Desired { clusters: vec![cluster("acme", then)] });
+        let part = world.plan();
+        prop_assert_eq!(named(&part), named(&whole));
+        let lost: Vec<_> = shown(&whole).difference(&shown(&part)).map(|one| format!("{one:?}")).collect();
+        prop_assert_eq!(lost, Vec::<String>::new());
+        prop_assert_eq!(part.summary.unchanged, whole.summary.unchanged);
+
+        world.since = Some(world.desired.clone());
+        let nothing = world.plan();
+        prop_assert_eq!((steps(&nothing), &nothing.withheld), (Vec::new(), &Vec::new()));
+        world.since = Some(Desired::default());
+        let everything = world.plan();
+        prop_assert_eq!(&everything.digest, &whole.digest);
+        prop_assert_eq!(everything.since.map(|since| since.apart), Some(Vec::new()));
     }
 
     #[test]

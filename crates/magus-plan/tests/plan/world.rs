@@ -15,7 +15,7 @@ use magus_model::{
     span::{FileId, SourceFile, Sources, Span},
     value::{FieldValue, SecretReference, SecretSource, Value},
 };
-use magus_plan::{Filter, Intent, PlanRequest, plan};
+use magus_plan::{Baseline, Filter, Intent, PlanRequest, plan};
 
 use crate::simulate;
 
@@ -27,6 +27,8 @@ pub struct World {
     pub overrides: Overrides,
     pub filter: Filter,
     pub intent: Intent,
+    /// What was declared at `main`, for plans of what changed since.
+    pub since: Option<Desired>,
 }
 
 /// The file in which every test declares everything, one line for each line number.
@@ -136,6 +138,7 @@ impl World {
             overrides: Overrides::default(),
             filter: Filter::default(),
             intent: Intent::Converge,
+            since: None,
         }
     }
 
@@ -170,6 +173,11 @@ impl World {
             magus_version: "0.1.0".into(),
             diagnostics: Vec::new(),
             intent: self.intent,
+            since: self.since.as_ref().map(|desired| Baseline {
+                revision: "main".into(),
+                commit: "3f2a9c1".into(),
+                desired,
+            }),
             command: command.iter().map(|word| (*word).to_owned()).collect(),
         })
     }
@@ -213,6 +221,16 @@ pub fn withheld(plan: &Plan) -> Vec<String> {
         format!("{} {} {}", held.workspace, held.action.as_str(), held.guard.as_str())
     };
     plan.withheld.iter().map(one).collect()
+}
+
+/// What is set apart: action, workspace and paths.
+pub fn apart(plan: &Plan) -> Vec<String> {
+    let since = plan.since.as_ref().expect("a plan of what changed since a revision");
+    let one = |apart: &magus_model::plan::Apart| {
+        let paths: Vec<_> = apart.fields.iter().map(|field| field.path.as_str()).collect();
+        format!("{} {} [{}]", apart.action.symbol(), apart.workspace, paths.join(" "))
+    };
+    since.apart.iter().map(one).collect()
 }
 
 /// The fields of a step: path, before, after and reason.

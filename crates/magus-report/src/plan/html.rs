@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{
     Detail, PlanOptions,
+    apart::{self, Together},
     groups::{self, Groups},
     summary, text,
     value::{self, DiffLine, Shown},
@@ -107,6 +108,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         ("withheld", counts.withheld),
         ("unknown", counts.unknown),
         ("unchanged", counts.unchanged),
+        ("set apart", apart::workspaces(plan)),
     ]
     .into_iter()
     .filter(|(what, number)| {
@@ -154,7 +156,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         .collect();
     let page = context! {
         no_changes => summary::no_changes(plan),
-        totals => summary::totals(&plan.summary),
+        totals => summary::totals(plan),
         disruptions => summary::disruptions(plan).iter().map(ToString::to_string).collect::<Vec<_>>(),
         overrides => summary::overrides(&plan.overrides),
         next => options.next.filter(|_| !plan.steps.is_empty()).map(line),
@@ -166,6 +168,8 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         unknown,
         findings,
         not_seen => text::not_seen(plan).map(|(cluster, unseen)| (line(cluster), line(unseen))).collect::<Vec<_>>(),
+        part => plan.since.as_ref().map(apart::note),
+        apart => minijinja::value::Serde(apart_view(plan)),
         not_ours => text::not_ours(&plan.unmanaged),
         source => context! {
             path => line(&plan.source.path),
@@ -236,6 +240,35 @@ fn cluster_view(plan: &Plan, cluster: &PlanCluster, groups: &Groups<'_>, every_v
     }
 }
 
+/// What is set apart.
+#[derive(Serialize)]
+struct ApartView {
+    symbol: &'static str,
+    environment: String,
+    what: String,
+    names: Vec<String>,
+    outline: Option<String>,
+    fields: Vec<FieldView>,
+}
+
+fn apart_view(plan: &Plan) -> Vec<ApartView> {
+    let together = plan.since.iter().flat_map(apart::together);
+    together
+        .map(|Together { first, names }| {
+            let is_create = first.action == Action::Create;
+            let fields = first.fields.iter().filter(|_| !is_create);
+            ApartView {
+                symbol: first.action.symbol(),
+                environment: line(&first.environment),
+                what: line(&apart::what(first)),
+                names: names.into_iter().map(line).collect(),
+                outline: is_create.then(|| text::outline(&first.fields)),
+                fields: fields.map(|field| field_view(field, first.action)).collect(),
+            }
+        })
+        .collect()
+}
+
 /// The steps, those that look the same together.
 fn entries(plan: &Plan, steps: &[usize], groups: &Groups<'_>, every_value: bool) -> Vec<EntryView> {
     let mut entries: Vec<EntryView> = Vec::new();
@@ -291,7 +324,7 @@ fn entry(at: usize, step: &Step, groups: &Groups<'_>, every_value: bool) -> Opti
         reason: line(&step.reason),
         renamed_from: step.renamed_from.as_ref().map(|name| line(name.as_str())),
         names: vec![line(step.workspace.as_str())],
-        outline: (step.action == Action::Create).then(|| text::outline(step)),
+        outline: (step.action == Action::Create).then(|| text::outline(&step.fields)),
         code: step
             .deploy
             .as_ref()

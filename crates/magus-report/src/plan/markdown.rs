@@ -8,7 +8,11 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use magus_model::plan::{Action, Plan, PlanCluster, Step};
 
-use super::{Detail, PlanOptions, groups, summary, text};
+use super::{
+    Detail, PlanOptions,
+    apart::{self, Together},
+    groups, summary, text,
+};
 use crate::{
     Styles, escape,
     words::{count, thousands},
@@ -20,6 +24,8 @@ pub const MARKER: &str = "<!-- magus plan -->";
 pub const MOST_BYTES: usize = 60_000;
 /// Of the whole, what the list of touched workspaces may take, so that details follow.
 const LIST: usize = 24_000;
+/// Of the whole, what may be taken up to the end of what is set apart.
+const APART: usize = LIST + 8_000;
 /// Longest message, name or path that stands outside of a fence, in characters.
 const LONGEST: usize = 300;
 /// Longest command, in characters: what is to be pasted should be whole.
@@ -30,7 +36,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
     // Both are numbers and our own words.
     let headline = match summary::no_changes(plan) {
         Some(sentence) => sentence,
-        None => format!("Plan: {}.", summary::totals(&plan.summary)),
+        None => format!("Plan: {}.", summary::totals(plan)),
     };
     comment.keep(&format!("{MARKER}\n### {headline}\n\n"));
     let disruptions = summary::disruptions(plan);
@@ -45,6 +51,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
     counts(&mut comment, plan);
     withheld(&mut comment, plan);
     touched(&mut comment, plan);
+    set_apart(&mut comment, plan);
     notes(&mut comment, plan);
     let tail = last_lines(plan, options);
     let pointer = pointer(options);
@@ -87,6 +94,9 @@ fn pointer(options: &PlanOptions<'_>) -> String {
 /// The next command, and what the plan was made from.
 fn last_lines(plan: &Plan, options: &PlanOptions<'_>) -> String {
     let mut out = String::new();
+    if let Some(since) = &plan.since {
+        let _ = writeln!(out, "{}.\n", prose(&apart::note(since)));
+    }
     if let Some(next) = options.next.filter(|_| !plan.steps.is_empty()) {
         let _ = writeln!(out, "Next: {}\n", code_up_to(next, LONGEST_COMMAND));
     }
@@ -247,9 +257,30 @@ fn touched(comment: &mut Comment, plan: &Plan) {
     more(comment, 0);
 }
 
+/// What these commits did not change: whoever reviews them should know of it, and not take it for their work.
+fn set_apart(comment: &mut Comment, plan: &Plan) {
+    let Some(since) = plan.since.as_ref().filter(|since| !since.apart.is_empty()) else { return };
+    let number = count(apart::workspaces(plan), "workspace");
+    comment.keep(&format!("**Set apart, not changed by these commits: {number}**\n\n"));
+    let mut left_out = 0;
+    for Together { first, names } in apart::together(since) {
+        let shown: Vec<_> = names.iter().take(20).map(|name| code(name)).collect();
+        let rest = match names.len() - shown.len() {
+            0 => String::new(),
+            more => format!(" and {} more", thousands(more)),
+        };
+        let (names, environment) = (shown.join(", "), code(&first.environment));
+        let line = format!("- {names}{rest} in {environment}, {}\n", prose(&apart::what(first)));
+        if left_out > 0 || !comment.offer(&line, APART) {
+            left_out += 1;
+        }
+    }
+    more(comment, left_out);
+}
+
 /// What is unknown or not ours, and findings.
 fn notes(comment: &mut Comment, plan: &Plan) {
-    const NOTES: usize = LIST + 8_000;
+    const NOTES: usize = APART + 8_000;
     let mut left_out = 0;
     let mut line = |comment: &mut Comment, line: String| {
         if left_out > 0 || !comment.offer(&line, NOTES) {
@@ -293,7 +324,10 @@ fn details(comment: &mut Comment, plan: &Plan, options: &PlanOptions<'_>, limit:
             let name = if several { format!("{} / ", cluster.name) } else { String::new() };
             renderer.sections(cluster).into_iter().map(move |section| Section::new(&name, &section))
         };
-        groups::clusters(plan).into_iter().flat_map(of).collect()
+        let apart = plan.since.iter().filter(|since| !since.apart.is_empty()).map(|since| {
+            Section::new("", &format!("  set apart\n{}", apart::body(since, options.width, &styles)))
+        });
+        groups::clusters(plan).into_iter().flat_map(of).chain(apart).collect()
     };
     let in_full = (plan.steps.len() <= MOST_IN_FULL).then(|| sections(Detail::Full));
     let fits = |sections: &Vec<Section>| {

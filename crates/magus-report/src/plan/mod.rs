@@ -4,6 +4,7 @@
 //! withheld with the command that lifts it, what is unmanaged or unknown, what the plan disrupts, and its counts.
 //! Nothing here plans, or knows the declarations: a plan that was read from a file is shown like a fresh one.
 
+mod apart;
 pub(crate) mod groups;
 mod html;
 mod markdown;
@@ -41,7 +42,8 @@ pub struct PlanOptions<'a> {
     pub detail: Detail,
     /// Columns of the terminal; 0 for a hundred.
     pub width: usize,
-    /// The next command, ready to paste: what applies this plan. Nothing where there is no step.
+    /// The next command, ready to paste: what applies this plan, or shows the whole where this is a part. Nothing where
+    /// there is no step.
     pub next: Option<&'a str>,
     /// Where the whole plan is, for renderings that have to be cut: a sentence without a full stop.
     pub rest: Option<&'a str>,
@@ -74,11 +76,15 @@ pub(crate) fn without_secrets(plan: &Plan) -> Cow<'_, Plan> {
     let leaks = |field: &FieldChange| {
         field.sensitive && matches!(&field.before, Some(value @ FieldValue::Plain(_)) if *value != hidden)
     };
-    if !plan.steps.iter().flat_map(|step| &step.fields).any(leaks) {
+    let steps = plan.steps.iter().flat_map(|step| &step.fields);
+    let apart = plan.since.iter().flat_map(|since| &since.apart).flat_map(|apart| &apart.fields);
+    if !steps.chain(apart).any(leaks) {
         return Cow::Borrowed(plan);
     }
     let mut plan = plan.clone();
-    for field in plan.steps.iter_mut().flat_map(|step| &mut step.fields).filter(|field| leaks(field)) {
+    let steps = plan.steps.iter_mut().flat_map(|step| &mut step.fields);
+    let apart = plan.since.iter_mut().flat_map(|since| &mut since.apart).flat_map(|apart| &mut apart.fields);
+    for field in steps.chain(apart).filter(|field| leaks(field)) {
         field.before = Some(hidden.clone());
     }
     Cow::Owned(plan)

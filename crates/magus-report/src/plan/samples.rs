@@ -43,6 +43,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         unmanaged: Vec::new(),
         unknown: Vec::new(),
         diagnostics: Vec::new(),
+        since: None,
         marks: Vec::new(),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use magus_model::plan::{Action, Overrides, Plan, Restarts, Step, Summary};
 
+use super::apart;
 use crate::{
     escape,
     words::{count, thousands},
@@ -59,8 +60,8 @@ pub(crate) fn disruptions(plan: &Plan) -> Vec<Disruption<'_>> {
 }
 
 /// `2 to create, 1 to update, 0 to replace, 0 to delete, 2 to deploy; 3 unchanged, 1 withheld`. These are always
-/// there, so that a line can be searched for; what else has no number is left out.
-pub(crate) fn totals(summary: &Summary) -> String {
+/// there, so that a line can be searched for; what else has no number is left out, but for what is set apart.
+pub(crate) fn totals(plan: &Plan) -> String {
     let Summary {
         create,
         update,
@@ -74,7 +75,7 @@ pub(crate) fn totals(summary: &Summary) -> String {
         start,
         stop,
         restart,
-    } = *summary;
+    } = plan.summary;
     let always = [
         (create, "create"),
         (update, "update"),
@@ -91,6 +92,7 @@ pub(crate) fn totals(summary: &Summary) -> String {
     let leaving: Vec<String> = [(unchanged, "unchanged"), (withheld, "withheld")]
         .into_iter()
         .chain(std::iter::once((unknown, "unknown")).filter(|(number, _)| *number > 0))
+        .chain(plan.since.iter().map(|_| (apart::workspaces(plan), "set apart")))
         .map(|(number, what)| format!("{} {what}", thousands(number)))
         .collect();
     format!("{}; {}", doing.join(", "), leaving.join(", "))
@@ -100,6 +102,10 @@ pub(crate) fn totals(summary: &Summary) -> String {
 pub(crate) fn no_changes(plan: &Plan) -> Option<String> {
     if plan.has_changes || !plan.steps.is_empty() || !plan.withheld.is_empty() || !plan.unknown.is_empty() {
         return None;
+    }
+    let apart = apart::workspaces(plan);
+    if apart > 0 {
+        return Some(format!("No changes by these commits; {} set apart.", count(apart, "workspace")));
     }
     Some(match plan.summary.unchanged {
         0 => "No changes: no workspace is declared.".to_owned(),

@@ -12,7 +12,7 @@ use magus_model::{
 };
 
 use super::{
-    Detail, PlanOptions,
+    Detail, PlanOptions, apart,
     groups::{self, Group, Groups},
     summary,
     value::{self, DiffLine, Shown},
@@ -191,7 +191,7 @@ impl<'a> Renderer<'a> {
             return Some(out);
         }
         if compact {
-            let _ = writeln!(out, "        {}", outline(step));
+            let _ = writeln!(out, "        {}", outline(&step.fields));
         }
         for (field_at, field) in step.fields.iter().enumerate() {
             if self.groups.draws(at, field_at) {
@@ -229,7 +229,7 @@ impl<'a> Renderer<'a> {
 
     /// What was withheld, what is not ours, what is unknown, and findings.
     fn notes(&self, out: &mut String) {
-        let Plan { withheld, unmanaged, unknown, diagnostics, .. } = self.plan;
+        let Plan { withheld, unmanaged, unknown, diagnostics, since, .. } = self.plan;
         if !withheld.is_empty() {
             let _ = writeln!(
                 out,
@@ -277,6 +277,14 @@ impl<'a> Renderer<'a> {
             }
             out.push('\n');
         }
+        if let Some(since) = since.as_ref().filter(|since| !since.apart.is_empty()) {
+            let heading = format!(
+                "Set apart, not changed by these commits: {}",
+                count(apart::workspaces(self.plan), "workspace")
+            );
+            let _ = writeln!(out, "{}", paint(self.styles.strong, heading));
+            let _ = writeln!(out, "{}", apart::body(since, self.width, self.styles));
+        }
         for (cluster, unseen) in not_seen(self.plan) {
             let heading = paint(self.styles.dim, format!("Not verified: {}", escape::line(cluster)));
             let _ = writeln!(out, "{heading}\n  {}\n", escape::line(unseen));
@@ -321,8 +329,12 @@ impl<'a> Renderer<'a> {
     }
 
     fn last_lines(&self, out: &mut String, options: &PlanOptions<'_>) {
+        let since = self.plan.since.as_ref();
         if let Some(sentence) = summary::no_changes(self.plan) {
             let _ = writeln!(out, "{}", paint(self.styles.strong, sentence));
+            if let Some(since) = since.filter(|since| !since.apart.is_empty()) {
+                let _ = writeln!(out, "{}.", apart::note(since));
+            }
             return;
         }
         if let Some(flags) = summary::overrides(&self.plan.overrides) {
@@ -340,8 +352,11 @@ impl<'a> Renderer<'a> {
                 paint(self.styles.dim, "Add `-v` to see every value of what is created.")
             );
         }
-        let totals = format!("Plan: {}.", summary::totals(&self.plan.summary));
+        let totals = format!("Plan: {}.", summary::totals(self.plan));
         let _ = writeln!(out, "{}", paint(self.styles.strong, totals));
+        if let Some(since) = since {
+            let _ = writeln!(out, "{}.", apart::note(since));
+        }
         if let Some(next) = options.next.filter(|_| !self.plan.steps.is_empty()) {
             let _ = writeln!(out, "Next: {}", escape::line(next));
         }
@@ -432,9 +447,9 @@ pub(super) fn not_ours(unmanaged: &[Unmanaged]) -> Vec<(String, Vec<String>)> {
 }
 
 /// The values of a new workspace that matter most, on one line.
-pub(super) fn outline(step: &Step) -> String {
+pub(super) fn outline(fields: &[FieldChange]) -> String {
     let value = |path: &str| {
-        let field = step.fields.iter().find(|field| field.path.as_str() == path)?;
+        let field = fields.iter().find(|field| field.path.as_str() == path)?;
         match field.after.as_ref()? {
             FieldValue::Plain(
                 value @ (Value::String(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_)),
@@ -459,9 +474,9 @@ pub(super) fn outline(step: &Step) -> String {
         }
     }
     let is_variable = |field: &&FieldChange| field.path.is_within("env");
-    let secrets = step.fields.iter().filter(|field| field.sensitive).count();
-    let variables = step.fields.iter().filter(is_variable).filter(|field| !field.sensitive).count();
-    let others = step.fields.len() - secrets - variables - named;
+    let secrets = fields.iter().filter(|field| field.sensitive).count();
+    let variables = fields.iter().filter(is_variable).filter(|field| !field.sensitive).count();
+    let others = fields.len() - secrets - variables - named;
     for (number, noun) in [(variables, "variable"), (secrets, "secret"), (others, "other value")] {
         if number > 0 {
             parts.push(count(number, noun));

@@ -1,0 +1,241 @@
+//! Which differences are the work of the commits after a revision, and which were there before them.
+//!
+//! What was declared then is held against what is declared now: where both say the same of a path, whatever differs in
+//! the cluster is drift, or was declared earlier and never applied. Nothing here makes a step or leaves one out: a
+//! difference is split in two, and the planner goes on with one half.
+
+use std::collections::HashMap;
+
+use magus_diff::{
+    Change, ClusterChanges, Conflict, Removed, Update, WorkspaceChange, meaning::is_absent, same_declared,
+};
+use magus_model::{
+    Text,
+    desired::{Cluster, Desired, DesiredState, Workspace},
+    name::WorkspaceName,
+    observed::Capabilities,
+    path::FieldPath,
+    plan::{Action, Apart, FieldChange, Guard},
+    value::FieldValue,
+};
+
+use crate::{
+    guards::{Danger, Guards},
+    request::Baseline,
+    steps::{Place, is_replaced},
+    words,
+};
+
+/// What was declared at a revision, by name.
+pub(crate) struct Before<'a> {
+    revision: &'a Text,
+    clusters: HashMap<&'a Text, (&'a Cluster, Workspaces<'a>)>,
+}
+
+type Workspaces<'a> = HashMap<&'a WorkspaceName, &'a Workspace>;
+
+/// One difference in two halves; both are there where an update is of both.
+pub(crate) struct Split<'a> {
+    /// What the commits did.
+    pub since: Option<WorkspaceChange<'a>>,
+    /// What was so before them.
+    pub apart: Option<WorkspaceChange<'a>>,
+}
+
+impl<'a> Before<'a> {
+    pub(crate) fn new(baseline: &'a Baseline<'_>) -> Self {
+        let Baseline { revision, commit: _, desired } = baseline;
+        let Desired { clusters } = desired;
+        let workspaces = |cluster: &'a Cluster| {
+            let workspaces = cluster.environments.iter().flat_map(|environment| &environment.workspaces);
+            workspaces.map(|workspace| (&workspace.name, workspace)).collect()
+        };
+        let clusters = clusters.iter().map(|cluster| (&cluster.name, (cluster, workspaces(cluster))));
+        Self { revision, clusters: clusters.collect() }
+    }
+
+    /// The workspaces of a cluster at that time. Nothing where it was another cluster, or another owner's: whatever
+    /// differs there then does so because of the commits.
+    fn of(&self, now: &Cluster) -> Option<&Workspaces<'a>> {
+        let (then, workspaces) = self.clusters.get(&now.name)?;
+        (then.engine == now.engine && then.managed_by == now.managed_by).then_some(workspaces)
+    }
+
+    /// Whether a workspace is not declared any more because of the commits.
+    pub(crate) fn removed(&self, cluster: &Cluster, name: &WorkspaceName) -> bool {
+        self.of(cluster).is_none_or(|then| then.contains_key(name))
+    }
+
+    /// Splits what became of a declared workspace.
+    pub(crate) fn split<'b>(&self, changes: &ClusterChanges<'b>, change: &WorkspaceChange<'b>) -> Split<'b> {
+        let WorkspaceChange { environment, workspace, change: what } = change;
+        let since = || Split { since: Some(change.clone()), apart: None };
+        let Some(workspaces) = self.of(changes.cluster) else { return since() };
+        let then = workspaces.get(&workspace.name).or_else(|| match what {
+            Change::Update(update) => workspaces.get(update.renamed_from?),
+            _ => None,
+        });
+        let Some(then) = then else { return since() };
+        let twice = Twice::new(changes, then, workspace);
+        match what {
+            Change::Update(update) => {
+                let half = |update: Update<'b>| {
+                    let Update { observed: _, renamed_from, fields, state, restart } = &update;
+                    let is_empty =
+                        renamed_from.is_none() && fields.is_empty() && state.is_none() && restart.is_none();
+                    let change = Change::Update(Box::new(update));
+                    (!is_empty).then_some(WorkspaceChange { environment, workspace, change })
+                };
+                let (since, apart) = twice.split(update);
+                Split { since: half(since), apart: half(apart) }
+            }
+            Change::Create(_) => Split { since: None, apart: Some(change.clone()) },
+            Change::Adopt(_) | Change::Conflict { .. } if !twice.differ() => {
+                Split { since: None, apart: Some(change.clone()) }
+            }
+            Change::Adopt(_) | Change::Conflict { .. } | Change::Unchanged { .. } | Change::Unknown(_) => {
+                since()
+            }
+        }
+    }
+
+    /// Lists a declared workspace, or a half of what differs of it, with what the whole plan does about it.
+    pub(crate) fn apart(
+        &self,
+        guards: &Guards<'_>,
+        changes: &ClusterChanges<'_>,
+        change: &WorkspaceChange<'_>,
+    ) -> Option<Apart> {
+        let WorkspaceChange { environment, workspace, change: what } = change;
+        let (action, reason, fields, guard) = match what {
+            Change::Create(fields) => {
+                let then = self.of(changes.cluster).and_then(|then| then.get(&workspace.name));
+                let twice = then.map(|then| Twice::new(changes, then, workspace));
+                let changed = fields
+                    .iter()
+                    .filter(|field| twice.as_ref().is_some_and(|twice| twice.differs(&field.path)));
+                let reason = words::created_before(self.revision, changed.count());
+                (Action::Create, reason, fields.clone(), None)
+            }
+            Change::Adopt(_) => (
+                Action::Adopt,
+                format!("as declared, at `{}` too, and managed by nobody yet", self.revision),
+                Vec::new(),
+                None,
+            ),
+            Change::Conflict { observed, conflict } => {
+                let action = if *conflict == Conflict::MovedFrom { Action::Update } else { Action::Adopt };
+                let reason = words::conflict(&observed.name, &changes.cluster.managed_by, conflict);
+                (action, reason, Vec::new(), Some(Guard::Conflict))
+            }
+            Change::Update(update) => {
+                let place = Place { changes, environment, workspace };
+                let Update { observed: _, renamed_from, fields, state, restart } = &**update;
+                let replaced = is_replaced(changes, change);
+                let action = match (replaced, state) {
+                    (Some(_), _) => Action::Replace,
+                    (None, _) if renamed_from.is_some() || !fields.is_empty() => Action::Update,
+                    (None, None) => Action::Restart,
+                    (None, Some(_)) if workspace.state == DesiredState::Stopped => Action::Stop,
+                    (None, Some(_)) => Action::Start,
+                };
+                let held = replaced.and_then(|mark| {
+                    guards.first(&Danger { action: Action::Replace, environment: &environment.name, mark })
+                });
+                let guard = place.refusal(action).map(|_| Guard::Engine).or(held);
+                let mut fields: Vec<FieldChange> =
+                    fields.iter().chain(state).chain(restart).cloned().collect();
+                fields.sort_by(|a, b| a.path.cmp(&b.path));
+                (action, words::update(&fields, *renamed_from), fields, guard)
+            }
+            Change::Unchanged { .. } | Change::Unknown(_) => return None,
+        };
+        Some(Apart {
+            cluster: changes.cluster.name.clone(),
+            environment: environment.name.clone(),
+            workspace: workspace.name.clone(),
+            action,
+            reason,
+            fields,
+            guard,
+        })
+    }
+
+    /// Lists a managed workspace that was not declared at that time either.
+    pub(crate) fn removed_before(
+        &self,
+        guards: &Guards<'_>,
+        changes: &ClusterChanges<'_>,
+        Removed { observed, mark }: Removed<'_>,
+    ) -> Apart {
+        let danger = Danger { action: Action::Delete, environment: &mark.environment, mark };
+        let refused = changes
+            .observation
+            .is_some_and(|observation| observation.capabilities.refused.contains_key(&Action::Delete));
+        Apart {
+            cluster: changes.cluster.name.clone(),
+            environment: mark.environment.clone(),
+            workspace: observed.name.clone(),
+            action: Action::Delete,
+            reason: format!("not declared, neither now nor at `{}`", self.revision),
+            fields: Vec::new(),
+            guard: guards.first(&danger).or(refused.then_some(Guard::Engine)),
+        }
+    }
+}
+
+/// A workspace as it was declared then and as it is declared now.
+struct Twice<'a> {
+    then: &'a Workspace,
+    now: &'a Workspace,
+    capabilities: Option<&'a Capabilities>,
+}
+
+impl<'a> Twice<'a> {
+    fn new(changes: &ClusterChanges<'a>, then: &'a Workspace, now: &'a Workspace) -> Self {
+        let capabilities = changes.observation.map(|observation| &observation.capabilities);
+        Self { then, now, capabilities }
+    }
+
+    /// Whether something else is declared for a path; nothing is the server's default, as everywhere.
+    fn differs(&self, path: &FieldPath) -> bool {
+        if path.as_str() == "state" {
+            return self.then.state != self.now.state;
+        }
+        let default = self.capabilities.and_then(|known| known.defaults.get(path));
+        let default = default.map(|value| FieldValue::Plain(value.clone()));
+        let declared = |workspace: &'a Workspace| {
+            let value = workspace.field(path.as_str()).map(|field| &field.value);
+            value.filter(|value| !is_absent(path, value)).or(default.as_ref()).cloned()
+        };
+        match (declared(self.then), declared(self.now)) {
+            (Some(then), Some(now)) => !same_declared(path, &then, &now),
+            (then, now) => then.is_some() != now.is_some(),
+        }
+    }
+
+    /// Whether anything else is declared for the workspace.
+    fn differ(&self) -> bool {
+        let Self { then, now, capabilities: _ } = self;
+        let old_name = |workspace: &Workspace| workspace.moved_from.as_ref().map(|(name, _)| name.clone());
+        let mut fields = then.fields.iter().chain(&now.fields);
+        then.state != now.state
+            || old_name(then) != old_name(now)
+            || fields.any(|field| self.differs(&field.path))
+    }
+
+    /// What is declared otherwise, and the rest.
+    fn split<'b>(&self, update: &Update<'b>) -> (Update<'b>, Update<'b>) {
+        let Update { observed, renamed_from, fields, state, restart } = update;
+        let differs = |field: &FieldChange| self.differs(&field.path);
+        let is_new_name = self.then.name != self.now.name;
+        let half = |is_since: bool| Update {
+            observed,
+            renamed_from: renamed_from.filter(|_| is_new_name == is_since),
+            fields: fields.iter().filter(|field| differs(field) == is_since).cloned().collect(),
+            state: state.clone().filter(|field| differs(field) == is_since),
+            restart: restart.clone().filter(|field| differs(field) == is_since),
+        };
+        (half(true), half(false))
+    }
+}
