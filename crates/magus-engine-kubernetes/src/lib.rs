@@ -1,0 +1,1 @@
+//! Kubernetes itself: the StatefulSets that Mage makes, one for each workspace, read as they run.
