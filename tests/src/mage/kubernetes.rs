@@ -97,10 +97,21 @@ impl KubernetesServer {
     /// # Panics
     /// Where there is no such state.
     pub fn rule(&self, namespace: &str, pod: &str, state: &str) {
-        let rule = json!({ "namespace": namespace, "pod": pod, "state": state });
-        let answer =
-            self.request(self.address("control"), ("POST", "/rules"), "application/json", Some(&rule));
-        assert_eq!(answer.status, 200, "{state}");
+        self.add_rule(&json!({ "namespace": namespace, "pod": pod, "state": state }));
+    }
+
+    /// Tells what becomes of the pods whose image contains this: a rule that the pods of the next template leave behind.
+    ///
+    /// # Panics
+    /// Where there is no such state.
+    pub fn rule_for_image(&self, namespace: &str, image: &str, state: &str) {
+        self.add_rule(&json!({ "namespace": namespace, "image": image, "state": state }));
+    }
+
+    fn add_rule(&self, rule: &Value) {
+        let control = self.address("control");
+        let answer = self.request(control, ("POST", "/rules"), "application/json", Some(rule));
+        assert_eq!(answer.status, 200, "{rule}");
     }
 
     /// A new namespace; with a service account, so that pods can be made in it.

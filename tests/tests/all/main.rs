@@ -11,6 +11,7 @@ mod init;
 mod kill;
 mod lint;
 mod mage;
+mod mage_facts;
 mod plan_file;
 mod properties;
 mod reasons;
