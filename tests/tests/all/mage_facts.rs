@@ -314,14 +314,18 @@ fn fact_15_hooks() {
     facts.create("one", hook("fact_15.sh"));
     let read = facts.detail("one")["workspace"]["lifecycle_config"]["post_start"]["hook_path"].clone();
     assert_eq!(read, project.join("fact_15.sh").display().to_string());
-    for refused in [
-        hook("missing.sh"),
-        json!({ "lifecycle_config": { "unknown": 1 } }),
-        json!({ "lifecycle_config": { "post_start": { "unknown": 1 } } }),
-    ] {
+    for refused in [hook("missing.sh"), json!({ "lifecycle_config": { "unknown": 1 } })] {
         assert_eq!(facts.try_create("two", refused.clone())["error"]["code"], 400, "{refused}");
         assert_eq!((facts.left("two"), &facts.detail("two")["error"]["code"]), (vec![], &json!(404)));
     }
+    // One level deeper nothing is refused, and what stands beside the unknown key is lost with it.
+    let mut lost = hook("fact_15.sh");
+    lost["lifecycle_config"]["post_start"]["unknown"] = 1.into();
+    lost["lifecycle_config"]["termination_policy"] = json!({ "max_idle_seconds": 60, "unknown": 1 });
+    facts.create("three", lost);
+    let lifecycle = facts.detail("three")["workspace"]["lifecycle_config"].clone();
+    assert_eq!((&lifecycle["post_start"], &lifecycle["termination_policy"]), (&Value::Null, &Value::Null));
+    assert_eq!(facts.left("three"), ["set", "service"]);
 }
 
 #[test]
