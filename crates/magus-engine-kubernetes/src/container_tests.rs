@@ -1,0 +1,153 @@
+//! Containers as an apiserver wrote them.
+
+use serde_json::json;
+
+use super::*;
+
+fn container(json: serde_json::Value) -> Container {
+    read(serde_json::from_value(json).unwrap())
+}
+
+fn lines(leaves: &Leaves) -> Vec<String> {
+    leaves.iter().map(|(path, value)| format!("{path}={value}")).collect()
+}
+
+#[test]
+fn variables_and_fields_have_the_form_of_a_stored_text() {
+    let Container { leaves, defaults, repeated } = container(json!({
+        "name": "ana-container",
+        "image": "mageai/mageai:0.9.80",
+        "ports": [{ "containerPort": 6789, "name": "web", "protocol": "TCP" }],
+        "volumeMounts": [{ "name": "mage-data", "mountPath": "/home/src" }],
+        "env": [
+            { "name": "A", "value": "1" },
+            { "name": "EMPTY" },
+            { "name": "S", "valueFrom": { "secretKeyRef": { "name": "s", "key": "k" } } },
+        ],
+        "args": ["a", 1],
+        "resources": { "limits": { "cpu": "2", "memory": "4Gi" }, "requests": {} },
+    }));
+    assert_eq!(
+        lines(&leaves),
+        [
+            "container_config.args=[\"a\",1]",
+            "container_config.image=mageai/mageai:0.9.80",
+            "container_config.resources.limits.cpu=2",
+            "container_config.resources.limits.memory=4Gi",
+            "env.A=1",
+            "env.EMPTY=\"\"",
+            "env.S={\"valueFrom\":{\"secretKeyRef\":{\"key\":\"k\",\"name\":\"s\"}}}",
+        ]
+    );
+    assert!(defaults.is_empty() && repeated.is_empty());
+}
+
+#[test]
+fn of_a_repeated_variable_the_last_counts() {
+    let Container { leaves, repeated, .. } = container(json!({ "env": [
+        { "name": "A", "value": "first" },
+        { "name": "B", "value": "b" },
+        { "name": "A", "value": "second" },
+    ] }));
+    assert_eq!(lines(&leaves), ["env.A=second", "env.B=b"]);
+    assert_eq!(repeated, BTreeSet::from(["A".into()]));
+}
+
+#[test]
+fn what_the_apiserver_filled_in_stands_apart() {
+    let Container { leaves, defaults, .. } = container(json!({
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+        "imagePullPolicy": "IfNotPresent",
+        "livenessProbe": {
+            "httpGet": { "path": "/", "port": 6789, "scheme": "HTTP" },
+            "timeoutSeconds": 1, "periodSeconds": 30, "successThreshold": 1, "failureThreshold": 3,
+        },
+        "readinessProbe": { "grpc": { "port": 1, "service": "" } },
+        "lifecycle": { "preStop": { "httpGet": { "path": "/bye", "port": 1, "scheme": "HTTP" } } },
+    }));
+    assert_eq!(
+        lines(&leaves),
+        [
+            "container_config.lifecycle.preStop.httpGet.path=/bye",
+            "container_config.lifecycle.preStop.httpGet.port=1",
+            "container_config.livenessProbe.httpGet.port=6789",
+            "container_config.livenessProbe.periodSeconds=30",
+            "container_config.readinessProbe.grpc.port=1",
+        ]
+    );
+    assert_eq!(
+        lines(&defaults),
+        [
+            "container_config.imagePullPolicy=IfNotPresent",
+            "container_config.lifecycle.preStop.httpGet.scheme=HTTP",
+            "container_config.livenessProbe.failureThreshold=3",
+            "container_config.livenessProbe.httpGet.path=/",
+            "container_config.livenessProbe.httpGet.scheme=HTTP",
+            "container_config.livenessProbe.successThreshold=1",
+            "container_config.livenessProbe.timeoutSeconds=1",
+            "container_config.readinessProbe.grpc.service=\"\"",
+            "container_config.terminationMessagePath=/dev/termination-log",
+            "container_config.terminationMessagePolicy=File",
+        ]
+    );
+}
+
+#[test]
+fn what_an_apiserver_never_fills_in_was_set() {
+    let Container { leaves, defaults, .. } = container(json!({
+        "imagePullPolicy": "Never",
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "terminationMessagePath": "/tmp/end",
+        "startupProbe": { "failureThreshold": 30 },
+    }));
+    assert!(defaults.is_empty(), "{:?}", lines(&defaults));
+    assert_eq!(leaves.len(), 4);
+}
+
+#[test]
+fn references_are_compared_without_defaults() {
+    let reference = |json: serde_json::Value| -> Value { serde_json::from_value(json).unwrap() };
+    for (written, plain) in [
+        (
+            json!({ "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "status.podIP" } } }),
+            json!({ "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }),
+        ),
+        (
+            json!({ "valueFrom": { "resourceFieldRef": { "divisor": "0", "resource": "limits.cpu" } } }),
+            json!({ "valueFrom": { "resourceFieldRef": { "resource": "limits.cpu" } } }),
+        ),
+        (
+            json!({ "valueFrom": { "resourceFieldRef": { "divisor": "1m", "resource": "limits.cpu" } } }),
+            json!({ "valueFrom": { "resourceFieldRef": { "divisor": "1m", "resource": "limits.cpu" } } }),
+        ),
+        (
+            json!({ "valueFrom": { "secretKeyRef": { "name": "v1", "key": "apiVersion" } } }),
+            json!({ "valueFrom": { "secretKeyRef": { "name": "v1", "key": "apiVersion" } } }),
+        ),
+        (json!("v1"), json!("v1")),
+    ] {
+        assert_eq!(reference_without_defaults(reference(written)), reference(plain));
+    }
+    let Container { leaves, .. } = container(json!({ "env": [
+        { "name": "P", "valueFrom": { "fieldRef": { "apiVersion": "v1", "fieldPath": "status.podIP" } } },
+    ] }));
+    assert_eq!(lines(&leaves), ["env.P={\"valueFrom\":{\"fieldRef\":{\"fieldPath\":\"status.podIP\"}}}"]);
+}
+
+#[test]
+fn scheduling_stands_where_a_workspace_declares_it() {
+    let value = |json: serde_json::Value| Some(serde_json::from_value(json).unwrap());
+    let leaves = scheduling([
+        ("nodeSelector", value(json!({ "kubernetes.io/os": "linux" }))),
+        ("affinity", None),
+        ("tolerations", value(json!([{ "key": "a", "operator": "Exists" }]))),
+    ]);
+    assert_eq!(
+        lines(&leaves),
+        [
+            "container_config.nodeSelector[\"kubernetes.io/os\"]=linux",
+            "container_config.tolerations=[{\"key\":\"a\",\"operator\":\"Exists\"}]",
+        ]
+    );
+}
