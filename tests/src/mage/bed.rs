@@ -2,13 +2,16 @@
 
 use std::{io::Write as _, process::ExitCode, time::Instant};
 
-use magus_tests::mage::{ecs_environment, environment, kube_apiserver};
+use magus_tests::mage::{database, ecs_environment, environment, kube_apiserver};
 
 fn main() -> ExitCode {
     let mut out = std::io::stdout().lock();
-    for (what, make) in
-        [("mage", environment as fn() -> _), ("moto", ecs_environment), ("kube-apiserver", kube_apiserver)]
-    {
+    for (what, make) in [
+        ("mage", environment as fn() -> _),
+        ("its database", database),
+        ("moto", ecs_environment),
+        ("kube-apiserver", kube_apiserver),
+    ] {
         let begin = Instant::now();
         // The tests that need it say the rest: skipped by name, or failed where it is required.
         let _ = match make() {

@@ -20,6 +20,9 @@ const PYTHONS: &[&str] = &["python3.11", "python3.12", "python3"];
 const SUITABLE: &str =
     "import ensurepip, sys, venv; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 12) else 1)";
 
+/// What Mage calls the file of its database.
+pub(super) const DATABASE: &str = "mage-ai.db";
+
 /// Why a real server cannot be started here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
@@ -52,6 +55,18 @@ pub fn environment() -> Result<PathBuf, Missing> {
     MADE.get_or_init(|| virtual_environment("mage", "mage-venv", "requirements.txt")).clone()
 }
 
+/// The database of a Mage server that has just been installed: all tables, and nothing in them.
+///
+/// A server makes it itself at its first start, but serves requests meanwhile, and fails where that takes longer than
+/// it expects: on a busy machine, at random.
+///
+/// # Errors
+/// Where Mage cannot be installed here.
+pub fn database() -> Result<PathBuf, Missing> {
+    static MADE: OnceLock<Result<PathBuf, Missing>> = OnceLock::new();
+    MADE.get_or_init(|| migrated(&repository().join("target/mage-database"))).clone()
+}
+
 /// The virtual environment with moto, see `tests/mage/ecs.py`.
 ///
 /// # Errors
@@ -68,6 +83,26 @@ pub fn ecs_environment() -> Result<PathBuf, Missing> {
 pub fn kube_apiserver() -> Result<PathBuf, Missing> {
     static MADE: OnceLock<Result<PathBuf, Missing>> = OnceLock::new();
     MADE.get_or_init(|| build_kube_apiserver(&repository().join("target/kube"))).clone()
+}
+
+fn migrated(folder: &Path) -> Result<PathBuf, Missing> {
+    const MIGRATE: &str = "from mage_ai.orchestration.db.database_manager import database_manager; database_manager.run_migrations()";
+    let environment = environment()?;
+    let missing = |why: String| Missing { tool: "mage", why };
+    let pins = fs::read(repository().join("tests/mage/requirements.txt")).expect("the requirements");
+    made_once(folder, &pins, || {
+        if folder.exists() {
+            fs::remove_dir_all(folder).map_err(|error| missing(error.to_string()))?;
+        }
+        fs::create_dir(folder).map_err(|error| missing(error.to_string()))?;
+        let mut python = Command::new(environment.join("bin/python"));
+        python.args(["-c", MIGRATE]).current_dir(folder).env_clear().env("HOME", folder);
+        python.env("PYTHONPATH", repository().join("tests/mage/loopback"));
+        // A path in a URL would have to be escaped, a bare name does not.
+        python.env("MAGE_DATABASE_CONNECTION_URL", format!("sqlite:///{DATABASE}"));
+        run(&mut python).map_err(missing)
+    })?;
+    Ok(folder.join(DATABASE))
 }
 
 fn virtual_environment(tool: &'static str, name: &str, requirements: &str) -> Result<PathBuf, Missing> {

@@ -23,7 +23,8 @@ use std::{
 use serde_json::{Value, json};
 
 pub use ecs::EcsServer;
-pub use environment::{Missing, ecs_environment, environment, kube_apiserver};
+use environment::DATABASE;
+pub use environment::{Missing, database, ecs_environment, environment, kube_apiserver};
 use http::{Answer, send};
 pub use kubernetes::{KubernetesServer, MAIN_NAMESPACE, MAIN_POD, kubeconfig_for};
 use process::{Kept, Program, new_folder};
@@ -132,9 +133,13 @@ impl MageServer {
     /// # Panics
     /// Where it does not start; with the end of its log.
     pub fn start(mode: &Mode<'_>, options: &Options) -> Result<Self, Missing> {
-        let environment = environment()?;
+        let (environment, database) = (environment()?, database()?);
         for _ in 0..STARTS {
             let folder = new_folder("mage");
+            // Where Mage looks for the database of a project with the name of ours.
+            let data = folder.join("home/.mage_data/project");
+            std::fs::create_dir_all(&data).expect("a home folder");
+            std::fs::copy(&database, data.join(DATABASE)).expect("a database");
             let port = free_port();
             let program = program(&environment, &folder, port, mode, options);
             let mut server = Self { kept: Kept::start(folder, &program), port };
@@ -347,7 +352,6 @@ fn program(environment: &Path, folder: &Path, port: u16, mode: &Mode<'_>, option
         }
     }
     variables.extend(options.variables.iter().map(|(name, value)| (name.clone(), value.into())));
-    std::fs::create_dir_all(folder.join("home")).expect("a home folder");
     Program {
         words: command,
         variables: variables.into_iter().map(|(name, value)| (name.into(), value)).collect(),
