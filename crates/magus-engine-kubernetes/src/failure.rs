@@ -83,9 +83,12 @@ fn from_chain(error: &(dyn Error + 'static)) -> Failure {
     }
 }
 
-/// The error of TLS that a cause is or, where it is one of input and output, holds.
+/// The error of TLS that a cause is, or holds: errors of input and output do not tell the one in them as their source.
 fn tls<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
-    cause.downcast_ref().or_else(|| cause.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref())
+    if let Some(error) = cause.downcast_ref() {
+        return Some(error);
+    }
+    tls(cause.downcast_ref::<std::io::Error>()?.get_ref()?)
 }
 
 /// Why a login cannot be made. What a program printed is not shown: a token may be in it.
