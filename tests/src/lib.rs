@@ -211,13 +211,14 @@ pub fn files_below(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
+/// Whether `MAGUS_REQUIRE` names a program, so that its absence is a failure.
+pub fn required(program: &str) -> bool {
+    std::env::var("MAGUS_REQUIRE").is_ok_and(|required| required.split(',').any(|one| one == program))
+}
+
 /// Says that a test is skipped because a program is missing; where `MAGUS_REQUIRE` names it, that is a failure.
 pub fn skip(test: &str, program: &str) {
-    let required = std::env::var("MAGUS_REQUIRE").unwrap_or_default();
-    assert!(
-        !required.split(',').any(|one| one == program),
-        "{test} needs `{program}`, which is required here"
-    );
+    assert!(!required(program), "{test} needs `{program}`, which is required here");
     use std::io::Write as _;
     let _ = writeln!(std::io::stderr(), "skipped: {test} needs `{program}`");
 }

@@ -2,10 +2,14 @@
 
 use std::{io::Write as _, process::ExitCode, time::Instant};
 
-use magus_tests::mage::{database, ecs_environment, environment, kube_apiserver};
+use magus_tests::{
+    mage::{database, ecs_environment, environment, kube_apiserver},
+    required,
+};
 
 fn main() -> ExitCode {
     let mut out = std::io::stdout().lock();
+    let mut code = ExitCode::SUCCESS;
     for (what, make) in [
         ("mage", environment as fn() -> _),
         ("its database", database),
@@ -13,11 +17,16 @@ fn main() -> ExitCode {
         ("kube-apiserver", kube_apiserver),
     ] {
         let begin = Instant::now();
-        // The tests that need it say the rest: skipped by name, or failed where it is required.
         let _ = match make() {
             Ok(path) => writeln!(out, "{what}: {} ({} s)", path.display(), begin.elapsed().as_secs()),
-            Err(missing) => writeln!(out, "{missing}"),
+            Err(missing) => {
+                // Where it is not, the tests that need it are skipped by name.
+                if required(missing.tool) {
+                    code = ExitCode::FAILURE;
+                }
+                writeln!(out, "{missing}")
+            }
         };
     }
-    ExitCode::SUCCESS
+    code
 }
