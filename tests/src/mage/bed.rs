@@ -3,13 +3,13 @@
 use std::{io::Write as _, process::ExitCode, time::Instant};
 
 use magus_tests::{
-    mage::{database, ecs_environment, environment, kube_apiserver},
+    mage::{Missing, database, ecs_environment, environment, kube_apiserver},
     required,
 };
 
 fn main() -> ExitCode {
     let mut out = std::io::stdout().lock();
-    let mut code = ExitCode::SUCCESS;
+    let mut missing: Vec<Missing> = Vec::new();
     for (what, make) in [
         ("mage", environment as fn() -> _),
         ("its database", database),
@@ -17,16 +17,18 @@ fn main() -> ExitCode {
         ("kube-apiserver", kube_apiserver),
     ] {
         let begin = Instant::now();
-        let _ = match make() {
-            Ok(path) => writeln!(out, "{what}: {} ({} s)", path.display(), begin.elapsed().as_secs()),
-            Err(missing) => {
-                // Where it is not, the tests that need it are skipped by name.
-                if required(missing.tool) {
-                    code = ExitCode::FAILURE;
-                }
-                writeln!(out, "{missing}")
+        match make() {
+            Ok(path) => {
+                let _ = writeln!(out, "{what}: {} ({} s)", path.display(), begin.elapsed().as_secs());
             }
-        };
+            // One reason can keep several from being made.
+            Err(why) if missing.contains(&why) => {}
+            Err(why) => {
+                let _ = writeln!(out, "{why}");
+                missing.push(why);
+            }
+        }
     }
-    code
+    // Where it is not required, the tests that need it are skipped by name.
+    if missing.iter().any(|missing| required(missing.tool)) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

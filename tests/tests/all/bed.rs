@@ -183,7 +183,7 @@ fn tests_on_one_server_have_places_of_their_own() {
         let answer = shared.mage.send(&nobody, "POST", "/api/workspaces", Some(&again)).json;
         assert_eq!(answer["error"]["code"], 400, "{answer}");
     }
-    // A pod that crashes says RUNNING to Mage, a pending one PENDING.
+    // A rule for pods shows in Mage.
     shared.kubernetes.rule(&here.namespace, &here.prefix, "pending");
     let detail = format!("/api/workspaces/{}one", here.prefix);
     shared.kubernetes.wait("the pod is pending", || {

@@ -3,9 +3,11 @@
 //!
 //! No Magus takes part: where one of these tests fails after an update of Mage or Kubernetes, the engine has to change.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use magus_tests::{
     mage::{Caller, Logins, Place, Shared, shared},
-    proxy::{Fault, Request},
+    proxy::{Exchange, Fault, Request},
 };
 use serde_json::{Value, json};
 
@@ -133,12 +135,17 @@ impl Facts {
         .collect()
     }
 
-    /// Kubernetes answers 500 to requests of that method for that kind of objects.
-    fn refuse(&self, method: &'static str, kind: &'static str) {
+    /// What becomes of requests of that method for that kind of objects, between Mage and Kubernetes.
+    fn fault(&self, method: &'static str, kind: &'static str, fault: Fault) {
         self.shared.decide(&self.place, move |request: &Request| {
             let hit = request.method == method && request.path.split('/').any(|word| word == kind);
-            if hit { Fault::Status(500, "{}".to_owned()) } else { Fault::Pass }
+            if hit { fault.clone() } else { Fault::Pass }
         });
+    }
+
+    /// Kubernetes answers 500 to requests of that method for that kind of objects.
+    fn refuse(&self, method: &'static str, kind: &'static str) {
+        self.fault(method, kind, Fault::Status(500, "{}".to_owned()));
     }
 
     /// What Kubernetes answered to the last patch of Mage.
@@ -213,6 +220,17 @@ fn fact_3_what_is_no_text_of_a_map() {
 }
 
 #[test]
+fn fact_4_kubernetes_is_changed_before_the_stored_text() {
+    let Some(facts) = Facts::new("fact_4_kubernetes_is_changed_before_the_stored_text") else { return };
+    let (first, second) = (config("- {name: A, value: \"1\"}\n"), config("- {name: A, value: \"2\"}\n"));
+    facts.create("one", json!({ "container_config": first }));
+    facts.fault("PATCH", "statefulsets", Fault::CutAfter);
+    assert!(!facts.patches("one", second.as_str()));
+    assert_eq!(facts.text("one"), first);
+    assert_eq!(facts.variable("one", "A"), Some(json!({ "name": "A", "value": "2" })));
+}
+
+#[test]
 fn fact_8_a_create_that_fails_leaves_what_it_made() {
     let Some(facts) = Facts::new("fact_8_a_create_that_fails_leaves_what_it_made") else { return };
     let hook = facts.shared.mage.project().join("fact_8.sh");
@@ -254,6 +272,25 @@ fn fact_9_a_delete_that_fails_leaves_an_orphan() {
         assert!(again["error"]["message"].as_str().expect("a message").contains("(409)"), "{again}");
     }
     assert_eq!(facts.left("two"), ["set", "service"], "and the create has left one more");
+
+    // Mage's client repeats a delete whose answer is lost, and takes the 404 of the second one for a failure.
+    facts.create("three", json!({}));
+    let (path, cut) = (format!("/api/workspaces/{}", facts.name("three")), AtomicBool::new(false));
+    facts.shared.decide(&facts.place, move |request| {
+        let first = request.method == "DELETE" && !cut.swap(true, Ordering::SeqCst);
+        if first { Fault::CutAfter } else { Fault::Pass }
+    });
+    assert_eq!(facts.mage("DELETE", &path, None)["error"]["code"], 400);
+    let set = facts.path("apis/apps/v1", &format!("statefulsets/{}", facts.name("three")));
+    let answers: Vec<_> = facts
+        .shared
+        .exchanges(&facts.place)
+        .iter()
+        .filter(|exchange| exchange.request.method == "DELETE" && exchange.request.path == set)
+        .map(Exchange::status)
+        .collect();
+    assert_eq!(answers, [Some(200), Some(404)]);
+    assert_eq!(facts.left("three"), ["service"]);
 }
 
 #[test]
