@@ -407,6 +407,21 @@ fn what_keeps_a_rollout_is_said() {
 }
 
 #[test]
+fn a_pod_that_cannot_be_made_is_explained_by_an_event() {
+    let Some(cluster) = cluster("a_pod_that_cannot_be_made_is_explained_by_an_event") else { return };
+    let namespace = cluster.namespace();
+    cluster.create(&namespace, "ana", "default");
+    assert_eq!(cluster.wait(&namespace, "ana", PATIENCE), Rollout::Done);
+    cluster.patch(&namespace, "ana", &json!({ "template": { "spec": { "serviceAccountName": "nobody" } } }));
+    let expect = "its pod cannot be made: Create Pod ana-0 in StatefulSet ana failed";
+    let why = wait_for(expect, || match cluster.wait(&namespace, "ana", Duration::from_millis(500)) {
+        Rollout::NotSeen { why } if why.starts_with(expect) => Some(why),
+        _ => None,
+    });
+    assert!(why.contains("serviceaccount \"nobody\" not found"), "{why}");
+}
+
+#[test]
 fn a_broken_template_is_stuck_until_its_pod_goes() {
     let Some(cluster) = cluster("a_broken_template_is_stuck_until_its_pod_goes") else { return };
     let namespace = cluster.namespace();

@@ -185,12 +185,17 @@ fn a_pod_that_does_not_end_is_named() {
 fn events_tell_where_pods_cannot() {
     let events = [
         event("StatefulSet", "ana", "2026-01-01T00:00:00Z", "an old one"),
-        event("StatefulSet", "ana", "2026-01-02T00:00:00Z", "create Pod ana-0 failed: exceeded quota"),
+        event(
+            "StatefulSet",
+            "ana",
+            "2026-01-02T00:00:00Z",
+            "Create Pod ana-0 in StatefulSet ana failed error: exceeded quota",
+        ),
         event("StatefulSet", "other", "2026-01-03T00:00:00Z", "not ours"),
         event("Pod", "ana-0", "2026-01-01T00:00:00Z", "configmap \"ana-hooks\" not found"),
     ];
     let workload = on_its_way();
-    let expect = "its pod cannot be made: create Pod ana-0 failed: exceeded quota";
+    let expect = "its pod cannot be made: Create Pod ana-0 in StatefulSet ana failed error: exceeded quota";
     assert_eq!(why(&workload, Ok(&[]), &events), expect);
     assert_eq!(why(&workload, Ok(&[]), &[]), "its pod has not been made");
     let creating = state(json!({ "state": { "waiting": { "reason": "ContainerCreating" } } }));

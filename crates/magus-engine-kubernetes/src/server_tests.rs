@@ -100,6 +100,16 @@ fn reading_is_tried_again_and_writing_is_not() {
 }
 
 #[test]
+fn a_refusal_is_taken_at_once() {
+    for code in [401, 403, 404, 422] {
+        let (url, asked) = answering(&[&status(code, "Reason", "no")]);
+        let error = connect(&url, USER, Limits::default()).unwrap().version().unwrap_err();
+        assert_eq!(error.kind == EngineErrorKind::Refused, code <= 403, "{error}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "{code}");
+    }
+}
+
+#[test]
 fn what_is_no_kubernetes_is_known_and_its_page_not_shown() {
     for page in
         ["502 X\n<html>hunter2</html>", "404 X\nhunter2 \"ana\" not found", "200 OK\n<html>hunter2</html>"]
