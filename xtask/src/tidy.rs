@@ -28,7 +28,11 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("magus-secrets", &["magus-model"]),
     ("magus-engine", &["magus-model", "magus-secrets"]),
     ("magus-engine-local", &["magus-engine", "magus-model", "magus-secrets"]),
-    ("magus-engine-mage", &["magus-diff", "magus-engine", "magus-model", "magus-secrets"]),
+    ("magus-engine-kubernetes", &["magus-engine", "magus-model"]),
+    (
+        "magus-engine-mage",
+        &["magus-diff", "magus-engine", "magus-engine-kubernetes", "magus-model", "magus-secrets"],
+    ),
     ("magus-apply", &["magus-engine", "magus-model", "magus-plan", "magus-secrets"]),
     (
         "magus-cli",
@@ -56,9 +60,11 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("ctrlc", &["magus-cli"]),
     ("git2", &["magus-load"]),
     ("indicatif", &["magus-cli"]),
+    ("k8s-openapi", &["magus-engine-kubernetes"]),
+    ("kube", &["magus-engine-kubernetes"]),
     ("reqwest", &[]),
     ("rusqlite", &["magus-engine-local"]),
-    ("tokio", &[]),
+    ("tokio", &["magus-engine-kubernetes"]),
     ("ureq", &["magus-engine-mage"]),
 ];
 
