@@ -175,3 +175,79 @@ fn helps_of_lint_and_of_comments_lead_on() {
     let span = edits[0].0;
     assert_eq!(&text[span.start as usize..span.end as usize], "  # magus: ignore[MG301] old\n");
 }
+
+#[test]
+fn names_that_no_variable_has_and_amounts_that_are_none_are_explained() {
+    let workspace = |line: &str| format!("env: {{\"{line}\": x}}\n");
+    for (name, why) in [
+        ("", "a variable without a name"),
+        ("A=B", "has a `=`"),
+        ("A\\0B", "has a NUL character"),
+        ("A B", "has a space or line break"),
+        ("A\\u0007B", "has the character U+0007"),
+        ("Ä", "has a `Ä`"),
+        ("9A", "begins with a digit"),
+        ("..a", "begins like a path"),
+        (".", "begins like a path"),
+    ] {
+        let all = found(&[CLUSTER, ("dev/a.yaml", &workspace(name))]);
+        assert!(all.iter().any(|(message, _)| message.contains(why)), "{name}: {all:?}");
+    }
+    for name in ["A", "_a", "a.b-c"] {
+        assert_eq!(found(&[CLUSTER, ("dev/a.yaml", &workspace(name))]), [], "{name}");
+    }
+
+    let amount = |text: &str| {
+        let workspace = format!("container_config: {{resources: {{limits: {{memory: \"{text}\"}}}}}}\n");
+        found(&[CLUSTER, ("dev/a.yaml", &workspace)]).into_iter().map(|(_, help)| help).next()
+    };
+    for (text, mended) in [
+        ("4GB", "4Gi"),
+        ("4 gib", "4Gi"),
+        ("512mb", "512Mi"),
+        ("64kb", "64Ki"),
+        ("1tb", "1Ti"),
+        ("500mcpu", "500m"),
+        ("2cores", "2"),
+    ] {
+        assert_eq!(amount(text).as_deref(), Some(format!("did you mean `{mended}`?").as_str()), "{text}");
+    }
+    let rule = "an amount is a number with a suffix such as `m`, `Mi` or `Gi`: `500m`, `2`, `4Gi`";
+    for text in ["much", "Gi", "-4Gi", "4Foo"] {
+        assert_eq!(amount(text).as_deref(), Some(rule), "{text}");
+    }
+    assert_eq!(amount("4Gi"), None);
+}
+
+#[test]
+fn placeholders_are_filled_in_wherever_they_stand() {
+    let resolution = check(
+        &[
+            CLUSTER,
+            (
+                "dev/a.yaml",
+                "container_config:\n  livenessProbe: {httpGet: {path: '/${workspace}', port: 1}}\n  \
+                 envFrom: [{prefix: '${environment}_', secretRef: {name: '$${plain}'}}]\n",
+            ),
+        ],
+        &[],
+    );
+    assert_eq!(
+        fields(&resolution.desired, "a-dev"),
+        [
+            r#"container_config.envFrom = [{"prefix":"dev_","secretRef":{"name":"${plain}"}}] (workspace)"#,
+            "container_config.livenessProbe.httpGet.path = /a (workspace)",
+            "container_config.livenessProbe.httpGet.port = 1 (workspace)",
+        ]
+    );
+}
+
+#[test]
+fn what_a_cluster_lacks_is_shown_as_it_would_be_written() {
+    let all = found(&[("cluster.yaml", "defaults: {}\n"), ("dev/a.yaml", "{}")]);
+    let helps: Vec<&str> = all.iter().map(|(_, help)| help.as_str()).collect();
+    assert_eq!(
+        helps,
+        ["say how it is reached: `engine: {local: {path: ../.magus/NAME}}`", "give it a name: `name: NAME`",]
+    );
+}
