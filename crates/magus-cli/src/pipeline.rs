@@ -1,6 +1,9 @@
 //! The way from files to a plan: load → validate → resolve → observe → diff → plan.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use magus_engine::{EngineError, EngineErrorKind};
@@ -437,7 +440,50 @@ fn check_filter(
     known.extend(workspaces().map(|workspace| workspace.name.as_str()));
     known.extend(observations.iter().flat_map(|one| one.present.keys()).map(WorkspaceName::as_str));
     known.extend(marks().map(|mark| mark.workspace.as_str()));
-    unknown_name("workspace", &filter.workspaces, &known)
+    unknown_name("workspace", &filter.workspaces, &known)?;
+    let declared = environments().flat_map(|environment| {
+        environment.workspaces.iter().map(|one| (&environment.name, &one.declared, &one.name))
+    });
+    let marked = observations.iter().flat_map(|one| one.present.values()).filter_map(|one| {
+        let mark = one.mark.as_ref()?;
+        Some((&mark.environment, &mark.workspace, &one.name))
+    });
+    let any =
+        || declared.chain(marked).any(|(environment, one, name)| filter.selects(environment, one, name));
+    // Alone, an environment may be empty, and a workspace may be nobody's.
+    if filter.environments.is_empty() || filter.workspaces.is_empty() || any() {
+        return Ok(());
+    }
+    let names = |names: &[Text]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let message =
+        format!("there is no workspace {} in {}", names(&filter.workspaces), names(&filter.environments));
+    Err(CommandError::new(Exit::Usage, message).hint("`-e` and `-w` together select what both select"))
+}
+
+/// Says which flags lift no guard because no environment has that name: a slip of the pen, or a flag that outlived its
+/// environment. Neither is a failure, because a guard that is not lifted holds.
+pub fn say_idle_flags(desired: &Desired, planned: &Planned, wish: &Wish<'_>, output: &Output) {
+    let declared = desired.clusters.iter().flat_map(|cluster| &cluster.environments);
+    let present = planned.observations.iter().flat_map(|one| one.present.values());
+    let marks = present.filter_map(|one| one.mark.as_ref());
+    let known: BTreeSet<&str> = declared
+        .map(|environment| environment.name.as_str())
+        .chain(marks.map(|mark| mark.environment.as_str()))
+        .collect();
+    let Overrides { allow_delete, allow_replace, allow_empty, max_deletes: _, refresh_secrets, reason: _ } =
+        &wish.overrides;
+    for (flag, names) in [
+        ("--allow-delete", allow_delete),
+        ("--allow-replace", allow_replace),
+        ("--allow-empty", allow_empty),
+        ("--refresh-secrets", refresh_secrets),
+    ] {
+        for name in names.iter().filter(|name| !known.contains(name.as_str())) {
+            let close = magus_model::suggest::closest(name, known.iter().copied());
+            let help = close.map_or_else(String::new, |close| format!("\n  help: did you mean `{close}`?"));
+            output.note(&format!("note: there is no environment `{name}` for `{flag}`{help}"));
+        }
+    }
 }
 
 fn unknown_name(what: &str, wanted: &[Text], known: &[&str]) -> Result<(), CommandError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use magus_model::{
     Text,
-    desired::Desired,
+    desired::{Desired, Environment, Workspace},
     name::WorkspaceName,
     observed::{Observation, Presence},
     plan::{Action, Guard, Plan, Reason},
@@ -74,8 +74,14 @@ pub struct WorkspaceStatus {
     pub withheld: Vec<Guard>,
 }
 
-/// Puts together what is declared, what was observed and what is planned.
-pub fn status(desired: &Desired, observations: &[Observation], plan: &Plan) -> Status {
+/// Puts together what is declared and `selected`, what was observed and what is planned. The plan has to be of the same
+/// selection: what it leaves out would look as if it were as declared.
+pub fn status(
+    desired: &Desired,
+    observations: &[Observation],
+    plan: &Plan,
+    selected: &dyn Fn(&Environment, &Workspace) -> bool,
+) -> Status {
     let mut workspaces: BTreeMap<(&str, usize, &str, &WorkspaceName), WorkspaceStatus> = BTreeMap::new();
     let place = |cluster: &str, environment: &str| {
         let declared = desired.clusters.iter().find(|known| known.name == cluster);
@@ -94,7 +100,7 @@ pub fn status(desired: &Desired, observations: &[Observation], plan: &Plan) -> S
     };
     for cluster in &desired.clusters {
         for (at, environment) in cluster.environments.iter().enumerate() {
-            for workspace in &environment.workspaces {
+            for workspace in environment.workspaces.iter().filter(|one| selected(environment, one)) {
                 let key = (cluster.name.as_str(), at, environment.name.as_str(), &workspace.name);
                 workspaces.insert(key, fresh(&cluster.name, &environment.name, &workspace.name));
             }
@@ -203,10 +209,14 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
             workspace.pending.is_empty() && workspace.withheld.is_empty() && workspace.state != "unknown"
         })
         .count();
+    let unknown = status.workspaces.iter().filter(|workspace| workspace.state == "unknown").count();
     let mut parts = vec![format!("{} as declared", thousands(settled))];
-    for (number, what) in
-        [(pending, "with pending changes"), (drifted, "drifted"), (status.unmanaged, "not ours")]
-    {
+    for (number, what) in [
+        (pending, "with pending changes"),
+        (drifted, "drifted"),
+        (unknown, "unknown"),
+        (status.unmanaged, "not ours"),
+    ] {
         if number > 0 {
             parts.push(format!("{} {what}", thousands(number)));
         }

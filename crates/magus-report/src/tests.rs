@@ -289,7 +289,7 @@ fn status_names_state_drift_and_what_is_pending() {
     let mut plan = samples::everything();
     let ours = ["ana-development", "eve-development", "analytics-production"];
     plan.steps.retain(|step| ours.contains(&step.workspace.as_str()) && step.action != Action::Deploy);
-    let status = status::status(&desired, &[observation], &plan);
+    let status = status::status(&desired, &[observation], &plan, &|_, _| true);
     assert_eq!(
         status::text(&status, 100, &Styles::plain()),
         "acme
@@ -301,7 +301,7 @@ fn status_names_state_drift_and_what_is_pending() {
                lost-production       unknown
                old-production        absent            withheld by protected
 
-6 workspaces: 1 as declared, 3 with pending changes, 1 drifted, 2 not ours
+6 workspaces: 1 as declared, 3 with pending changes, 1 drifted, 1 unknown, 2 not ours
 "
     );
     let document: serde_json::Value = serde_json::from_str(&status::json(&status)).expect("JSON");

@@ -38,3 +38,43 @@ fn a_workspace_made_by_hand_is_imported_and_adopted() {
     let run = sandbox.magus(&["import", "reports-staging"]);
     assert_ne!(run.code, Some(0), "{}", run.all());
 }
+
+#[test]
+fn what_cannot_be_imported_keeps_no_other_from_it() {
+    let sandbox = three_stages();
+    sandbox.expect(0, &["apply", "--yes"]);
+    sql(
+        &sandbox,
+        r#"INSERT INTO workspaces (name, record) VALUES
+           ('reports-staging', '{"state": "running", "env": {"A": "b"}}'),
+           ('Weird_Name', '{"state": "stopped", "env": {}}')"#,
+    );
+    let run = sandbox.expect(1, &["import"]);
+    assert_eq!(run.stdout, "wrote environments/staging/reports.yaml\n");
+    assert!(run.stderr.contains("`Weird_Name` cannot be declared"), "{}", run.stderr);
+    // What is declared is not imported once more, and said where it was asked for.
+    let run = sandbox.expect(1, &["import"]);
+    assert!(run.stdout.is_empty() && !run.stderr.contains("reports-staging"), "{}", run.all());
+    let run = sandbox.expect(1, &["import", "reports-staging"]);
+    assert!(run.stderr.contains("declared already: it is `staging/reports`"), "{}", run.stderr);
+    sql(&sandbox, "DELETE FROM workspaces WHERE name = 'Weird_Name'");
+    let run = sandbox.expect(0, &["import"]);
+    assert!(run.stderr.contains("nothing to import"), "{}", run.stderr);
+}
+
+#[test]
+fn what_is_no_valid_declaration_is_not_imported() {
+    let sandbox = three_stages();
+    sandbox.expect(0, &["apply", "--yes"]);
+    sql(
+        &sandbox,
+        r#"INSERT INTO workspaces (name, record) VALUES
+           ('odd-staging', '{"state": "running", "env": {}, "strange": {"key": 1}}'),
+           ('lost-staging', '{')"#,
+    );
+    let run = sandbox.expect(1, &["import", "odd-staging"]);
+    assert!(run.stderr.contains("MG020") && run.stderr.contains("no file was written"), "{}", run.stderr);
+    assert!(!sandbox.file("environments/staging/odd.yaml").exists());
+    let run = sandbox.expect(5, &["import", "lost-staging"]);
+    assert!(run.stderr.contains("nobody can say how `lost-staging` is"), "{}", run.stderr);
+}

@@ -17,4 +17,5 @@ mod properties;
 mod reasons;
 mod revision;
 mod secrets;
+mod selection;
 mod terminal;

@@ -75,3 +75,34 @@ fn a_tampered_plan_changes_nothing_that_is_sent() {
     assert!(run.code == Some(4) || run.code == Some(1), "{run:?}");
     assert!(!sandbox.file("store/workspaces/analytics-production/.env").exists());
 }
+
+#[test]
+fn a_plan_of_some_is_applied_with_the_same_names() {
+    let sandbox = three_stages();
+    sandbox.expect(0, &["plan", "--out", "plan.json", "-e", "staging"]);
+    let run = sandbox.expect(4, &["apply", "plan.json", "--yes"]);
+    assert!(run.stderr.contains("`-e` or `-w` is applied with the same names"), "{}", run.stderr);
+    sandbox.expect(0, &["apply", "plan.json", "--yes", "-e", "staging"]);
+    let run = sandbox.expect(4, &["apply", "plan.json", "--yes", "-e", "staging"]);
+    assert!(!run.stderr.contains("the same names"), "they were: {}", run.stderr);
+}
+
+#[test]
+fn what_a_plan_is_written_to_stays_what_it_is() {
+    let sandbox = three_stages();
+    sandbox.write("plans/old.json", "old");
+    let link = sandbox.file("plan.json");
+    std::os::unix::fs::symlink("plans/old.json", &link).expect("a link");
+    sandbox.expect(0, &["plan", "--out", "plan.json"]);
+    assert!(link.is_symlink(), "the link is kept");
+    assert!(sandbox.read("plans/old.json").contains("sha256:"), "and what it leads to is written");
+
+    let pipe = sandbox.file("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let reader = std::thread::spawn(move || std::fs::read_to_string(pipe).expect("the pipe"));
+    sandbox.expect(0, &["plan", "--out", "pipe"]);
+    // A pipe that was put out of the way would keep its reader waiting.
+    assert!(!sandbox.file("pipe").is_file(), "the pipe is still one");
+    let read: Value = serde_json::from_str(&reader.join().expect("read")).expect("a whole plan");
+    assert_eq!(read["summary"]["create"], 6);
+}

@@ -19,7 +19,7 @@ use magus_model::{
     plan::{FORMAT_VERSION, Plan},
     report::ApplySummary,
 };
-use magus_plan::{Intent, StalePlan};
+use magus_plan::{Filter, Intent, StalePlan};
 use magus_report::{
     Styles,
     apply::Listing,
@@ -84,9 +84,10 @@ fn converge(
     if !approval.yes {
         let planned = pipeline::plan(global, &checked, wish, &engines)?;
         if let Some(expected) = &expectation {
-            magus_plan::approve(planned.plan.clone(), Some(expected)).map_err(|stale| refused(&stale))?;
+            magus_plan::approve(planned.plan.clone(), Some(expected))
+                .map_err(|stale| refused(&stale, wish, expected, &planned.plan))?;
         }
-        show(global, &planned, output)?;
+        show(global, wish, &planned, output)?;
         if planned.plan.has_changes && !ask()? {
             output.message("nothing was applied");
             return Ok(Exit::Done);
@@ -97,11 +98,13 @@ fn converge(
     let opened = open(global, &checked, wish, &engines, output)?;
     let planned = pipeline::plan(global, &checked, wish, &engines)?;
     check(&planned.plan, &checked)?;
-    let approved =
-        magus_plan::approve(planned.plan.clone(), expectation.as_ref()).map_err(|stale| refused(&stale))?;
+    let approved = magus_plan::approve(planned.plan.clone(), expectation.as_ref()).map_err(|stale| {
+        refused(&stale, wish, expectation.as_ref().unwrap_or(&planned.plan), &planned.plan)
+    })?;
     if approval.yes {
-        show(global, &planned, output)?;
+        show(global, wish, &planned, output)?;
     }
+    pipeline::say_idle_flags(&checked.resolution.desired, &planned, wish, output);
 
     let secrets = Resolver::new(checked.loaded.root.clone(), Box::new(|name| std::env::var_os(name)));
     let performing: BTreeMap<Text, &dyn Perform> =
@@ -175,10 +178,11 @@ fn open(
                 }
                 tracing::debug!(cluster = %cluster.name, %error, "not opened");
                 opened.failed = true;
-                let said = CommandError::new(
+                let mut said = CommandError::new(
                     Exit::Unreachable,
                     format!("cluster `{}` cannot be changed", cluster.name),
                 );
+                said.hints.extend(error.help.clone());
                 output.message(&said.source(error).describe());
             }
         }
@@ -186,24 +190,34 @@ fn open(
     Ok(opened)
 }
 
-fn show(global: &Global, planned: &Planned, output: &Output) -> Result<(), CommandError> {
+/// What to say where nothing is to be restarted or deleted. Nobody asked whether it is as declared.
+fn nothing(wish: &Wish<'_>, plan: &Plan) -> Option<&'static str> {
+    let is_empty = plan.steps.is_empty() && plan.withheld.is_empty() && plan.unknown.is_empty();
+    match wish.intent {
+        Intent::Restart if is_empty => {
+            Some("Nothing to restart: what is selected is stopped, or not in the cluster.\n")
+        }
+        Intent::Destroy if is_empty => {
+            Some("Nothing to delete: nothing managed is selected in the cluster.\n")
+        }
+        _ => None,
+    }
+}
+
+fn show(global: &Global, wish: &Wish<'_>, planned: &Planned, output: &Output) -> Result<(), CommandError> {
     let options = |width| PlanOptions {
         detail: if output.verbose > 0 { Detail::Full } else { Detail::Normal },
         width,
         next: None,
         rest: None,
     };
+    let text = |styles: &Styles| match nothing(wish, &planned.plan) {
+        Some(sentence) => sentence.to_owned(),
+        None => magus_report::plan::text(&planned.plan, &options(output.width), styles),
+    };
     match global.format {
-        Format::Json => {
-            let text =
-                magus_report::plan::text(&planned.plan, &options(output.width), &output.message_styles());
-            output.note(text.trim_end());
-        }
-        _ => output.result(&magus_report::plan::text(
-            &planned.plan,
-            &options(output.width),
-            &output.styles(),
-        ))?,
+        Format::Json => output.note(text(&output.message_styles()).trim_end()),
+        _ => output.result(&text(&output.styles()))?,
     }
     pipeline::say_unreadable(planned, output);
     Ok(())
@@ -262,7 +276,7 @@ fn read_plan(path: &Path) -> Result<Plan, CommandError> {
 }
 
 /// The refusal of a plan that is not the one that was reviewed, with what differs and which side moved.
-fn refused(stale: &StalePlan) -> CommandError {
+fn refused(stale: &StalePlan, wish: &Wish<'_>, expected: &Plan, current: &Plan) -> CommandError {
     let lines: Vec<String> = stale
         .difference
         .differences
@@ -278,7 +292,13 @@ fn refused(stale: &StalePlan) -> CommandError {
         .collect();
     let differences = magus_report::stale::text(&moved, &Styles::plain());
     let message = format!("{stale}\n{}", differences.trim_end());
-    CommandError::new(Exit::Refused, message).hint("review the current plan: magus plan --out FILE")
+    let error =
+        CommandError::new(Exit::Refused, message).hint("review the current plan: magus plan --out FILE");
+    let is_part = expected.steps.iter().all(|step| current.steps.iter().any(|current| current.id == step.id));
+    if wish.filter == Filter::default() && is_part && expected.steps.len() < current.steps.len() {
+        return error.hint("a plan that was made with `-e` or `-w` is applied with the same names");
+    }
+    error
 }
 
 fn listen_for_signals() -> Result<(), CommandError> {

@@ -1,7 +1,7 @@
 //! `magus explain`: the effective configuration of a workspace, and where each value comes from.
 
 use magus_report::explain::{ExplainEntry, ExplainView, OverriddenEntry};
-use magus_resolve::{Explained, Overridden};
+use magus_resolve::{ExplainError, Explained, Overridden};
 
 use crate::{
     arguments::{Explain, Format, Global},
@@ -19,7 +19,11 @@ pub fn run(global: &Global, arguments: &Explain, output: &Output) -> Result<Exit
         &arguments.name,
         arguments.key.as_deref(),
     )
-    .map_err(|error| CommandError::new(Exit::Invalid, error.to_string()).hint(error.help()))?;
+    .map_err(|error| {
+        // A name that nothing has is a slip of the pen, as it is with `-w` and `magus diff`.
+        let exit = if matches!(error, ExplainError::Broken { .. }) { Exit::Invalid } else { Exit::Usage };
+        CommandError::new(exit, error.to_string()).hint(error.help())
+    })?;
     let view = ExplainView {
         workspace: explanation.workspace,
         entries: explanation.entries.into_iter().map(entry).collect(),

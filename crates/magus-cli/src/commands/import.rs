@@ -47,10 +47,16 @@ pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit,
             "nothing is imported while a cluster cannot be read",
         ));
     }
-    let drafts = drafts(global, arguments, &checked, &planned)?;
+    let (drafts, left) = drafts(global, arguments, &checked, &planned)?;
+    for error in &left {
+        output.message(&error.describe());
+    }
+    let exit = left.iter().fold(Exit::Done, |exit, error| exit.or(error.exit));
     if drafts.is_empty() {
-        output.note("there is nothing to import: every workspace is managed");
-        return Ok(Exit::Done);
+        if left.is_empty() {
+            output.note("there is nothing to import: every workspace is managed or declared");
+        }
+        return Ok(exit);
     }
     let mut written = Vec::new();
     let outcome = write_all(&checked, &drafts, &mut written)
@@ -73,16 +79,17 @@ pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit,
     }
     output.result(&text)?;
     output.note(&format!("next: magus plan{}", pipeline::directory_flag(global)));
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
-/// What is to be imported, and into which file each goes.
+/// What is to be imported, and into which file each goes; and why some stay where they are, where nobody named any: one
+/// that cannot be declared keeps no other from being imported.
 fn drafts(
     global: &Global,
     arguments: &Import,
     checked: &Checked,
     planned: &Planned,
-) -> Result<Vec<Draft>, CommandError> {
+) -> Result<(Vec<Draft>, Vec<CommandError>), CommandError> {
     let mut candidates: Vec<(&Cluster, &ObservedWorkspace)> = Vec::new();
     for cluster in &checked.resolution.desired.clusters {
         let observation = planned.observations.iter().find(|observation| observation.cluster == cluster.name);
@@ -91,12 +98,24 @@ fn drafts(
         );
     }
     let wanted: Vec<_> = if arguments.names.is_empty() {
-        candidates.into_iter().filter(|(_, workspace)| workspace.mark.is_none()).collect()
+        let free = |(cluster, workspace): &(&Cluster, &ObservedWorkspace)| {
+            workspace.mark.is_none() && declaration(cluster, &workspace.name).is_none()
+        };
+        candidates.into_iter().filter(free).collect()
     } else {
         let mut wanted = Vec::new();
         for name in &arguments.names {
             let found: Vec<_> = candidates.iter().filter(|(_, one)| one.name.as_str() == name).collect();
             if found.is_empty() {
+                let unknown = planned
+                    .observations
+                    .iter()
+                    .find_map(|one| one.unknown.iter().find(|(unknown, _)| unknown.as_str() == name));
+                if let Some((name, reason)) = unknown {
+                    let name = escape::line(name.as_str());
+                    let message = format!("nobody can say how `{name}` is: {}", escape::line(reason));
+                    return Err(CommandError::new(Exit::Unreachable, message));
+                }
                 let known = candidates.iter().map(|(_, one)| one.name.as_str());
                 return Err(CommandError::new(
                     Exit::Invalid,
@@ -108,10 +127,25 @@ fn drafts(
         }
         wanted
     };
-    let drafts = wanted.into_iter().map(|(cluster, workspace)| draft(global, checked, cluster, workspace));
-    let mut drafts = drafts.collect::<Result<Vec<_>, _>>()?;
+    let mut drafts = Vec::new();
+    let mut left = Vec::new();
+    for (cluster, workspace) in wanted {
+        match draft(global, checked, cluster, workspace) {
+            Ok(draft) => drafts.push(draft),
+            Err(error) if arguments.names.is_empty() => left.push(error),
+            Err(error) => return Err(error),
+        }
+    }
     drafts.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(drafts)
+    Ok((drafts, left))
+}
+
+/// `ENV/WORKSPACE` of the declaration that has this name in the cluster.
+fn declaration(cluster: &Cluster, name: &WorkspaceName) -> Option<String> {
+    cluster.environments.iter().find_map(|environment| {
+        let declared = environment.workspaces.iter().find(|workspace| workspace.name == *name)?;
+        Some(format!("{}/{}", environment.name, declared.declared))
+    })
 }
 
 fn draft(
@@ -124,6 +158,13 @@ fn draft(
     if let Some(mark) = &workspace.mark {
         let owner = escape::line(&mark.managed_by).into_owned();
         return Err(CommandError::new(Exit::Refused, format!("`{shown}` is managed by `{owner}` already")));
+    }
+    if let Some(declared) = declaration(cluster, &workspace.name) {
+        let message = format!("`{shown}` is declared already: it is `{declared}`");
+        return Err(CommandError::new(Exit::Invalid, message).hint(format!(
+            "magus plan{} shows whether it is as declared, and is taken over",
+            pipeline::directory_flag(global)
+        )));
     }
     let environments: Vec<&Text> = cluster
         .environments
@@ -212,7 +253,13 @@ fn prove(
     engines: &Engines,
     output: &Output,
 ) -> Result<(), CommandError> {
-    let checked = pipeline::check_valid(global, None, output)?;
+    let checked = pipeline::check_valid(global, None, output).map_err(|_| {
+        CommandError::new(
+            Exit::Invalid,
+            "what runs there cannot be declared as it is: it has the errors above",
+        )
+        .hint("no file was written; change it in the cluster, or import the others by their names")
+    })?;
     let plan = pipeline::plan(global, &checked, wish, engines)?.plan;
     for draft in drafts {
         let ours = |cluster: &Text, name: &WorkspaceName| *cluster == draft.cluster && *name == draft.name;

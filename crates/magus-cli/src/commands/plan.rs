@@ -58,6 +58,7 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
         _ => magus_report::plan::text(plan, &options, &output.styles()),
     };
     output.result(&text)?;
+    pipeline::say_idle_flags(&checked.resolution.desired, &planned, &wish, output);
     pipeline::say_unreadable(&planned, output);
     let exit = verdict(&planned, arguments.detailed_exitcode);
     pipeline::leave((checked, planned));
@@ -84,8 +85,19 @@ fn shown(words: &[String]) -> String {
     words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// Writes a plan file as a whole or not at all, so that a full disk leaves no half of one.
+/// Writes a plan file as a whole or not at all, so that a full disk leaves no half of one. What a link leads to is
+/// written, and not the link; a pipe or a device is written to, and not put out of the way.
 fn write(path: &Path, text: &str) -> Result<(), CommandError> {
+    let written = match fs::metadata(path) {
+        Ok(known) if !known.is_file() => fs::write(path, text),
+        _ => replace(&fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), text),
+    };
+    written.map_err(|error| {
+        CommandError::new(Exit::Invalid, format!("`{}` cannot be written", path.display())).source(error)
+    })
+}
+
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let written = fs::File::create(&beside).and_then(|mut file| {
@@ -93,8 +105,7 @@ fn write(path: &Path, text: &str) -> Result<(), CommandError> {
         file.sync_all()?;
         fs::rename(&beside, path)
     });
-    written.map_err(|error| {
+    written.inspect_err(|_| {
         let _ = fs::remove_file(&beside);
-        CommandError::new(Exit::Invalid, format!("`{}` cannot be written", path.display())).source(error)
     })
 }

@@ -19,7 +19,14 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let engines = Engines::new(global);
     let planned = pipeline::plan(global, &checked, &wish, &engines)?;
     let desired = &checked.resolution.desired;
-    let mut status = magus_report::status::status(desired, &planned.observations, &planned.plan);
+    let mut status = magus_report::status::status(
+        desired,
+        &planned.observations,
+        &planned.plan,
+        &|environment, workspace| {
+            wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)
+        },
+    );
     if output.verbose > 0 {
         status.clusters = about(desired, &planned, &engines, output);
     }

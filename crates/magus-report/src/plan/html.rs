@@ -61,6 +61,7 @@ struct EntryView {
     code: Option<(String, String)>,
     fields: Vec<FieldView>,
     in_common: usize,
+    sent_again: usize,
 }
 
 #[derive(Serialize, Debug)]
@@ -287,9 +288,11 @@ fn entries(plan: &Plan, steps: &[usize], groups: &Groups<'_>, every_value: bool)
             code,
             fields,
             in_common,
+            sent_again,
         } = &entry;
-        let key =
-            format!("{action}{restarts}{reason:?}{renamed_from:?}{outline:?}{code:?}{fields:?}{in_common}");
+        let key = format!(
+            "{action}{restarts}{reason:?}{renamed_from:?}{outline:?}{code:?}{fields:?}{in_common}/{sent_again}"
+        );
         let place = *places.entry(key).or_insert(entries.len());
         match entries.get_mut(place) {
             Some(same) => same.names.extend(entry.names),
@@ -307,7 +310,9 @@ fn entry(at: usize, step: &Step, groups: &Groups<'_>, every_value: bool) -> Opti
         Vec::new()
     } else {
         let own = step.fields.iter().enumerate().filter(|(field, _)| !groups.draws(at, *field));
-        own.map(|(_, field)| field_view(field, step.action)).collect()
+        own.filter(|(_, field)| !value::is_sent_again(step.action, field))
+            .map(|(_, field)| field_view(field, step.action))
+            .collect()
     };
     if in_common > 0 && fields.is_empty() && step.renamed_from.is_none() && step.deploy.is_none() {
         return None;
@@ -331,6 +336,7 @@ fn entry(at: usize, step: &Step, groups: &Groups<'_>, every_value: bool) -> Opti
             .map(|deploy| (deploy.from.as_deref().map_or("nothing".to_owned(), line), line(&deploy.to))),
         fields,
         in_common,
+        sent_again: step.fields.iter().filter(|field| value::is_sent_again(step.action, field)).count(),
     })
 }
 

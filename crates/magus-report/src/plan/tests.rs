@@ -178,6 +178,24 @@ fn equal_changes_are_one_group_and_others_are_not() {
 }
 
 #[test]
+fn what_a_replace_sends_again_is_counted() {
+    let image = || words("mageai/mageai:0.9.80");
+    let fields = vec![
+        field("container_config.image", image(), image(), ""),
+        field("env.API_KEY", secret("API_KEY", 1), secret("API_KEY", 1), ""),
+        field("storage_class_name", words("standard"), words("fast"), ""),
+    ];
+    let replace = plan(vec![step(Action::Replace, "production", "volume", fields)]);
+    let shown = text(&replace, &options(), &Styles::plain());
+    assert!(shown.contains("standard → fast\n        and 2 values sent again as before\n"), "{shown}");
+    let page = html(&replace, &options());
+    assert!(page.contains("and 2 sent again as before"), "{page}");
+    for shown in [shown, page, markdown(&replace, &options())] {
+        assert!(!shown.contains("mageai/mageai") && !shown.contains("another value"), "{shown}");
+    }
+}
+
+#[test]
 fn json_is_the_plan_without_observed_secrets() {
     let plan = everything();
     assert_eq!(serde_json::from_str::<Plan>(&json(&plan)).expect("a plan"), plan);

@@ -193,7 +193,11 @@ impl<'a> Renderer<'a> {
         if compact {
             let _ = writeln!(out, "        {}", outline(&step.fields));
         }
+        let sent_again = step.fields.iter().filter(|field| value::is_sent_again(step.action, field)).count();
         for (field_at, field) in step.fields.iter().enumerate() {
+            if value::is_sent_again(step.action, field) {
+                continue;
+            }
             if self.groups.draws(at, field_at) {
                 drawn += 1;
             } else if !compact {
@@ -203,6 +207,10 @@ impl<'a> Renderer<'a> {
         if let Some(deploy) = &step.deploy {
             let from = deploy.from.as_deref().map_or("nothing".into(), escape::line);
             let _ = writeln!(out, "        code: {from} → {}", escape::line(&deploy.to));
+        }
+        if sent_again > 0 {
+            let more = format!("and {} sent again as before", count(sent_again, "value"));
+            let _ = writeln!(out, "        {}", paint(self.styles.dim, more));
         }
         if drawn > 0 {
             if out.is_empty() && step.renamed_from.is_none() {

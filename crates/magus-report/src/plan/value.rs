@@ -55,6 +55,11 @@ fn reads_as_text(text: &str) -> bool {
         || text.parse::<f64>().is_ok())
 }
 
+/// Whether a replace only sends a field again because everything of the workspace is sent again.
+pub(crate) fn is_sent_again(action: Action, field: &FieldChange) -> bool {
+    action == Action::Replace && field.before == field.after
+}
+
 /// What happens to a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Shown {

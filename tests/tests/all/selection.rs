@@ -1,0 +1,74 @@
+//! Names that select, and names that select nothing.
+
+use crate::fixture::{sql, three_stages};
+
+#[test]
+fn a_name_that_nothing_has_is_wrong_usage_everywhere() {
+    let sandbox = three_stages();
+    sandbox.expect(0, &["apply", "--yes"]);
+    for (arguments, expected) in [
+        (&["plan", "-e", "stagin"][..], "did you mean `staging`?"),
+        (&["apply", "--yes", "-w", "ingst"], "did you mean `ingest`?"),
+        (&["status", "-w", "nothing-like-it"], "`magus status` lists them"),
+        (&["explain", "staging/ingst"], "`ingest`"),
+        (&["explain", "staging/ingest", "env.WORKER"], "`env.WORKERS`"),
+        (&["explain", "ingest"], "`staging/ingest`"),
+        (&["diff", "staging/ingest", "staging/ingst"], "did you mean `staging/ingest`?"),
+        (
+            &["plan", "-e", "staging", "-w", "ingest-production"],
+            "no workspace `ingest-production` in `staging`",
+        ),
+    ] {
+        let run = sandbox.expect(64, arguments);
+        assert!(run.stderr.contains(expected), "{arguments:?}: {}", run.stderr);
+        assert_eq!(run.stdout, "");
+    }
+    // What is managed, and not declared any more, is selected by the names of its mark.
+    sandbox.remove("environments/staging/ingest.yaml");
+    let run = sandbox.expect(0, &["plan", "-e", "staging", "-w", "ingest"]);
+    assert!(run.stdout.contains("1 to delete"), "{}", run.stdout);
+    // An environment may be empty.
+    sandbox.write("environments/later/environment.yaml", "promotes_from: development\n");
+    sandbox.expect(0, &["plan", "-e", "later"]);
+}
+
+#[test]
+fn status_speaks_of_what_is_selected_alone() {
+    let sandbox = three_stages();
+    sandbox.expect(0, &["apply", "--yes", "-e", "staging"]);
+    let run = sandbox.expect(0, &["status", "-e", "staging"]);
+    assert!(run.stdout.ends_with("2 workspaces: 2 as declared\n"), "{}", run.stdout);
+    let run = sandbox.expect(0, &["status"]);
+    assert!(run.stdout.ends_with("6 workspaces: 2 as declared, 4 with pending changes\n"), "{}", run.stdout);
+    sql(&sandbox, "UPDATE workspaces SET record = '{' WHERE name = 'ingest-staging'");
+    let run = sandbox.expect(5, &["status", "-w", "ingest-staging"]);
+    assert!(run.stdout.ends_with("1 workspace: 0 as declared, 1 unknown\n"), "{}", run.stdout);
+}
+
+#[test]
+fn a_flag_for_an_environment_that_nobody_knows_is_said() {
+    let sandbox = three_stages();
+    for command in [&["plan"][..], &["apply", "--yes"]] {
+        let flag = [command, &["--allow-delete", "prodction"]].concat();
+        let run = sandbox.expect(0, &flag);
+        let expected =
+            "no environment `prodction` for `--allow-delete`\n  help: did you mean `production`?\n";
+        assert_eq!(run.stderr.matches(expected).count(), 1, "{}", run.stderr);
+    }
+    // The folder is gone, and the workspaces are not: the flag is for them.
+    sandbox.remove("environments/production");
+    let run = sandbox.expect(0, &["plan", "--allow-delete", "production", "--reason", "moved"]);
+    assert_eq!(run.stderr, "");
+}
+
+#[test]
+fn nothing_to_restart_or_delete_is_not_as_declared() {
+    let sandbox = three_stages();
+    let run = sandbox.expect(0, &["destroy", "-w", "ingest", "--yes"]);
+    assert_eq!(run.stdout, "Nothing to delete: nothing managed is selected in the cluster.\n");
+    sandbox.write("environments/staging/ingest.yaml", "state: stopped\n");
+    sandbox.expect(0, &["apply", "--yes"]);
+    sandbox.write("environments/staging/ingest.yaml", "env: {A: b}\nstate: stopped\n");
+    let run = sandbox.expect(0, &["restart", "-w", "ingest-staging", "--yes"]);
+    assert_eq!(run.stdout, "Nothing to restart: what is selected is stopped, or not in the cluster.\n");
+}
