@@ -16,6 +16,7 @@ mod plan_file;
 mod properties;
 mod reasons;
 mod revision;
+mod rules;
 mod secrets;
 mod selection;
 mod terminal;
