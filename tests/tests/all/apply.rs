@@ -188,3 +188,15 @@ fn the_environment_file_round_trips_through_a_shell() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), odd);
     sandbox.expect(0, &["plan", "--detailed-exitcode"]);
 }
+
+#[test]
+fn a_cluster_that_cannot_be_opened_says_what_to_do() {
+    let sandbox = three_stages();
+    // Nobody can lock a folder, whoever they are.
+    sandbox.write("store/magus.lock/file", "");
+    let run = sandbox.expect(3, &["apply", "--yes"]);
+    let expected =
+        "error: cluster `acme` cannot be changed\n  caused by: `store/magus.lock` cannot be written\n";
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    assert!(run.stderr.contains("\n  help: look at the permissions"), "{}", run.stderr);
+}
