@@ -27,3 +27,4 @@ pub use declared::{Row, compare_declared, same_declared};
 pub use diff::diff;
 pub use lines::{Hunk, HunkKind, line_diff};
 pub use meaning::{digest, same};
+pub use telling::is_secret as may_be_secret;

@@ -23,7 +23,7 @@ const PARTS: &[&str] = &[
 
 /// Whether a literal that was observed may be a secret: all of Mage's own secrets, variables with a telling
 /// name, and addresses with a password in them.
-pub(crate) fn is_secret(path: &FieldPath, value: &Value) -> bool {
+pub fn is_secret(path: &FieldPath, value: &Value) -> bool {
     if path.is_within("secrets") {
         return true;
     }

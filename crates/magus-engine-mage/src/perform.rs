@@ -15,9 +15,9 @@ use magus_secrets::Resolver;
 
 use crate::{
     Mage,
-    api::{ApiError, ApiErrorKind, Request, request},
+    api::{ApiError, Request, request},
     compose::{self, Before, Composed, Refresh, compose, creation},
-    container::{self, Content},
+    container::{self, Content, Leaves},
     item::{Item, Known},
     mark::{self, Stored, StoredSecret},
 };
@@ -119,6 +119,7 @@ impl Mage {
                     Before { leaves: found.known.leaves.clone(), secrets: stored_secrets(), refresh };
                 let Composed { content, secrets, settings } = compose(name, before, fields, secrets)?;
                 let stored = marked(secrets)?;
+                self.hide(&content.leaves, &stored.secrets);
                 self.patch(&found, &content, stored, settings)?;
                 if *restarts != Restarts::No && found.runs() {
                     return self.wait_for_rollout(name);
@@ -145,6 +146,7 @@ impl Mage {
         let Composed { content, secrets, mut settings } = compose(name, Before::default(), fields, secrets)?;
         let mark = mark.ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))?;
         let stored = Stored { mark: mark.clone(), secrets };
+        self.hide(&content.leaves, &stored.secrets);
         let text = text(name, &stored, &content)?;
         let namespace = settings.remove(&FieldPath::key("namespace"));
         let namespace = namespace.as_ref().and_then(Value::as_str).map(Text::from);
@@ -174,13 +176,10 @@ impl Mage {
         text: &str,
         error: ApiError,
     ) -> Result<(), PerformError> {
-        let refused = matches!(error.kind, ApiErrorKind::KubernetesRefused(_) | ApiErrorKind::KubernetesDown);
-        if !error.uncertain && !refused {
+        if !error.uncertain {
             return Err(error.into());
         }
-        if error.uncertain
-            && self.look(name)?.is_some_and(|found| found.item.text().is_ok_and(|now| now == text))
-        {
+        if self.look(name)?.is_some_and(|found| found.item.text().is_ok_and(|now| now == text)) {
             return Ok(());
         }
         let namespace = self.namespace.as_deref().unwrap_or("NAMESPACE");
@@ -274,7 +273,23 @@ impl Mage {
         let failed = |reason: String| PerformError::Failed(format!("`{name}` cannot be read: {reason}"));
         let surroundings = self.surroundings().map_err(|error| failed(error.to_string()))?;
         let found = self.detail(name, &surroundings).map_err(failed)?;
-        Ok(found.map(|(item, known)| Found { item, known }))
+        Ok(found.map(|(item, known)| {
+            let none = BTreeMap::new();
+            self.hide(&known.leaves, known.stored.as_ref().map_or(&none, |stored| &stored.secrets));
+            Found { item, known }
+        }))
+    }
+
+    /// Keeps what is sent, or sent again with a new mark, out of errors: what came from a secret, and what somebody seems
+    /// to have typed one into.
+    fn hide(&self, leaves: &Leaves, secrets: &BTreeMap<FieldPath, StoredSecret>) {
+        for (path, value) in leaves {
+            if let Some(text) = value.as_str()
+                && (secrets.contains_key(path) || magus_diff::may_be_secret(path, value))
+            {
+                self.client.hide(&text.into());
+            }
+        }
     }
 
     /// Looks whether Mage has stored what was sent. Its answers show what was before (MAGE.md 3).

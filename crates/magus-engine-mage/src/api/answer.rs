@@ -107,9 +107,12 @@ pub fn read<T: DeserializeOwned>(answer: &Answer, context: Context<'_>) -> Resul
 
 /// JSON that is not Mage's, or of a Mage that nobody has seen.
 fn strange(answer: &Answer, context: Context<'_>, text: &str) -> ApiError {
+    let status = Some(answer.status);
     match by_gateway(answer.status) {
-        Some(kind) => context.open(kind, Some(answer.status), text),
-        None => context.open(ApiErrorKind::NotMage, Some(answer.status), text),
+        // Too many requests: this one was not let in.
+        Some(kind) if answer.status == 429 => context.error(kind, status, text),
+        Some(kind) => context.open(kind, status, text),
+        None => context.open(ApiErrorKind::NotMage, status, text),
     }
 }
 
@@ -120,8 +123,7 @@ fn not_json(answer: &Answer, context: Context<'_>) -> ApiError {
     let status = Some(answer.status);
     let json = answer.content_type.as_deref().is_some_and(|kind| kind.contains("json"));
     match by_gateway(answer.status) {
-        Some(kind @ ApiErrorKind::Busy) if answer.status == 429 => context.error(kind, status, &text),
-        Some(kind) => context.open(kind, status, &text),
+        Some(_) => strange(answer, context, &text),
         None if json && (200..300).contains(&answer.status) => {
             context.open(ApiErrorKind::NotMage, status, "broken JSON")
         }
@@ -158,23 +160,46 @@ fn refusal(http: u16, error: &RefusalBody, context: Context<'_>) -> ApiError {
     let code = error.code.as_u64().and_then(|code| u16::try_from(code).ok()).unwrap_or(http);
     let message = error.message.as_str().unwrap_or_default();
     let exception = error.exception.as_str().unwrap_or_default();
-    let kind = classify(code, error.kind.as_str().unwrap_or_default(), message, exception, context.request);
+    let said = Said { message, exception };
+    let kind = classify(code, error.kind.as_str().unwrap_or_default(), said, context.request);
     // The short text of a failure comes first; the message is then the whole stack.
     let text = if exception.is_empty() { message } else { exception };
     let status = Some(code);
-    match kind {
-        ApiErrorKind::KubernetesRefused(_) => {
-            let text = kubernetes_message(text).unwrap_or_else(|| text.to_owned());
-            context.error(kind, status, &text)
-        }
+    let open = may_be_done(kind, context.request.method, text) && code != 429;
+    let text = match kind {
+        ApiErrorKind::KubernetesRefused(_) => kubernetes_message(text),
+        _ => None,
+    }
+    .unwrap_or_else(|| text.to_owned());
+    if open { context.open(kind, status, &text) } else { context.error(kind, status, &text) }
+}
+
+/// Whether a write may have been done, or a part of it, although Mage says that it failed.
+fn may_be_done(kind: ApiErrorKind, method: Method, text: &str) -> bool {
+    match (kind, method) {
         // Mage writes first and fails afterwards often enough (`MAGE.md` section 5).
-        ApiErrorKind::ServerError | ApiErrorKind::Busy => context.open(kind, status, text),
-        ApiErrorKind::KubernetesDown if code >= 500 => context.open(kind, status, text),
-        _ => context.error(kind, status, text),
+        (ApiErrorKind::ServerError | ApiErrorKind::Busy, _) => true,
+        // A create makes several objects, and what was made before the failure stays (`MAGE.md` 4.8).
+        (ApiErrorKind::KubernetesRefused(_) | ApiErrorKind::KubernetesDown, Method::Post) => true,
+        // A delete that fails anywhere has deleted what came before, and Mage's own file in any case (`MAGE.md` 4.9).
+        (
+            ApiErrorKind::KubernetesRefused(_) | ApiErrorKind::KubernetesDown | ApiErrorKind::BadRequest,
+            Method::Delete,
+        ) => true,
+        // Patch, stop and resume are one request to kubernetes each: without a connection it did not leave.
+        (ApiErrorKind::KubernetesDown, Method::Put) => !text.contains("NewConnectionError("),
+        _ => false,
     }
 }
 
-fn classify(code: u16, kind: &str, message: &str, exception: &str, request: &Request) -> ApiErrorKind {
+/// The texts of an error.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    message: &'a str,
+    exception: &'a str,
+}
+
+fn classify(code: u16, kind: &str, said: Said<'_>, request: &Request) -> ApiErrorKind {
     let login = request.wanted == "session" && request.method == Method::Post;
     match (code, kind) {
         (_, "invalid_api_key") => ApiErrorKind::WrongApiKey,
@@ -185,12 +210,13 @@ fn classify(code: u16, kind: &str, message: &str, exception: &str, request: &Req
         (_, "record_not_found") | (404, _) => ApiErrorKind::NotFound,
         (401, _) => ApiErrorKind::InvalidToken,
         (429 | 502..=504, _) => ApiErrorKind::Busy,
-        _ => by_words(code, message, exception),
+        _ => by_words(code, said, request.method),
     }
 }
 
 /// Codes 400 and 500 are of one type each, whatever happened.
-fn by_words(code: u16, message: &str, exception: &str) -> ApiErrorKind {
+fn by_words(code: u16, said: Said<'_>, method: Method) -> ApiErrorKind {
+    let Said { message, exception } = said;
     let says = |words: &str| exception.contains(words) || message.contains(words);
     if says("ineligible for workspace management") {
         return ApiErrorKind::Ineligible;
@@ -198,8 +224,11 @@ fn by_words(code: u16, message: &str, exception: &str) -> ApiErrorKind {
     if let Some(status) = kubernetes_status(message).or_else(|| kubernetes_status(exception)) {
         return ApiErrorKind::KubernetesRefused(status);
     }
-    // The client of kubernetes gave up; and what a create says where it did (`MAGE.md` section 1).
+    // The client of kubernetes gave up, or got no whole answer to what it does not repeat; and what a create says where it
+    // did (`MAGE.md` section 1).
+    let no_answer = ["('Connection aborted.'", "('Connection broken:"];
     if (says("Max retries exceeded with url") && says("/api"))
+        || no_answer.iter().any(|words| message.starts_with(words) || exception.starts_with(words))
         || (code == 400 && message == "'NoneType' object has no attribute 'metadata'")
     {
         return ApiErrorKind::KubernetesDown;
@@ -207,12 +236,12 @@ fn by_words(code: u16, message: &str, exception: &str) -> ApiErrorKind {
     if says("No such file or directory") && exception.trim_end().ends_with("/projects'") {
         return ApiErrorKind::NoProjectsFolder;
     }
-    // SQLite's and Postgres' words for a name that is taken, and Mage's own.
-    let taken = ["UNIQUE constraint failed", "duplicate key value violates unique constraint"];
-    if taken.iter().any(|words| exception.contains(words))
-        || (message.starts_with("Project with name ") && message.trim_end().ends_with("already exists"))
-    {
+    if message.starts_with("Project with name ") && message.trim_end().ends_with("already exists") {
         return ApiErrorKind::AlreadyExists;
+    }
+    // Kubernetes has the patch, and Mage could not write its file (`MAGE.md` 4.4): nothing that a declaration could mend.
+    if method == Method::Put && message.starts_with("[Errno ") {
+        return ApiErrorKind::ServerError;
     }
     if (400..500).contains(&code) { ApiErrorKind::BadRequest } else { ApiErrorKind::ServerError }
 }

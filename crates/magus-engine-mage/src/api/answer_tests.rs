@@ -28,6 +28,10 @@ fn list() -> Request {
     request::workspaces(Namespaces::All)
 }
 
+fn patch() -> Request {
+    request::patch_workspace("two", "{}", None)
+}
+
 fn create() -> Request {
     request::create_workspace(serde_json::Map::new())
 }
@@ -152,7 +156,6 @@ fn words_decide_where_there_is_nothing_else() {
             "url_parameters": {"resource": "workspaces"}})
         .to_string()
     };
-    let secret = request::create_secret("n", &secrecy::SecretString::from("v"));
     let exists = "(409)\nReason: Conflict\nHTTP response headers: HTTPHeaderDict({'Content-Type': 'x'})\nHTTP response body: \
                   {\"kind\":\"Status\",\"message\":\"statefulsets.apps \\\"two\\\" already exists\",\"reason\":\"AlreadyExists\"}\n\n";
     let invalid = "(422)\nReason: Unprocessable Entity\nHTTP response body: {\"message\":\"env[0].value: \\\"canary\\\"\"}\n";
@@ -171,26 +174,20 @@ fn words_decide_where_there_is_nothing_else() {
             false,
             "Project with name two already exists",
         ),
-        (
-            create(),
-            refused(exists),
-            KubernetesRefused(409),
-            false,
-            "statefulsets.apps \"two\" already exists",
-        ),
-        (create(), refused(invalid), KubernetesRefused(422), false, "env[0].value: \"***\""),
+        (create(), refused(exists), KubernetesRefused(409), true, "statefulsets.apps \"two\" already exists"),
+        (patch(), refused(invalid), KubernetesRefused(422), false, "env[0].value: \"***\""),
         (
             create(),
             refused("(404)\nReason: Not Found\nno body"),
             KubernetesRefused(404),
-            false,
+            true,
             "(404) Reason: Not Found no body",
         ),
         (
             create(),
             refused("'NoneType' object has no attribute 'metadata'"),
             KubernetesDown,
-            false,
+            true,
             "'NoneType' object has no attribute 'metadata'",
         ),
         (
@@ -231,16 +228,7 @@ fn words_decide_where_there_is_nothing_else() {
             "[Errno 2] No such file or directory: '/srv/proj/other'",
         ),
         (
-            secret,
-            crashed(
-                "(sqlite3.IntegrityError) UNIQUE constraint failed: secret.name, secret.key_uuid\n[SQL: INSERT]\n[parameters: ('n', 'gAAAA')]",
-            ),
-            AlreadyExists,
-            false,
-            "(sqlite3.IntegrityError) UNIQUE constraint failed: secret.name, secret.key_uuid",
-        ),
-        (
-            request::create_permission(serde_json::Map::new()),
+            create(),
             crashed("'NoneType' object has no attribute 'id'"),
             ServerError,
             true,
@@ -248,6 +236,51 @@ fn words_decide_where_there_is_nothing_else() {
         ),
     ] {
         assert_eq!(judged(&request, 200, &body), (kind, uncertain, detail.to_owned()), "{body}");
+    }
+}
+
+/// A write that failed between Mage and Kubernetes: what was done of it depends on how far Mage came.
+#[test]
+fn what_a_failed_write_may_have_done() {
+    use ApiErrorKind::*;
+    let delete = request::delete_workspace("two");
+    let stop = request::stop_workspace("two", None);
+    let refused = "(403)\nReason: Forbidden\n";
+    let missing = "(404)\nReason: Not Found\n";
+    let unreachable = "HTTPConnectionPool(host='k', port=443): Max retries exceeded with url: /apis/apps/v1/x (Caused by \
+                       NewConnectionError(\"HTTPConnection(host='k', port=443): Failed to establish a new connection\"))";
+    let given_up = "HTTPConnectionPool(host='k', port=443): Max retries exceeded with url: /apis/apps/v1/x (Caused by \
+                    ProtocolError('Connection aborted.', RemoteDisconnected('Remote end closed connection')))";
+    let lost = "('Connection aborted.', RemoteDisconnected('Remote end closed connection without response'))";
+    let broken =
+        "('Connection broken: IncompleteRead(3 bytes read, 97 more expected)', IncompleteRead(3 bytes read))";
+    let ingress = "Failed to delete workspace path from ingress, you may need to manually delete it";
+    let full = "[Errno 28] No space left on device: '/srv/main/projects/two.yaml'";
+    let hook = "[Errno 2] No such file or directory: '/srv/main/hook.sh'";
+    for (request, message, kind, uncertain) in [
+        (patch(), refused, KubernetesRefused(403), false),
+        (create(), refused, KubernetesRefused(403), true),
+        // Mage's client repeats a delete whose answer is lost, and takes what the second one finds for a failure.
+        (delete.clone(), missing, KubernetesRefused(404), true),
+        (patch(), unreachable, KubernetesDown, false),
+        (stop.clone(), unreachable, KubernetesDown, false),
+        (create(), unreachable, KubernetesDown, true),
+        (delete.clone(), unreachable, KubernetesDown, true),
+        (patch(), lost, KubernetesDown, true),
+        (stop, broken, KubernetesDown, true),
+        (create(), lost, KubernetesDown, true),
+        (delete.clone(), given_up, KubernetesDown, true),
+        (delete.clone(), ingress, BadRequest, true),
+        (patch(), full, ServerError, true),
+        (create(), hook, BadRequest, false),
+        (create(), "the container config can not be empty", BadRequest, false),
+        (delete, "This project is ineligible for workspace management.", Ineligible, false),
+    ] {
+        let body = json!({"error": {"code": 400, "message": message, "type": "api_resource_error"}});
+        let (judged, open, _) = judged(&request, 400, &body.to_string());
+        assert_eq!((judged, open), (kind, uncertain), "{:?} {message}", request.method);
+        // Whoever only looks has done nothing.
+        assert!(!outcome(&list(), 400, "application/json", &body.to_string()).unwrap_err().uncertain);
     }
 }
 
@@ -274,6 +307,7 @@ fn what_is_not_mage_is_recognised() {
         (504, "", "", Busy, true, "an answer without a type"),
         (503, "application/json", "{\"message\":\"no\"}", Busy, true, "JSON without `workspace`"),
         (429, "text/plain", "slow down", Busy, false, "an answer of type text/plain"),
+        (429, "application/json", "{\"message\":\"no\"}", Busy, false, "JSON without `workspace`"),
         (500, "text/html", "<title></title>", ServerError, true, "an answer of type text/html"),
     ] {
         let error = outcome(&create(), status, content_type, body).unwrap_err();
@@ -290,12 +324,14 @@ fn errors_of_strange_shapes_are_errors() {
         (r#"{"error":{}}"#, ApiErrorKind::ServerError),
         (r#"{"error":{"code":"404","message":7,"type":null}}"#, ApiErrorKind::ServerError),
         (r#"{"error":{"code":404}}"#, ApiErrorKind::NotFound),
+        (r#"{"error":{"code":429,"message":"x"}}"#, ApiErrorKind::Busy),
         (r#"{"error":{"code":70000,"message":"x"}}"#, ApiErrorKind::ServerError),
         (r#"{"error":null}"#, ApiErrorKind::NotMage),
         (r#"{"error":"no"}"#, ApiErrorKind::NotMage),
     ] {
         assert_eq!(judged(&list(), 200, body).0, kind, "{body}");
     }
+    assert!(!judged(&create(), 200, r#"{"error":{"code":429}}"#).1, "what is too much was not let in");
 }
 
 #[test]

@@ -5,8 +5,7 @@
 use std::{num::NonZeroUsize, path::PathBuf};
 
 use magus_engine::EngineError;
-use magus_secrets::Resolver;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -17,7 +16,7 @@ use super::{
     pace::Clock,
     proxy::Proxy,
     redact::Known,
-    request::{self, Access, Page, Request},
+    request::{self, Access, Request},
     session::{self, Rights, Server, Shared, Statuses},
     transport::{Limits, Route, Transport},
     url::ServerUrl,
@@ -25,8 +24,6 @@ use super::{
 
 /// How many requests are under way at once where nobody says otherwise. Mage does one at a time.
 const AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
-/// The most items that a list is followed to: a server that never ends one is broken.
-const LONGEST_LIST: usize = 1_000_000;
 
 /// What a client is made from.
 #[derive(Debug)]
@@ -69,8 +66,6 @@ pub struct Client {
 struct Session {
     token: SecretString,
     rights: Rights,
-    /// Which login of this run it is.
-    round: u64,
 }
 
 impl Client {
@@ -122,38 +117,13 @@ impl Client {
     /// # Errors
     /// See [`ApiErrorKind`]; of the server or the login where those fail.
     pub fn send(&self, request: &Request) -> Result<Value, ApiError> {
-        self.exchange(request, &str::to_owned)
+        self.exchange(request)
     }
 
-    /// The same for a request that carries secrets of a workspace: what the resolver has resolved is in no error.
-    ///
-    /// # Errors
-    /// As [`send`](Client::send).
-    pub fn send_with(&self, request: &Request, secrets: &Resolver) -> Result<Value, ApiError> {
-        self.exchange(request, &|text| secrets.redact(text))
-    }
-
-    /// All items of a list that comes in pages.
-    ///
-    /// # Errors
-    /// As [`send`](Client::send).
-    pub fn list(&self, ask: &dyn Fn(Page) -> Request) -> Result<Vec<Value>, ApiError> {
-        let mut items = Vec::new();
-        loop {
-            let request = ask(Page { limit: request::PAGE, offset: items.len() });
-            let mut answer = self.send(&request)?;
-            let Value::Array(page) = answer[request.wanted].take() else {
-                return Err(self.strange(&request, "the list is none"));
-            };
-            let ended = page.is_empty() || answer["metadata"]["next"] != Value::Bool(true);
-            items.extend(page);
-            if ended {
-                return Ok(items);
-            }
-            if items.len() > LONGEST_LIST {
-                return Err(self.strange(&request, "the list does not end"));
-            }
-        }
+    /// From now on this value is in no error of this client, wherever the server repeats it: what a request carries is
+    /// told here before it is sent, because an error is cut short, and half of a value is found by nobody.
+    pub fn hide(&self, value: &SecretString) {
+        self.known.add(value);
     }
 
     /// What the server is. Asked once.
@@ -163,7 +133,7 @@ impl Client {
     pub fn server(&self) -> Result<Server, ApiError> {
         self.server.get(Result::is_ok, || {
             let request = request::statuses();
-            let statuses: Statuses = self.once(&request, None, &str::to_owned)?;
+            let statuses: Statuses = self.once(&request, None)?;
             let server = statuses.server().ok_or_else(|| self.strange(&request, "no status"))?;
             tracing::debug!(?server, "server");
             Ok(server)
@@ -197,36 +167,32 @@ impl Client {
         }
         self.version.get(Result::is_ok, || {
             let request = request::projects();
-            let answer: Projects = self.exchange(&request, &str::to_owned)?;
+            let answer: Projects = self.exchange(&request)?;
             let first = answer.projects.into_iter().next();
             Ok(first.ok_or_else(|| self.strange(&request, "no project"))?.version)
         })
     }
 
-    fn exchange<T: DeserializeOwned>(
-        &self,
-        request: &Request,
-        redact: &dyn Fn(&str) -> String,
-    ) -> Result<T, ApiError> {
+    fn exchange<T: DeserializeOwned>(&self, request: &Request) -> Result<T, ApiError> {
         if request.access != Access::Login || !self.server()?.logins {
-            return self.once(request, None, redact);
+            return self.once(request, None);
         }
         let session = self.session(request, None)?;
-        match self.once(request, Some(&session.token), redact) {
+        match self.once(request, Some(&session.token)) {
             // The request was refused before anything was done: it may be sent again, whatever it is.
             Err(error) if has_ended(&error) && matches!(self.credentials.login, Login::Password { .. }) => {
                 tracing::debug!("the session has ended");
-                let session = self.session(request, Some(session.round))?;
-                self.once(request, Some(&session.token), redact)
+                let session = self.session(request, Some(&session.token))?;
+                self.once(request, Some(&session.token))
             }
             outcome => outcome,
         }
     }
 
-    /// A login that is not known to have ended; `ended` is one that has.
-    fn session(&self, request: &Request, ended: Option<u64>) -> Result<Session, ApiError> {
+    /// A login that is not known to have ended; `ended` is the token of one that has.
+    fn session(&self, request: &Request, ended: Option<&SecretString>) -> Result<Session, ApiError> {
         let good = |outcome: &Result<Session, ApiError>| match outcome {
-            Ok(session) => ended.is_none_or(|round| session.round > round),
+            Ok(session) => ended.is_none_or(|token| session.token.expose_secret() != token.expose_secret()),
             // Wrong today, wrong for the whole run: nobody gets locked out by a hundred tries.
             Err(error) => {
                 matches!(
@@ -240,16 +206,16 @@ impl Client {
                 Login::Password { email, password } => (email, password),
                 Login::Token(token) => {
                     let token = session::inner_token(token);
-                    return Ok(Session { token, rights: Rights::Unknown, round: 0 });
+                    return Ok(Session { token, rights: Rights::Unknown });
                 }
                 Login::None => return Err(self.unsent(request, ApiErrorKind::NoLogin, "")),
             };
             let request = request::session(email, password);
-            let login: session::Login = self.once(&request, None, &str::to_owned)?;
+            let login: session::Login = self.once(&request, None)?;
             let (token, role) = login.session();
             self.known.add(&token);
             tracing::debug!(?role, "logged in");
-            Ok(Session { token, rights: Rights::Role(role), round: ended.map_or(0, |round| round + 1) })
+            Ok(Session { token, rights: Rights::Role(role) })
         })
     }
 
@@ -258,10 +224,9 @@ impl Client {
         &self,
         request: &Request,
         token: Option<&SecretString>,
-        redact: &dyn Fn(&str) -> String,
     ) -> Result<T, ApiError> {
         let url = self.url_of(request);
-        let hide = |text: &str| self.known.hide(&redact(text));
+        let hide = |text: &str| self.known.hide(text);
         let context = Context { request, url: &url, redact: &hide };
         let key = ("X-API-KEY", &self.api_key);
         let headers = match (request.access, token) {

@@ -44,7 +44,7 @@ pub enum ApiErrorKind {
     Ineligible,
     /// The main project has no folder `projects`. Mage makes it with the first workspace.
     NoProjectsFolder,
-    /// Mage does not reach Kubernetes.
+    /// Mage does not reach Kubernetes, or lost its answer.
     KubernetesDown,
     /// Kubernetes, or AWS, refused what Mage sent, with this status: 422 for an invalid object, 403 where Mage itself
     /// lacks a right, 404 where an object or the namespace is missing, 409 where an object is there already.
@@ -80,7 +80,7 @@ impl ApiErrorKind {
             ApiErrorKind::NotFound => "mage does not have it".into(),
             ApiErrorKind::Ineligible => "the server is not the main one of its cluster".into(),
             ApiErrorKind::NoProjectsFolder => "the main project has no folder `projects`".into(),
-            ApiErrorKind::KubernetesDown => "mage does not reach kubernetes".into(),
+            ApiErrorKind::KubernetesDown => "mage got no answer from kubernetes".into(),
             ApiErrorKind::KubernetesRefused(status) => {
                 format!("kubernetes refused what mage sent, with {status}")
             }

@@ -1,16 +1,12 @@
 //! What can be asked of a Mage server. Pure: nothing here is sent.
 //!
-//! Paths, keys and their quirks are those of `MAGE.md` sections 2, 3 and 5. Two quirks decide the shape: only the first
-//! `namespace[]` counts, so that a list is of one namespace or of all; and a secret is never changed with PUT, which stores
-//! it unencrypted where logins are off.
+//! Paths, keys and their quirks are those of `MAGE.md` sections 2 and 3. One quirk decides the shape: only the first
+//! `namespace[]` counts, so that a list is of one namespace or of all.
 
 use std::fmt::Write as _;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
-
-/// How many items of a list are asked for at once. Mage's own default of 40 makes a request of every page.
-pub const PAGE: usize = 1000;
 
 /// What is done with a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,24 +127,9 @@ pub enum Namespaces<'a> {
     One(&'a str),
 }
 
-/// A part of a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Page {
-    /// How many items at most.
-    pub limit: usize,
-    /// How many items are left out before the first.
-    pub offset: usize,
-}
-
 /// `GET /api/statuses`: the kind of server, and whether it wants a login. Anybody may ask.
 pub fn statuses() -> Request {
     Request { access: Access::Open, ..Request::new(Method::Get, "/api/statuses".into(), "statuses") }
-}
-
-/// The same with what runs: `active_pipeline_run_count`, `last_scheduler_activity`, `last_user_request`. A run whose
-/// status is still `initial` is not counted.
-pub fn activity() -> Request {
-    statuses().with("_format", "with_activity_details")
 }
 
 /// `POST /api/sessions`: a login. A second one does no harm.
@@ -178,7 +159,7 @@ pub fn workspaces(namespaces: Namespaces<'_>) -> Request {
 
 /// `GET /api/workspaces/NAME`, in whichever namespace it is.
 pub fn workspace(name: &str) -> Request {
-    Request::new(Method::Get, one("workspaces", name), "workspace")
+    Request::new(Method::Get, workspace_path(name), "workspace")
 }
 
 /// `POST /api/workspaces` with the fields as Mage names them, `name` among them. The answer says that it was done, and
@@ -213,56 +194,17 @@ pub fn resume_workspace(name: &str) -> Request {
     action(name, json!({"action": "resume"}))
 }
 
-/// Action `add_to_ingress`. Each one inserts one more path. Not on ECS.
-pub fn add_to_ingress(name: &str, ingress_name: &str) -> Request {
-    action(name, json!({"action": "add_to_ingress", "ingress_name": ingress_name}))
-}
-
 /// `DELETE /api/workspaces/NAME`.
 pub fn delete_workspace(name: &str) -> Request {
-    Request::new(Method::Delete, one("workspaces", name), "workspace")
-}
-
-/// `GET /api/permissions`, a page of it.
-pub fn permissions(page: Page) -> Request {
-    paged("/api/permissions", "permissions", page)
-}
-
-/// `POST /api/permissions` with the fields as Mage names them (`entity`, `entity_id`, `access`). Mage 0.9.80 answers 500
-/// **after** it has written: list them to see.
-pub fn create_permission(fields: Map<String, Value>) -> Request {
-    Request::new(Method::Post, "/api/permissions".into(), "permission").body(json!({ "permission": fields }))
-}
-
-/// `GET /api/secrets` of a workspace's own server, a page of it: names, no values. Secrets that do not decrypt are left
-/// out.
-pub fn secrets(page: Page) -> Request {
-    paged("/api/secrets", "secrets", page)
-}
-
-/// `POST /api/secrets`. One that exists is an error: [`super::ApiErrorKind::AlreadyExists`].
-pub fn create_secret(name: &str, value: &SecretString) -> Request {
-    Request::new(Method::Post, "/api/secrets".into(), "secret")
-        .body(json!({"secret": {"name": name, "value": value.expose_secret()}}))
-}
-
-/// `DELETE /api/secrets/NAME`.
-pub fn delete_secret(name: &str) -> Request {
-    Request::new(Method::Delete, one("secrets", name), "secret")
+    Request::new(Method::Delete, workspace_path(name), "workspace")
 }
 
 fn action(name: &str, fields: Value) -> Request {
-    Request::new(Method::Put, one("workspaces", name), "workspace").body(json!({ "workspace": fields }))
+    Request::new(Method::Put, workspace_path(name), "workspace").body(json!({ "workspace": fields }))
 }
 
-fn paged(path: &str, wanted: &'static str, page: Page) -> Request {
-    Request::new(Method::Get, path.into(), wanted)
-        .with("_limit", page.limit.to_string())
-        .with("_offset", page.offset.to_string())
-}
-
-fn one(resource: &str, name: &str) -> String {
-    format!("/api/{resource}/{}", segment(name))
+fn workspace_path(name: &str) -> String {
+    format!("/api/workspaces/{}", segment(name))
 }
 
 /// A name as one part of a path. Parts of dots alone are encoded too, which HTTP clients would else take for steps.
@@ -295,11 +237,9 @@ mod tests {
     #[test]
     fn requests_are_what_mage_expects() {
         let password = SecretString::from("p");
-        let page = Page { limit: PAGE, offset: 40 };
         let none = Value::Null;
         for (request, line, body) in [
             (statuses(), "GET /api/statuses?_http_error_codes=1", none.clone()),
-            (activity(), "GET /api/statuses?_http_error_codes=1&_format=with_activity_details", none.clone()),
             (
                 session("a@b", &password),
                 "POST /api/sessions?_http_error_codes=1",
@@ -342,29 +282,7 @@ mod tests {
                 "PUT /api/workspaces/a?_http_error_codes=1",
                 json!({"workspace": {"action": "resume"}}),
             ),
-            (
-                add_to_ingress("a", "in"),
-                "PUT /api/workspaces/a?_http_error_codes=1",
-                json!({"workspace": {"action": "add_to_ingress", "ingress_name": "in"}}),
-            ),
             (delete_workspace("a"), "DELETE /api/workspaces/a?_http_error_codes=1", none.clone()),
-            (
-                permissions(page),
-                "GET /api/permissions?_http_error_codes=1&_limit=1000&_offset=40",
-                none.clone(),
-            ),
-            (
-                create_permission(fields(json!({"entity": "project", "access": 8}))),
-                "POST /api/permissions?_http_error_codes=1",
-                json!({"permission": {"entity": "project", "access": 8}}),
-            ),
-            (secrets(page), "GET /api/secrets?_http_error_codes=1&_limit=1000&_offset=40", none.clone()),
-            (
-                create_secret("n", &password),
-                "POST /api/secrets?_http_error_codes=1",
-                json!({"secret": {"name": "n", "value": "p"}}),
-            ),
-            (delete_secret("a/b c.d"), "DELETE /api/secrets/a%2Fb%20c.d?_http_error_codes=1", none.clone()),
         ] {
             assert_eq!(format!("{} {}", request.method.as_str(), request.target()), line);
             assert_eq!(request.body.clone().unwrap_or_default(), body, "{line}");
@@ -395,9 +313,11 @@ mod tests {
     #[test]
     fn debug_shows_no_value() {
         let value = SecretString::from("canary");
-        for request in
-            [session("canary", &value), create_secret("n", &value), workspaces(Namespaces::One("canary"))]
-        {
+        for request in [
+            session("canary", &value),
+            patch_workspace("a", "env: canary", None),
+            workspaces(Namespaces::One("canary")),
+        ] {
             assert!(!format!("{request:?}").contains("canary"), "{request:?}");
         }
     }

@@ -1,19 +1,34 @@
 //! A server on loopback that answers as a test says, and remembers what it was asked.
 
 use std::{
-    io::{BufRead, BufReader, Read as _, Write as _},
+    cell::RefCell,
+    io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, Once, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use secrecy::SecretString;
 
-use super::{Client, Clock, Credentials, Limits, Login, Options, ServerUrl};
+use super::{
+    Client, Clock, Credentials, Login, Options, Request, ServerUrl,
+    request::{self, Namespaces},
+};
+
+/// What a main server with logins says of itself.
+pub(super) const MAIN: &str =
+    r#"{"statuses":[{"project_type":"main","instance_type":"k8s","require_user_authentication":true}]}"#;
 
 /// A request that came.
 #[derive(Debug, Clone)]
@@ -51,42 +66,88 @@ pub(super) enum Reply {
 
 impl Reply {
     pub(super) fn ok(body: &str) -> Self {
-        Reply::Answer(200, Vec::new(), body.to_owned())
+        Reply::status(200, body)
+    }
+
+    pub(super) fn status(status: u16, body: &str) -> Self {
+        Reply::Answer(status, Vec::new(), body.to_owned())
+    }
+
+    /// An error as Mage writes it.
+    pub(super) fn error(code: u16, kind: &str, message: &str) -> Self {
+        let error = serde_json::json!({"error": {"code": code, "type": kind, "message": message}});
+        Reply::status(code, &error.to_string())
+    }
+
+    /// The answer to a login with this token: a JWT around the token.
+    pub(super) fn session(token: &str) -> Self {
+        let claims = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"token":"{token}"}}"#));
+        Reply::ok(&format!(r#"{{"session":{{"token":"e.{claims}.s","user":{{"owner":true}}}}}}"#))
     }
 }
 
 type Decide = dyn Fn(&Seen) -> Reply + Send + Sync;
+/// How long was waited between attempts.
+pub(super) type Waits = Arc<Mutex<Vec<Duration>>>;
 
 /// The server; it ends when it is dropped.
 pub(super) struct Script {
     address: String,
+    scheme: &'static str,
     seen: Arc<Mutex<Vec<Seen>>>,
     ended: Arc<AtomicBool>,
 }
 
 impl Script {
     pub(super) fn start(decide: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen(None, Arc::new(decide))
+    }
+
+    /// The same behind TLS.
+    pub(super) fn start_encrypted(
+        identity: ServerConfig,
+        decide: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(Some(Arc::new(identity)), Arc::new(decide))
+    }
+
+    /// Answers like a main server with logins, and to everything but that as told. The tokens are `token-canary-0`,
+    /// `token-canary-1`, and so on.
+    pub(super) fn mage(decide: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start(as_mage(decide))
+    }
+
+    fn listen(identity: Option<Arc<ServerConfig>>, decide: Arc<Decide>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let (seen, ended) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let decide: Arc<Decide> = Arc::new(decide);
+        let scheme = if identity.is_some() { "https" } else { "http" };
         let (all, stop) = (Arc::clone(&seen), Arc::clone(&ended));
         thread::spawn(move || {
-            let count = AtomicUsize::new(0);
-            for stream in listener.incoming().map_while(Result::ok) {
+            for (connection, stream) in listener.incoming().map_while(Result::ok).enumerate() {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let (all, decide) = (Arc::clone(&all), Arc::clone(&decide));
-                let connection = count.fetch_add(1, Ordering::SeqCst);
-                thread::spawn(move || serve(&stream, connection, &all, &*decide));
+                let (all, decide, identity) = (Arc::clone(&all), Arc::clone(&decide), identity.clone());
+                thread::spawn(move || match identity {
+                    None => serve(stream, connection, &all, &*decide),
+                    Some(identity) => {
+                        let tls = ServerConnection::new(identity).unwrap();
+                        serve(StreamOwned::new(tls, stream), connection, &all, &*decide);
+                    }
+                });
             }
         });
-        Self { address, seen, ended }
+        Self { address, scheme, seen, ended }
+    }
+
+    /// Host and port.
+    pub(super) fn address(&self) -> &str {
+        &self.address
     }
 
     pub(super) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// What came so far.
@@ -99,19 +160,14 @@ impl Script {
         self.seen().iter().map(|seen| seen.what().to_owned()).collect()
     }
 
-    /// A client of it, whose waits take no time and are written down.
-    pub(super) fn client(&self, login: Login) -> (Client, Arc<Mutex<Vec<Duration>>>) {
-        self.client_with(login, Limits::default())
+    /// How often this method and path came so far.
+    pub(super) fn count(&self, what: &str) -> usize {
+        self.asked().iter().filter(|asked| *asked == what).count()
     }
 
-    pub(super) fn client_with(&self, login: Login, limits: Limits) -> (Client, Arc<Mutex<Vec<Duration>>>) {
-        let waits = Arc::new(Mutex::new(Vec::new()));
-        let written = Arc::clone(&waits);
-        let now: Timestamp = "2026-08-01T10:00:00Z".parse().unwrap();
-        let clock = Clock::new(move || now).with_sleep(move |time| written.lock().unwrap().push(time));
-        let url = ServerUrl::parse(&self.url()).unwrap();
-        let credentials = Credentials { url, api_key: Some("key-canary".into()), login };
-        (Client::new(Options { limits, ..Options::new(credentials, clock) }).unwrap(), waits)
+    /// A client of it, whose waits take no time and are written down.
+    pub(super) fn client(&self, login: Login) -> (Client, Waits) {
+        client(&self.url(), login, |_| {})
     }
 }
 
@@ -123,21 +179,64 @@ impl Drop for Script {
     }
 }
 
-fn serve(stream: &TcpStream, connection: usize, all: &Mutex<Vec<Seen>>, decide: &Decide) {
+/// What a main server with logins decides; see [`Script::mage`].
+pub(super) fn as_mage(
+    decide: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
+) -> impl Fn(&Seen) -> Reply + Send + Sync + 'static {
+    let logins = AtomicUsize::new(0);
+    move |seen| match seen.what() {
+        "GET /api/statuses" => Reply::ok(MAIN),
+        "POST /api/sessions" => {
+            Reply::session(&format!("token-canary-{}", logins.fetch_add(1, Ordering::SeqCst)))
+        }
+        _ => decide(seen),
+    }
+}
+
+/// A client of any URL, whose waits take no time and are written down. It is 2026-08-01, 10:00 in Greenwich.
+pub(super) fn client(url: &str, login: Login, change: impl FnOnce(&mut Options)) -> (Client, Waits) {
+    let waits = Waits::default();
+    let written = Arc::clone(&waits);
+    let now: Timestamp = "2026-08-01T10:00:00Z".parse().unwrap();
+    let clock = Clock::new(move || now).with_sleep(move |time| written.lock().unwrap().push(time));
+    let url = ServerUrl::parse(url).unwrap();
+    let credentials = Credentials { url, api_key: Some("key-canary".into()), login };
+    let mut options = Options::new(credentials, clock);
+    change(&mut options);
+    (Client::new(options).unwrap(), waits)
+}
+
+pub(super) fn password() -> Login {
+    Login::Password { email: "ana@acme.dev".into(), password: SecretString::from("password-canary") }
+}
+
+/// Something that reads.
+pub(super) fn list() -> Request {
+    request::workspaces(Namespaces::All)
+}
+
+/// Something that writes.
+pub(super) fn patch() -> Request {
+    request::patch_workspace("a", "{}", None)
+}
+
+fn serve<S: Read + Write>(stream: S, connection: usize, all: &Mutex<Vec<Seen>>, decide: &Decide) {
     let mut reader = BufReader::new(stream);
     while let Some(seen) = read(&mut reader, connection) {
         all.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
-        let mut out = stream;
+        let out = reader.get_mut();
         let sent = match decide(&seen) {
             Reply::Close => return,
             Reply::Half => {
                 let _ = out.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"workspace");
+                let _ = out.flush();
                 return;
             }
             Reply::Answer(status, headers, body) => {
                 let mut text = format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\n");
                 headers.iter().for_each(|header| text.push_str(&format!("{header}\r\n")));
-                out.write_all(format!("{text}content-length: {}\r\n\r\n{body}", body.len()).as_bytes())
+                text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+                out.write_all(text.as_bytes()).and_then(|()| out.flush())
             }
         };
         if sent.is_err() {
@@ -146,7 +245,7 @@ fn serve(stream: &TcpStream, connection: usize, all: &Mutex<Vec<Seen>>, decide: 
     }
 }
 
-fn read(reader: &mut BufReader<&TcpStream>, connection: usize) -> Option<Seen> {
+fn read(reader: &mut impl BufRead, connection: usize) -> Option<Seen> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
     let line = line.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
@@ -165,4 +264,80 @@ fn read(reader: &mut BufReader<&TcpStream>, connection: usize) -> Option<Seen> {
     reader.read_exact(&mut body).ok()?;
     seen.body = String::from_utf8(body).ok()?;
     Some(seen)
+}
+
+/// A file in `testdata`: authorities of two companies, `ours.pem` and `other.pem`, whose keys nobody has, and what a server at
+/// 127.0.0.1 is that the first one vouches for until 2126, `server.pem` with its key. Nothing else trusts any of them.
+pub(super) fn certificate(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/api/testdata").join(name)
+}
+
+/// What the server is that our authority vouches for.
+pub(super) fn identity() -> ServerConfig {
+    let chain = CertificateDer::from_pem_file(certificate("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(certificate("server.key")).unwrap();
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key)
+        .unwrap()
+}
+
+thread_local! {
+    /// What this thread has logged, while somebody listens.
+    static LOG: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Everything that this thread says while something runs: through `tracing` at every level, and through `log`, which the
+/// HTTP client and the encryption write to.
+pub(super) fn listen<T>(run: impl FnOnce() -> T) -> (T, String) {
+    static LOGGER: Once = Once::new();
+    LOGGER.call_once(|| {
+        log::set_logger(&Listener).unwrap();
+        log::set_max_level(log::LevelFilter::Trace);
+    });
+    LOG.set(Some(String::new()));
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(|| Listener)
+        .finish();
+    let outcome = tracing::subscriber::with_default(subscriber, || {
+        // A place in the code that another test came to first may have been told that nobody listens.
+        tracing::callsite::rebuild_interest_cache();
+        run()
+    });
+    (outcome, LOG.take().unwrap())
+}
+
+struct Listener;
+
+impl Listener {
+    fn hear(text: &str) {
+        LOG.with_borrow_mut(|log| log.iter_mut().for_each(|log| log.push_str(text)));
+    }
+}
+
+impl Write for Listener {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Self::hear(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl log::Log for Listener {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        Self::hear(&format!("{} {}: {}\n", record.level(), record.target(), record.args()));
+    }
+
+    fn flush(&self) {}
 }

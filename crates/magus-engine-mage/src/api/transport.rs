@@ -82,7 +82,11 @@ pub(super) struct Route<'a> {
 
 /// Sends requests to one server.
 pub(super) struct Transport {
-    agent: Agent,
+    /// Keeps its connections for what may be sent again.
+    reads: Agent,
+    /// Keeps none. A connection that waited may have been closed at its other end just now, and a write that meets one
+    /// leaves open whether it was done.
+    writes: Agent,
     base: String,
     gate: Gate,
     limits: Limits,
@@ -103,25 +107,27 @@ impl Transport {
             .root_certs(roots)
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            // Always set: without it the client looks for proxies in the environment by itself.
-            .proxy(route.proxy.map(|proxy| proxy.inner.clone()))
-            .user_agent(concat!("magus/", env!("CARGO_PKG_VERSION")))
-            .accept("application/json")
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_resolve(Some(route.limits.connect))
-            .timeout_connect(Some(route.limits.connect))
-            .max_idle_connections_per_host(route.at_once.get())
-            .build();
-        let marker = MarkSent { host: route.url.host().to_owned(), port: route.url.port() };
+        let agent = |time: Duration, idle: usize| {
+            let config = Agent::config_builder()
+                .tls_config(tls.clone())
+                // Always set: without it the client looks for proxies in the environment by itself.
+                .proxy(route.proxy.map(|proxy| proxy.inner.clone()))
+                .user_agent(concat!("magus/", env!("CARGO_PKG_VERSION")))
+                .accept("application/json")
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .timeout_resolve(Some(route.limits.connect))
+                .timeout_connect(Some(route.limits.connect))
+                .timeout_global(Some(time))
+                .max_idle_connections(idle)
+                .max_idle_connections_per_host(idle)
+                .build();
+            let marker = MarkSent { host: route.url.host().to_owned(), port: route.url.port() };
+            Agent::with_parts(config, DefaultConnector::new().chain(marker), DefaultResolver::default())
+        };
         Ok(Self {
-            agent: Agent::with_parts(
-                config,
-                DefaultConnector::new().chain(marker),
-                DefaultResolver::default(),
-            ),
+            reads: agent(route.limits.read, route.at_once.get()),
+            writes: agent(route.limits.write, 0),
             base: route.url.as_str().to_owned(),
             gate: Gate::new(route.at_once),
             limits: route.limits,
@@ -130,7 +136,8 @@ impl Transport {
     }
 
     /// The answer, whatever its status. What may be repeated is, while it is worth it: where no connection came
-    /// about, where one broke, and where the server asks for it (408, 429, 502, 503, 504).
+    /// about, where one broke, and where the server asks for it (408, 429, 502, 503, 504). A write is repeated only
+    /// where no connection came about: nothing of it has left then.
     ///
     /// # Errors
     /// Where no whole answer came back.
@@ -143,11 +150,12 @@ impl Transport {
                 let _place = self.gate.enter();
                 self.once(headers, context)
             };
+            let safe = context.request.repeat == Repeat::Safe;
             let (again, retry_after) = match &outcome {
                 Ok((answer, retry_after)) => {
-                    (matches!(answer.status, 408 | 429 | 502 | 503 | 504), retry_after.as_deref())
+                    (safe && matches!(answer.status, 408 | 429 | 502 | 503 | 504), retry_after.as_deref())
                 }
-                Err(failure) => (failure.again, None),
+                Err(failure) => (failure.again && (safe || !failure.sent), None),
             };
             tracing::debug!(
                 method = context.request.method.as_str(),
@@ -157,10 +165,9 @@ impl Transport {
                 "request"
             );
             let pause = wait(attempt, retry_after, &self.clock);
-            let repeats = context.request.repeat == Repeat::Safe && attempt < ATTEMPTS;
             // What was slept counts also where a clock only says that it sleeps.
             let in_time = begin.elapsed().max(slept) + pause < self.limits.attempts;
-            if !(again && repeats && in_time) {
+            if !(again && attempt < ATTEMPTS && in_time) {
                 return outcome.map(|(answer, _)| answer).map_err(|failure| failure.error);
             }
             self.clock.sleep(pause);
@@ -209,25 +216,16 @@ impl Transport {
             value.set_sensitive(true);
             call = call.header(*name, value);
         }
+        let agent = match request.repeat {
+            Repeat::Safe => &self.reads,
+            Repeat::Never => &self.writes,
+        };
         match &request.body {
             Some(body) => {
                 let bytes = Zeroizing::new(serde_json::to_vec(body).map_err(io::Error::other)?);
-                let call = call.header("content-type", "application/json").body(bytes.as_slice())?;
-                self.agent.run(self.limited(call, request.repeat))
+                agent.run(call.header("content-type", "application/json").body(bytes.as_slice())?)
             }
-            None => self.agent.run(self.limited(call.body(())?, request.repeat)),
-        }
-    }
-
-    fn limited<S: ureq::AsSendBody>(&self, call: http::Request<S>, repeat: Repeat) -> http::Request<S> {
-        let config = self.agent.configure_request(call);
-        match repeat {
-            Repeat::Safe => config.timeout_global(Some(self.limits.read)).build(),
-            // A connection that waited may have been closed at its other end just now, and a write that meets one leaves
-            // open whether it was done.
-            Repeat::Never => {
-                config.timeout_global(Some(self.limits.write)).max_idle_age(Duration::ZERO).build()
-            }
+            None => agent.run(call.body(())?),
         }
     }
 
@@ -260,16 +258,22 @@ impl Transport {
             Error::Timeout(_) if sent => (ApiErrorKind::Lost, false),
             _ if sent => (ApiErrorKind::Lost, true),
             Error::Http(_) | Error::BadUri(_) | Error::InvalidProxyUrl => (ApiErrorKind::Unreachable, false),
+            // A proxy that refuses a password is not asked again: some lock whoever tries too often.
+            Error::ConnectProxyFailed(said) if said.contains("responded 4") => {
+                (ApiErrorKind::Unreachable, false)
+            }
             _ => (ApiErrorKind::Unreachable, !untrusted),
         };
         let error = if sent { context.open(kind, None, &text) } else { context.error(kind, None, &text) };
-        Failure { error, again }
+        Failure { error, sent, again }
     }
 }
 
 /// An attempt without an answer.
 struct Failure {
     error: ApiError,
+    /// Whether anything of the request has left.
+    sent: bool,
     /// Whether another attempt may end otherwise.
     again: bool,
 }

@@ -256,3 +256,45 @@ fn what_moved_since_the_plan_is_left_alone() {
     assert!(run.stderr.contains("container_config.workingDir"), "{}", run.stderr);
     assert_eq!(bed.env("one-development")["A"], json!({ "value": "1" }));
 }
+
+#[test]
+fn a_secret_across_the_end_of_a_cut_message_is_not_left_in_part() {
+    let Some(mut bed) = Bed::new("a_secret_across_the_end_of_a_cut_message_is_not_left_in_part") else {
+        return;
+    };
+    let value = "Zq".repeat(40);
+    bed.sandbox.set("KEY", &value);
+    bed.declare(
+        "development",
+        "one",
+        "env: {KEY: {secret: {env: KEY}}, PASSWORD: {valueFrom: {secretKeyRef: {name: a, key: b}}}}\n",
+    );
+    // Mage repeats what it was sent, so that the value stands where a message ends.
+    let refusal = |value: &str| {
+        let text = format!("{}{value}", ".".repeat(270));
+        Fault::Status(400, json!({ "error": { "code": 400, "type": "x", "message": text } }).to_string())
+    };
+    let said = refusal(&value);
+    bed.proxy.decide(move |request| {
+        if request.method == "POST" && request.path == "/api/workspaces" { said.clone() } else { Fault::Pass }
+    });
+    let run = bed.apply(3, &["-vv"]);
+    assert!(run.all().contains("....") && !run.all().contains("Zq"), "{}", run.all());
+
+    // The same with a value that is sent again as it runs, and with one that a person typed in.
+    bed.proxy.decide(|_| Fault::Pass);
+    bed.apply(0, &[]);
+    bed.edit("one-development", |text| format!("{text}workingDir: /tmp\n"));
+    let said = refusal(&value);
+    bed.proxy.decide(move |request| if request.method == "PUT" { said.clone() } else { Fault::Pass });
+    let run = bed.apply(3, &["-vv"]);
+    assert!(run.all().contains("....") && !run.all().contains("Zq"), "{}", run.all());
+    bed.proxy.decide(|_| Fault::Pass);
+    let typed = "Xw".repeat(40);
+    bed.create("two-development", json!({ "container_config": format!("image: mageai/mageai:0.9.80\nenv: [{{name: DB_PASSWORD, value: {typed}}}, {{name: ENV, value: dev}}]\n") }));
+    bed.sandbox.expect(0, &["import", "-e", "development"]);
+    let said = refusal(&typed);
+    bed.proxy.decide(move |request| if request.method == "PUT" { said.clone() } else { Fault::Pass });
+    let run = bed.apply(3, &["-vv", "-w", "two"]);
+    assert!(run.all().contains("....") && !run.all().contains("Xw"), "{}", run.all());
+}
