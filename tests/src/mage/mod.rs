@@ -44,6 +44,12 @@ pub const OWNER_PASSWORD: &str = "owner-canary-5e1f";
 /// How long one request may take: a list over many workspaces stops the whole server for that time.
 const REQUEST: Duration = Duration::from_secs(120);
 
+/// How long the request may take that tells whether errors are answered yet.
+const ERROR: Duration = Duration::from_secs(2);
+
+/// What Mage writes last before its start is over.
+const LAST_OF_THE_START: &str = "Initializing block action object cache.";
+
 /// How often a start is tried where somebody else took the port in between.
 const STARTS: usize = 3;
 
@@ -154,7 +160,12 @@ impl MageServer {
         panic!("no port stayed free during {STARTS} starts of Mage");
     }
 
-    /// Waits for the first answer. False where it is another server's: Mage takes the next port when its own is gone.
+    /// Waits for the first answer, and then until errors are answered as well. False where it is another server's:
+    /// Mage takes the next port when its own is gone.
+    ///
+    /// A request that ends with an exception while Mage is still starting is never answered: its handler reports the
+    /// exception in an event loop within the event loop, and the rest of the start, which never ends, runs in there
+    /// (`write_error` in `server/api/base.py` and the end of `main` in `server/server.py` of 0.9.80).
     fn wait_until_ready(&mut self) -> bool {
         let answer = self.kept.wait("Mage gets ready", || {
             self.request(&Caller::default(), "GET", "/api/statuses", None)
@@ -162,7 +173,15 @@ impl MageServer {
                 .filter(|answer| answer.status == 200)
         });
         let path = answer.json["statuses"][0]["repo_path_root"].as_str().map(Path::new);
-        path.is_some_and(|path| path.canonicalize().ok() == self.project().canonicalize().ok())
+        if path.is_none_or(|path| path.canonicalize().ok() != self.project().canonicalize().ok()) {
+            return false;
+        }
+        let (address, no_map) = (self.address(), json!([]));
+        self.kept.wait("Mage answers errors", || {
+            let started = self.log().contains(LAST_OF_THE_START);
+            started.then(|| send(&address, ("POST", "/api/statuses"), &[], Some(&no_map), ERROR).ok())?
+        });
+        true
     }
 
     /// `http://127.0.0.1:PORT`.
