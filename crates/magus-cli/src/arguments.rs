@@ -244,6 +244,9 @@ pub struct Plan {
     /// Only what the commits after this git revision changed; drift, and what was declared before, are set apart
     #[arg(long, value_name = "REV", conflicts_with = "refresh_secrets")]
     pub since: Option<String>,
+    /// What creates and deletes that failed half-way have left in the clusters, and nothing else
+    #[arg(long, conflicts_with_all = ["at", "since", "refresh_secrets"])]
+    pub orphans: bool,
     /// Exit with 2 where anything would change
     #[arg(long)]
     pub detailed_exitcode: bool,
@@ -270,6 +273,9 @@ pub struct Apply {
     /// A plan that was reviewed: Magus plans again, and goes on only if nothing moved
     #[arg(value_name = "PLAN")]
     pub plan: Option<PathBuf>,
+    /// Remove what creates and deletes that failed half-way have left in the clusters, and nothing else
+    #[arg(long, conflicts_with = "refresh_secrets")]
+    pub orphans: bool,
     /// How it is approved and shown.
     #[command(flatten)]
     pub approval: Approval,

@@ -263,6 +263,16 @@ impl<'a> Wish<'a> {
             since: None,
         })
     }
+
+    /// The same of what was left behind alone, where that is asked for.
+    #[must_use]
+    pub fn of_orphans(mut self, orphans: bool) -> Self {
+        if orphans {
+            self.intent = Intent::Orphans;
+            self.command.push("--orphans".to_owned());
+        }
+        self
+    }
 }
 
 /// The command line again, as words: without the plan file, the formats and what only this run is for.

@@ -10,7 +10,7 @@ use magus_model::{
     value::Value,
 };
 
-use crate::{api::InstanceType, item::SET_AT_CREATION};
+use crate::{api::InstanceType, container::CONTAINER, item::SET_AT_CREATION};
 
 /// What a replace would cost: Mage gives the new workspace another `project_uuid`, and permissions are by it (MAGE.md 4.11).
 const NO_REPLACE: Refusal = Refusal {
@@ -36,13 +36,19 @@ const CHANGES: &[Action] = &[
     Action::Delete,
 ];
 
-/// What can be done with workspaces that run on this, by a server of this edition.
-pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition) -> Capabilities {
+/// What can be done with workspaces that run on this, by a server of this edition; `runs` where what runs is seen too.
+pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, runs: bool) -> Capabilities {
     let refused = match instances {
         Some(InstanceType::Kubernetes) => BTreeMap::from([(Action::Replace, NO_REPLACE)]),
         _ => CHANGES.iter().map(|action| (*action, READ_ONLY)).collect(),
     };
-    Capabilities { rename: false, fields: fields(edition), defaults: defaults(), refused }
+    let mut fields = fields(edition);
+    if runs {
+        // That of the main server, where none is declared (MAGE.md 4.5).
+        let image = FieldPath::key(CONTAINER).child("image");
+        fields.push((image, FieldCapability { chosen_by_server: true, ..FieldCapability::default() }));
+    }
+    Capabilities { rename: false, fields, defaults: defaults(), refused }
 }
 
 fn fields(edition: Edition) -> Vec<(FieldPath, FieldCapability)> {
@@ -84,7 +90,7 @@ mod tests {
     fn what_is_fixed_depends_on_the_edition() {
         let of = |edition, path: &str| {
             let kubernetes = Some(&InstanceType::Kubernetes);
-            capabilities(kubernetes, edition).of(&FieldPath::from(path))
+            capabilities(kubernetes, edition, true).of(&FieldPath::from(path))
         };
         let idle = "lifecycle_config.termination_policy.max_idle_seconds";
         assert!(of(Edition::Oss, idle).create_only && !of(Edition::Pro, idle).create_only);
@@ -92,7 +98,7 @@ mod tests {
         for edition in [Edition::Oss, Edition::Pro] {
             assert!(of(edition, "storage_request_size").create_only);
             let image = of(edition, "container_config.image");
-            assert!(!image.create_only && image.readable && image.restarts);
+            assert!(!image.create_only && image.readable && image.restarts && image.chosen_by_server);
             let namespace = of(edition, "namespace");
             assert!(namespace.create_only && namespace.chosen_by_server);
             assert!(!of(edition, "restarted_at").readable);
@@ -102,7 +108,7 @@ mod tests {
     #[test]
     fn what_does_not_run_on_kubernetes_is_only_read() {
         let refused = |instances: Option<&InstanceType>| -> Vec<Action> {
-            capabilities(instances, Edition::Oss).refused.into_keys().collect()
+            capabilities(instances, Edition::Oss, false).refused.into_keys().collect()
         };
         assert_eq!(refused(Some(&InstanceType::Kubernetes)), [Action::Replace]);
         for other in [None, Some(&InstanceType::Ecs), Some(&InstanceType::CloudRun)] {

@@ -1,6 +1,9 @@
 //! What a step sends: the content of a container_config text, and the other settings of a new workspace.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use magus_engine::PerformError;
 use magus_model::{
@@ -37,6 +40,8 @@ pub(crate) struct Composed {
 pub(crate) struct Before<'a> {
     pub(crate) leaves: Leaves,
     pub(crate) secrets: BTreeMap<FieldPath, StoredSecret>,
+    /// Variables that the running container has more than once.
+    pub(crate) repeated: BTreeSet<FieldPath>,
     /// Whether secrets that the step does not change are sent with their current values too.
     pub(crate) refresh: Refresh<'a>,
 }
@@ -58,7 +63,8 @@ pub(crate) fn compose(
     changes: &[FieldChange],
     resolver: &Resolver,
 ) -> Result<Composed, PerformError> {
-    let Before { mut leaves, mut secrets, refresh } = before;
+    let Before { mut leaves, mut secrets, repeated, refresh } = before;
+    let mut again = Vec::new();
     let mut removed = Vec::new();
     let mut settings = BTreeMap::new();
     for FieldChange { path, after, .. } in changes {
@@ -109,6 +115,9 @@ pub(crate) fn compose(
         if old.is_some_and(|old| matches!(old, Value::Map(_)) != matches!(new, Value::Map(_))) {
             removed.push(path.clone());
         }
+        if repeated.contains(path) {
+            again.push(path.clone());
+        }
         leaves.insert(path.clone(), new);
     }
     if let Refresh::All(name) = refresh {
@@ -119,10 +128,13 @@ pub(crate) fn compose(
             let value = resolve(path, &stored.reference, resolver)?;
             stored.check = mark::check(name, path, value.expose());
             leaves.insert(path.clone(), Value::string(value.expose()));
+            if repeated.contains(path) {
+                again.push(path.clone());
+            }
         }
     }
     secrets.retain(|path, _| leaves.contains_key(path));
-    Ok(Composed { content: Content { leaves, removed }, secrets, settings })
+    Ok(Composed { content: Content { leaves, removed, repeated: again }, secrets, settings })
 }
 
 /// Resolves the secret of a field.

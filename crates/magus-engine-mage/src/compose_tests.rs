@@ -94,6 +94,7 @@ fn a_secret_is_resolved_where_it_is_sent_and_remembered_by_its_check() {
 
     // What does not change is carried over as it runs; with `--refresh-secrets` it is resolved again.
     let stored = |refresh| Before {
+        repeated: BTreeSet::new(),
         leaves: Leaves::from([("env.KEY".into(), Value::string("old"))]),
         secrets: BTreeMap::from([(
             FieldPath::from("env.KEY"),

@@ -84,15 +84,30 @@ pub(crate) struct Content {
     /// Paths that the running container still has and that are to go: only a patch takes them away, a text without
     /// them does not (MAGE.md 4.1).
     pub(crate) removed: Vec<FieldPath>,
+    /// Variables that go before they come again, because the running container has them more than once: a patch would
+    /// change only the first of equal names, and the last one counts.
+    pub(crate) repeated: Vec<FieldPath>,
+}
+
+impl Content {
+    /// What stays once everything that is to go has gone.
+    pub(crate) fn clean(&self) -> Self {
+        Self { leaves: self.leaves.clone(), removed: Vec::new(), repeated: Vec::new() }
+    }
+
+    /// Whether something has to go first.
+    pub(crate) fn takes_away(&self) -> bool {
+        !self.removed.is_empty() || !self.repeated.is_empty()
+    }
 }
 
 /// Writes the text: the mark's line, and the content. Other paths than those of variables and of the container are
 /// refused.
 pub(crate) fn write(mark: Option<&str>, content: &Content) -> Result<String, String> {
-    let Content { leaves, removed } = content;
+    let Content { leaves, removed, repeated } = content;
     let mut entries: BTreeMap<String, Entry<'_>> = BTreeMap::new();
     let mut container: Vec<(FieldPath, Value)> = Vec::new();
-    let present = leaves.iter().map(|(path, value)| (path, Some(value)));
+    let present = leaves.iter().map(|(path, value)| (path, Some(value).filter(|_| !repeated.contains(path))));
     let gone = removed.iter().filter(|path| !leaves.contains_key(*path)).map(|path| (path, None));
     for (path, value) in present.chain(gone) {
         let keys = path.keys().ok_or_else(|| format!("`{path}` is no path of a field"))?;

@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     container::{self, Leaves},
     mark::{self, Stored},
+    running::{Running, Seen, Workloads},
 };
 
 /// Fields that Mage sets when it creates a workspace and never again (MAGE.md 3), apart from `lifecycle_config`.
@@ -87,8 +88,8 @@ impl Item {
         }
     }
 
-    /// Whether it runs. A pod in a crash loop says RUNNING as well (MAGE.md 4.20).
-    pub(crate) fn state(&self) -> RunState {
+    /// Whether it runs, as far as Mage tells. A pod in a crash loop says RUNNING as well (MAGE.md 4.20).
+    fn state(&self) -> RunState {
         match self.instance.as_ref().and_then(|instance| instance.status.as_deref()) {
             Some("RUNNING") => RunState::Running,
             Some("STOPPED") => RunState::Stopped,
@@ -98,11 +99,12 @@ impl Item {
     }
 
     /// Changes whenever anything that is compared changes. That a pod comes up or fails is no change of the workspace.
-    pub(crate) fn revision(&self) -> Text {
+    fn revision(&self, running: Option<Running<'_>>) -> Text {
         let Self { name, project_uuid, namespace, container_config, .. } = self;
         let settings: Vec<_> = self.settings().collect();
-        let whole =
-            (name, project_uuid, namespace, container_config, settings, self.state() == RunState::Stopped);
+        let stopped = running.is_none() && self.state() == RunState::Stopped;
+        let running = running.map(|running| running.digest());
+        let whole = (name, project_uuid, namespace, container_config, settings, stopped, running);
         // Values and maps in order always have a JSON form; a float that has none is `null` in it.
         let json = serde_json::to_vec(&whole).unwrap_or_default();
         let hash = Sha256::digest(json);
@@ -144,21 +146,32 @@ impl Item {
 pub(crate) struct Known {
     /// What is compared.
     pub(crate) workspace: ObservedWorkspace,
-    /// What stands in the stored text.
+    /// What stands in the stored text; where Kubernetes was asked, what runs.
     pub(crate) leaves: Leaves,
     /// The mark in the stored text, whole.
     pub(crate) stored: Option<Stored>,
+    /// What Kubernetes says besides, where it was asked.
+    pub(crate) seen: Option<Seen>,
 }
 
-/// Understands an item.
+/// Understands an item, with what runs of it where Kubernetes was asked.
 ///
 /// # Errors
 /// The reason why nobody can say what it is. No value is in it.
-pub(crate) fn understand(item: &Item, surroundings: &Surroundings) -> Result<Known, String> {
+pub(crate) fn understand(
+    item: &Item,
+    surroundings: &Surroundings,
+    workloads: Option<&Workloads>,
+) -> Result<Known, String> {
+    let running = workloads.map(|workloads| workloads.of(item)).transpose()?;
     let name = WorkspaceName::observed(item.name.as_str());
     let text = item.text()?;
-    let leaves = if text.trim().is_empty() { Leaves::new() } else { container::read(&text)? };
+    let mut leaves = if text.trim().is_empty() { Leaves::new() } else { container::read(&text)? };
     let stored = mark::read(&name, &text)?;
+    let applied = stored.as_ref().map(|stored| &stored.mark.applied);
+    if let Some(running) = running {
+        leaves = running.leaves(&leaves, applied);
+    }
     let mut fields: Vec<ObservedField> = leaves
         .iter()
         .map(|(path, value)| ObservedField {
@@ -174,7 +187,6 @@ pub(crate) fn understand(item: &Item, surroundings: &Surroundings) -> Result<Kno
     if let Some(namespace) = &item.namespace {
         others.push((FieldPath::key("namespace"), Value::String(namespace.clone())));
     }
-    let applied = stored.as_ref().map(|stored| &stored.mark.applied);
     for (path, value) in others {
         let value = hook_path(&path, &value, surroundings, applied).unwrap_or(value);
         fields.push(ObservedField { path, value: FieldValue::Plain(value) });
@@ -182,12 +194,12 @@ pub(crate) fn understand(item: &Item, surroundings: &Surroundings) -> Result<Kno
     fields.sort_by(|a, b| a.path.cmp(&b.path));
     let workspace = ObservedWorkspace {
         name,
-        state: item.state(),
+        state: running.map_or_else(|| item.state(), |running| running.state(item.state())),
         fields,
         mark: stored.as_ref().map(|stored| stored.mark.clone()),
-        revision: item.revision(),
+        revision: item.revision(running),
     };
-    Ok(Known { workspace, leaves, stored })
+    Ok(Known { workspace, leaves, stored, seen: running.map(|running| running.seen()) })
 }
 
 /// The reference that a variable was set from, as long as nobody changed its value.

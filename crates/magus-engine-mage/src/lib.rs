@@ -14,6 +14,7 @@ mod item;
 mod mark;
 mod observe;
 mod perform;
+mod running;
 mod wait;
 
 use std::{
@@ -38,6 +39,7 @@ use crate::{
     item::Known,
     mark::StoredSecret,
     perform::{Found, Memory},
+    running::Cluster,
 };
 
 pub use wait::Patience;
@@ -48,6 +50,7 @@ pub struct Mage {
     cluster: Text,
     namespace: Option<Text>,
     edition: Edition,
+    kubernetes: Option<Cluster>,
     patience: Patience,
     sleep: Sleep,
     memory: Mutex<BTreeMap<WorkspaceName, Memory>>,
@@ -62,7 +65,7 @@ pub struct Connect<'a> {
     pub cluster: &'a Text,
     /// What is declared.
     pub server: &'a MageServer,
-    /// Reads variables of the environment: credentials and proxies.
+    /// Reads variables of the environment: credentials, proxies, and where the kubeconfig is.
     pub variable: &'a dyn Fn(&str) -> Option<OsString>,
     /// Certificates in PEM: the only authorities that may vouch for the server.
     pub ca_file: Option<PathBuf>,
@@ -73,22 +76,29 @@ pub struct Connect<'a> {
 }
 
 impl Mage {
-    /// A connection. No request is made yet.
+    /// A connection. No request is made yet; where Kubernetes is to be asked, a program that the user's kubeconfig names to
+    /// log in with is run.
     ///
     /// # Errors
-    /// Where the environment does not name this server as trusted, or its credentials, its proxy or the file with
-    /// certificates cannot be used.
+    /// Where the environment does not name this server as trusted, or its credentials, its proxy, the file with
+    /// certificates or the kubeconfig cannot be used.
     pub fn connect(connect: Connect<'_>) -> Result<Self, EngineError> {
         let Connect { cluster, server, variable, ca_file, patience, now } = connect;
-        let MageServer { url, namespace, edition } = server;
+        let MageServer { url, namespace, edition, kubernetes } = server;
         let credentials = Credentials::from_environment(url, cluster, variable)?;
         let proxy = Proxy::from_environment(&credentials.url, variable)?;
         let options = Options { ca_file, proxy, ..Options::new(credentials, Clock::new(now)) };
+        let client = Client::new(options)?;
+        let kubernetes = kubernetes
+            .as_ref()
+            .map(|access| Cluster::connect(access, namespace.as_ref(), *edition, variable))
+            .transpose()?;
         Ok(Self {
-            client: Client::new(options)?,
+            client,
             cluster: cluster.clone(),
             namespace: namespace.clone(),
             edition: *edition,
+            kubernetes,
             patience,
             sleep: Box::new(std::thread::sleep),
             memory: Mutex::default(),

@@ -1,7 +1,7 @@
 //! Reads the workspaces of a server: one list, and a detail for each declared name that the list lacks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -21,6 +21,7 @@ use crate::{
     api::{ApiErrorKind, InstanceType, Rights, Role, request},
     capabilities::capabilities,
     item::{self, Item, Known, Surroundings},
+    running::Workloads,
 };
 
 /// How many details are asked for at once. Mage does one thing at a time: more would only wait there.
@@ -33,11 +34,36 @@ const STORED_NOT_RUNNING: &str =
 impl Observe for Mage {
     fn observe(&self, declared: &[WorkspaceName]) -> Result<Observation, EngineError> {
         let server = self.client.server()?;
+        if let (Some(_), Some(other)) = (&self.kubernetes, &server.instance_type)
+            && *other != InstanceType::Kubernetes
+        {
+            return Err(EngineError::new(
+                EngineErrorKind::Refused,
+                format!(
+                    "the workspaces of `{}` run on {}, and not on kubernetes",
+                    self.client.url(),
+                    other.as_str()
+                ),
+            )
+            .help("take `kubernetes` out, where the cluster is declared"));
+        }
         let surroundings = self.surroundings()?;
-        let mut answer = self.client.send(&request::workspaces(self.namespaces()))?;
+        let (answer, workloads) = thread::scope(|scope| {
+            let workloads = self.kubernetes.as_ref().map(|cluster| scope.spawn(|| cluster.workloads()));
+            let answer = self.client.send(&request::workspaces(self.namespaces()));
+            (answer, workloads.map(|workloads| workloads.join()))
+        });
+        let mut answer = answer?;
+        let workloads = match workloads {
+            None => None,
+            Some(Ok(workloads)) => Some(workloads?),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+        };
+        let workloads = workloads.as_ref();
         let Value::Array(items) = answer["workspaces"].take() else {
             return Err(EngineError::new(EngineErrorKind::Damaged, "the list of workspaces is no list"));
         };
+        let mut shown = BTreeSet::new();
         let mut present = BTreeMap::new();
         let mut unknown = BTreeMap::new();
         for item in items {
@@ -47,7 +73,8 @@ impl Observe for Mage {
                     "the list has a workspace without a name",
                 ));
             };
-            match understand(item, &surroundings) {
+            shown.insert(name.clone());
+            match understand(item, &surroundings, workloads) {
                 Ok(known) => {
                     self.memorize(&known, &name);
                     present.insert(name, known.workspace);
@@ -57,32 +84,44 @@ impl Observe for Mage {
         }
         let listed = |name: &WorkspaceName| present.contains_key(name) || unknown.contains_key(name);
         let missing: Vec<&WorkspaceName> = declared.iter().filter(|name| !listed(name)).collect();
-        for (name, found) in missing.iter().zip(self.details(&missing, &surroundings)) {
+        for (name, found) in missing.iter().zip(self.details(&missing, &surroundings, workloads)) {
             match found {
-                Ok(Some(workspace)) => drop(present.insert((*name).clone(), workspace)),
-                Ok(None) => {}
-                Err(reason) => drop(unknown.insert((*name).clone(), reason)),
+                Ok(Some(workspace)) => {
+                    shown.insert((*name).clone());
+                    present.insert((*name).clone(), workspace);
+                }
+                // MAGE.md 4.8, 4.9: what a failed create or delete left keeps its name.
+                Ok(None) => {
+                    let left = workloads.and_then(|workloads| workloads.left_of(name));
+                    left.map(|reason| unknown.insert((*name).clone(), reason));
+                }
+                Err(reason) => {
+                    shown.insert((*name).clone());
+                    unknown.insert((*name).clone(), reason);
+                }
             }
         }
+        let orphans = match (workloads, &self.kubernetes) {
+            (Some(workloads), Some(cluster)) if cluster.has_namespace() => {
+                workloads.orphans(&|name| shown.contains(name))
+            }
+            // Other servers may have theirs in other namespaces.
+            _ => Vec::new(),
+        };
         Ok(Observation {
             cluster: self.cluster.clone(),
-            capabilities: capabilities(server.instance_type.as_ref(), self.edition),
-            unverifiable: Some(STORED_NOT_RUNNING),
+            capabilities: capabilities(server.instance_type.as_ref(), self.edition, workloads.is_some()),
+            unverifiable: workloads.is_none().then_some(STORED_NOT_RUNNING),
             present,
             unknown,
             incomplete: None,
+            orphans,
         })
     }
 
     fn about(&self) -> Result<Vec<(&'static str, String)>, EngineError> {
         let server = self.client.server()?;
-        let instances = match &server.instance_type {
-            Some(InstanceType::Kubernetes) => "kubernetes",
-            Some(InstanceType::Ecs) => "ECS",
-            Some(InstanceType::CloudRun) => "Cloud Run",
-            Some(InstanceType::Other(name)) => name,
-            None => "nothing",
-        };
+        let instances = server.instance_type.as_ref().map_or("nothing", InstanceType::as_str);
         let role = match self.client.rights()? {
             Rights::Unrestricted => "anybody may do everything: logins are off",
             Rights::Unknown => "a token, whose role mage does not tell",
@@ -92,22 +131,28 @@ impl Observe for Mage {
             Rights::Role(Role::Viewer) => "viewer",
             Rights::Role(Role::None) => "a user without a role",
         };
-        Ok(vec![
+        let mut about = vec![
             ("server", self.client.url().to_string()),
             ("mage", format!("{} ({})", self.client.version()?, self.edition.as_str())),
             ("workspaces on", instances.to_owned()),
             ("login", role.to_owned()),
-        ])
+        ];
+        if let Some(cluster) = &self.kubernetes {
+            let kubernetes = cluster.kubernetes();
+            about.push(("kubernetes", format!("{} at {}", kubernetes.version()?, kubernetes.url())));
+        }
+        Ok(about)
     }
 }
 
 impl Mage {
-    /// What a workspace that the list lacks is: nothing where Mage says that it does not have it, and the reason where
-    /// nobody can say.
+    /// What a workspace is that the list lacks, or that was not listed: nothing where Mage says that it does not have it, and
+    /// the reason where nobody can say. Without `workloads`, Kubernetes is asked for its own.
     pub(crate) fn detail(
         &self,
         name: &WorkspaceName,
         surroundings: &Surroundings,
+        workloads: Option<&Workloads>,
     ) -> Result<Option<(Item, Known)>, String> {
         match self.client.send(&request::workspace(name.as_str())) {
             Ok(mut answer) => {
@@ -120,7 +165,14 @@ impl Mage {
                     );
                 }
                 let item = Item::read(item)?;
-                let known = item::understand(&item, surroundings)?;
+                let own = match (workloads, &self.kubernetes) {
+                    (None, Some(cluster)) => {
+                        let own = cluster.workloads_of(name, item.namespace.as_ref());
+                        Some(own.map_err(|error| error.to_string())?)
+                    }
+                    _ => None,
+                };
+                let known = item::understand(&item, surroundings, workloads.or(own.as_ref()))?;
                 Ok(Some((item, known)))
             }
             Err(error) if error.kind == ApiErrorKind::NotFound => Ok(None),
@@ -133,6 +185,7 @@ impl Mage {
         &self,
         names: &[&WorkspaceName],
         surroundings: &Surroundings,
+        workloads: Option<&Workloads>,
     ) -> Vec<Result<Option<ObservedWorkspace>, String>> {
         let next = AtomicUsize::new(0);
         let found = Mutex::new(BTreeMap::new());
@@ -142,7 +195,7 @@ impl Mage {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
                         let Some(name) = names.get(at) else { return };
-                        let detail = self.detail(name, surroundings);
+                        let detail = self.detail(name, surroundings, workloads);
                         let workspace = detail.map(|found| found.map(|(_, known)| known.workspace));
                         found.lock().unwrap_or_else(PoisonError::into_inner).insert(at, workspace);
                     }
@@ -158,6 +211,10 @@ impl Mage {
     }
 }
 
-fn understand(item: Value, surroundings: &Surroundings) -> Result<Known, String> {
-    item::understand(&Item::read(item)?, surroundings)
+fn understand(
+    item: Value,
+    surroundings: &Surroundings,
+    workloads: Option<&Workloads>,
+) -> Result<Known, String> {
+    item::understand(&Item::read(item)?, surroundings, workloads)
 }

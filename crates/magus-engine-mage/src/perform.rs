@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use magus_engine::{Perform, PerformError, Task};
+use magus_engine_kubernetes::Key;
 use magus_model::{
     Text,
     name::WorkspaceName,
@@ -20,6 +21,7 @@ use crate::{
     container::{self, Content, Leaves},
     item::{Item, Known},
     mark::{self, Stored, StoredSecret},
+    running,
 };
 
 impl Perform for Mage {
@@ -86,6 +88,11 @@ impl Mage {
         if *action == Action::Create {
             return self.create(name, fields, mark.as_ref(), secrets);
         }
+        if let Precondition::Revision(revision) = precondition
+            && let Some((namespace, uid)) = running::orphan(revision)
+        {
+            return self.remove_orphan(name, namespace, uid);
+        }
         let found = self.expect(name, precondition)?;
         let stored_secrets =
             || found.known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default();
@@ -97,40 +104,53 @@ impl Mage {
             Action::Adopt => self.put_mark(&found, marked(stored_secrets())?),
             Action::Stop => {
                 self.send_write(&request::stop_workspace(name.as_str(), None))?;
-                self.wait_for_state(name, RunState::Stopped)?;
+                self.wait_until(name, RunState::Stopped)?;
                 self.put_mark(&found, marked(stored_secrets())?)
             }
             Action::Start => {
                 self.send_write(&request::resume_workspace(name.as_str()))?;
                 self.put_mark(&found, marked(stored_secrets())?)?;
-                self.wait_for_state(name, RunState::Running)
+                self.wait_until(name, RunState::Running)
             }
             Action::Restart => {
-                // Mage's `resume` starts what is stopped and does nothing else (MAGE.md 3).
-                self.send_write(&request::stop_workspace(name.as_str(), None))?;
-                self.wait_for_state(name, RunState::Stopped)?;
-                self.send_write(&request::resume_workspace(name.as_str()))?;
+                self.stop_and_resume(name)?;
                 self.put_mark(&found, marked(stored_secrets())?)?;
-                self.wait_for_state(name, RunState::Running)
+                self.wait_until(name, RunState::Running)
             }
             Action::Update => {
                 let refresh = if refresh_secrets { Refresh::All(name) } else { Refresh::None };
-                let before =
-                    Before { leaves: found.known.leaves.clone(), secrets: stored_secrets(), refresh };
+                let before = Before {
+                    leaves: found.known.leaves.clone(),
+                    secrets: stored_secrets(),
+                    repeated: found.known.seen.as_ref().map(|seen| seen.repeated.clone()).unwrap_or_default(),
+                    refresh,
+                };
                 let Composed { content, secrets, settings } = compose(name, before, fields, secrets)?;
                 let stored = marked(secrets)?;
                 self.hide(&content.leaves, &stored.secrets);
                 self.patch(&found, &content, stored, settings)?;
-                if *restarts != Restarts::No && found.runs() {
-                    return self.wait_for_rollout(name);
+                if *restarts == Restarts::No || !found.runs() {
+                    return Ok(());
                 }
-                Ok(())
+                // A pod that does not come up is not replaced by a better one (MAGE.md 4.21).
+                if found.known.workspace.state != RunState::Running {
+                    self.stop_and_resume(name)?;
+                    return self.wait_until(name, RunState::Running);
+                }
+                self.wait_for_rollout(name)
             }
             Action::Delete => self.delete(&found),
             Action::Create | Action::Replace | Action::Deploy => {
                 Err(PerformError::Failed(format!("Mage cannot {} a workspace", action.as_str())))
             }
         }
+    }
+
+    /// Mage's `resume` starts what is stopped and does nothing else (MAGE.md 3).
+    fn stop_and_resume(&self, name: &WorkspaceName) -> Result<(), PerformError> {
+        self.send_write(&request::stop_workspace(name.as_str(), None))?;
+        self.wait_until(name, RunState::Stopped)?;
+        self.send_write(&request::resume_workspace(name.as_str()))
     }
 
     fn create(
@@ -151,6 +171,13 @@ impl Mage {
         let namespace = settings.remove(&FieldPath::key("namespace"));
         let namespace = namespace.as_ref().and_then(Value::as_str).map(Text::from);
         let namespace = namespace.as_ref().or(self.namespace.as_ref());
+        if let Some(cluster) = &self.kubernetes {
+            let there = cluster.workloads_of(name, namespace);
+            let there = there.map_err(|error| PerformError::Failed(error.to_string()))?;
+            if let Some(left) = there.left_of(name) {
+                return Err(PerformError::Moved(left));
+            }
+        }
         let body = creation(name, namespace, &text, settings)?;
         if let Err(error) = self.client.send(&request::create_workspace(body)) {
             self.after_failed_create(name, &text, error)?;
@@ -162,11 +189,9 @@ impl Mage {
             .any(|field| field.path.as_str() == "state" && is_text(field.after.as_ref(), "stopped"))
         {
             self.send_write(&request::stop_workspace(name.as_str(), None))?;
-            self.wait_for_state(name, RunState::Stopped)?;
-            // What this apply knows of it is what it is by now.
-            return self.look(name).map(|found| found.iter().for_each(|found| self.remember(name, found)));
+            return self.wait_until(name, RunState::Stopped);
         }
-        self.wait_for_state(name, RunState::Running)
+        self.wait_until(name, RunState::Running)
     }
 
     /// A create whose answer was an error: done all the same where the workspace is there as it was sent.
@@ -194,7 +219,7 @@ impl Mage {
         let name = found.name();
         let Err(error) = self.client.send(&request::delete_workspace(name.as_str())) else {
             return match self.look(name)? {
-                None => Ok(()),
+                None => self.check_gone(found),
                 Some(_) => Err(PerformError::Uncertain(format!(
                     "mage said that `{name}` is deleted, and still shows it"
                 ))),
@@ -209,6 +234,30 @@ impl Mage {
             "{error}; mage does not know `{name}` any more, but it may still run: `kubectl -n {namespace} delete \
              statefulset/{name} service/{name}-service configmap/{name}-hooks` removes what is left"
         )))
+    }
+
+    /// Whether Kubernetes has deleted, or is deleting, what Mage has forgotten.
+    fn check_gone(&self, found: &Found) -> Result<(), PerformError> {
+        let (Some(cluster), Some(seen)) = (&self.kubernetes, &found.known.seen) else { return Ok(()) };
+        let Key { namespace, name } = &seen.key;
+        match cluster.kubernetes().workload(namespace, name) {
+            Ok(None) => Ok(()),
+            Ok(Some(workload)) if workload.deleting || workload.uid != seen.uid => Ok(()),
+            Ok(Some(_)) => Err(PerformError::Uncertain(format!(
+                "mage has deleted `{name}`, and its StatefulSet still runs: `kubectl -n {namespace} delete \
+                 statefulset/{name}` removes it"
+            ))),
+            Err(error) => Err(PerformError::Uncertain(format!("deleted, and then not seen: {error}"))),
+        }
+    }
+
+    /// Removes what Mage does not know, as long as it does not.
+    fn remove_orphan(&self, name: &WorkspaceName, namespace: &str, uid: &str) -> Result<(), PerformError> {
+        let Some(cluster) = &self.kubernetes else { return Err(moved(name)) };
+        if self.look(name)?.is_some() {
+            return Err(PerformError::Moved(format!("mage knows `{name}` by now; plan again")));
+        }
+        cluster.kubernetes().delete_workspace(namespace, name.as_str(), uid)
     }
 
     /// Puts the mark into the text that is there, and changes nothing else: a comment restarts nothing (MAGE.md 4.18).
@@ -237,8 +286,8 @@ impl Mage {
     ) -> Result<(), PerformError> {
         let name = found.name();
         let lifecycle = compose::lifecycle(settings)?;
-        let clean = text(name, &stored, &Content { removed: Vec::new(), ..content.clone() })?;
-        if !content.removed.is_empty() {
+        let clean = text(name, &stored, &content.clean())?;
+        if content.takes_away() {
             // A text without a value leaves it in the running container; only a patch that says so takes it away
             // (MAGE.md 4.1). The clean text comes after it, because what was sent is what Mage stores.
             let removing = text(name, &stored, content)?;
@@ -272,7 +321,7 @@ impl Mage {
     pub(crate) fn look(&self, name: &WorkspaceName) -> Result<Option<Found>, PerformError> {
         let failed = |reason: String| PerformError::Failed(format!("`{name}` cannot be read: {reason}"));
         let surroundings = self.surroundings().map_err(|error| failed(error.to_string()))?;
-        let found = self.detail(name, &surroundings).map_err(failed)?;
+        let found = self.detail(name, &surroundings, None).map_err(failed)?;
         Ok(found.map(|(item, known)| {
             let none = BTreeMap::new();
             self.hide(&known.leaves, known.stored.as_ref().map_or(&none, |stored| &stored.secrets));

@@ -1,11 +1,15 @@
 //! Looks again and again until a workspace is what a step made of it, for so long as a person is willing to wait.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
 
 use magus_engine::PerformError;
+use magus_engine_kubernetes::{Key, Rollout};
 use magus_model::{name::WorkspaceName, observed::RunState};
 
-use crate::Mage;
+use crate::{Mage, perform::Found, running::Cluster};
 
 /// How long is waited, and how often is looked.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +31,10 @@ impl Default for Patience {
 
 impl Mage {
     /// Waits until a workspace runs, or has stopped.
-    pub(crate) fn wait_for_state(&self, name: &WorkspaceName, wanted: RunState) -> Result<(), PerformError> {
+    pub(crate) fn wait_until(&self, name: &WorkspaceName, wanted: RunState) -> Result<(), PerformError> {
+        if let Some(cluster) = &self.kubernetes {
+            return self.wait_for_pods(cluster, name, wanted);
+        }
         let last = self.watch(name, self.patience.ready, |state| state == wanted)?;
         match last {
             None => Ok(()),
@@ -40,17 +47,54 @@ impl Mage {
         }
     }
 
-    /// Waits until a workspace that ran went away and came back. Where nobody saw that, nobody knows whether it runs with
-    /// what was sent, because an old pod says RUNNING as well (MAGE.md 4.20).
+    /// Waits until a workspace that ran has come back with what was sent. Where only Mage is asked, that is seen by its going
+    /// away and coming back; where nobody saw that, nobody knows whether it runs with what was sent, because an old pod says
+    /// RUNNING as well (MAGE.md 4.20).
     pub(crate) fn wait_for_rollout(&self, name: &WorkspaceName) -> Result<(), PerformError> {
-        if self.watch(name, self.patience.gone, |state| state != RunState::Running)?.is_some() {
+        if self.kubernetes.is_none()
+            && self.watch(name, self.patience.gone, |state| state != RunState::Running)?.is_some()
+        {
             return Err(PerformError::Uncertain(format!(
                 "stored by mage, but its rollout was not observed: within {} seconds the workspace did not go away to \
                  come back",
                 self.patience.gone.as_secs()
             )));
         }
-        self.wait_for_state(name, RunState::Running)
+        self.wait_until(name, RunState::Running)
+    }
+
+    /// Waits until Kubernetes has done what it was sent, and says what keeps it where it has not.
+    fn wait_for_pods(
+        &self,
+        cluster: &Cluster,
+        name: &WorkspaceName,
+        wanted: RunState,
+    ) -> Result<(), PerformError> {
+        let not_seen = |why: String| Err(PerformError::Uncertain(format!("sent, and then not seen: {why}")));
+        let Some(seen) = self.look_after(name)?.known.seen else {
+            return not_seen("its StatefulSet was not found".to_owned());
+        };
+        let Key { namespace, name: set } = &seen.key;
+        let never = AtomicBool::new(false);
+        let deadline = Instant::now() + self.patience.ready;
+        match cluster.kubernetes().wait_for_rollout(namespace, set, deadline, &never) {
+            Ok(Rollout::Done) => {}
+            Ok(Rollout::NotSeen { why }) => {
+                return Err(PerformError::Uncertain(format!(
+                    "sent, but the workspace was not seen to be {}: {why}",
+                    wanted.as_str()
+                )));
+            }
+            Err(error) => return not_seen(error.to_string()),
+        }
+        match self.look_after(name)?.known.workspace.state {
+            state if state == wanted => Ok(()),
+            state => Err(PerformError::Uncertain(format!(
+                "sent, but the workspace is {} by now and not {}: somebody else may have changed it",
+                state.as_str(),
+                wanted.as_str()
+            ))),
+        }
     }
 
     /// Looks until the state is one that was waited for; the last one that was seen, where it never was.
@@ -62,14 +106,7 @@ impl Mage {
     ) -> Result<Option<RunState>, PerformError> {
         let begin = Instant::now();
         loop {
-            let found = self.look(name).map_err(|error| {
-                PerformError::Uncertain(format!("sent, and then not seen: {}", error.message()))
-            })?;
-            let Some(found) = found else {
-                return Err(PerformError::Uncertain("sent, and then gone from mage".to_owned()));
-            };
-            let state = found.known.workspace.state;
-            self.remember(name, &found);
+            let state = self.look_after(name)?.known.workspace.state;
             if good(state) {
                 return Ok(None);
             }
@@ -78,5 +115,16 @@ impl Mage {
             }
             (self.sleep)(self.patience.look);
         }
+    }
+
+    /// The workspace after something was sent, remembered for the next step.
+    fn look_after(&self, name: &WorkspaceName) -> Result<Found, PerformError> {
+        let found = self.look(name).map_err(|error| {
+            PerformError::Uncertain(format!("sent, and then not seen: {}", error.message()))
+        })?;
+        let found =
+            found.ok_or_else(|| PerformError::Uncertain("sent, and then gone from mage".to_owned()))?;
+        self.remember(name, &found);
+        Ok(found)
     }
 }

@@ -53,6 +53,17 @@ pub struct MageServer {
     pub namespace: Option<Text>,
     /// What the server is said to be.
     pub edition: Edition,
+    /// How what runs is seen; nothing where only the server itself is asked.
+    pub kubernetes: Option<KubernetesAccess>,
+}
+
+/// The Kubernetes cluster below a Mage server, as it is declared. Nothing here is a credential.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KubernetesAccess {
+    /// The context in the kubeconfig of whoever runs Magus.
+    pub context: Text,
+    /// The namespace of the workspaces; without one, that of the server, and with neither every namespace.
+    pub namespace: Option<Text>,
 }
 
 /// An edition of Mage. Nothing that a server says tells them apart (MAGE.md 6), so that a declaration has to.

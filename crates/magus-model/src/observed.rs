@@ -21,6 +21,19 @@ pub struct Observation {
     pub unknown: BTreeMap<WorkspaceName, String>,
     /// The reason why a name in neither map is *unknown* and not absent: the cluster could not be read as a whole.
     pub incomplete: Option<String>,
+    /// What runs, and no workspace is known for: left by a create or a delete that failed half-way. Ordered by name.
+    pub orphans: Vec<ObservedOrphan>,
+}
+
+/// Something that runs as a workspace does, and that the server does not know.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ObservedOrphan {
+    /// Its name.
+    pub name: WorkspaceName,
+    /// Where it is, for people: `the namespace mage`.
+    pub place: Text,
+    /// What a step's precondition names: another one once it was deleted and made again.
+    pub revision: Text,
 }
 
 /// What is known about one name.

@@ -11,6 +11,9 @@ use crate::{
     value::FieldValue,
 };
 
+/// Stands for the environment of what was left behind, which nothing declares. No environment can have this name.
+pub const NO_ENVIRONMENT: &str = "-";
+
 /// The version of the plan format.
 pub const FORMAT_VERSION: u32 = 1;
 
@@ -43,6 +46,9 @@ pub struct Plan {
     pub unmanaged: Vec<Unmanaged>,
     /// Declared workspaces of which nobody can say whether they exist.
     pub unknown: Vec<Unknown>,
+    /// What was left in the clusters by creates and deletes that failed half-way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<Orphan>,
     /// Findings about the declarations.
     pub diagnostics: Vec<LocatedDiagnostic>,
     /// Where the plan is only of what some commits changed: which, and what was set apart. Such a plan is for reading.
@@ -131,7 +137,7 @@ pub struct Step {
     pub id: Text,
     /// The cluster.
     pub cluster: Text,
-    /// The environment.
+    /// The environment; [`NO_ENVIRONMENT`] where what is done belongs to none.
     pub environment: Text,
     /// The workspace's name in the cluster.
     pub workspace: WorkspaceName,
@@ -387,6 +393,17 @@ pub struct Withheld {
     pub message: String,
     /// The whole command that lifts it, or what to change where no flag does.
     pub unblock: String,
+}
+
+/// Something that runs as a workspace does, and that the server does not know.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Orphan {
+    /// The cluster.
+    pub cluster: Text,
+    /// Its name in the cluster.
+    pub workspace: WorkspaceName,
+    /// Where it is, for people: `the namespace mage`.
+    pub place: Text,
 }
 
 /// A workspace that is not ours.

@@ -10,10 +10,10 @@ use magus_model::{
     Text,
     desired::Desired,
     name::WorkspaceName,
-    observed::{Mark, ObservedWorkspace, Refusal, RunState},
+    observed::{Mark, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
     plan::{
-        Action, Apart, FORMAT_VERSION, Guard, MarkRefresh, Overrides, Plan, PlanCluster, Precondition,
-        Restarts, Since, Step, Summary, Unknown, Unmanaged, Withheld,
+        Action, Apart, FORMAT_VERSION, Guard, MarkRefresh, NO_ENVIRONMENT, Orphan, Overrides, Plan,
+        PlanCluster, Precondition, Restarts, Since, Step, Summary, Unknown, Unmanaged, Withheld,
     },
 };
 
@@ -84,6 +84,7 @@ struct Draft<'a> {
     steps: Vec<Step>,
     withheld: Vec<Withheld>,
     unmanaged: Vec<Unmanaged>,
+    orphans: Vec<Orphan>,
     unknown: Vec<Unknown>,
     marks: Vec<MarkRefresh>,
     apart: Vec<Apart>,
@@ -98,6 +99,7 @@ impl<'a> Draft<'a> {
             steps: Vec::new(),
             withheld: Vec::new(),
             unmanaged: Vec::new(),
+            orphans: Vec::new(),
             unknown: Vec::new(),
             marks: Vec::new(),
             apart: Vec::new(),
@@ -109,7 +111,7 @@ impl<'a> Draft<'a> {
     /// what it selects and for nothing else.
     fn dangers(&self, changes: &'a ClusterChanges<'a>) -> Vec<Danger<'a>> {
         match self.request.intent {
-            Intent::Restart => Vec::new(),
+            Intent::Restart | Intent::Orphans => Vec::new(),
             Intent::Destroy => self.doomed(changes).map(|(_, danger)| danger).collect(),
             Intent::Converge => {
                 let removed = changes.removed.iter().map(|Removed { mark, .. }| Danger {
@@ -181,8 +183,36 @@ impl<'a> Draft<'a> {
                     self.delete(scope, observed, mark, "asked for by `magus destroy`".to_owned());
                 }
             }
+            Intent::Orphans => return self.remove_orphans(changes),
         }
         self.bystanders(changes);
+    }
+
+    /// What was left behind has no mark, no environment and no declaration: that somebody asked is what it takes.
+    fn remove_orphans(&mut self, changes: &ClusterChanges<'_>) {
+        let cluster = &changes.cluster.name;
+        for ObservedOrphan { name, place, revision } in orphans(changes) {
+            let environment = Text::new_static(NO_ENVIRONMENT);
+            if !self.request.filter.selects(&environment, name.as_str(), name) {
+                continue;
+            }
+            let step = Step {
+                id: step_id(cluster, name, Action::Delete),
+                cluster: cluster.clone(),
+                environment,
+                workspace: name.clone(),
+                action: Action::Delete,
+                reason: format!("left in {place}, and known to no server"),
+                restarts: Restarts::No,
+                needs: Vec::new(),
+                precondition: Precondition::Revision(revision.clone()),
+                fields: Vec::new(),
+                deploy: None,
+                renamed_from: None,
+                mark: None,
+            };
+            self.steps.push(step);
+        }
     }
 
     /// What is not ours, and what nobody knows.
@@ -196,6 +226,13 @@ impl<'a> Draft<'a> {
                 cluster: cluster.clone(),
                 name: observed.name.clone(),
                 managed_by: observed.mark.as_ref().map(|mark| mark.managed_by.clone()),
+            },
+        ));
+        self.orphans.extend(orphans(changes).filter(|orphan| named(&orphan.name)).map(
+            |ObservedOrphan { name, place, revision: _ }| Orphan {
+                cluster: cluster.clone(),
+                workspace: name.clone(),
+                place: place.clone(),
             },
         ));
         self.unknown.extend(changes.unknown.iter().filter(|(name, _)| named(name)).map(|(name, reason)| {
@@ -408,6 +445,7 @@ impl<'a> Draft<'a> {
             mut steps,
             mut withheld,
             mut unmanaged,
+            mut orphans,
             mut unknown,
             mut marks,
             mut apart,
@@ -428,7 +466,7 @@ impl<'a> Draft<'a> {
             // One of both is the same for all, and the other decides.
             match request.intent {
                 Intent::Destroy => (0, Reverse(stage)),
-                Intent::Converge | Intent::Restart => (stage, Reverse(0)),
+                Intent::Converge | Intent::Restart | Intent::Orphans => (stage, Reverse(0)),
             }
         };
         // Stable: the steps of one workspace stay in the order in which they were made.
@@ -452,6 +490,7 @@ impl<'a> Draft<'a> {
             })
         });
         unmanaged.sort();
+        orphans.sort();
         unknown.sort_by(|a, b| (&a.cluster, &a.workspace).cmp(&(&b.cluster, &b.workspace)));
         marks.sort_by(|a, b| (&a.cluster, &a.workspace).cmp(&(&b.cluster, &b.workspace)));
 
@@ -493,6 +532,7 @@ impl<'a> Draft<'a> {
             steps,
             withheld,
             unmanaged,
+            orphans,
             unknown,
             diagnostics: request.diagnostics.clone(),
             since,
@@ -502,6 +542,11 @@ impl<'a> Draft<'a> {
         debug_assert_eq!(crate::check::check(&plan, desired), Vec::<String>::new());
         plan
     }
+}
+
+/// What the cluster still runs and no workspace is known for.
+fn orphans<'a>(changes: &ClusterChanges<'a>) -> impl Iterator<Item = &'a ObservedOrphan> + use<'a> {
+    changes.observation.into_iter().flat_map(|observation| &observation.orphans)
 }
 
 /// What was declared before, where the plan is of what is declared: a restart and a destroy are asked for.

@@ -78,4 +78,6 @@ pub enum Intent {
     Restart,
     /// The selected managed workspaces are deleted, later stages first, and nothing else.
     Destroy,
+    /// What was left behind by creates and deletes that failed is removed, and nothing else.
+    Orphans,
 }

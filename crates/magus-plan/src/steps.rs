@@ -153,7 +153,8 @@ impl<'a> Place<'a> {
         };
         let mut parts: Vec<_> = stops.map(|change| of_state(Action::Stop, change)).into_iter().collect();
         if !fields.is_empty() || renamed_from.is_some() {
-            let reason = words::update(&fields, renamed_from.as_ref());
+            let is_down = matches!(observed.state, RunState::Pending | RunState::Failed);
+            let reason = words::update(&fields, renamed_from.as_ref(), is_down && restarts == Restarts::Yes);
             let at = if stops_first { parts.len() } else { 0 };
             parts.insert(at, Part { action: Action::Update, reason, restarts, fields });
         }

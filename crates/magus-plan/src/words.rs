@@ -68,13 +68,17 @@ pub(crate) fn created_before(revision: &str, changed_since: usize) -> String {
     }
 }
 
-/// Why a workspace is updated.
-pub(crate) fn update(changed: &[FieldChange], renamed_from: Option<&WorkspaceName>) -> String {
-    match renamed_from {
+/// Why a workspace is updated, and how, where it `is_down`: a pod that does not come up is not replaced by a better one.
+pub(crate) fn update(changed: &[FieldChange], renamed_from: Option<&WorkspaceName>, is_down: bool) -> String {
+    let mut words = match renamed_from {
         Some(old) if changed.is_empty() => format!("renamed from `{old}`"),
         Some(old) => format!("renamed from `{old}`; {}", fields(changed)),
         None => fields(changed),
+    };
+    if is_down {
+        words.push_str("; it does not come up with what it has, and is stopped and started");
     }
+    words
 }
 
 /// Why a workspace is replaced, from the fields that only a creation can set.

@@ -7,7 +7,7 @@ use magus_model::{
     desired::{Desired, Environment, Workspace},
     name::WorkspaceName,
     observed::{Observation, Presence},
-    plan::{Action, Guard, Plan, Reason},
+    plan::{Action, Guard, Orphan, Plan, Reason},
 };
 use serde::Serialize;
 
@@ -33,6 +33,9 @@ pub struct Status {
     pub workspaces: Vec<WorkspaceStatus>,
     /// How many workspaces of the clusters are not ours.
     pub unmanaged: usize,
+    /// What was left in the clusters by creates and deletes that failed half-way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<Orphan>,
 }
 
 /// What a cluster is.
@@ -135,6 +138,7 @@ pub fn status(
         clusters: Vec::new(),
         workspaces: workspaces.into_values().collect(),
         unmanaged: plan.unmanaged.len(),
+        orphans: plan.orphans.clone(),
     }
 }
 
@@ -216,12 +220,20 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
         (drifted, "drifted"),
         (unknown, "unknown"),
         (status.unmanaged, "not ours"),
+        (status.orphans.len(), "left behind"),
     ] {
         if number > 0 {
             parts.push(format!("{} {what}", thousands(number)));
         }
     }
     out.push_str(&format!("{}: {}\n", count(status.workspaces.len(), "workspace"), parts.join(", ")));
+    for Orphan { cluster, workspace, place } in &status.orphans {
+        let (cluster, name, place) =
+            (escape::line(cluster), escape::line(workspace.as_str()), escape::line(place));
+        out.push_str(&format!(
+            "  {name} was left in {place} of {cluster}, and is known to no server: `magus plan --orphans`\n"
+        ));
+    }
     out
 }
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, path::Path};
 use magus_load::Document;
 use magus_model::{
     Text,
-    desired::{Edition, Engine, Field, Layer, MageServer, MaxDeletes, Rollout},
+    desired::{Edition, Engine, Field, KubernetesAccess, Layer, MageServer, MaxDeletes, Rollout},
     files::Duration,
     path::FieldPath,
     span::Span,
@@ -263,13 +263,17 @@ fn declared_engine(
             ("local", path.clone(), Some(Engine::Local { path }))
         }
         "mage" => {
-            let namespace = entry.value.get("namespace").and_then(Node::as_str).map(Text::from);
+            let text = |node: &Node, key: &str| node.get(key).and_then(Node::as_str).map(Text::from);
+            let namespace = text(&entry.value, "namespace");
+            let kubernetes = entry.value.get("kubernetes").and_then(|node| {
+                Some(KubernetesAccess { context: text(node, "context")?, namespace: text(node, "namespace") })
+            });
             let edition = match entry.value.get("edition").and_then(Node::as_str) {
                 Some("pro") => Edition::Pro,
                 _ => Edition::Oss,
             };
             let url = entry.value.get("url")?.as_str()?.into();
-            let server = MageServer { url, namespace, edition };
+            let server = MageServer { url, namespace, edition, kubernetes };
             ("mage", identity(["url", "namespace"])?, Some(Engine::Mage(server)))
         }
         "kubernetes" => ("kubernetes", identity(["context", "namespace"])?, None),

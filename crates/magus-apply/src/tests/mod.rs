@@ -214,6 +214,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         steps,
         withheld: Vec::new(),
         unmanaged: Vec::new(),
+        orphans: Vec::new(),
         unknown: Vec::new(),
         diagnostics: Vec::new(),
         since: None,

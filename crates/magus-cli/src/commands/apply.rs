@@ -42,7 +42,8 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// `magus apply`.
 pub fn run(global: &Global, arguments: &Apply, output: &Output) -> Result<Exit, CommandError> {
-    let wish = Wish::new(global, &arguments.approval.guards, "apply", Intent::Converge)?;
+    let wish = Wish::new(global, &arguments.approval.guards, "apply", Intent::Converge)?
+        .of_orphans(arguments.orphans);
     converge(global, &arguments.approval, &wish, arguments.plan.as_deref(), output)
 }
 
@@ -200,6 +201,7 @@ fn nothing(wish: &Wish<'_>, plan: &Plan) -> Option<&'static str> {
         Intent::Destroy if is_empty => {
             Some("Nothing to delete: nothing managed is selected in the cluster.\n")
         }
+        Intent::Orphans if is_empty => Some("Nothing to remove: nothing that is selected was left behind.\n"),
         _ => None,
     }
 }

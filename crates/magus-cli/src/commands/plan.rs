@@ -24,7 +24,7 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
     }
     let mut wish = Wish {
         at: arguments.at.as_deref(),
-        ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)?
+        ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)?.of_orphans(arguments.orphans)
     };
     let checked = pipeline::check_valid(global, wish.at, output)?;
     if let Some(revision) = &arguments.since {

@@ -87,7 +87,8 @@ fn a_server_that_is_not_trusted_gets_no_request() {
             "MAGE_TOKEN" | "MAGE_API_KEY" => Some(OsString::from("canary")),
             _ => None,
         };
-        let declared = MageServer { url: server.url().into(), namespace: None, edition: Edition::Oss };
+        let declared =
+            MageServer { url: server.url().into(), namespace: None, edition: Edition::Oss, kubernetes: None };
         let connection = Mage::connect(Connect {
             cluster: &"acme".into(),
             server: &declared,

@@ -8,7 +8,7 @@ mod client;
 mod credentials;
 mod error;
 mod pace;
-mod proxy;
+pub(crate) mod proxy;
 mod redact;
 pub mod request;
 mod session;

@@ -24,21 +24,7 @@ impl Proxy {
         server: &ServerUrl,
         lookup: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<Option<Self>, EngineError> {
-        let first = |name: &str| {
-            [name.to_ascii_lowercase(), name.to_owned()]
-                .into_iter()
-                .find_map(|name| Some((lookup(&name).filter(|value| !value.is_empty())?, name)))
-        };
-        if server.is_loopback() {
-            return Ok(None);
-        }
-        if let Some((excepted, _)) = first("NO_PROXY")
-            && excepted.to_string_lossy().split([',', ' ']).any(|entry| excepts(entry.trim(), server))
-        {
-            return Ok(None);
-        }
-        let by_scheme = if server.is_encrypted() { "HTTPS_PROXY" } else { "HTTP_PROXY" };
-        let Some((value, name)) = first(by_scheme).or_else(|| first("ALL_PROXY")) else { return Ok(None) };
+        let Some((value, name)) = named(server, lookup) else { return Ok(None) };
         let inner = value.to_str().and_then(|url| ureq::Proxy::new(url).ok()).ok_or_else(|| {
             EngineError::new(EngineErrorKind::Unreachable, format!("`{name}` is no URL of a proxy")).help(
                 format!(
@@ -59,6 +45,28 @@ impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Proxy({}:{})", self.inner.host(), self.inner.port())
     }
+}
+
+/// The value and the name of the variable that says which proxy leads to a server, as [`Proxy::from_environment`] reads
+/// them.
+pub(crate) fn named(
+    server: &ServerUrl,
+    lookup: &dyn Fn(&str) -> Option<OsString>,
+) -> Option<(OsString, String)> {
+    let first = |name: &str| {
+        [name.to_ascii_lowercase(), name.to_owned()]
+            .into_iter()
+            .find_map(|name| Some((lookup(&name).filter(|value| !value.is_empty())?, name)))
+    };
+    if server.is_loopback() {
+        return None;
+    }
+    if let Some((excepted, _)) = first("NO_PROXY")
+        && excepted.to_string_lossy().split([',', ' ']).any(|entry| excepts(entry.trim(), server))
+    {
+        return None;
+    }
+    first(if server.is_encrypted() { "HTTPS_PROXY" } else { "HTTP_PROXY" }).or_else(|| first("ALL_PROXY"))
 }
 
 /// Whether an entry of `NO_PROXY` names the server.

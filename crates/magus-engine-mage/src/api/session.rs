@@ -36,6 +36,18 @@ pub enum ProjectType {
     Other(String),
 }
 
+impl InstanceType {
+    /// As it is shown.
+    pub fn as_str(&self) -> &str {
+        match self {
+            InstanceType::Kubernetes => "kubernetes",
+            InstanceType::Ecs => "ECS",
+            InstanceType::CloudRun => "Cloud Run",
+            InstanceType::Other(name) => name,
+        }
+    }
+}
+
 /// What runs workspaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstanceType {

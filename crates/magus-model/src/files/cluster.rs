@@ -90,6 +90,19 @@ pub struct MageEngine {
     pub namespace: Option<Text>,
     /// What the server is; without it, open source. Nothing that it says of itself tells.
     pub edition: Option<Edition>,
+    /// The Kubernetes cluster that the workspaces run on. Mage tells what it has stored; with this, Magus compares what
+    /// runs, and sees rollouts.
+    pub kubernetes: Option<KubernetesAccess>,
+}
+
+/// The Kubernetes cluster that the workspaces of a Mage server run on, to see what runs.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KubernetesAccess {
+    /// The context in the kubeconfig of whoever runs Magus.
+    pub context: Text,
+    /// The namespace of the workspaces. Without it, that of the server above.
+    pub namespace: Option<Text>,
 }
 
 /// A Kubernetes cluster, without a Mage server in between.

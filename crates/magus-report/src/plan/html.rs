@@ -171,7 +171,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         not_seen => text::not_seen(plan).map(|(cluster, unseen)| (line(cluster), line(unseen))).collect::<Vec<_>>(),
         part => plan.since.as_ref().map(apart::note),
         apart => minijinja::value::Serde(apart_view(plan)),
-        not_ours => text::not_ours(&plan.unmanaged),
+        not_ours => text::not_ours(plan),
         source => context! {
             path => line(&plan.source.path),
             revision => plan.source.revision.as_deref().map(|revision| escape::shorten(revision, 12)).as_deref().map(line),

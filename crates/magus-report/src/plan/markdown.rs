@@ -297,7 +297,7 @@ fn notes(comment: &mut Comment, plan: &Plan) {
     for (cluster, unseen) in text::not_seen(plan) {
         line(comment, format!("- not verified in {}: {}\n", code(cluster), prose(unseen)));
     }
-    for (heading, names) in text::not_ours(&plan.unmanaged) {
+    for (heading, names) in text::not_ours(plan) {
         let names: Vec<_> = names.iter().take(20).map(|name| code(name)).collect();
         line(comment, format!("- {}: {}\n", prose(&heading), names.join(", ")));
     }

@@ -7,7 +7,7 @@ use std::{
 
 use anstyle::Style;
 use magus_model::{
-    plan::{Action, FieldChange, Plan, PlanCluster, Restarts, Step, Unmanaged},
+    plan::{Action, FieldChange, Orphan, Plan, PlanCluster, Restarts, Step, Unmanaged},
     value::{FieldValue, Value},
 };
 
@@ -237,7 +237,7 @@ impl<'a> Renderer<'a> {
 
     /// What was withheld, what is not ours, what is unknown, and findings.
     fn notes(&self, out: &mut String) {
-        let Plan { withheld, unmanaged, unknown, diagnostics, since, .. } = self.plan;
+        let Plan { withheld, unknown, diagnostics, since, .. } = self.plan;
         if !withheld.is_empty() {
             let _ = writeln!(
                 out,
@@ -297,7 +297,7 @@ impl<'a> Renderer<'a> {
             let heading = paint(self.styles.dim, format!("Not verified: {}", escape::line(cluster)));
             let _ = writeln!(out, "{heading}\n  {}\n", escape::line(unseen));
         }
-        for (heading, names) in not_ours(unmanaged) {
+        for (heading, names) in not_ours(self.plan) {
             let _ = writeln!(out, "{heading}");
             for line in words::wrap(names.iter().map(String::as_str), self.width - 2) {
                 let _ = writeln!(out, "  {line}");
@@ -430,8 +430,24 @@ pub(super) fn not_seen(plan: &Plan) -> impl Iterator<Item = (&str, &str)> {
     plan.clusters.iter().filter_map(|cluster| Some((cluster.name.as_str(), cluster.unverifiable.as_deref()?)))
 }
 
-/// `Not managed by anybody, and left alone: 2 in acme`, and the names.
-pub(super) fn not_ours(unmanaged: &[Unmanaged]) -> Vec<(String, Vec<String>)> {
+/// `In acme and left alone, not managed: 2 workspaces`, and the names; and the same of what was left behind.
+pub(super) fn not_ours(plan: &Plan) -> Vec<(String, Vec<String>)> {
+    let mut left: BTreeMap<(&str, &str), Vec<String>> = BTreeMap::new();
+    for Orphan { cluster, workspace, place } in &plan.orphans {
+        left.entry((cluster, place)).or_default().push(escape::line(workspace.as_str()).into_owned());
+    }
+    let left = left.into_iter().map(|((cluster, place), names)| {
+        let (cluster, place) = (escape::line(cluster), escape::line(place));
+        let number = count(names.len(), "workspace");
+        let heading = format!(
+            "In {cluster}, left in {place} and known to no server: {number}; `magus plan --orphans` would remove"
+        );
+        (heading, names)
+    });
+    unmanaged(&plan.unmanaged).into_iter().chain(left).collect()
+}
+
+fn unmanaged(unmanaged: &[Unmanaged]) -> Vec<(String, Vec<String>)> {
     let mut by_owner: BTreeMap<(&str, Option<&str>), Vec<String>> = BTreeMap::new();
     for workspace in unmanaged {
         by_owner

@@ -117,7 +117,12 @@ fn a_mage_server_is_read_and_told_apart() {
     );
     let engines: Vec<_> = resolution.desired.clusters.iter().map(|cluster| cluster.engine.clone()).collect();
     let server = |namespace: &str, edition| {
-        Engine::Mage(MageServer { url: "https://m.dev".into(), namespace: Some(namespace.into()), edition })
+        Engine::Mage(MageServer {
+            url: "https://m.dev".into(),
+            namespace: Some(namespace.into()),
+            edition,
+            kubernetes: None,
+        })
     };
     assert_eq!(engines, [server("one", Edition::Pro), server("two", Edition::Oss)]);
     check(

@@ -1,0 +1,340 @@
+//! What runs, where Kubernetes may be asked: Mage reads back what it has stored, and that is another thing (MAGE.md 4.1).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    path::PathBuf,
+};
+
+use magus_diff::same;
+use magus_engine::EngineError;
+use magus_engine_kubernetes::{
+    Access, Key, Kubernetes, Leaves, Limits, Workload, reference_without_defaults,
+};
+use magus_model::{
+    Text,
+    desired::{Edition, KubernetesAccess},
+    name::WorkspaceName,
+    observed::{ObservedOrphan, RunState},
+    path::FieldPath,
+    value::{FieldValue, Value},
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    api::{ServerUrl, proxy},
+    container::{CONTAINER, ENV},
+    item::Item,
+};
+
+/// Variables that Mage gives to workspaces by itself: its own, and those that say how the main server was set up
+/// (`__populate_env_vars` in `cluster_manager/kubernetes/workload_manager.py`, `MAGE_SETTINGS_ENVIRONMENT_VARIABLES` in
+/// `settings/server.py` of 0.9.80).
+const MAGES_OWN: &[&str] = &[
+    "ACTIVE_DIRECTORY_CLIENT_ID",
+    "ACTIVE_DIRECTORY_CLIENT_SECRET",
+    "ACTIVE_DIRECTORY_DIRECTORY_ID",
+    "ACTIVE_DIRECTORY_ROLES_MAPPING",
+    "AUTHENTICATION_MODE",
+    "BITBUCKET_HOST",
+    "BITBUCKET_OAUTH_KEY",
+    "BITBUCKET_OAUTH_SECRET",
+    "CONCURRENCY_CONFIG_BLOCK_RUN_LIMIT",
+    "CONCURRENCY_CONFIG_PIPELINE_RUN_LIMIT",
+    "DB_NAME",
+    "DB_PASS",
+    "DB_USER",
+    "DISABLE_AUTORELOAD",
+    "DISABLE_AUTO_BROWSER_OPEN",
+    "DISABLE_NOTEBOOK_EDIT_ACCESS",
+    "ENABLE_PROMETHEUS",
+    "GHE_CLIENT_ID",
+    "GHE_CLIENT_SECRET",
+    "GHE_HOSTNAME",
+    "GITLAB_CLIENT_ID",
+    "GITLAB_CLIENT_SECRET",
+    "GITLAB_HOST",
+    "GOOGLE_CLIENT_ID",
+    "GOOGLE_CLIENT_SECRET",
+    "INITIAL_METADATA",
+    "KUBE_NAMESPACE",
+    "LDAP_ADMIN_USERNAME",
+    "LDAP_AUTHENTICATION_FILTER",
+    "LDAP_AUTHORIZATION_FILTER",
+    "LDAP_BASE_DN",
+    "LDAP_BIND_DN",
+    "LDAP_BIND_PASSWORD",
+    "LDAP_DEFAULT_ACCESS",
+    "LDAP_GROUP_FIELD",
+    "LDAP_ROLES_MAPPING",
+    "LDAP_SERVER",
+    "MAGE_BASE_PATH",
+    "MAGE_DATABASE_CONNECTION_URL",
+    "MAGE_PUBLIC_HOST",
+    "MAGE_RESTART_STREAMING_PIPELINES_ON_REQUIREMENTS_CHANGE",
+    "MAX_FILE_CACHE_SIZE",
+    "MAX_OUTPUT_IMAGE_PREVIEW_SIZE",
+    "OAUTH_DEFAULT_ACCESS",
+    "OIDC_CLIENT_ID",
+    "OIDC_CLIENT_SECRET",
+    "OIDC_DISCOVERY_URL",
+    "OIDC_ROLES_MAPPING",
+    "OKTA_CLIENT_ID",
+    "OKTA_CLIENT_SECRET",
+    "OKTA_DOMAIN_URL",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_HTTP_ENDPOINT",
+    "PROJECT_TYPE",
+    "PROJECT_UUID",
+    "REDIS_URL",
+    "REQUIRE_USER_AUTHENTICATION",
+    "REQUIRE_USER_PERMISSIONS",
+    "RUN_PIPELINE_IN_ONE_PROCESS",
+    "SCHEDULER_TRIGGER_INTERVAL",
+    "SENTRY_DSN",
+    "SENTRY_SERVER_NAME",
+    "SENTRY_TRACES_SAMPLE_RATE",
+    "SERVER_LOGGING_FORMAT",
+    "SERVER_LOGGING_TEMPLATE",
+    "SERVER_VERBOSITY",
+    "SHELL_COMMAND",
+    "USER_CODE_PATH",
+    "USE_UNIQUE_TERMINAL",
+];
+
+/// Where the post-start command of `lifecycle_config` ends up.
+const HOOKS: &str = "container_config.lifecycle";
+
+/// The Kubernetes cluster below a Mage server.
+pub(crate) struct Cluster {
+    kubernetes: Kubernetes,
+    edition: Edition,
+    namespace: Option<Text>,
+}
+
+impl Cluster {
+    /// A connection; a program that the kubeconfig names to log in with is run.
+    pub(crate) fn connect(
+        access: &KubernetesAccess,
+        server_namespace: Option<&Text>,
+        edition: Edition,
+        variable: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, EngineError> {
+        let KubernetesAccess { context, namespace } = access;
+        let namespace = namespace.as_ref().or(server_namespace).cloned();
+        let proxy = |url: &str| {
+            let url = ServerUrl::parse(url.trim_end_matches('/')).ok()?;
+            proxy::named(&url, variable)?.0.into_string().ok()
+        };
+        let kubernetes = Kubernetes::connect(Access {
+            kubeconfig: kubeconfigs(variable),
+            context: context.clone(),
+            namespace: namespace.clone(),
+            limits: Limits::default(),
+            proxy: &proxy,
+        })?;
+        Ok(Self { kubernetes, edition, namespace })
+    }
+
+    /// The cluster itself.
+    pub(crate) fn kubernetes(&self) -> &Kubernetes {
+        &self.kubernetes
+    }
+
+    /// Whether it is known where the workspaces of this server are, and nobody else's.
+    pub(crate) fn has_namespace(&self) -> bool {
+        self.namespace.is_some()
+    }
+
+    /// Everything that is there, in one request.
+    pub(crate) fn workloads(&self) -> Result<Workloads, EngineError> {
+        Ok(Workloads { edition: self.edition, all: self.kubernetes.workloads()? })
+    }
+
+    /// What is there of one name, where Mage says it is, or else in the namespace that is looked at.
+    pub(crate) fn workloads_of(
+        &self,
+        name: &WorkspaceName,
+        namespace: Option<&Text>,
+    ) -> Result<Workloads, EngineError> {
+        let Some(namespace) = namespace.or(self.namespace.as_ref()) else { return self.workloads() };
+        let found = self.kubernetes.workload(namespace, name.as_str())?;
+        let all = found.into_iter().map(|workload| (workload.key.clone(), workload)).collect();
+        Ok(Workloads { edition: self.edition, all })
+    }
+}
+
+/// Those that `KUBECONFIG` names, else the one in the home folder, as `kubectl` does it.
+fn kubeconfigs(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let named: Vec<PathBuf> = variable("KUBECONFIG")
+        .map(|paths| std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()).collect())
+        .unwrap_or_default();
+    if !named.is_empty() {
+        return named;
+    }
+    variable("HOME").map(|home| PathBuf::from(home).join(".kube/config")).into_iter().collect()
+}
+
+/// The StatefulSets of a cluster.
+pub(crate) struct Workloads {
+    edition: Edition,
+    all: BTreeMap<Key, Workload>,
+}
+
+impl Workloads {
+    /// What runs of a workspace that Mage shows; the reason where nobody can say.
+    pub(crate) fn of(&self, item: &Item) -> Result<Running<'_>, String> {
+        let name = item.name.as_str();
+        let mut found = self.named(name).filter(|workload| {
+            item.namespace.as_ref().is_none_or(|namespace| workload.key.namespace == *namespace)
+        });
+        let place = item.namespace.as_deref().map_or_else(String::new, |name| format!(" of `{name}`"));
+        let Some(workload) = found.next() else {
+            return Err(format!(
+                "mage shows it, and kubernetes has no StatefulSet `{name}`{place}: it is being deleted, or somebody \
+                 deleted it there"
+            ));
+        };
+        if found.next().is_some() {
+            return Err(format!(
+                "several namespaces have a StatefulSet `{name}`, and mage does not say which"
+            ));
+        }
+        if workload.deleting {
+            return Err(format!("its StatefulSet `{name}`{place} is being deleted"));
+        }
+        if !workload.is_workspace {
+            return Err(format!("the StatefulSet `{name}`{place} is none that mage made"));
+        }
+        Ok(Running { workload, edition: self.edition })
+    }
+
+    /// Those with this name, in whichever namespace.
+    fn named(&self, name: &str) -> impl Iterator<Item = &Workload> {
+        self.all.values().filter(move |workload| workload.key.name == name)
+    }
+
+    /// Why a workspace of this name cannot be made although Mage does not know it.
+    pub(crate) fn left_of(&self, name: &WorkspaceName) -> Option<String> {
+        let Key { namespace, name } = &self.named(name.as_str()).next()?.key;
+        Some(format!(
+            "mage does not know it, and kubernetes has a StatefulSet of its name: `kubectl -n {namespace} delete \
+             statefulset/{name} service/{name}-service configmap/{name}-hooks --ignore-not-found` removes what was left"
+        ))
+    }
+
+    /// The workspaces that are there and that Mage does not show.
+    pub(crate) fn orphans(&self, shown: &dyn Fn(&WorkspaceName) -> bool) -> Vec<ObservedOrphan> {
+        let orphan = |workload: &Workload| {
+            let Workload { key: Key { namespace, name }, uid, deleting, is_workspace, .. } = workload;
+            let name = WorkspaceName::observed(name.as_str());
+            let is_left = *is_workspace && !deleting && !shown(&name);
+            is_left.then(|| ObservedOrphan {
+                name,
+                place: format!("the namespace {namespace}").into(),
+                revision: format!("{ORPHAN}{namespace}/{uid}").into(),
+            })
+        };
+        let mut orphans: Vec<_> = self.all.values().filter_map(orphan).collect();
+        orphans.sort_by(|a, b| a.name.cmp(&b.name));
+        orphans
+    }
+}
+
+/// What the revision of an orphan begins with; the namespace and the `metadata.uid` of its StatefulSet follow.
+const ORPHAN: &str = "orphan:";
+
+/// The namespace and the uid in the revision of an orphan; nothing in another one.
+pub(crate) fn orphan(revision: &str) -> Option<(&str, &str)> {
+    revision.strip_prefix(ORPHAN)?.split_once('/')
+}
+
+/// A workspace as it runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Running<'a> {
+    workload: &'a Workload,
+    edition: Edition,
+}
+
+impl Running<'_> {
+    /// What is compared: what runs, in the form in which it was stored where that means the same. What Mage adds by itself is
+    /// not among it, unless it was once applied (`applied`): then it is left over.
+    pub(crate) fn leaves(&self, stored: &Leaves, applied: Option<&BTreeMap<FieldPath, Text>>) -> Leaves {
+        let mut leaves = Leaves::new();
+        for (path, value) in stored {
+            let Some(runs) = self.workload.value(path) else { continue };
+            leaves.insert(path.clone(), if means(path, value, runs) { value } else { runs }.clone());
+        }
+        let of_mage = |path: &FieldPath| {
+            !applied.is_some_and(|applied| applied.contains_key(path)) && self.is_of_mage(path)
+        };
+        let Workload { leaves: running, scheduling, .. } = self.workload;
+        for (path, value) in running.iter().chain(scheduling) {
+            if !stored.contains_key(path) && !of_mage(path) {
+                leaves.insert(path.clone(), value.clone());
+            }
+        }
+        leaves
+    }
+
+    /// Whether something that is not stored may come from Mage.
+    fn is_of_mage(&self, path: &FieldPath) -> bool {
+        if path.is_within(HOOKS) {
+            return true;
+        }
+        let keys = path.keys().unwrap_or_default();
+        match keys.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            // Pro's clusters hand on whatever they are set to (MAGE.md 6).
+            [ENV, name] => self.edition == Edition::Pro || MAGES_OWN.contains(&name),
+            [CONTAINER, ..] => false,
+            _ => true,
+        }
+    }
+
+    /// Whether it runs, where Mage says that its pod is in this state.
+    pub(crate) fn state(&self, of_pod: RunState) -> RunState {
+        let Workload { wanted, counts, .. } = self.workload;
+        if *wanted == 0 {
+            RunState::Stopped
+        } else if counts.available.min(counts.updated) >= *wanted {
+            RunState::Running
+        } else if of_pod == RunState::Failed {
+            RunState::Failed
+        } else {
+            RunState::Pending
+        }
+    }
+
+    /// What a step has to know of it.
+    pub(crate) fn seen(&self) -> Seen {
+        let Workload { key, uid, repeated, .. } = self.workload;
+        Seen {
+            key: key.clone(),
+            uid: uid.clone(),
+            repeated: repeated.iter().map(|name| FieldPath::key(ENV).child(name)).collect(),
+        }
+    }
+
+    /// Goes into the revision of a workspace: everything that is compared, and nothing of how far it has come.
+    pub(crate) fn digest(&self) -> Vec<u8> {
+        let Workload { uid, leaves, scheduling, repeated, wanted, .. } = self.workload;
+        let whole = (uid, leaves, scheduling, repeated, *wanted == 0);
+        Sha256::digest(serde_json::to_vec(&whole).unwrap_or_default()).to_vec()
+    }
+}
+
+/// What only Kubernetes tells of a workspace, and a step has to know.
+pub(crate) struct Seen {
+    /// Which object it is.
+    pub(crate) key: Key,
+    /// `metadata.uid` of it.
+    pub(crate) uid: Text,
+    /// Variables that stand in the container more than once: a patch reaches only the first, and the last one counts.
+    pub(crate) repeated: BTreeSet<FieldPath>,
+}
+
+/// Whether a stored value means what runs.
+fn means(path: &FieldPath, stored: &Value, runs: &Value) -> bool {
+    let stored = reference_without_defaults(stored.clone());
+    same(path, &FieldValue::Plain(stored), &FieldValue::Plain(runs.clone()))
+}

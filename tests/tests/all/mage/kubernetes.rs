@@ -1,0 +1,256 @@
+//! With `kubernetes:` what runs is seen: edits behind Mage's back, what a patch left behind, rollouts, and orphans.
+
+use magus_tests::proxy::{Fault, Proxy};
+use serde_json::{Value, json};
+
+use super::Bed;
+
+impl Bed {
+    /// A bed whose declarations name the Kubernetes cluster too. The answer has what lies between Magus and that.
+    fn with_kubernetes(test: &str) -> Option<(Self, Proxy)> {
+        let mut bed = Self::new(test)?;
+        let proxy = Proxy::start(bed.shared.kubernetes.http_url());
+        let kubeconfig = magus_tests::mage::kubeconfig_for(&proxy.url());
+        bed.sandbox.write("kube config", kubeconfig);
+        bed.sandbox.set("KUBECONFIG", bed.sandbox.file("kube config").to_str().expect("a path"));
+        bed.sandbox.replace(
+            "environments/cluster.yaml",
+            &format!("namespace: {}", bed.place.namespace),
+            &format!("namespace: {}, kubernetes: {{context: magus-test}}", bed.place.namespace),
+        );
+        Some((bed, proxy))
+    }
+
+    /// Changes the container in the StatefulSet as a person with `kubectl edit` does.
+    fn kubectl_edit(&self, name: &str, change: impl Fn(&mut Value)) {
+        let mut container = self.container(name);
+        change(&mut container);
+        let patch = json!({ "spec": { "template": { "spec": { "containers": [container] } } } });
+        let answer = self.shared.kubernetes.patch(&self.set_path(name), &patch);
+        assert_eq!(answer.status, 200, "{}", answer.json);
+    }
+
+    /// Each field of the only step: path, before, after and reason.
+    fn fields(&self) -> Vec<String> {
+        let plan = self.sandbox.plan(&[]);
+        let steps = plan["steps"].as_array().expect("steps");
+        assert_eq!(steps.len(), 1, "{plan:#}");
+        let fields = steps[0]["fields"].as_array().expect("fields").iter();
+        fields
+            .map(|field| {
+                let text = |key: &str| field[key].to_string().replace('"', "");
+                format!("{}: {} -> {} {}", text("path"), text("before"), text("after"), text("reason"))
+            })
+            .collect()
+    }
+
+    fn pod_uid(&self, name: &str) -> Value {
+        let pod = format!("/api/v1/namespaces/{}/pods/{}-0", self.place.namespace, self.name(name));
+        self.shared.kubernetes.send("GET", &pod, None).json["metadata"]["uid"].clone()
+    }
+}
+
+#[test]
+fn what_runs_is_compared_and_a_rollout_is_seen() {
+    let Some((bed, kubernetes)) = Bed::with_kubernetes("what_runs_is_compared_and_a_rollout_is_seen") else {
+        return;
+    };
+    bed.declare(
+        "development",
+        "one",
+        "env:\n  A: \"1\"\n  KEY: {valueFrom: {secretKeyRef: {name: keys, key: k}}}\n\
+         container_config:\n  resources: {limits: {cpu: \"1\", memory: 1024Mi}}\n  imagePullPolicy: IfNotPresent\n\
+         lifecycle_config:\n  post_start: {command: [echo, started]}\n",
+    );
+    bed.apply_seen(&[]);
+    kubernetes.clear();
+    let run = bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+    assert!(!run.stdout.contains("Not verified"), "{}", run.stdout);
+    let asked: Vec<_> = kubernetes.exchanges().iter().map(|one| one.request.path.clone()).collect();
+    assert_eq!(
+        asked,
+        [format!("/apis/apps/v1/namespaces/{}/statefulsets", bed.place.namespace)],
+        "one list, and nothing for each workspace"
+    );
+
+    // Behind Mage's back, which goes on to show what it has stored.
+    bed.kubectl_edit("one-development", |container| {
+        container["image"] = "mageai/mageai:0.9.70".into();
+        container["resources"]["limits"]["cpu"] = "2".into();
+        let env = container["env"].as_array_mut().expect("variables");
+        env.retain(|one| one["name"] != "KEY");
+        env.push(json!({ "name": "HOTFIX", "value": "1" }));
+    });
+    assert_eq!(
+        bed.fields(),
+        [
+            "container_config.image: mageai/mageai:0.9.70 -> mageai/mageai:0.9.80 drift",
+            "container_config.resources.limits.cpu: 2 -> 1 drift",
+            "env.HOTFIX: 1 -> null drift",
+            "env.KEY: null -> {valueFrom:{secretKeyRef:{key:k,name:keys}}} drift",
+        ]
+    );
+    bed.sandbox.expect(2, &["drift"]);
+    let before = bed.pod_uid("one-development");
+    // Seen to have come up, and not only stored: no more "its rollout was not observed".
+    let run = bed.apply_seen(&[]);
+    assert!(run.all().contains("Applied 1 step."), "{}", run.all());
+    assert_ne!(bed.pod_uid("one-development"), before);
+    let env = bed.env("one-development");
+    assert!(
+        !env.contains_key("HOTFIX") && env.contains_key("KEY") && env.contains_key("USER_CODE_PATH"),
+        "{env:?}"
+    );
+    assert_eq!(bed.container("one-development")["image"], "mageai/mageai:0.9.80");
+    assert_eq!(
+        bed.container("one-development")["lifecycle"]["postStart"]["exec"]["command"],
+        json!(["echo", "started"]),
+        "mage's own stays"
+    );
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+
+    // What Mage's own page leaves behind (MAGE.md 4.1): it shows A no more, and A still runs.
+    bed.edit("one-development", |text| text.replace("- name: A\n  value: \"1\"\n", ""));
+    bed.sandbox.replace("environments/development/one.yaml", "  A: \"1\"\n", "");
+    assert!(bed.fields().contains(&"env.A: 1 -> null declared".to_owned()), "{:?}", bed.fields());
+
+    // Stopped by hand.
+    let answer =
+        bed.shared.kubernetes.patch(&bed.set_path("one-development"), &json!({ "spec": { "replicas": 0 } }));
+    assert_eq!(answer.status, 200);
+    assert_eq!(bed.steps(), ["update one-development", "start one-development"]);
+    bed.apply_seen(&[]);
+    assert!(!bed.env("one-development").contains_key("A"));
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+    let run = bed.sandbox.expect(0, &["status", "-v"]);
+    assert!(run.stdout.contains("kubernetes: v1."), "{}", run.stdout);
+}
+
+#[test]
+fn a_pod_that_is_stuck_is_replaced_and_one_that_does_not_come_up_is_told() {
+    let test = "a_pod_that_is_stuck_is_replaced_and_one_that_does_not_come_up_is_told";
+    let Some((bed, _kubernetes)) = Bed::with_kubernetes(test) else { return };
+    bed.declare("development", "one", "env: {A: \"1\"}\n");
+    bed.apply_seen(&[]);
+    bed.shared.kubernetes.rule_for_image(&bed.place.namespace, "broken", "pull");
+    bed.declare(
+        "development",
+        "one",
+        "env: {A: \"1\"}\ncontainer_config: {image: \"mageai/mageai:broken\"}\n",
+    );
+    let run = bed.sandbox.expect(3, &["apply", "--yes", "--timeout", "5"]);
+    assert!(
+        run.all().contains("was not seen to be running: pod") && run.all().contains("ImagePullBackOff"),
+        "{}",
+        run.all()
+    );
+    // A good template alone does not free it (MAGE.md 4.21).
+    bed.declare("development", "one", "env: {A: \"1\"}\n");
+    let plan = bed.sandbox.magus(&["plan"]).stdout;
+    assert!(plan.contains("does not come up with what it has"), "{plan}");
+    bed.apply_seen(&[]);
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+}
+
+#[test]
+fn a_variable_that_stands_twice_is_changed_where_it_counts() {
+    let Some((bed, _kubernetes)) =
+        Bed::with_kubernetes("a_variable_that_stands_twice_is_changed_where_it_counts")
+    else {
+        return;
+    };
+    // Mage's own comes first, and the one of the workspace after it (MAGE.md 4.7).
+    bed.declare("development", "one", "env: {USER_CODE_PATH: mine}\n");
+    bed.apply_seen(&[]);
+    let count = |bed: &Bed| {
+        let container = bed.container("one-development");
+        let env = container["env"].as_array().expect("variables").clone();
+        env.iter().filter(|one| one["name"] == "USER_CODE_PATH").count()
+    };
+    assert_eq!(count(&bed), 2);
+    bed.declare("development", "one", "env: {USER_CODE_PATH: other}\n");
+    bed.apply_seen(&[]);
+    assert_eq!((count(&bed), &bed.env("one-development")["USER_CODE_PATH"]["value"]), (1, &json!("other")));
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+}
+
+#[test]
+fn what_kubernetes_has_and_mage_does_not_is_named_and_never_run_over() {
+    let test = "what_kubernetes_has_and_mage_does_not_is_named_and_never_run_over";
+    let Some((bed, kubernetes)) = Bed::with_kubernetes(test) else { return };
+    bed.declare("development", "one", "{}\n");
+    bed.declare("development", "two", "{}\n");
+    bed.apply_seen(&[]);
+    // Kubernetes refuses to delete, and Mage forgets all the same (MAGE.md 4.9).
+    bed.shared.decide(&bed.place, |request| match request.method.as_str() {
+        "DELETE" => Fault::Status(500, "{}".into()),
+        _ => Fault::Pass,
+    });
+    bed.sandbox.remove("environments/development/one.yaml");
+    let run = bed.apply(3, &[]);
+    assert!(run.all().contains("may still run"), "{}", run.all());
+    bed.shared.decide(&bed.place, |_| Fault::Pass);
+    let left = bed.name("one-development");
+    let run = bed.sandbox.expect(0, &["status"]);
+    assert!(
+        run.stdout.contains(&format!("{left} was left in the namespace {}", bed.place.namespace)),
+        "{}",
+        run.stdout
+    );
+    assert!(run.stdout.contains("1 left behind"), "{}", run.stdout);
+    assert_eq!(bed.sandbox.plan(&[])["orphans"][0]["workspace"], left.as_str());
+    // Declared again, it is neither absent nor ours: nobody makes a second one.
+    bed.declare("development", "one", "{}\n");
+    let run = bed.sandbox.expect(5, &["plan"]);
+    assert!(run.stdout.contains("mage does not know it, and kubernetes has a StatefulSet"), "{}", run.stdout);
+    // Only what was asked for, and only what is still what the plan saw.
+    let run = bed.sandbox.expect(2, &["plan", "--orphans", "--detailed-exitcode"]);
+    assert!(run.stdout.contains("Next: magus apply --orphans"), "{}", run.stdout);
+    let run = bed.apply(0, &["--orphans"]);
+    assert!(run.all().contains("Applied 1 step."), "{}", run.all());
+    for (group, kind, suffix) in [("apis/apps/v1", "statefulsets", ""), ("api/v1", "services", "-service")] {
+        let path = format!("/{group}/namespaces/{}/{kind}/{left}{suffix}", bed.place.namespace);
+        bed.shared
+            .kubernetes
+            .wait("it goes", || (bed.shared.kubernetes.send("GET", &path, None).status == 404).then_some(()));
+    }
+    let run = bed.apply(0, &["--orphans"]);
+    assert!(run.stdout.contains("Nothing to remove"), "{}", run.stdout);
+    bed.apply_seen(&[]);
+
+    // A StatefulSet that somebody deleted leaves a workspace about which nobody can say anything.
+    bed.sandbox.remove("environments/development/one.yaml");
+    assert_eq!(bed.shared.kubernetes.send("DELETE", &bed.set_path("two-development"), None).status, 200);
+    bed.shared.kubernetes.wait("it goes", || bed.set("two-development").is_none().then_some(()));
+    let run = bed.sandbox.expect(5, &["plan"]);
+    assert!(run.stdout.contains("kubernetes has no StatefulSet"), "{}", run.stdout);
+
+    // Without Kubernetes nothing is known, and nothing is done.
+    kubernetes.decide(|_| Fault::Status(503, "{}".into()));
+    let run = bed.sandbox.expect(5, &["plan"]);
+    assert!(run.all().contains("help"), "{}", run.all());
+}
+
+#[test]
+fn a_kubeconfig_that_does_not_fit_is_told() {
+    let Some((mut bed, _kubernetes)) = Bed::with_kubernetes("a_kubeconfig_that_does_not_fit_is_told") else {
+        return;
+    };
+    bed.declare("development", "one", "{}\n");
+    bed.sandbox.replace("environments/cluster.yaml", "context: magus-test", "context: magus-tset");
+    let run = bed.sandbox.expect(5, &["plan"]);
+    assert!(run.stderr.contains("did you mean `magus-test`?"), "{}", run.stderr);
+    bed.sandbox.set("KUBECONFIG", "/nowhere");
+    let run = bed.sandbox.expect(5, &["plan"]);
+    assert!(run.stderr.contains("there is no kubeconfig at `/nowhere`"), "{}", run.stderr);
+}
+
+impl Bed {
+    /// Applies and waits for what it takes to be seen.
+    #[track_caller]
+    fn apply_seen(&self, more: &[&str]) -> magus_tests::Run {
+        let mut arguments = vec!["apply", "--yes", "--timeout", "90"];
+        arguments.extend(more);
+        self.sandbox.expect(0, &arguments)
+    }
+}
