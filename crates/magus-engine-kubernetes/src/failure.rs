@@ -51,6 +51,8 @@ impl From<kube::Error> for Failure {
             kube::Error::Api(status) if status.reason == NO_STATUS => {
                 Failure::Strange { code: Some(status.code) }
             }
+            // JSON of somebody in between, which says nothing of what kubernetes says.
+            kube::Error::Api(status) if status.code == 0 => Failure::Strange { code: None },
             kube::Error::Api(status) => Failure::Status {
                 code: status.code,
                 reason: status.reason,

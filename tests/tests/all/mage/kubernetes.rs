@@ -226,9 +226,14 @@ fn what_kubernetes_has_and_mage_does_not_is_named_and_never_run_over() {
     assert!(run.stdout.contains("kubernetes has no StatefulSet"), "{}", run.stdout);
 
     // Without Kubernetes nothing is known, and nothing is done.
-    kubernetes.decide(|_| Fault::Status(503, "{}".into()));
-    let run = bed.sandbox.expect(5, &["plan"]);
-    assert!(run.all().contains("help"), "{}", run.all());
+    for (body, says) in [
+        (r#"{"kind":"Status","status":"Failure","reason":"ServiceUnavailable","code":503}"#, "answered 503"),
+        ("{}", "not understood"),
+    ] {
+        kubernetes.decide(move |_| Fault::Status(503, body.into()));
+        let run = bed.sandbox.expect(5, &["plan"]);
+        assert!(run.stderr.contains(says), "{}", run.all());
+    }
 }
 
 #[test]
