@@ -26,5 +26,5 @@ pub use compare::expected_mark;
 pub use declared::{Row, compare_declared, same_declared};
 pub use diff::diff;
 pub use lines::{Hunk, HunkKind, line_diff};
-pub use meaning::{digest, same};
+pub use meaning::{digest, is_more, same};
 pub use telling::is_secret as may_be_secret;

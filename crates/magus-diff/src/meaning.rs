@@ -86,6 +86,16 @@ pub fn same(path: &FieldPath, desired: &FieldValue, observed: &FieldValue) -> bo
     }
 }
 
+/// Whether one amount is more than another; not where either is none.
+pub fn is_more(path: &FieldPath, value: &FieldValue, than: &FieldValue) -> bool {
+    match (value, than) {
+        (FieldValue::Plain(value), FieldValue::Plain(than)) => {
+            matches!((normal(path, value), normal(path, than)), (Normal::Amount(value), Normal::Amount(than)) if value > than)
+        }
+        _ => false,
+    }
+}
+
 /// Whether a value means the same as no value at all.
 pub fn is_absent(path: &FieldPath, value: &FieldValue) -> bool {
     match value {

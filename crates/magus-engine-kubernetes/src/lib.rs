@@ -14,6 +14,7 @@
 //! | [`Kubernetes::workload`] | `get` of `statefulsets.apps` |
 //! | [`Kubernetes::wait_for_rollout`] | the same; to say why something does not come up, `list` of `pods` and `events` |
 //! | [`Kubernetes::delete_workspace`] | `get` and `delete` of `statefulsets.apps`; `delete` of `services` and `configmaps` |
+//! | [`Kubernetes::volumes`], [`Kubernetes::volume`] | `list` and `get` of `persistentvolumeclaims` |
 //! | [`Kubernetes::grow_volume`] | `get` and `patch` of `persistentvolumeclaims`; `get` of `storageclasses.storage.k8s.io` |
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]

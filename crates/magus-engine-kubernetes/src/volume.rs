@@ -1,6 +1,8 @@
 //! Lets the volume of a workspace grow. Mage cannot: it sets the size when it makes the workspace, and the claim in the
 //! StatefulSet cannot be changed at all. What can is the claim that the pod has.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::{
     core::v1::{PersistentVolumeClaim, PersistentVolumeClaimSpec},
     storage::v1::StorageClass,
@@ -8,18 +10,18 @@ use k8s_openapi::api::{
 use kube::{
     Resource as _,
     core::{
-        Request,
-        params::{Patch, PatchParams},
+        ObjectList, Request,
+        params::{ListParams, Patch, PatchParams},
     },
 };
-use magus_engine::PerformError;
-use magus_model::quantity::Quantity;
+use magus_engine::{EngineError, PerformError};
+use magus_model::{Text, quantity::Quantity};
 use serde_json::json;
 
 use crate::{
     Kubernetes,
     failure::{Failure, Trouble},
-    workload::CLAIM,
+    workload::{CLAIM, Key},
 };
 
 /// What became of a volume that was to grow.
@@ -32,6 +34,37 @@ pub enum Growth {
 }
 
 impl Kubernetes {
+    /// How much the volumes of workspaces ask for, by workspace: a quantity of Kubernetes, such as `2Gi`. One request, in the
+    /// namespace that is looked at, or in all.
+    ///
+    /// # Errors
+    /// Where the cluster could not be read.
+    pub fn volumes(&self) -> Result<BTreeMap<Key, Text>, EngineError> {
+        let path = PersistentVolumeClaim::url_path(&(), self.namespace.as_deref());
+        let request = Request::new(path).list(&ListParams::default());
+        let list: ObjectList<PersistentVolumeClaim> = self.server.read(request).map_err(Trouble::engine)?;
+        let volume = |claim: PersistentVolumeClaim| {
+            let name = claim.metadata.name?;
+            let name = name.strip_prefix(CLAIM)?.strip_prefix('-')?.strip_suffix("-0")?;
+            let key = Key { namespace: claim.metadata.namespace?.into(), name: name.into() };
+            Some((key, requested(&claim.spec?)?.into()))
+        };
+        Ok(list.items.into_iter().filter_map(volume).collect())
+    }
+
+    /// How much the volume of one workspace asks for; nothing where it has none.
+    ///
+    /// # Errors
+    /// Where the cluster does not say.
+    pub fn volume(&self, namespace: &str, name: &str) -> Result<Option<Text>, EngineError> {
+        let claim = self.server.get::<PersistentVolumeClaim, PersistentVolumeClaim>(
+            Some(namespace),
+            &format!("{CLAIM}-{name}-0"),
+        );
+        let claim = claim.map_err(Trouble::engine)?;
+        Ok(claim.and_then(|claim| requested(&claim.spec?)).map(Text::from))
+    }
+
     /// Lets the volume of a workspace ask for so many gibibytes (2³⁰ bytes): the claim `mage-data-NAME-0` of its only pod.
     ///
     /// # Errors

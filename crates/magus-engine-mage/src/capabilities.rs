@@ -10,7 +10,11 @@ use magus_model::{
     value::Value,
 };
 
-use crate::{api::InstanceType, container::CONTAINER, item::SET_AT_CREATION};
+use crate::{
+    api::InstanceType,
+    container::CONTAINER,
+    item::{SET_AT_CREATION, STORAGE},
+};
 
 /// What a replace would cost: Mage gives the new workspace another `project_uuid`, and permissions are by it (MAGE.md 4.11).
 const NO_REPLACE: Refusal = Refusal {
@@ -47,6 +51,11 @@ pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, r
         // That of the main server, where none is declared (MAGE.md 4.5).
         let image = FieldPath::key(CONTAINER).child("image");
         fields.push((image, FieldCapability { chosen_by_server: true, ..FieldCapability::default() }));
+        let storage = FieldPath::key(STORAGE);
+        let volume =
+            FieldCapability { create_only: true, grows: true, restarts: false, ..FieldCapability::default() };
+        fields.retain(|(path, _)| *path != storage);
+        fields.push((storage, volume));
     }
     Capabilities { rename: false, fields, defaults: defaults(), refused }
 }

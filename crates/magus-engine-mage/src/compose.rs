@@ -20,7 +20,7 @@ use serde_json::Map;
 
 use crate::{
     container::{CONTAINER, Content, ENV, Leaves},
-    item::SET_AT_CREATION,
+    item::{SET_AT_CREATION, STORAGE},
     mark::{self, StoredSecret},
 };
 
@@ -163,7 +163,7 @@ pub(crate) fn creation(
     fields.insert("container_config".into(), container_config.into());
     for (key, value) in nest(settings).map_err(PerformError::Failed)? {
         let value = match key.as_str() {
-            "storage_request_size" => gibibytes(&value)?.into(),
+            STORAGE => gibibytes(&value)?.into(),
             "lifecycle_config" => json(&value)?,
             known if SET_AT_CREATION.contains(&known) => json(&value)?,
             unknown => return Err(PerformError::Failed(format!("Mage has no setting `{unknown}`"))),
@@ -188,22 +188,22 @@ fn json(value: &Value) -> Result<serde_json::Value, PerformError> {
 }
 
 /// A size as the whole number of Gi that Mage wants.
-fn gibibytes(value: &Value) -> Result<u64, PerformError> {
+pub(crate) fn gibibytes(value: &Value) -> Result<u32, PerformError> {
     const GIBI: i128 = (1 << 30) * 1_000_000_000;
     let whole = match value {
-        Value::Int(count) => u64::try_from(*count).ok(),
+        Value::Int(count) => u32::try_from(*count).ok(),
         Value::String(text) => {
             let text = text.as_str();
             let counts = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
             let amount = if counts { Quantity::parse(&format!("{text}Gi")) } else { Quantity::parse(text) };
             let billionths = amount.map(Quantity::billionths).filter(|amount| amount % GIBI == 0);
-            billionths.and_then(|amount| u64::try_from(amount / GIBI).ok())
+            billionths.and_then(|amount| u32::try_from(amount / GIBI).ok())
         }
         _ => None,
     };
     whole.filter(|size| *size > 0).ok_or_else(|| {
         PerformError::Failed(format!(
-            "`storage_request_size: {value}` is no whole number of Gi, which is what Mage takes"
+            "`{STORAGE}: {value}` is no whole number of Gi, which is what Mage takes"
         ))
     })
 }

@@ -27,8 +27,10 @@ pub(crate) const SET_AT_CREATION: &[&str] = &[
     "service_account_name",
     "storage_access_mode",
     "storage_class_name",
-    "storage_request_size",
+    STORAGE,
 ];
+/// How large its volume is.
+pub(crate) const STORAGE: &str = "storage_request_size";
 /// The paths of hook scripts: Mage makes relative ones absolute (MAGE.md 4.15).
 const HOOK_PATHS: &[&str] =
     &["lifecycle_config.pre_start_script_path", "lifecycle_config.post_start.hook_path"];
@@ -135,7 +137,7 @@ impl Item {
             ("service_account_name", service_account_name),
             ("storage_access_mode", storage_access_mode),
             ("storage_class_name", storage_class_name),
-            ("storage_request_size", storage_request_size),
+            (STORAGE, storage_request_size),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value.as_ref()?)))
@@ -180,9 +182,15 @@ pub(crate) fn understand(
                 .unwrap_or_else(|| FieldValue::Plain(value.clone())),
         })
         .collect();
+    let grown = running.filter(|_| stored.as_ref().is_some_and(|stored| stored.grown));
+    let size = grown.and_then(|running| running.volume());
     let mut others = Vec::new();
     for (key, value) in item.settings() {
-        flatten(&FieldPath::key(key), value.clone(), &mut others);
+        let value = match (key, size) {
+            (STORAGE, Some(size)) => Value::String(size.clone()),
+            _ => value.clone(),
+        };
+        flatten(&FieldPath::key(key), value, &mut others);
     }
     if let Some(namespace) = &item.namespace {
         others.push((FieldPath::key("namespace"), Value::String(namespace.clone())));

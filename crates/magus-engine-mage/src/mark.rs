@@ -30,6 +30,8 @@ pub(crate) struct Stored {
     pub(crate) mark: Mark,
     /// Which variables came from which secrets.
     pub(crate) secrets: BTreeMap<FieldPath, StoredSecret>,
+    /// Whether Kubernetes let its volume grow: then Mage shows the size that it was made with.
+    pub(crate) grown: bool,
 }
 
 /// A variable that came from a secret.
@@ -54,6 +56,8 @@ struct Line {
     applied: BTreeMap<FieldPath, Text>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     secrets: BTreeMap<FieldPath, SecretLine>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    grown: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,7 +68,7 @@ struct SecretLine {
 
 /// The line, without its end.
 pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, String> {
-    let Stored { mark, secrets } = stored;
+    let Stored { mark, secrets, grown } = stored;
     let Mark { managed_by, environment, workspace, protected, applied } = mark.clone();
     let secrets = secrets.iter().map(|(path, StoredSecret { reference, check })| {
         (path.clone(), SecretLine { reference: reference.to_value(), check: check.clone() })
@@ -78,6 +82,7 @@ pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, Str
         protected,
         applied,
         secrets: secrets.collect(),
+        grown: *grown,
     };
     let json = serde_json::to_string(&line).map_err(|error| error.to_string())?;
     Ok(format!("{PREFIX}{}", ascii(&json)))
@@ -131,14 +136,22 @@ pub(crate) fn read(name: &WorkspaceName, text: &str) -> Result<Option<Stored>, S
     if line.name.as_str() != name.as_str() {
         return Ok(None);
     }
-    let Line { version: _, name: _, managed_by, environment, workspace, protected, applied, secrets } = line;
+    let Line { version: _, name: _, managed_by, environment, workspace, protected, applied, secrets, grown } =
+        line;
     let secrets = secrets.into_iter().filter_map(|(path, SecretLine { reference, check })| {
         Some((path, StoredSecret { reference: SecretReference::from_value(&reference)?, check }))
     });
     Ok(Some(Stored {
         mark: Mark { managed_by, environment, workspace, protected, applied },
         secrets: secrets.collect(),
+        grown,
     }))
+}
+
+/// Whether the mark in a text says that the volume has grown, whatever else it says.
+pub(crate) fn says_grown(text: &str) -> bool {
+    let line = text.lines().find(|line| line.trim().starts_with(PREFIX.trim_end()));
+    line.is_some_and(|line| line.contains("\"grown\":true"))
 }
 
 /// Tells whether a value is the one that was sent. It is of no use to anybody who does not see the value anyway: the
@@ -175,6 +188,7 @@ mod tests {
                 applied: BTreeMap::from([(FieldPath::from("env[\"a.b\"]"), "0123".into())]),
             },
             secrets: BTreeMap::from([(path, StoredSecret { reference, check })]),
+            grown: true,
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
     api::{ApiErrorKind, InstanceType, Rights, Role, request},
     capabilities::capabilities,
     item::{self, Item, Known, Surroundings},
+    mark,
     running::Workloads,
 };
 
@@ -58,6 +59,15 @@ impl Observe for Mage {
             None => None,
             Some(Ok(workloads)) => Some(workloads?),
             Some(Err(panic)) => std::panic::resume_unwind(panic),
+        };
+        let grown = |item: &Value| item["container_config"].as_str().is_some_and(mark::says_grown);
+        let workloads = match (workloads, &self.kubernetes) {
+            (Some(workloads), Some(cluster))
+                if answer["workspaces"].as_array().is_some_and(|items| items.iter().any(grown)) =>
+            {
+                Some(workloads.with_volumes(cluster)?)
+            }
+            (workloads, _) => workloads,
         };
         let workloads = workloads.as_ref();
         let Value::Array(items) = answer["workspaces"].take() else {
@@ -167,7 +177,10 @@ impl Mage {
                 let item = Item::read(item)?;
                 let own = match (workloads, &self.kubernetes) {
                     (None, Some(cluster)) => {
-                        let own = cluster.workloads_of(name, item.namespace.as_ref());
+                        let grown = mark::says_grown(&item.text()?);
+                        let own = cluster
+                            .workloads_of(name, item.namespace.as_ref())
+                            .and_then(|own| if grown { own.with_volumes(cluster) } else { Ok(own) });
                         Some(own.map_err(|error| error.to_string())?)
                     }
                     _ => None,

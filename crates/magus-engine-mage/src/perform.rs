@@ -19,7 +19,7 @@ use crate::{
     api::{ApiError, Request, request},
     compose::{self, Before, Composed, Refresh, compose, creation},
     container::{self, Content, Leaves},
-    item::{Item, Known},
+    item::{Item, Known, STORAGE},
     mark::{self, Stored, StoredSecret},
     running,
 };
@@ -37,8 +37,10 @@ impl Perform for Mage {
     fn refresh_mark(&self, refresh: &MarkRefresh) -> Result<(), PerformError> {
         let MarkRefresh { cluster: _, workspace, revision, mark } = refresh;
         let found = self.expect_revision(workspace, revision)?;
-        let secrets = found.known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default();
-        self.put_mark(&found, Stored { mark: mark.clone(), secrets })
+        let before = found.known.stored.as_ref();
+        let secrets = before.map(|stored| stored.secrets.clone()).unwrap_or_default();
+        let grown = before.is_some_and(|stored| stored.grown);
+        self.put_mark(&found, Stored { mark: mark.clone(), secrets, grown })
     }
 
     fn secret_changes(
@@ -96,9 +98,10 @@ impl Mage {
         let found = self.expect(name, precondition)?;
         let stored_secrets =
             || found.known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default();
+        let grown = found.known.stored.as_ref().is_some_and(|stored| stored.grown);
         let marked = |secrets| -> Result<Stored, PerformError> {
             let mark = mark.clone().ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))?;
-            Ok(Stored { mark, secrets })
+            Ok(Stored { mark, secrets, grown })
         };
         match action {
             Action::Adopt => self.put_mark(&found, marked(stored_secrets())?),
@@ -125,8 +128,12 @@ impl Mage {
                     repeated: found.known.seen.as_ref().map(|seen| seen.repeated.clone()).unwrap_or_default(),
                     refresh,
                 };
-                let Composed { content, secrets, settings } = compose(name, before, fields, secrets)?;
-                let stored = marked(secrets)?;
+                let Composed { content, secrets, mut settings } = compose(name, before, fields, secrets)?;
+                let mut stored = marked(secrets)?;
+                if let Some(size) = settings.remove(&FieldPath::key(STORAGE)) {
+                    self.grow(&found, &size)?;
+                    stored.grown = true;
+                }
                 self.hide(&content.leaves, &stored.secrets);
                 self.patch(&found, &content, stored, settings)?;
                 if *restarts == Restarts::No || !found.runs() {
@@ -144,6 +151,15 @@ impl Mage {
                 Err(PerformError::Failed(format!("Mage cannot {} a workspace", action.as_str())))
             }
         }
+    }
+
+    /// Lets the volume grow, which Mage cannot.
+    fn grow(&self, found: &Found, size: &Value) -> Result<(), PerformError> {
+        let (Some(cluster), Some(seen)) = (&self.kubernetes, &found.known.seen) else {
+            return Err(PerformError::Failed(format!("Mage has no way to change `{STORAGE}`")));
+        };
+        let Key { namespace, name } = &seen.key;
+        cluster.kubernetes().grow_volume(namespace, name, compose::gibibytes(size)?).map(drop)
     }
 
     /// Mage's `resume` starts what is stopped and does nothing else (MAGE.md 3).
@@ -165,7 +181,7 @@ impl Mage {
         }
         let Composed { content, secrets, mut settings } = compose(name, Before::default(), fields, secrets)?;
         let mark = mark.ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))?;
-        let stored = Stored { mark: mark.clone(), secrets };
+        let stored = Stored { mark: mark.clone(), secrets, grown: false };
         self.hide(&content.leaves, &stored.secrets);
         let text = text(name, &stored, &content)?;
         let namespace = settings.remove(&FieldPath::key("namespace"));

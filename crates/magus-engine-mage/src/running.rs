@@ -148,7 +148,7 @@ impl Cluster {
 
     /// Everything that is there, in one request.
     pub(crate) fn workloads(&self) -> Result<Workloads, EngineError> {
-        Ok(Workloads { edition: self.edition, all: self.kubernetes.workloads()? })
+        Ok(Workloads { edition: self.edition, all: self.kubernetes.workloads()?, volumes: BTreeMap::new() })
     }
 
     /// What is there of one name, where Mage says it is, or else in the namespace that is looked at.
@@ -160,7 +160,7 @@ impl Cluster {
         let Some(namespace) = namespace.or(self.namespace.as_ref()) else { return self.workloads() };
         let found = self.kubernetes.workload(namespace, name.as_str())?;
         let all = found.into_iter().map(|workload| (workload.key.clone(), workload)).collect();
-        Ok(Workloads { edition: self.edition, all })
+        Ok(Workloads { edition: self.edition, all, volumes: BTreeMap::new() })
     }
 }
 
@@ -179,9 +179,23 @@ fn kubeconfigs(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
 pub(crate) struct Workloads {
     edition: Edition,
     all: BTreeMap<Key, Workload>,
+    /// The sizes of volumes that may have grown.
+    volumes: BTreeMap<Key, Text>,
 }
 
 impl Workloads {
+    /// The same with the sizes of volumes: for one workspace alone, or for all in one request.
+    pub(crate) fn with_volumes(mut self, cluster: &Cluster) -> Result<Self, EngineError> {
+        self.volumes = match self.all.first_key_value() {
+            Some((key, _)) if self.all.len() == 1 => {
+                let size = cluster.kubernetes.volume(&key.namespace, &key.name)?;
+                size.map(|size| (key.clone(), size)).into_iter().collect()
+            }
+            _ => cluster.kubernetes.volumes()?,
+        };
+        Ok(self)
+    }
+
     /// What runs of a workspace that Mage shows; the reason where nobody can say.
     pub(crate) fn of(&self, item: &Item) -> Result<Running<'_>, String> {
         let name = item.name.as_str();
@@ -206,7 +220,7 @@ impl Workloads {
         if !workload.is_workspace {
             return Err(format!("the StatefulSet `{name}`{place} is none that mage made"));
         }
-        Ok(Running { workload, edition: self.edition })
+        Ok(Running { workload, edition: self.edition, volume: self.volumes.get(&workload.key) })
     }
 
     /// Those with this name, in whichever namespace.
@@ -254,9 +268,15 @@ pub(crate) fn orphan(revision: &str) -> Option<(&str, &str)> {
 pub(crate) struct Running<'a> {
     workload: &'a Workload,
     edition: Edition,
+    volume: Option<&'a Text>,
 }
 
-impl Running<'_> {
+impl<'a> Running<'a> {
+    /// The size of its volume, where that was asked for.
+    pub(crate) fn volume(&self) -> Option<&'a Text> {
+        self.volume
+    }
+
     /// What is compared: what runs, in the form in which it was stored where that means the same. What Mage adds by itself is
     /// not among it, unless it was once applied (`applied`): then it is left over.
     pub(crate) fn leaves(&self, stored: &Leaves, applied: Option<&BTreeMap<FieldPath, Text>>) -> Leaves {
@@ -318,7 +338,7 @@ impl Running<'_> {
     /// Goes into the revision of a workspace: everything that is compared, and nothing of how far it has come.
     pub(crate) fn digest(&self) -> Vec<u8> {
         let Workload { uid, leaves, scheduling, repeated, wanted, .. } = self.workload;
-        let whole = (uid, leaves, scheduling, repeated, *wanted == 0);
+        let whole = (uid, leaves, scheduling, repeated, *wanted == 0, self.volume);
         Sha256::digest(serde_json::to_vec(&whole).unwrap_or_default()).to_vec()
     }
 }
@@ -338,3 +358,7 @@ fn means(path: &FieldPath, stored: &Value, runs: &Value) -> bool {
     let stored = reference_without_defaults(stored.clone());
     same(path, &FieldValue::Plain(stored), &FieldValue::Plain(runs.clone()))
 }
+
+#[cfg(test)]
+#[path = "running_tests.rs"]
+mod tests;

@@ -152,6 +152,8 @@ pub struct Refusal {
 pub struct FieldCapability {
     /// Whether it can only be set when the workspace is created, so that a change means replace.
     pub create_only: bool,
+    /// Whether it can become more in place although it is [`FieldCapability::create_only`]: only less means replace.
+    pub grows: bool,
     /// Whether it can be read back; what cannot is `unverifiable`.
     pub readable: bool,
     /// Whether a change restarts a running workspace.
@@ -162,7 +164,7 @@ pub struct FieldCapability {
 
 impl Default for FieldCapability {
     fn default() -> Self {
-        Self { create_only: false, readable: true, restarts: true, chosen_by_server: false }
+        Self { create_only: false, grows: false, readable: true, restarts: true, chosen_by_server: false }
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use magus_diff::{Change, ClusterChanges, Update, WorkspaceChange, expected_mark, meaning::is_absent};
+use magus_diff::{
+    Change, ClusterChanges, Update, WorkspaceChange, expected_mark, is_more, meaning::is_absent,
+};
 use magus_model::{
     desired::{DesiredState, Environment, Workspace},
     name::WorkspaceName,
-    observed::{Capabilities, Mark, ObservedWorkspace, Refusal, RunState},
+    observed::{Capabilities, FieldCapability, Mark, ObservedWorkspace, Refusal, RunState},
     path::FieldPath,
     plan::{Action, FieldChange, FieldStatus, Precondition, Reason, Restarts, Step},
     value::{FieldValue, Value},
@@ -38,7 +40,7 @@ pub(crate) fn is_replaced<'a>(
 ) -> Option<&'a Mark> {
     let Change::Update(update) = &change.change else { return None };
     let capabilities = &changes.observation?.capabilities;
-    let create_only = update.fields.iter().any(|field| capabilities.of(&field.path).create_only);
+    let create_only = update.fields.iter().any(|field| takes_creation(capabilities, field));
     let renamed = update.renamed_from.is_some() && !capabilities.rename;
     if create_only || renamed { update.observed.mark.as_ref() } else { None }
 }
@@ -86,8 +88,8 @@ impl<'a> Place<'a> {
     pub(crate) fn replace(&self, update: &Update<'_>) -> Step {
         let Update { observed, renamed_from, fields: changed, state, restart } = update;
         let capabilities = self.capabilities();
-        let is_create_only = |field: &&FieldChange| capabilities.of(&field.path).create_only;
-        let create_only: Vec<_> = changed.iter().filter(is_create_only).cloned().collect();
+        let create_only: Vec<_> =
+            changed.iter().filter(|field| takes_creation(capabilities, field)).cloned().collect();
         let reason = words::replace(&create_only, update);
 
         let mut fields: Vec<_> = changed.iter().chain(restart).chain(state).cloned().collect();
@@ -124,7 +126,7 @@ impl<'a> Place<'a> {
             return Vec::new();
         }
         let mut fields: Vec<_> =
-            changed.iter().filter(|field| !capabilities.of(&field.path).create_only).cloned().collect();
+            changed.iter().filter(|field| !takes_creation(capabilities, field)).cloned().collect();
         if refresh_secrets {
             fields.extend(self.secrets(&fields));
             fields.sort_by(|a, b| a.path.cmp(&b.path));
@@ -238,6 +240,14 @@ impl<'a> Place<'a> {
         };
         self.changes.observation.map_or(NONE, |observation| &observation.capabilities)
     }
+}
+
+/// Whether only a creation can make this change.
+fn takes_creation(capabilities: &Capabilities, change: &FieldChange) -> bool {
+    let FieldCapability { create_only, grows, .. } = capabilities.of(&change.path);
+    let grown = |before, after| grows && is_more(&change.path, after, before);
+    create_only
+        && !matches!((&change.before, &change.after), (Some(before), Some(after)) if grown(before, after))
 }
 
 fn revision(observed: &ObservedWorkspace) -> Precondition {

@@ -153,6 +153,36 @@ fn a_pod_that_is_stuck_is_replaced_and_one_that_does_not_come_up_is_told() {
 }
 
 #[test]
+fn a_volume_grows_in_place_and_never_shrinks() {
+    let Some((bed, kubernetes)) = Bed::with_kubernetes("a_volume_grows_in_place_and_never_shrinks") else {
+        return;
+    };
+    bed.declare("development", "one", "storage_request_size: 3Gi\n");
+    bed.apply_seen(&[]);
+    let generation = bed.generation("one-development");
+    bed.declare("development", "one", "storage_request_size: 5Gi\n");
+    assert_eq!(bed.fields(), ["storage_request_size: 3 -> 5Gi declared"]);
+    let run = bed.sandbox.magus(&["plan"]);
+    assert!(!run.stdout.contains("Restarts"), "{}", run.stdout);
+    bed.apply_seen(&[]);
+    let claim = format!(
+        "/api/v1/namespaces/{}/persistentvolumeclaims/mage-data-{}-0",
+        bed.place.namespace,
+        bed.name("one-development")
+    );
+    let claim = bed.shared.kubernetes.send("GET", &claim, None).json;
+    assert_eq!(claim["spec"]["resources"]["requests"]["storage"], "5Gi");
+    assert_eq!(bed.generation("one-development"), generation, "nothing restarted");
+    // Mage goes on to show 3: the volumes are asked from now on, all in one request.
+    kubernetes.clear();
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+    assert_eq!(kubernetes.exchanges().len(), 2);
+    bed.declare("development", "one", "storage_request_size: 4Gi\n");
+    let plan = bed.sandbox.plan(&[]);
+    assert_eq!((&plan["steps"], &plan["withheld"][0]["action"]), (&json!([]), &json!("replace")));
+}
+
+#[test]
 fn a_variable_that_stands_twice_is_changed_where_it_counts() {
     let Some((bed, _kubernetes)) =
         Bed::with_kubernetes("a_variable_that_stands_twice_is_changed_where_it_counts")
