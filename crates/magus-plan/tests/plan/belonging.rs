@@ -2,9 +2,11 @@
 
 use magus_model::{
     desired::DesiredState,
-    observed::Mark,
-    plan::{Restarts, Summary},
+    name::WorkspaceName,
+    observed::{Mark, ObservedOrphan},
+    plan::{NO_ENVIRONMENT, Precondition, Restarts, Summary},
 };
+use magus_plan::{Intent, check};
 
 use crate::{
     simulate,
@@ -222,4 +224,38 @@ fn what_is_not_ours_or_unknown_is_named_where_it_was_asked_for() {
         let found: Vec<_> = plan.unknown.iter().map(|unknown| unknown.workspace.as_str()).collect();
         assert_eq!(found, unknown, "{wanted:?}");
     }
+}
+
+#[test]
+fn what_was_left_behind_is_named_and_removed_only_when_asked_for() {
+    let mut world = one(basic());
+    let left = |name: &str| ObservedOrphan {
+        name: WorkspaceName::observed(name),
+        place: "the namespace mage".into(),
+        revision: format!("orphan:{name}").into(),
+    };
+    world.observations[0].orphans = vec![left("old-b"), left("old-a")];
+    let plan = world.plan();
+    assert_eq!(steps(&plan), [""; 0]);
+    let named = |plan: &magus_model::plan::Plan| -> Vec<String> {
+        plan.orphans.iter().map(|orphan| orphan.workspace.to_string()).collect()
+    };
+    assert_eq!(named(&plan), ["old-a", "old-b"]);
+
+    // No mark says whose they are: no environment, no guard, and nothing else in such a plan.
+    world.declare(vec![environment("development", 0, vec![workspace("a"), workspace("new")])]);
+    world.intent = Intent::Orphans;
+    let plan = world.plan();
+    assert_eq!(steps(&plan), ["- acme/old-a", "- acme/old-b"]);
+    assert_eq!(check(&plan, &world.desired), [""; 0]);
+    let step = &plan.steps[0];
+    assert_eq!((step.environment.as_str(), &step.mark), (NO_ENVIRONMENT, &None));
+    assert_eq!(step.precondition, Precondition::Revision("orphan:old-a".into()));
+    assert_eq!(step.reason, "left in the namespace mage, and known to no server");
+
+    world.filter.workspaces = vec!["old-b".into()];
+    assert_eq!(steps(&world.plan()), ["- acme/old-b"]);
+    world.filter.workspaces = Vec::new();
+    world.filter.environments = vec!["development".into()];
+    assert_eq!(steps(&world.plan()), [""; 0]);
 }

@@ -2,7 +2,7 @@
 
 use magus_model::{
     desired::DesiredState,
-    observed::RunState,
+    observed::{FieldCapability, RunState},
     plan::{Action, FieldStatus, Precondition, Restarts, Summary},
     value::Value,
 };
@@ -511,4 +511,40 @@ fn the_server_s_defaults_are_no_drift() {
     world.drift("a", "service_account_name", plain("other"));
     assert_eq!(fields(&world.plan(), "acme/a/update"), ["service_account_name: other → default drift"]);
     assert!(capabilities().rename);
+}
+
+#[test]
+fn what_can_grow_is_replaced_only_to_become_less() {
+    const SIZE: &str = "storage_request_size";
+    let mut world = one(set(basic(), SIZE, plain("3Gi")));
+    let grows = FieldCapability { create_only: true, grows: true, restarts: false, ..Default::default() };
+    world.observations[0].capabilities.fields.push((SIZE.into(), grows));
+    for (size, expected) in
+        [("5", "~ acme/a"), ("3073Mi", "~ acme/a"), ("2Gi", "-/+ acme/a"), ("much", "-/+ acme/a")]
+    {
+        world.declare(vec![environment("development", 0, vec![set(basic(), SIZE, plain(size))])]);
+        let plan = world.plan();
+        assert_eq!(steps(&plan), [expected], "{size}");
+        assert_eq!(plan.steps[0].restarts == Restarts::Yes, expected.starts_with('-'), "{size}");
+    }
+    world.declare(vec![environment("development", 0, vec![basic()])]);
+    assert_eq!(steps(&world.plan()), ["-/+ acme/a"], "without a size, the server has its own");
+}
+
+#[test]
+fn a_workspace_that_does_not_come_up_is_stopped_and_started() {
+    for (state, is_told) in [(RunState::Running, false), (RunState::Pending, true), (RunState::Failed, true)]
+    {
+        let mut world = one(basic());
+        world.edit("a", |observed| observed.state = state);
+        world.declare(vec![environment("development", 0, vec![set(basic(), IMAGE, plain("mage:2"))])]);
+        let plan = world.plan();
+        assert_eq!(plan.steps[0].reason.contains("is stopped and started"), is_told, "{state:?}");
+    }
+    // What restarts nothing leaves it as it is.
+    let mut world = one(basic());
+    world.edit("a", |observed| observed.state = RunState::Failed);
+    let idle = set(basic(), "lifecycle_config.termination_policy.max_idle_seconds", plain("60"));
+    world.declare(vec![environment("development", 0, vec![idle])]);
+    assert_eq!(world.plan().steps[0].reason, "1 field declared");
 }

@@ -7,7 +7,7 @@ use super::Bed;
 
 impl Bed {
     /// A bed whose declarations name the Kubernetes cluster too. The answer has what lies between Magus and that.
-    fn with_kubernetes(test: &str) -> Option<(Self, Proxy)> {
+    pub(super) fn with_kubernetes(test: &str) -> Option<(Self, Proxy)> {
         let mut bed = Self::new(test)?;
         let proxy = Proxy::start(bed.shared.kubernetes.http_url());
         let kubeconfig = magus_tests::mage::kubeconfig_for(&proxy.url());
