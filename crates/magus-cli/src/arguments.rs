@@ -52,7 +52,7 @@ pub struct Global {
     /// Certificates in PEM: the only authorities that may vouch for a server [default: those of the system]
     #[arg(long, global = true, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// How much is done at once [default: one for each processor]
+    /// How much is done at once [default: one for each processor, and at least 8 steps]
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
 }

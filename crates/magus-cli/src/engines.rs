@@ -114,7 +114,8 @@ fn host() -> String {
         .unwrap_or_else(|| "unknown".into())
 }
 
-/// How many steps are under way at once unless `--jobs` says otherwise.
+/// How many steps are under way at once unless `--jobs` says otherwise. They wait for servers more than for processors.
 pub fn default_jobs() -> usize {
-    std::thread::available_parallelism().map_or(4, std::num::NonZero::get)
+    const FEWEST: usize = 8;
+    std::thread::available_parallelism().map_or(FEWEST, |processors| processors.get().max(FEWEST))
 }

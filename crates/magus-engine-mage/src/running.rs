@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::OsString,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt as _,
     path::PathBuf,
 };
 
@@ -166,9 +167,9 @@ impl Cluster {
 
 /// Those that `KUBECONFIG` names, else the one in the home folder, as `kubectl` does it.
 fn kubeconfigs(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
-    let named: Vec<PathBuf> = variable("KUBECONFIG")
-        .map(|paths| std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()).collect())
-        .unwrap_or_default();
+    let paths = variable("KUBECONFIG").unwrap_or_default();
+    let paths = paths.as_bytes().split(|byte| *byte == b':').filter(|path| !path.is_empty());
+    let named: Vec<PathBuf> = paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect();
     if !named.is_empty() {
         return named;
     }

@@ -3,7 +3,9 @@
 //! It prints a table and never fails because something was slow: a machine under load is no fault of the code.
 
 mod corpus;
+mod mage;
 mod peers;
+mod standin;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -65,6 +67,7 @@ pub fn run(options: &Options) -> Done {
     let small = corpus(options.workspaces, options.runs)?;
     let floor = |rows: &[Row]| rows.first().map_or(f64::NAN, |row| seconds(row.measured));
     table(options.workspaces, floor(&small), &small);
+    mage::run(options.runs)?;
     if options.peers {
         let directory = directory(options.workspaces).join("environments");
         let peers = peers::measure_all(&directory)?;
