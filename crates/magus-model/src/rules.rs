@@ -92,6 +92,7 @@ rules! {
     BYTE_ORDER_MARK "MG706" "byte-order-mark" Hint "the file begins with a byte order mark"
     CARRIAGE_RETURN "MG707" "carriage-return" Hint "lines end in carriage returns"
     NO_EFFECT "MG708" "no-effect" Warning "a key that has no effect in this version of Magus"
+    UNTRIED_IMAGE "MG709" "untried-image" Warning "the last stage runs an image that no stage before it has tried"
 }
 
 #[cfg(test)]

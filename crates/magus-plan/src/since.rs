@@ -146,7 +146,7 @@ impl<'a> Before<'a> {
                 let mut fields: Vec<FieldChange> =
                     fields.iter().chain(state).chain(restart).cloned().collect();
                 fields.sort_by(|a, b| a.path.cmp(&b.path));
-                (action, words::update(&fields, *renamed_from, false), fields, guard)
+                (action, words::update(&fields, *renamed_from), fields, guard)
             }
             Change::Unchanged { .. } | Change::Unknown(_) => return None,
         };

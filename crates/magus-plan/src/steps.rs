@@ -1,12 +1,13 @@
 //! The steps of one workspace: what each sets, whether it restarts, what it waits for, and the mark it leaves.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use magus_diff::{
     Change, ClusterChanges, Update, WorkspaceChange, expected_mark, is_more, meaning::is_absent,
 };
 use magus_model::{
     desired::{DesiredState, Environment, Workspace},
+    image,
     name::WorkspaceName,
     observed::{Capabilities, FieldCapability, Mark, ObservedWorkspace, Refusal, RunState},
     path::FieldPath,
@@ -155,8 +156,13 @@ impl<'a> Place<'a> {
         };
         let mut parts: Vec<_> = stops.map(|change| of_state(Action::Stop, change)).into_iter().collect();
         if !fields.is_empty() || renamed_from.is_some() {
-            let is_down = matches!(observed.state, RunState::Pending | RunState::Failed);
-            let reason = words::update(&fields, renamed_from.as_ref(), is_down && restarts == Restarts::Yes);
+            let mut reason = words::update(&fields, renamed_from.as_ref());
+            if restarts == Restarts::Yes && matches!(observed.state, RunState::Pending | RunState::Failed) {
+                reason.push_str(words::IS_DOWN);
+            }
+            if fields.iter().any(is_older_image) {
+                reason.push_str(words::OLDER_IMAGE);
+            }
             let at = if stops_first { parts.len() } else { 0 };
             parts.insert(at, Part { action: Action::Update, reason, restarts, fields });
         }
@@ -240,6 +246,18 @@ impl<'a> Place<'a> {
         };
         self.changes.observation.map_or(NONE, |observation| &observation.capabilities)
     }
+}
+
+/// Whether a change goes back to an earlier version of an image.
+fn is_older_image(change: &FieldChange) -> bool {
+    let text = |value: &Option<FieldValue>| match value {
+        Some(FieldValue::Plain(Value::String(text))) => Some(text.clone()),
+        _ => None,
+    };
+    change.path.as_str() == "container_config.image"
+        && text(&change.after)
+            .zip(text(&change.before))
+            .is_some_and(|(after, before)| image::compare(&after, &before) == Some(Ordering::Less))
 }
 
 /// Whether only a creation can make this change.

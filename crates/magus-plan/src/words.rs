@@ -68,18 +68,21 @@ pub(crate) fn created_before(revision: &str, changed_since: usize) -> String {
     }
 }
 
-/// Why a workspace is updated, and how, where it `is_down`: a pod that does not come up is not replaced by a better one.
-pub(crate) fn update(changed: &[FieldChange], renamed_from: Option<&WorkspaceName>, is_down: bool) -> String {
-    let mut words = match renamed_from {
+/// Why a workspace is updated.
+pub(crate) fn update(changed: &[FieldChange], renamed_from: Option<&WorkspaceName>) -> String {
+    match renamed_from {
         Some(old) if changed.is_empty() => format!("renamed from `{old}`"),
         Some(old) => format!("renamed from `{old}`; {}", fields(changed)),
         None => fields(changed),
-    };
-    if is_down {
-        words.push_str("; it does not come up with what it has, and is stopped and started");
     }
-    words
 }
+
+/// What a better template does not help, because a pod that does not come up is not replaced by it (MAGE.md 4.21).
+pub(crate) const IS_DOWN: &str = "; it does not come up with what it has, and is stopped and started";
+
+/// A server that starts migrates its database, and an older one does not migrate it back (MAGE.md 4.22).
+pub(crate) const OLDER_IMAGE: &str =
+    "; the image is older than the one that runs, whose database it may not understand";
 
 /// Why a workspace is replaced, from the fields that only a creation can set.
 pub(crate) fn replace(create_only: &[FieldChange], update: &Update<'_>) -> String {

@@ -548,3 +548,17 @@ fn a_workspace_that_does_not_come_up_is_stopped_and_started() {
     world.declare(vec![environment("development", 0, vec![idle])]);
     assert_eq!(world.plan().steps[0].reason, "1 field declared");
 }
+
+#[test]
+fn an_image_that_goes_back_is_told() {
+    for (declared, is_told) in [("mage:0", true), ("mage:2", false), ("other:0", false), ("mage:old", false)]
+    {
+        let mut world = one(basic());
+        world.declare(vec![environment("development", 0, vec![set(basic(), IMAGE, plain(declared))])]);
+        assert_eq!(
+            world.plan().steps[0].reason.contains("is older than the one that runs"),
+            is_told,
+            "{declared}"
+        );
+    }
+}

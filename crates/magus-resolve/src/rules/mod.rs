@@ -4,6 +4,7 @@
 
 pub(crate) mod clusters;
 pub(crate) mod files;
+pub(crate) mod images;
 pub(crate) mod layers;
 pub(crate) mod literal;
 pub(crate) mod server;

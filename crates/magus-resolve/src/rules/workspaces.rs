@@ -266,8 +266,12 @@ fn moves<'m, 'a>(
 
 /// Leaves each finding of one rule at one place once; what comes later says the same of another workspace.
 pub(crate) fn once(findings: &mut Vec<Diagnostic>) {
-    let shared =
-        [&rules::REQUESTS_OVER_LIMITS, &rules::PRODUCTION_AUTO_TERMINATION, &rules::UNKNOWN_PLACEHOLDER];
+    let shared = [
+        &rules::REQUESTS_OVER_LIMITS,
+        &rules::PRODUCTION_AUTO_TERMINATION,
+        &rules::UNKNOWN_PLACEHOLDER,
+        &rules::UNTRIED_IMAGE,
+    ];
     let mut seen: BTreeSet<(&str, Span, Option<String>)> = BTreeSet::new();
     findings.retain(|finding| {
         if !shared.contains(&finding.rule) {

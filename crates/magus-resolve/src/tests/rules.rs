@@ -545,3 +545,39 @@ container_config:
     assert_eq!(found(&pro, "{}\n"), ["warning MG302", "error MG117"]);
     assert_eq!(found(&cluster("local: {path: x}"), "protected: true\n"), Vec::<String>::new());
 }
+
+#[test]
+fn the_last_stage_runs_what_was_tried_before() {
+    let stages = |development: &str, production: &str| {
+        let image = |image: &str| {
+            if image.is_empty() { "{}".into() } else { format!("container_config: {{image: '{image}'}}\n") }
+        };
+        let files = [
+            CLUSTER,
+            ("dev/environment.yaml", "branch: dev\n"),
+            ("stage/environment.yaml", "promotes_from: dev\n"),
+            ("prod/environment.yaml", "promotes_from: stage\n"),
+            ("apart/x.yaml", "container_config: {image: 'm:3'}\n"),
+        ];
+        let (of_development, of_production) = (image(development), image(production));
+        let of_workspaces =
+            [("dev/x.yaml", of_development.as_str()), ("prod/x.yaml", of_production.as_str())];
+        let all: Vec<_> = files.into_iter().chain(of_workspaces).collect();
+        let loaded = load(&all);
+        lines(&resolve(&loaded).diagnostics, &loaded)
+            .into_iter()
+            .filter(|line| line.contains("MG709"))
+            .collect::<Vec<_>>()
+    };
+    for (development, production) in
+        [("m:1", "m:1"), ("m:2", "m:1"), ("", "m:1"), ("m:2", ""), ("a:x", "a:x")]
+    {
+        assert_eq!(stages(development, production), [""; 0], "{development} {production}");
+    }
+    for (development, production) in [("m:1", "m:2"), ("m:1", "n:1"), ("m:x", "m:y"), ("m:2", "m:3")] {
+        assert_eq!(
+            stages(development, production),
+            [format!("prod/x.yaml:1:27 MG709 `prod` runs `{production}`, and no stage before it does")]
+        );
+    }
+}

@@ -1,6 +1,9 @@
 //! What becomes of workspaces: made, changed, healed, taken over, and deleted.
 
-use magus_tests::cases;
+use magus_tests::{
+    cases,
+    mage::{Caller, Logins, shared},
+};
 use serde_json::{Value, json};
 
 use super::Bed;
@@ -238,4 +241,48 @@ fn requests_are_few() {
     // Before each change a look, after it one that reads back and one that polls; and the probe and the list.
     assert_eq!(of("GET"), 3 * count + 2);
     assert_eq!(bed.proxy.count(|request| request.path == "/api/sessions"), 1);
+}
+
+#[test]
+fn environments_in_clusters_of_their_own_are_planned_and_applied_together() {
+    let test = "environments_in_clusters_of_their_own_are_planned_and_applied_together";
+    let Some(mut bed) = Bed::new(test) else { return };
+    // It is there where the first one is.
+    let other = shared(Logins::Off).ok().expect("another server");
+    let place = other.place();
+    // Production lives on a server of its own, which needs no login.
+    bed.sandbox.write(
+        "environments/production/cluster.yaml",
+        format!(
+            "name: acme-prod\nengine: {{mage: {{url: \"{}\", namespace: {}}}}}\n",
+            other.mage.url(),
+            place.namespace
+        ),
+    );
+    bed.sandbox.set("MAGE_URL_ACME_PROD", &other.mage.url());
+    bed.declare("development", "one", "env: {A: \"1\"}\n");
+    bed.declare("production", "one", "env: {A: \"1\"}\n");
+    let plan = bed.sandbox.plan(&[]);
+    let steps: Vec<_> =
+        plan["steps"].as_array().expect("steps").iter().map(|step| &step["cluster"]).collect();
+    assert_eq!(steps, ["acme", "acme-prod"], "in order of promotion, whatever the clusters' names");
+    bed.apply(0, &[]);
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+    let name = bed.name("one-production");
+    let in_production = other.mage.get(&Caller::anonymous(), &format!("/api/workspaces/{name}"));
+    assert_eq!(in_production["workspace"]["namespace"], place.namespace.as_str());
+    assert_eq!(bed.detail("one-production"), Value::Null, "and not on the first server");
+
+    // One that cannot be reached leaves its own workspaces unknown, and the rest goes on.
+    let gone = "http://127.0.0.1:1";
+    bed.sandbox.replace("environments/production/cluster.yaml", &other.mage.url(), gone);
+    bed.sandbox.set("MAGE_URL_ACME_PROD", gone);
+    bed.declare("development", "one", "env: {A: \"2\"}\n");
+    let run = bed.sandbox.expect(5, &["plan", "--format", "json"]);
+    let plan: Value = serde_json::from_str(&run.stdout).expect("a plan");
+    assert_eq!(plan["steps"].as_array().expect("steps").len(), 1);
+    assert_eq!(plan["unknown"][0]["workspace"], name.as_str());
+    let run = bed.sandbox.magus(&["apply", "--yes", "--timeout", "1"]);
+    assert_eq!(run.code, Some(3), "{}", run.all());
+    assert_eq!(bed.env("one-development")["A"], json!({ "value": "2" }));
 }
