@@ -118,6 +118,9 @@ fn tests(options: &Options, required: &BTreeSet<String>, counts: &mut Counts) {
     if std::env::var_os("PROPTEST_CASES").is_none() {
         command.env("PROPTEST_CASES", if options.full { "2048" } else { "128" });
     }
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        command.env("RUST_TEST_THREADS", threads().to_string());
+    }
     command.env("MAGUS_REQUIRE", list(required));
     let (mut passed, mut failed, mut ignored) = (0, 0, 0);
     let mut skipped = BTreeSet::new();
@@ -144,6 +147,12 @@ fn tests(options: &Options, required: &BTreeSet<String>, counts: &mut Counts) {
         counts.failed += usize::from(failed == 0);
         counts.failures.push(why);
     }
+}
+
+/// How many tests run at once. Those with servers wait more than they work.
+fn threads() -> usize {
+    const FEWEST: usize = 4;
+    std::thread::available_parallelism().map_or(FEWEST, |processors| processors.get().max(FEWEST))
 }
 
 /// The numbers of `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
