@@ -150,6 +150,8 @@ pub(crate) struct Known {
     pub(crate) workspace: ObservedWorkspace,
     /// What stands in the stored text; where Kubernetes was asked, what runs.
     pub(crate) leaves: Leaves,
+    /// Whether the stored text says something else than what runs.
+    pub(crate) is_outdated: bool,
     /// The mark in the stored text, whole.
     pub(crate) stored: Option<Stored>,
     /// What Kubernetes says besides, where it was asked.
@@ -168,12 +170,12 @@ pub(crate) fn understand(
     let running = workloads.map(|workloads| workloads.of(item)).transpose()?;
     let name = WorkspaceName::observed(item.name.as_str());
     let text = item.text()?;
-    let mut leaves = if text.trim().is_empty() { Leaves::new() } else { container::read(&text)? };
+    let says = if text.trim().is_empty() { Leaves::new() } else { container::read(&text)? };
     let stored = mark::read(&name, &text)?;
     let applied = stored.as_ref().map(|stored| &stored.mark.applied);
-    if let Some(running) = running {
-        leaves = running.leaves(&leaves, applied);
-    }
+    let runs = running.map(|running| running.leaves(&says, applied));
+    let is_outdated = runs.as_ref().is_some_and(|runs| *runs != says);
+    let leaves = runs.unwrap_or(says);
     let mut fields: Vec<ObservedField> = leaves
         .iter()
         .map(|(path, value)| ObservedField {
@@ -207,7 +209,7 @@ pub(crate) fn understand(
         mark: stored.as_ref().map(|stored| stored.mark.clone()),
         revision: item.revision(running),
     };
-    Ok(Known { workspace, leaves, stored, seen: running.map(|running| running.seen()) })
+    Ok(Known { workspace, leaves, is_outdated, stored, seen: running.map(|running| running.seen()) })
 }
 
 /// The reference that a variable was set from, as long as nobody changed its value.

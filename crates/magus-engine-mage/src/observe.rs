@@ -35,44 +35,9 @@ const STORED_NOT_RUNNING: &str =
 impl Observe for Mage {
     fn observe(&self, declared: &[WorkspaceName]) -> Result<Observation, EngineError> {
         let server = self.client.server()?;
-        if let (Some(_), Some(other)) = (&self.kubernetes, &server.instance_type)
-            && *other != InstanceType::Kubernetes
-        {
-            return Err(EngineError::new(
-                EngineErrorKind::Refused,
-                format!(
-                    "the workspaces of `{}` run on {}, and not on kubernetes",
-                    self.client.url(),
-                    other.as_str()
-                ),
-            )
-            .help("take `kubernetes` out, where the cluster is declared"));
-        }
         let surroundings = self.surroundings()?;
-        let (answer, workloads) = thread::scope(|scope| {
-            let workloads = self.kubernetes.as_ref().map(|cluster| scope.spawn(|| cluster.workloads()));
-            let answer = self.client.send(&request::workspaces(self.namespaces()));
-            (answer, workloads.map(|workloads| workloads.join()))
-        });
-        let mut answer = answer?;
-        let workloads = match workloads {
-            None => None,
-            Some(Ok(workloads)) => Some(workloads?),
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-        };
-        let grown = |item: &Value| item["container_config"].as_str().is_some_and(mark::says_grown);
-        let workloads = match (workloads, &self.kubernetes) {
-            (Some(workloads), Some(cluster))
-                if answer["workspaces"].as_array().is_some_and(|items| items.iter().any(grown)) =>
-            {
-                Some(workloads.with_volumes(cluster)?)
-            }
-            (workloads, _) => workloads,
-        };
+        let (items, workloads) = self.lists(server.instance_type.as_ref())?;
         let workloads = workloads.as_ref();
-        let Value::Array(items) = answer["workspaces"].take() else {
-            return Err(EngineError::new(EngineErrorKind::Damaged, "the list of workspaces is no list"));
-        };
         let mut shown = BTreeSet::new();
         let mut present = BTreeMap::new();
         let mut unknown = BTreeMap::new();
@@ -92,8 +57,7 @@ impl Observe for Mage {
                 Err(reason) => drop(unknown.insert(name, reason)),
             }
         }
-        let listed = |name: &WorkspaceName| present.contains_key(name) || unknown.contains_key(name);
-        let missing: Vec<&WorkspaceName> = declared.iter().filter(|name| !listed(name)).collect();
+        let missing: Vec<&WorkspaceName> = declared.iter().filter(|name| !shown.contains(*name)).collect();
         for (name, found) in missing.iter().zip(self.details(&missing, &surroundings, workloads)) {
             match found {
                 Ok(Some(workspace)) => {
@@ -156,6 +120,37 @@ impl Observe for Mage {
 }
 
 impl Mage {
+    /// The workspaces that Mage shows, and what runs where Kubernetes is asked as well: both lists at the same time.
+    fn lists(
+        &self,
+        instances: Option<&InstanceType>,
+    ) -> Result<(Vec<Value>, Option<Workloads>), EngineError> {
+        let list = || -> Result<Vec<Value>, EngineError> {
+            match self.client.send(&request::workspaces(self.namespaces()))?["workspaces"].take() {
+                Value::Array(items) => Ok(items),
+                _ => Err(EngineError::new(EngineErrorKind::Damaged, "the list of workspaces is no list")),
+            }
+        };
+        let Some(cluster) = &self.kubernetes else { return Ok((list()?, None)) };
+        if let Some(other) = instances.filter(|instances| **instances != InstanceType::Kubernetes) {
+            let (url, other) = (self.client.url(), other.as_str());
+            return Err(EngineError::new(
+                EngineErrorKind::Refused,
+                format!("the workspaces of `{url}` run on {other}, and not on kubernetes"),
+            )
+            .help("take `kubernetes` out, where the cluster is declared"));
+        }
+        let (items, workloads) = thread::scope(|scope| {
+            let workloads = scope.spawn(|| cluster.workloads());
+            (list(), workloads.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        let (items, workloads) = (items?, workloads?);
+        let has_grown = |item: &Value| item["container_config"].as_str().is_some_and(mark::says_grown);
+        let workloads =
+            if items.iter().any(has_grown) { workloads.with_volumes(cluster)? } else { workloads };
+        Ok((items, Some(workloads)))
+    }
+
     /// What a workspace is that the list lacks, or that was not listed: nothing where Mage says that it does not have it, and
     /// the reason where nobody can say. Without `workloads`, Kubernetes is asked for its own.
     pub(crate) fn detail(

@@ -287,8 +287,13 @@ impl Mage {
                     .to_owned(),
             ));
         }
-        let line = mark::write(name, &stored).map_err(PerformError::Failed)?;
-        let text = mark::replace(&found.item.text().map_err(PerformError::Failed)?, &line);
+        let text = if found.known.is_outdated {
+            // The text that is there would be applied again, and take back what runs.
+            text(name, &stored, &Content { leaves: found.known.leaves.clone(), ..Content::default() })?
+        } else {
+            let line = mark::write(name, &stored).map_err(PerformError::Failed)?;
+            mark::replace(&found.item.text().map_err(PerformError::Failed)?, &line)
+        };
         self.send_write(&request::patch_workspace(name.as_str(), &text, None))?;
         self.read_back(name, &text).map(|found| self.remember(name, &found))
     }

@@ -290,6 +290,8 @@ impl<'a> Running<'a> {
             !applied.is_some_and(|applied| applied.contains_key(path)) && self.is_of_mage(path)
         };
         let Workload { leaves: running, scheduling, .. } = self.workload;
+        // Open source has no way to the pod: what somebody set there, Mage could not take away.
+        let scheduling = Some(scheduling).filter(|_| self.edition == Edition::Pro).into_iter().flatten();
         for (path, value) in running.iter().chain(scheduling) {
             if !stored.contains_key(path) && !of_mage(path) {
                 leaves.insert(path.clone(), value.clone());

@@ -127,6 +127,39 @@ fn what_runs_is_compared_and_a_rollout_is_seen() {
 }
 
 #[test]
+fn what_runs_is_imported_and_adopted_without_a_restart() {
+    let Some((bed, _kubernetes)) =
+        Bed::with_kubernetes("what_runs_is_imported_and_adopted_without_a_restart")
+    else {
+        return;
+    };
+    let text = "# ours\nimage: mageai/mageai:0.9.80\nenv:\n- name: A\n  value: '1'\n";
+    let names = ["plain-development", "as-stored-development", "edited-development"];
+    bed.create(names[0], json!({}));
+    bed.create(names[1], json!({ "container_config": text }));
+    bed.create(names[2], json!({ "container_config": text }));
+    bed.kubectl_edit(names[2], |container| {
+        container["image"] = "mageai/mageai:0.9.79".into();
+        container["env"].as_array_mut().expect("variables").push(json!({ "name": "HOTFIX", "value": "1" }));
+    });
+    let generations = || names.map(|name| bed.generation(name));
+    let before = generations();
+    bed.sandbox.expect(0, &["import", "-e", "development"]);
+    assert_eq!(bed.steps().iter().filter(|step| step.starts_with("adopt")).count(), 3, "{:?}", bed.steps());
+    bed.apply(0, &[]);
+    assert_eq!(generations(), before, "no pod restarts");
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+    // What people wrote stays where it is what runs, and is what runs where it was not.
+    let stored = |name: &str| bed.detail(name)["container_config"].as_str().expect("a text").to_owned();
+    assert!(stored(names[1]).ends_with(text), "{}", stored(names[1]));
+    assert!(
+        stored(names[2]).contains("0.9.79") && stored(names[2]).contains("HOTFIX"),
+        "{}",
+        stored(names[2])
+    );
+}
+
+#[test]
 fn a_pod_that_is_stuck_is_replaced_and_one_that_does_not_come_up_is_told() {
     let test = "a_pod_that_is_stuck_is_replaced_and_one_that_does_not_come_up_is_told";
     let Some((bed, _kubernetes)) = Bed::with_kubernetes(test) else { return };

@@ -247,8 +247,7 @@ fn requests_are_few() {
 fn environments_in_clusters_of_their_own_are_planned_and_applied_together() {
     let test = "environments_in_clusters_of_their_own_are_planned_and_applied_together";
     let Some(mut bed) = Bed::new(test) else { return };
-    // It is there where the first one is.
-    let other = shared(Logins::Off).ok().expect("another server");
+    let Ok(other) = shared(Logins::Off) else { panic!("it is there where the first one is") };
     let place = other.place();
     // Production lives on a server of its own, which needs no login.
     bed.sandbox.write(
