@@ -147,13 +147,16 @@ fn unchanged_secrets_are_carried_over_and_not_asked_for_again() {
 }
 
 #[test]
-fn kept_values_stay_and_have_to_be_somewhere() {
+fn kept_values_stay_and_come_from_their_source_where_there_is_none() {
     let place = Place::new();
     let store = place.open();
     let keep = SecretReference { keep: true, ..secret("K") };
     let create = step(Action::Create, "a", &[("env.K", field(&keep))]);
-    let error = perform(&store, &create, &resolver(&[("K", "new")])).expect_err("nothing to keep");
-    assert!(error.message().contains("`env.K` is to be kept"), "{error}");
+    let error = perform(&store, &create, &resolver(&[])).expect_err("no value anywhere");
+    assert!(error.message().contains("`env.K`"), "{error}");
+    let other = step(Action::Create, "b", &[("env.K", field(&keep))]);
+    perform(&store, &other, &resolver(&[("K", "new")])).expect("created");
+    assert!(place.env("b").expect("a .env file").ends_with("K=new\n"));
     perform(&store, &step(Action::Create, "a", &[("env.K", text("literal"))]), &resolver(&[]))
         .expect("created");
     let update = now(&place, step(Action::Update, "a", &[("env.K", field(&keep)), ("env.A", text("1"))]));

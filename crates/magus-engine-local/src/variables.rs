@@ -72,12 +72,8 @@ pub(crate) fn env_file(request: &EnvRequest<'_>) -> Result<EnvFile, PerformError
                 values.insert(name, Arc::new(SecretValue::new(value.to_string())));
                 continue;
             }
-            if reference.keep {
-                return Err(PerformError::Failed(format!(
-                    "`{path}` is to be kept, but nothing runs that has a value for it; give it a source without `keep`"
-                )));
-            }
         }
+        // Where nothing runs that has a value, also one that is to be kept comes from its source.
         let value = resolve(path, reference, secrets)?;
         fingerprints.push(((*path).clone(), key.fingerprint(path, &value)));
         values.insert(name, value);

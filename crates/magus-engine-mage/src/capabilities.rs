@@ -19,7 +19,8 @@ use crate::{
 /// What a replace would cost: Mage gives the new workspace another `project_uuid`, and permissions are by it (MAGE.md 4.11).
 const NO_REPLACE: Refusal = Refusal {
     reason: "deleting it and creating it again would lose the permissions that people have on it",
-    instead: "delete it in Mage and run `magus apply`, or declare what it runs with",
+    instead: "delete it in Mage and run `magus apply`, or declare what it runs with; a volume alone can grow in place, where \
+              `kubernetes` is declared beside the `url` of the server",
 };
 
 const READ_ONLY: Refusal = Refusal {

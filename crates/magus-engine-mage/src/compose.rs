@@ -93,18 +93,15 @@ pub(crate) fn compose(
         if !matches!(after, Some(FieldValue::Secret(reference)) if reference.keep) {
             secrets.remove(path);
         }
-        let new = match after {
-            None | Some(FieldValue::Plain(Value::Null)) => {
+        let new = match (after, &old) {
+            (None | Some(FieldValue::Plain(Value::Null)), _) => {
                 removed.extend(old.is_some().then(|| path.clone()));
                 continue;
             }
-            Some(FieldValue::Plain(value)) => value.clone(),
-            Some(FieldValue::Secret(reference)) if reference.keep => old.clone().ok_or_else(|| {
-                PerformError::Failed(format!(
-                    "`{path}` is to be kept, but nothing runs that has a value for it; give it a source without `keep`"
-                ))
-            })?,
-            Some(FieldValue::Secret(reference)) => {
+            (Some(FieldValue::Plain(value)), _) => value.clone(),
+            (Some(FieldValue::Secret(reference)), Some(runs)) if reference.keep => runs.clone(),
+            // Where nothing runs that has a value, also one that is to be kept comes from its source.
+            (Some(FieldValue::Secret(reference)), _) => {
                 let value = resolve(path, reference, resolver)?;
                 let check = mark::check(name, path, value.expose());
                 secrets.insert(path.clone(), StoredSecret { reference: (**reference).clone(), check });

@@ -112,7 +112,7 @@ struct VariableKeys {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "SecretVersion")]
     version: Option<SecretVersion>,
-    /// Leave the running value as it is; what `magus import` writes.
+    /// Leave the running value as it is; what `magus import` writes. Where nothing runs yet, the value comes from `secret`.
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "bool")]
     keep: Option<bool>,
@@ -178,7 +178,7 @@ pub struct SecretSetting {
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "SecretVersion")]
     pub version: Option<SecretVersion>,
-    /// Leave the running value as it is; what `magus import` writes.
+    /// Leave the running value as it is; what `magus import` writes. Where nothing runs yet, the value comes from `secret`.
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "bool")]
     pub keep: Option<bool>,
