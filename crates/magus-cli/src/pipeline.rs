@@ -450,6 +450,7 @@ fn check_filter(
     known.extend(workspaces().map(|workspace| workspace.name.as_str()));
     known.extend(observations.iter().flat_map(|one| one.present.keys()).map(WorkspaceName::as_str));
     known.extend(marks().map(|mark| mark.workspace.as_str()));
+    known.extend(observations.iter().flat_map(|one| &one.orphans).map(|orphan| orphan.name.as_str()));
     unknown_name("workspace", &filter.workspaces, &known)?;
     let declared = environments().flat_map(|environment| {
         environment.workspaces.iter().map(|one| (&environment.name, &one.declared, &one.name))
@@ -468,6 +469,21 @@ fn check_filter(
     let message =
         format!("there is no workspace {} in {}", names(&filter.workspaces), names(&filter.environments));
     Err(CommandError::new(Exit::Usage, message).hint("`-e` and `-w` together select what both select"))
+}
+
+/// What to say where nothing is to be restarted, deleted or removed. Nobody asked whether it is as declared.
+pub fn nothing(wish: &Wish<'_>, plan: &Plan) -> Option<&'static str> {
+    let is_empty = plan.steps.is_empty() && plan.withheld.is_empty() && plan.unknown.is_empty();
+    match wish.intent {
+        Intent::Restart if is_empty => {
+            Some("Nothing to restart: what is selected is stopped, or not in the cluster.\n")
+        }
+        Intent::Destroy if is_empty => {
+            Some("Nothing to delete: nothing managed is selected in the cluster.\n")
+        }
+        Intent::Orphans if is_empty => Some("Nothing to remove: nothing that is selected was left behind.\n"),
+        _ => None,
+    }
 }
 
 /// Says which flags lift no guard because no environment has that name: a slip of the pen, or a flag that outlived its

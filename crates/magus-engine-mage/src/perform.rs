@@ -162,11 +162,13 @@ impl Mage {
         cluster.kubernetes().grow_volume(namespace, name, compose::gibibytes(size)?).map(drop)
     }
 
-    /// Mage's `resume` starts what is stopped and does nothing else (MAGE.md 3).
+    /// Mage's `resume` starts what is stopped and does nothing else (MAGE.md 3). It is sent also where nobody saw the
+    /// workspace stop: it is not to stay down because of that.
     fn stop_and_resume(&self, name: &WorkspaceName) -> Result<(), PerformError> {
         self.send_write(&request::stop_workspace(name.as_str(), None))?;
-        self.wait_until(name, RunState::Stopped)?;
-        self.send_write(&request::resume_workspace(name.as_str()))
+        let stopped = self.wait_until(name, RunState::Stopped);
+        self.send_write(&request::resume_workspace(name.as_str()))?;
+        stopped
     }
 
     fn create(

@@ -191,21 +191,6 @@ fn open(
     Ok(opened)
 }
 
-/// What to say where nothing is to be restarted or deleted. Nobody asked whether it is as declared.
-fn nothing(wish: &Wish<'_>, plan: &Plan) -> Option<&'static str> {
-    let is_empty = plan.steps.is_empty() && plan.withheld.is_empty() && plan.unknown.is_empty();
-    match wish.intent {
-        Intent::Restart if is_empty => {
-            Some("Nothing to restart: what is selected is stopped, or not in the cluster.\n")
-        }
-        Intent::Destroy if is_empty => {
-            Some("Nothing to delete: nothing managed is selected in the cluster.\n")
-        }
-        Intent::Orphans if is_empty => Some("Nothing to remove: nothing that is selected was left behind.\n"),
-        _ => None,
-    }
-}
-
 fn show(global: &Global, wish: &Wish<'_>, planned: &Planned, output: &Output) -> Result<(), CommandError> {
     let options = |width| PlanOptions {
         detail: if output.verbose > 0 { Detail::Full } else { Detail::Normal },
@@ -213,7 +198,7 @@ fn show(global: &Global, wish: &Wish<'_>, planned: &Planned, output: &Output) ->
         next: None,
         rest: None,
     };
-    let text = |styles: &Styles| match nothing(wish, &planned.plan) {
+    let text = |styles: &Styles| match pipeline::nothing(wish, &planned.plan) {
         Some(sentence) => sentence.to_owned(),
         None => magus_report::plan::text(&planned.plan, &options(output.width), styles),
     };

@@ -55,7 +55,10 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
         Format::Json => magus_report::plan::json(plan),
         Format::Markdown => magus_report::plan::markdown(plan, &options),
         Format::Html => magus_report::plan::html(plan, &options),
-        _ => magus_report::plan::text(plan, &options, &output.styles()),
+        _ => match pipeline::nothing(&wish, plan) {
+            Some(nothing) => nothing.to_owned(),
+            None => magus_report::plan::text(plan, &options, &output.styles()),
+        },
     };
     output.result(&text)?;
     pipeline::say_idle_flags(&checked.resolution.desired, &planned, &wish, output);

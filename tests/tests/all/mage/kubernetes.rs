@@ -269,7 +269,7 @@ fn what_kubernetes_has_and_mage_does_not_is_named_and_never_run_over() {
     // Only what was asked for, and only what is still what the plan saw.
     let run = bed.sandbox.expect(2, &["plan", "--orphans", "--detailed-exitcode"]);
     assert!(run.stdout.contains("Next: magus apply --orphans"), "{}", run.stdout);
-    let run = bed.apply(0, &["--orphans"]);
+    let run = bed.apply(0, &["--orphans", "-w", &left]);
     assert!(run.all().contains("Applied 1 step."), "{}", run.all());
     for (group, kind, suffix) in [("apis/apps/v1", "statefulsets", ""), ("api/v1", "services", "-service")] {
         let path = format!("/{group}/namespaces/{}/{kind}/{left}{suffix}", bed.place.namespace);
@@ -277,8 +277,9 @@ fn what_kubernetes_has_and_mage_does_not_is_named_and_never_run_over() {
             .kubernetes
             .wait("it goes", || (bed.shared.kubernetes.send("GET", &path, None).status == 404).then_some(()));
     }
-    let run = bed.apply(0, &["--orphans"]);
-    assert!(run.stdout.contains("Nothing to remove"), "{}", run.stdout);
+    for run in [bed.apply(0, &["--orphans"]), bed.sandbox.expect(0, &["plan", "--orphans"])] {
+        assert_eq!(run.stdout.trim(), "Nothing to remove: nothing that is selected was left behind.");
+    }
     bed.apply_seen(&[]);
 
     // A StatefulSet that somebody deleted leaves a workspace about which nobody can say anything.
