@@ -548,35 +548,42 @@ container_config:
 
 #[test]
 fn the_last_stage_runs_what_was_tried_before() {
-    let stages = |development: &str, production: &str| {
-        let image = |image: &str| {
-            if image.is_empty() { "{}".into() } else { format!("container_config: {{image: '{image}'}}\n") }
+    let found = |development: &str, staging: &str, production: &str| {
+        let image = |image: &str| match image {
+            "" => "{}".to_owned(),
+            image => format!("container_config: {{image: '{image}'}}\n"),
         };
-        let files = [
+        let (development, staging, production) = (image(development), image(staging), image(production));
+        let loaded = load(&[
             CLUSTER,
-            ("dev/environment.yaml", "branch: dev\n"),
-            ("stage/environment.yaml", "promotes_from: dev\n"),
-            ("prod/environment.yaml", "promotes_from: stage\n"),
             ("apart/x.yaml", "container_config: {image: 'm:3'}\n"),
-        ];
-        let (of_development, of_production) = (image(development), image(production));
-        let of_workspaces =
-            [("dev/x.yaml", of_development.as_str()), ("prod/x.yaml", of_production.as_str())];
-        let all: Vec<_> = files.into_iter().chain(of_workspaces).collect();
-        let loaded = load(&all);
-        lines(&resolve(&loaded).diagnostics, &loaded)
-            .into_iter()
-            .filter(|line| line.contains("MG709"))
-            .collect::<Vec<_>>()
+            ("dev/environment.yaml", "branch: dev\n"),
+            ("dev/x.yaml", &development),
+            ("prod/environment.yaml", "promotes_from: stage\n"),
+            ("prod/x.yaml", &production),
+            ("stage/environment.yaml", "promotes_from: dev\n"),
+            ("stage/x.yaml", &staging),
+        ]);
+        let mut found = lines(&resolve(&loaded).diagnostics, &loaded);
+        found.retain(|line| line.contains("MG709"));
+        found
     };
-    for (development, production) in
-        [("m:1", "m:1"), ("m:2", "m:1"), ("", "m:1"), ("m:2", ""), ("a:x", "a:x")]
-    {
-        assert_eq!(stages(development, production), [""; 0], "{development} {production}");
+    for (development, staging, production) in [
+        ("m:1", "", "m:1"),
+        ("m:2", "", "m:1"),
+        ("", "m:1", "m:1"),
+        ("m:1", "s:1", "s:1"),
+        ("", "", "m:1"),
+        ("m:2", "", ""),
+        ("a:x", "", "a:x"),
+    ] {
+        assert_eq!(found(development, staging, production), [""; 0], "{development} {staging} {production}");
     }
-    for (development, production) in [("m:1", "m:2"), ("m:1", "n:1"), ("m:x", "m:y"), ("m:2", "m:3")] {
+    for (development, staging, production) in
+        [("m:1", "", "m:2"), ("m:1", "m:1", "n:1"), ("m:x", "", "m:y"), ("m:2", "", "m:3")]
+    {
         assert_eq!(
-            stages(development, production),
+            found(development, staging, production),
             [format!("prod/x.yaml:1:27 MG709 `prod` runs `{production}`, and no stage before it does")]
         );
     }
