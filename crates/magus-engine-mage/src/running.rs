@@ -149,7 +149,7 @@ impl Cluster {
 
     /// Everything that is there, in one request.
     pub(crate) fn workloads(&self) -> Result<Workloads, EngineError> {
-        Ok(Workloads { edition: self.edition, all: self.kubernetes.workloads()?, volumes: BTreeMap::new() })
+        Ok(Workloads::new(self.edition, self.kubernetes.workloads()?.into_values()))
     }
 
     /// What is there of one name, where Mage says it is, or else in the namespace that is looked at.
@@ -159,9 +159,7 @@ impl Cluster {
         namespace: Option<&Text>,
     ) -> Result<Workloads, EngineError> {
         let Some(namespace) = namespace.or(self.namespace.as_ref()) else { return self.workloads() };
-        let found = self.kubernetes.workload(namespace, name.as_str())?;
-        let all = found.into_iter().map(|workload| (workload.key.clone(), workload)).collect();
-        Ok(Workloads { edition: self.edition, all, volumes: BTreeMap::new() })
+        Ok(Workloads::new(self.edition, self.kubernetes.workload(namespace, name.as_str())?))
     }
 }
 
@@ -179,21 +177,36 @@ fn kubeconfigs(variable: &dyn Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
 /// The StatefulSets of a cluster.
 pub(crate) struct Workloads {
     edition: Edition,
-    all: BTreeMap<Key, Workload>,
+    /// By name: those of a name are one, but for namespaces that are looked at together.
+    by_name: BTreeMap<Text, Vec<Workload>>,
     /// The sizes of volumes that may have grown.
     volumes: BTreeMap<Key, Text>,
 }
 
 impl Workloads {
+    fn new(edition: Edition, all: impl IntoIterator<Item = Workload>) -> Self {
+        let mut by_name: BTreeMap<Text, Vec<Workload>> = BTreeMap::new();
+        for workload in all {
+            by_name.entry(workload.key.name.clone()).or_default().push(workload);
+        }
+        Self { edition, by_name, volumes: BTreeMap::new() }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Workload> {
+        self.by_name.values().flatten()
+    }
+
     /// The same with the sizes of volumes: for one workspace alone, or for all in one request.
     pub(crate) fn with_volumes(mut self, cluster: &Cluster) -> Result<Self, EngineError> {
-        self.volumes = match self.all.first_key_value() {
-            Some((key, _)) if self.all.len() == 1 => {
+        let only = self.all().next().filter(|_| self.all().nth(1).is_none());
+        let volumes = match only {
+            Some(Workload { key, .. }) => {
                 let size = cluster.kubernetes.volume(&key.namespace, &key.name)?;
                 size.map(|size| (key.clone(), size)).into_iter().collect()
             }
-            _ => cluster.kubernetes.volumes()?,
+            None => cluster.kubernetes.volumes()?,
         };
+        self.volumes = volumes;
         Ok(self)
     }
 
@@ -226,7 +239,7 @@ impl Workloads {
 
     /// Those with this name, in whichever namespace.
     fn named(&self, name: &str) -> impl Iterator<Item = &Workload> {
-        self.all.values().filter(move |workload| workload.key.name == name)
+        self.by_name.get(name).into_iter().flatten()
     }
 
     /// Why a workspace of this name cannot be made although Mage does not know it.
@@ -250,9 +263,7 @@ impl Workloads {
                 revision: format!("{ORPHAN}{namespace}/{uid}").into(),
             })
         };
-        let mut orphans: Vec<_> = self.all.values().filter_map(orphan).collect();
-        orphans.sort_by(|a, b| a.name.cmp(&b.name));
-        orphans
+        self.all().filter_map(orphan).collect()
     }
 }
 

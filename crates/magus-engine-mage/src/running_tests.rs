@@ -37,8 +37,7 @@ fn workload(running: &[(&str, &str)]) -> Workload {
 }
 
 fn workloads(all: Vec<Workload>) -> Workloads {
-    let all = all.into_iter().map(|workload| (workload.key.clone(), workload)).collect();
-    Workloads { edition: Edition::Oss, all, volumes: BTreeMap::new() }
+    Workloads::new(Edition::Oss, all)
 }
 
 fn item(json: &str) -> Item {

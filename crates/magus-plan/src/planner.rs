@@ -196,21 +196,8 @@ impl<'a> Draft<'a> {
             if !self.request.filter.selects(&environment, name.as_str(), name) {
                 continue;
             }
-            let step = Step {
-                id: step_id(cluster, name, Action::Delete),
-                cluster: cluster.clone(),
-                environment,
-                workspace: name.clone(),
-                action: Action::Delete,
-                reason: format!("left in {place}, and known to no server"),
-                restarts: Restarts::No,
-                needs: Vec::new(),
-                precondition: Precondition::Revision(revision.clone()),
-                fields: Vec::new(),
-                deploy: None,
-                renamed_from: None,
-                mark: None,
-            };
+            let reason = format!("left in {place}, and known to no server");
+            let step = deletion(cluster, &environment, (name, revision), reason);
             self.steps.push(step);
         }
     }
@@ -363,22 +350,8 @@ impl<'a> Draft<'a> {
         if !held.is_empty() {
             return self.withhold(changes, &mark.environment, &observed.name, Action::Delete, held);
         }
-        let cluster = &changes.cluster.name;
-        let step = Step {
-            id: step_id(cluster, &observed.name, Action::Delete),
-            cluster: cluster.clone(),
-            environment: mark.environment.clone(),
-            workspace: observed.name.clone(),
-            action: Action::Delete,
-            reason,
-            restarts: Restarts::No,
-            needs: Vec::new(),
-            precondition: Precondition::Revision(observed.revision.clone()),
-            fields: Vec::new(),
-            deploy: None,
-            renamed_from: None,
-            mark: None,
-        };
+        let place = (&observed.name, &observed.revision);
+        let step = deletion(&changes.cluster.name, &mark.environment, place, reason);
         self.admit(changes, vec![step]);
     }
 
@@ -541,6 +514,30 @@ impl<'a> Draft<'a> {
         plan.digest = digest(&plan);
         debug_assert_eq!(crate::check::check(&plan, desired), Vec::<String>::new());
         plan
+    }
+}
+
+/// The step that deletes something as it was observed.
+fn deletion(
+    cluster: &Text,
+    environment: &Text,
+    (name, revision): (&WorkspaceName, &Text),
+    reason: String,
+) -> Step {
+    Step {
+        id: step_id(cluster, name, Action::Delete),
+        cluster: cluster.clone(),
+        environment: environment.clone(),
+        workspace: name.clone(),
+        action: Action::Delete,
+        reason,
+        restarts: Restarts::No,
+        needs: Vec::new(),
+        precondition: Precondition::Revision(revision.clone()),
+        fields: Vec::new(),
+        deploy: None,
+        renamed_from: None,
+        mark: None,
     }
 }
 

@@ -563,3 +563,20 @@ proptest! {
         prop_assert_eq!(out.lines().count(), 1, "{:?}", out);
     }
 }
+
+#[test]
+fn what_was_left_behind_is_named_in_every_format() {
+    let orphans = ["old-a", "old-b"].map(|name| magus_model::plan::Orphan {
+        cluster: "acme".into(),
+        workspace: magus_model::name::WorkspaceName::observed(name),
+        place: "the namespace mage".into(),
+    });
+    let plan = Plan { orphans: orphans.to_vec(), ..samples::plan(Vec::new()) };
+    let shown = text(&plan, &options(), &Styles::plain());
+    let heading = "In acme, left in the namespace mage and known to no server: 2 workspaces; `magus plan --orphans` shows \
+                   what would be removed\n  old-a, old-b";
+    assert!(shown.contains(heading), "{shown}");
+    for shown in [markdown(&plan, &options()), html(&plan, &options())] {
+        assert!(shown.contains("known to no server") && shown.contains("old-b"), "{shown}");
+    }
+}

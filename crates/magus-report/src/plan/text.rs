@@ -440,7 +440,7 @@ pub(super) fn not_ours(plan: &Plan) -> Vec<(String, Vec<String>)> {
         let (cluster, place) = (escape::line(cluster), escape::line(place));
         let number = count(names.len(), "workspace");
         let heading = format!(
-            "In {cluster}, left in {place} and known to no server: {number}; `magus plan --orphans` would remove"
+            "In {cluster}, left in {place} and known to no server: {number}; `magus plan --orphans` shows what would be removed"
         );
         (heading, names)
     });

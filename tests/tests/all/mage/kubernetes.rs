@@ -62,7 +62,7 @@ fn what_runs_is_compared_and_a_rollout_is_seen() {
          container_config:\n  resources: {limits: {cpu: \"1\", memory: 1024Mi}}\n  imagePullPolicy: IfNotPresent\n\
          lifecycle_config:\n  post_start: {command: [echo, started]}\n",
     );
-    bed.apply_seen(&[]);
+    bed.apply_seen();
     kubernetes.clear();
     let run = bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
     assert!(!run.stdout.contains("Not verified"), "{}", run.stdout);
@@ -93,7 +93,7 @@ fn what_runs_is_compared_and_a_rollout_is_seen() {
     bed.sandbox.expect(2, &["drift"]);
     let before = bed.pod_uid("one-development");
     // Seen to have come up, and not only stored: no more "its rollout was not observed".
-    let run = bed.apply_seen(&[]);
+    let run = bed.apply_seen();
     assert!(run.all().contains("Applied 1 step."), "{}", run.all());
     assert_ne!(bed.pod_uid("one-development"), before);
     let env = bed.env("one-development");
@@ -119,7 +119,7 @@ fn what_runs_is_compared_and_a_rollout_is_seen() {
         bed.shared.kubernetes.patch(&bed.set_path("one-development"), &json!({ "spec": { "replicas": 0 } }));
     assert_eq!(answer.status, 200);
     assert_eq!(bed.steps(), ["update one-development", "start one-development"]);
-    bed.apply_seen(&[]);
+    bed.apply_seen();
     assert!(!bed.env("one-development").contains_key("A"));
     bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
     let run = bed.sandbox.expect(0, &["status", "-v"]);
@@ -164,7 +164,7 @@ fn a_pod_that_is_stuck_is_replaced_and_one_that_does_not_come_up_is_told() {
     let test = "a_pod_that_is_stuck_is_replaced_and_one_that_does_not_come_up_is_told";
     let Some((bed, _kubernetes)) = Bed::with_kubernetes(test) else { return };
     bed.declare("development", "one", "env: {A: \"1\"}\n");
-    bed.apply_seen(&[]);
+    bed.apply_seen();
     bed.shared.kubernetes.rule_for_image(&bed.place.namespace, "broken", "pull");
     bed.declare(
         "development",
@@ -181,7 +181,7 @@ fn a_pod_that_is_stuck_is_replaced_and_one_that_does_not_come_up_is_told() {
     bed.declare("development", "one", "env: {A: \"1\"}\n");
     let plan = bed.sandbox.magus(&["plan"]).stdout;
     assert!(plan.contains("does not come up with what it has"), "{plan}");
-    bed.apply_seen(&[]);
+    bed.apply_seen();
     bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
 }
 
@@ -191,13 +191,13 @@ fn a_volume_grows_in_place_and_never_shrinks() {
         return;
     };
     bed.declare("development", "one", "storage_request_size: 3Gi\n");
-    bed.apply_seen(&[]);
+    bed.apply_seen();
     let generation = bed.generation("one-development");
     bed.declare("development", "one", "storage_request_size: 5Gi\n");
     assert_eq!(bed.fields(), ["storage_request_size: 3 -> 5Gi declared"]);
     let run = bed.sandbox.magus(&["plan"]);
     assert!(!run.stdout.contains("Restarts"), "{}", run.stdout);
-    bed.apply_seen(&[]);
+    bed.apply_seen();
     let claim = format!(
         "/api/v1/namespaces/{}/persistentvolumeclaims/mage-data-{}-0",
         bed.place.namespace,
@@ -224,7 +224,7 @@ fn a_variable_that_stands_twice_is_changed_where_it_counts() {
     };
     // Mage's own comes first, and the one of the workspace after it (MAGE.md 4.7).
     bed.declare("development", "one", "env: {USER_CODE_PATH: mine}\n");
-    bed.apply_seen(&[]);
+    bed.apply_seen();
     let count = |bed: &Bed| {
         let container = bed.container("one-development");
         let env = container["env"].as_array().expect("variables").clone();
@@ -232,7 +232,7 @@ fn a_variable_that_stands_twice_is_changed_where_it_counts() {
     };
     assert_eq!(count(&bed), 2);
     bed.declare("development", "one", "env: {USER_CODE_PATH: other}\n");
-    bed.apply_seen(&[]);
+    bed.apply_seen();
     assert_eq!((count(&bed), &bed.env("one-development")["USER_CODE_PATH"]["value"]), (1, &json!("other")));
     bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
 }
@@ -243,7 +243,7 @@ fn what_kubernetes_has_and_mage_does_not_is_named_and_never_run_over() {
     let Some((bed, kubernetes)) = Bed::with_kubernetes(test) else { return };
     bed.declare("development", "one", "{}\n");
     bed.declare("development", "two", "{}\n");
-    bed.apply_seen(&[]);
+    bed.apply_seen();
     // Kubernetes refuses to delete, and Mage forgets all the same (MAGE.md 4.9).
     bed.shared.decide(&bed.place, |request| match request.method.as_str() {
         "DELETE" => Fault::Status(500, "{}".into()),
@@ -280,7 +280,7 @@ fn what_kubernetes_has_and_mage_does_not_is_named_and_never_run_over() {
     for run in [bed.apply(0, &["--orphans"]), bed.sandbox.expect(0, &["plan", "--orphans"])] {
         assert_eq!(run.stdout.trim(), "Nothing to remove: nothing that is selected was left behind.");
     }
-    bed.apply_seen(&[]);
+    bed.apply_seen();
 
     // A StatefulSet that somebody deleted leaves a workspace about which nobody can say anything.
     bed.sandbox.remove("environments/development/one.yaml");
@@ -317,9 +317,7 @@ fn a_kubeconfig_that_does_not_fit_is_told() {
 impl Bed {
     /// Applies and waits for what it takes to be seen.
     #[track_caller]
-    fn apply_seen(&self, more: &[&str]) -> magus_tests::Run {
-        let mut arguments = vec!["apply", "--yes", "--timeout", "90"];
-        arguments.extend(more);
-        self.sandbox.expect(0, &arguments)
+    fn apply_seen(&self) -> magus_tests::Run {
+        self.sandbox.expect(0, &["apply", "--yes", "--timeout", "90"])
     }
 }
