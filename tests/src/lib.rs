@@ -5,6 +5,7 @@
 pub mod language_server;
 pub mod mage;
 pub mod proxy;
+pub mod tunnel;
 
 use std::{
     collections::BTreeMap,

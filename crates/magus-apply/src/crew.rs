@@ -33,6 +33,8 @@ pub(crate) enum Ending {
     Failed(String),
     /// Perhaps done; why nobody knows.
     Uncertain(String),
+    /// Not begun, for a reason that passes.
+    NotStarted(String),
 }
 
 /// Which secrets of a workspace have other values than those that run.

@@ -15,7 +15,7 @@ mod waves;
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
 
-use std::{collections::BTreeMap, sync::atomic::AtomicBool};
+use std::{collections::BTreeMap, sync::atomic::AtomicBool, time::Duration};
 
 use jiff::Timestamp;
 use magus_engine::{Perform, PerformError, Task};
@@ -50,7 +50,7 @@ pub struct ApplyRequest<'a> {
     pub selected: &'a dyn Fn(&Environment, &Workspace) -> bool,
     /// How many steps are under way at once, over all clusters; 0 counts as 1.
     pub jobs: usize,
-    /// Set by a signal: what is under way ends, nothing else begins.
+    /// Set by a signal: what is under way ends without waiting to be seen done, nothing else begins.
     pub cancelled: &'a AtomicBool,
     /// What time it is.
     pub clock: &'a (dyn Fn() -> Timestamp + Sync),
@@ -109,14 +109,22 @@ fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
     let started_at = clock();
     let environments = Environments::new(desired);
     let comparisons = comparisons(plan, desired, engines, selected);
-    let hands = Hands { engines, secrets };
+    let hands = Hands { engines, secrets, environments: &environments, cancelled };
     let work = |job| match job {
         Job::Step(at) => hands.perform(&plan.steps[at], plan),
         Job::Mark(at) => hands.refresh_mark(&plan.marks[at]),
         Job::Compare(at) => hands.compare(&comparisons[at]),
     };
-    let (environments, comparisons) = (&environments, comparisons.as_slice());
-    let around = Surroundings { environments, comparisons, jobs, cancelled, clock, events, work: &work };
+    let comparisons = comparisons.as_slice();
+    let around = Surroundings {
+        environments: &environments,
+        comparisons,
+        jobs,
+        cancelled,
+        clock,
+        events,
+        work: &work,
+    };
     let walked = walk(plan, &around);
     ApplyReport {
         format_version: FORMAT_VERSION,
@@ -135,6 +143,8 @@ fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
 struct Hands<'a> {
     engines: &'a BTreeMap<Text, &'a dyn Perform>,
     secrets: &'a Resolver,
+    environments: &'a Environments<'a>,
+    cancelled: &'a AtomicBool,
 }
 
 impl Hands<'_> {
@@ -149,7 +159,11 @@ impl Hands<'_> {
             }
         }
         let refresh_secrets = plan.overrides.refresh_secrets.contains(&step.environment);
-        let task = Task { step, secrets: self.secrets, refresh_secrets };
+        let environment = self.environments.get(&step.cluster, &step.environment);
+        let wait_for_runs = environment
+            .map_or(Duration::ZERO, |environment| Duration::from_secs(environment.rollout.wait_for_runs));
+        let (secrets, cancelled) = (self.secrets, self.cancelled);
+        let task = Task { step, secrets, refresh_secrets, wait_for_runs, cancelled };
         self.with(&step.cluster, |engine| engine.perform(&task).map(|()| Ending::Done))
     }
 
@@ -191,6 +205,7 @@ impl Hands<'_> {
                 Ending::Failed(self.secrets.redact(&why))
             }
             Err(PerformError::Uncertain(why)) => Ending::Uncertain(self.secrets.redact(&why)),
+            Err(PerformError::NotStarted(why)) => Ending::NotStarted(self.secrets.redact(&why)),
         }
     }
 }

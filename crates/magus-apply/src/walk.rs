@@ -89,14 +89,17 @@ impl<'a> Walk<'a> {
                 self.compare_secrets(wave);
             }
         }
-        let left = run.left();
-        let interrupted = self.cancelled() && !left.is_empty();
-        let why =
-            if interrupted { "interrupted before it began" } else { "no thread could be started for it" };
-        for at in left {
+        let cancelled = self.cancelled();
+        let why = if cancelled { "interrupted before it began" } else { "no thread could be started for it" };
+        for at in run.left() {
             run.record(at, Outcome::NotStarted, Some(why.to_owned()), self.around);
         }
-        Walked { results: run.results(), interrupted, notes: self.notes }
+        let results = run.results();
+        // What was under way may have ended early because of it as well.
+        let is_open =
+            |result: &StepResult| matches!(result.outcome, Outcome::NotStarted | Outcome::Uncertain);
+        let interrupted = cancelled && results.iter().any(is_open);
+        Walked { results, interrupted, notes: self.notes }
     }
 
     fn mark_stage(&self, at: usize) -> u32 {
@@ -113,7 +116,9 @@ impl<'a> Walk<'a> {
         let mut endings = self.crew.all(jobs.collect(), || !self.cancelled());
         endings.sort_by_key(|(job, _)| *job);
         for (job, ending) in endings {
-            if let (Job::Mark(at), Ending::Failed(why) | Ending::Uncertain(why)) = (job, ending) {
+            if let (Job::Mark(at), Ending::Failed(why) | Ending::Uncertain(why) | Ending::NotStarted(why)) =
+                (job, ending)
+            {
                 let workspace = &self.plan.marks[at].workspace;
                 self.note(format!(
                     "the mark on `{workspace}` was not refreshed, the next apply tries again: {why}"
@@ -132,7 +137,7 @@ impl<'a> Walk<'a> {
             let Job::Compare(at) = job else { continue };
             match ending {
                 Ending::Compared(compared) => answers.push((&all[*at], compared)),
-                Ending::Failed(why) | Ending::Uncertain(why) => {
+                Ending::Failed(why) | Ending::Uncertain(why) | Ending::NotStarted(why) => {
                     let workspace = all[*at].workspace;
                     self.note(format!("whether the secrets of `{workspace}` changed is not known: {why}"));
                 }
@@ -201,6 +206,7 @@ impl<'a> Run<'a> {
                 Ending::Done | Ending::Compared(_) => (Outcome::Applied, None),
                 Ending::Failed(why) => (Outcome::Failed, Some(why)),
                 Ending::Uncertain(why) => (Outcome::Uncertain, Some(why)),
+                Ending::NotStarted(why) => (Outcome::NotStarted, Some(why)),
             };
             self.record(at, outcome, message, around);
             let skips = self.schedule.end(at, outcome);
@@ -214,7 +220,7 @@ impl<'a> Run<'a> {
     /// Why nothing of a later stage may begin, where these steps did not end well.
     fn first_bad(&self, wave: Range<usize>) -> Option<String> {
         wave.into_iter().find_map(|at| match self.schedule.outcome(at) {
-            Some(outcome @ (Outcome::Failed | Outcome::Uncertain)) => {
+            Some(outcome @ (Outcome::Failed | Outcome::Uncertain | Outcome::NotStarted)) => {
                 let Step { id, environment, .. } = self.steps[at];
                 Some(format!("`{id}` {}, and later stages wait for `{environment}`", describe(outcome)))
             }

@@ -73,7 +73,7 @@ impl Change {
 impl Store {
     /// Everything that can fail before the commit, secrets among it.
     pub(crate) fn prepare(&self, task: &Task<'_>) -> Result<Change, PerformError> {
-        let Task { step, secrets, refresh_secrets } = *task;
+        let Task { step, secrets, refresh_secrets, .. } = *task;
         let Step {
             workspace: name, action, reason, precondition, fields: changes, renamed_from, mark, ..
         } = step;
@@ -196,6 +196,7 @@ impl Store {
             PerformError::Failed(_) => "failed",
             PerformError::Uncertain(_) => "uncertain",
             PerformError::Moved(_) => "moved",
+            PerformError::NotStarted(_) => "not started",
         };
         let event = Event { workspace, action, outcome, reason: error.message() };
         if let Err(error) = self.write_event(&self.connection(), &event) {

@@ -20,7 +20,7 @@ const CANARIES: [&str; 4] = ["canary-from-env", "canary-from-file", "canary\nof 
 
 /// Performs an update as it is done under `--refresh-secrets`.
 fn refresh(store: &Store, update: &Step, secrets: &Resolver) -> Result<(), PerformError> {
-    store.perform(&Task { step: update, secrets, refresh_secrets: true })
+    store.perform(&Task { refresh_secrets: true, ..Task::new(update, secrets) })
 }
 
 fn secrets_of_every_kind(root: &std::path::Path, of_k: &'static str) -> Resolver {
@@ -78,9 +78,8 @@ fn a_value_is_in_the_env_file_and_nowhere_else() {
     let debug = format!(
         "{store:?} {error:?} {secrets:?} {:?}",
         store.prepare(&Task {
-            step: &now(&place, step(Action::Update, "a", &fields_of_every_kind())),
-            secrets: &secrets,
             refresh_secrets: true,
+            ..Task::new(&now(&place, step(Action::Update, "a", &fields_of_every_kind())), &secrets)
         })
     );
     clean(debug.as_bytes(), "Debug");

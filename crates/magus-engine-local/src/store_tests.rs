@@ -194,7 +194,7 @@ fn an_interrupted_step_leaves_the_old_or_the_new() {
             };
             let old = state();
             let step = now(&place, template.clone());
-            let task = magus_engine::Task { step: &step, secrets: &secrets, refresh_secrets: false };
+            let task = magus_engine::Task::new(&step, &secrets);
             let new = {
                 let place = filled();
                 let step = now(&place, template.clone());
@@ -397,7 +397,7 @@ fn what_changes_between_preparation_and_commit_is_moved() {
     (rename.workspace, rename.renamed_from) = (name("z"), Some(name("b")));
     let create = step(Action::Create, "n", &[]);
     let prepared = [&update, &rename, &create].map(|step| {
-        let task = magus_engine::Task { step, secrets: &secrets, refresh_secrets: false };
+        let task = magus_engine::Task::new(step, &secrets);
         store.prepare(&task).expect("prepared")
     });
     place.sql(

@@ -155,7 +155,7 @@ pub(crate) fn now(place: &Place, mut step: Step) -> Step {
 }
 
 pub(crate) fn perform(store: &Store, step: &Step, secrets: &Resolver) -> Result<(), PerformError> {
-    store.perform(&Task { step, secrets, refresh_secrets: false })
+    store.perform(&Task::new(step, secrets))
 }
 
 /// A field of a workspace, as it is shown.

@@ -48,6 +48,8 @@ pub(crate) struct Item {
     pub(crate) container_config: Option<Value>,
     /// The running instance; nothing where it has no Service.
     pub(crate) instance: Option<Instance>,
+    /// Where its own server answers; nothing where no ingress leads to it.
+    pub(crate) url: Option<String>,
     lifecycle_config: Option<Value>,
     ingress_name: Option<Value>,
     pvc_retention_policy: Option<Value>,
@@ -122,6 +124,7 @@ impl Item {
             namespace: _,
             container_config: _,
             instance: _,
+            url: _,
             lifecycle_config,
             ingress_name,
             pvc_retention_policy,

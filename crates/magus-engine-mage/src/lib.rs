@@ -15,6 +15,7 @@ mod mark;
 mod observe;
 mod perform;
 mod running;
+mod runs;
 mod wait;
 
 use std::{
@@ -35,7 +36,7 @@ use magus_model::{
 };
 
 use crate::{
-    api::{Client, Clock, Credentials, Options, Proxy, Rights, Role, request::Namespaces},
+    api::{Client, Clock, Credentials, Limits, Options, Proxy, Rights, Role, request::Namespaces},
     item::Known,
     mark::StoredSecret,
     perform::{Found, Memory},
@@ -51,6 +52,7 @@ pub struct Mage {
     namespace: Option<Text>,
     edition: Edition,
     kubernetes: Option<Cluster>,
+    way: Way,
     patience: Patience,
     sleep: Sleep,
     memory: Mutex<BTreeMap<WorkspaceName, Memory>>,
@@ -58,6 +60,22 @@ pub struct Mage {
 
 /// Waits.
 pub type Sleep = Box<dyn Fn(Duration) + Send + Sync>;
+
+/// How servers are reached, whichever they are.
+struct Way {
+    ca_file: Option<PathBuf>,
+    /// The variables that name proxies.
+    proxies: BTreeMap<String, OsString>,
+    now: fn() -> Timestamp,
+}
+
+impl Way {
+    fn options(&self, credentials: Credentials, limits: Limits) -> Result<Options, EngineError> {
+        let proxy = Proxy::from_environment(&credentials.url, &|name| self.proxies.get(name).cloned())?;
+        let ca_file = self.ca_file.clone();
+        Ok(Options { ca_file, proxy, limits, ..Options::new(credentials, Clock::new(self.now)) })
+    }
+}
 
 /// What a connection is made from.
 pub struct Connect<'a> {
@@ -86,9 +104,15 @@ impl Mage {
         let Connect { cluster, server, variable, ca_file, patience, now } = connect;
         let MageServer { url, namespace, edition, kubernetes } = server;
         let credentials = Credentials::from_environment(url, cluster, variable)?;
-        let proxy = Proxy::from_environment(&credentials.url, variable)?;
-        let options = Options { ca_file, proxy, ..Options::new(credentials, Clock::new(now)) };
-        let client = Client::new(options)?;
+        let server = &credentials.url;
+        if !server.is_encrypted() && !server.is_loopback() {
+            tracing::warn!(
+                url = %server,
+                "credentials, and the variables of workspaces, go to this server unencrypted; use `https`"
+            );
+        }
+        let way = Way { ca_file, proxies: api::proxy::variables(variable), now };
+        let client = Client::new(way.options(credentials, Limits::default())?)?;
         let kubernetes = kubernetes
             .as_ref()
             .map(|access| Cluster::connect(access, namespace.as_ref(), *edition, variable))
@@ -99,6 +123,7 @@ impl Mage {
             namespace: namespace.clone(),
             edition: *edition,
             kubernetes,
+            way,
             patience,
             sleep: Box::new(std::thread::sleep),
             memory: Mutex::default(),

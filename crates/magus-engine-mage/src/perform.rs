@@ -1,15 +1,15 @@
 //! Does single steps: looks at the workspace, sends, and looks until what was asked for is there.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 
 use magus_engine::{Perform, PerformError, Task};
 use magus_engine_kubernetes::Key;
 use magus_model::{
     Text,
     name::WorkspaceName,
-    observed::{Mark, RunState},
+    observed::RunState,
     path::FieldPath,
-    plan::{Action, FieldChange, MarkRefresh, Precondition, Restarts, Step},
+    plan::{Action, MarkRefresh, Precondition, Restarts, Step},
     value::{FieldValue, SecretReference, Value},
 };
 use magus_secrets::Resolver;
@@ -22,6 +22,7 @@ use crate::{
     item::{Item, Known, STORAGE},
     mark::{self, Stored, StoredSecret},
     running,
+    runs::{self, Waited},
 };
 
 impl Perform for Mage {
@@ -85,17 +86,20 @@ impl Found {
 
 impl Mage {
     fn step(&self, task: &Task<'_>) -> Result<(), PerformError> {
-        let Task { step, secrets, refresh_secrets } = *task;
+        let Task { step, secrets, refresh_secrets, wait_for_runs, cancelled } = *task;
         let Step { workspace: name, action, precondition, fields, mark, restarts, .. } = step;
         if *action == Action::Create {
-            return self.create(name, fields, mark.as_ref(), secrets);
+            return self.create(task);
         }
         if let Precondition::Revision(revision) = precondition
             && let Some((namespace, uid)) = running::orphan(revision)
         {
             return self.remove_orphan(name, namespace, uid);
         }
-        let found = self.expect(name, precondition)?;
+        let mut found = self.expect(name, precondition)?;
+        if runs::interrupts(step) && self.wait_for_runs(&found, wait_for_runs, cancelled)? == Waited::Yes {
+            found = self.expect(name, precondition)?;
+        }
         let stored_secrets =
             || found.known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default();
         let grown = found.known.stored.as_ref().is_some_and(|stored| stored.grown);
@@ -107,18 +111,18 @@ impl Mage {
             Action::Adopt => self.put_mark(&found, marked(stored_secrets())?),
             Action::Stop => {
                 self.send_write(&request::stop_workspace(name.as_str(), None))?;
-                self.wait_until(name, RunState::Stopped)?;
+                self.wait_until(name, RunState::Stopped, cancelled)?;
                 self.put_mark(&found, marked(stored_secrets())?)
             }
             Action::Start => {
                 self.send_write(&request::resume_workspace(name.as_str()))?;
                 self.put_mark(&found, marked(stored_secrets())?)?;
-                self.wait_until(name, RunState::Running)
+                self.wait_until(name, RunState::Running, cancelled)
             }
             Action::Restart => {
-                self.stop_and_resume(name)?;
+                self.stop_and_resume(name, cancelled)?;
                 self.put_mark(&found, marked(stored_secrets())?)?;
-                self.wait_until(name, RunState::Running)
+                self.wait_until(name, RunState::Running, cancelled)
             }
             Action::Update => {
                 let refresh = if refresh_secrets { Refresh::All(name) } else { Refresh::None };
@@ -141,10 +145,10 @@ impl Mage {
                 }
                 // A pod that does not come up is not replaced by a better one (MAGE.md 4.21).
                 if found.known.workspace.state != RunState::Running {
-                    self.stop_and_resume(name)?;
-                    return self.wait_until(name, RunState::Running);
+                    self.stop_and_resume(name, cancelled)?;
+                    return self.wait_until(name, RunState::Running, cancelled);
                 }
-                self.wait_for_rollout(name)
+                self.wait_for_rollout(name, cancelled)
             }
             Action::Delete => self.delete(&found),
             Action::Create | Action::Replace | Action::Deploy => {
@@ -164,26 +168,22 @@ impl Mage {
 
     /// Mage's `resume` starts what is stopped and does nothing else (MAGE.md 3). It is sent also where nobody saw the
     /// workspace stop: it is not to stay down because of that.
-    fn stop_and_resume(&self, name: &WorkspaceName) -> Result<(), PerformError> {
+    fn stop_and_resume(&self, name: &WorkspaceName, cancelled: &AtomicBool) -> Result<(), PerformError> {
         self.send_write(&request::stop_workspace(name.as_str(), None))?;
-        let stopped = self.wait_until(name, RunState::Stopped);
+        let stopped = self.wait_until(name, RunState::Stopped, cancelled);
         self.send_write(&request::resume_workspace(name.as_str()))?;
         stopped
     }
 
-    fn create(
-        &self,
-        name: &WorkspaceName,
-        fields: &[FieldChange],
-        mark: Option<&Mark>,
-        secrets: &Resolver,
-    ) -> Result<(), PerformError> {
+    fn create(&self, task: &Task<'_>) -> Result<(), PerformError> {
+        let Task { step, secrets, cancelled, .. } = *task;
+        let Step { workspace: name, fields, mark, .. } = step;
         if self.look(name)?.is_some() {
             return Err(PerformError::Moved(format!("`{name}` exists by now; plan again")));
         }
         let Composed { content, secrets, mut settings } = compose(name, Before::default(), fields, secrets)?;
-        let mark = mark.ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))?;
-        let stored = Stored { mark: mark.clone(), secrets, grown: false };
+        let mark = mark.clone().ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))?;
+        let stored = Stored { mark, secrets, grown: false };
         self.hide(&content.leaves, &stored.secrets);
         let text = text(name, &stored, &content)?;
         let namespace = settings.remove(&FieldPath::key("namespace"));
@@ -207,9 +207,9 @@ impl Mage {
             .any(|field| field.path.as_str() == "state" && is_text(field.after.as_ref(), "stopped"))
         {
             self.send_write(&request::stop_workspace(name.as_str(), None))?;
-            return self.wait_until(name, RunState::Stopped);
+            return self.wait_until(name, RunState::Stopped, cancelled);
         }
-        self.wait_until(name, RunState::Running)
+        self.wait_until(name, RunState::Running, cancelled)
     }
 
     /// A create whose answer was an error: done all the same where the workspace is there as it was sent.

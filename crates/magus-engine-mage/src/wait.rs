@@ -1,7 +1,7 @@
 //! Looks again and again until a workspace is what a step made of it, for so long as a person is willing to wait.
 
 use std::{
-    sync::atomic::AtomicBool,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -31,11 +31,16 @@ impl Default for Patience {
 
 impl Mage {
     /// Waits until a workspace runs, or has stopped.
-    pub(crate) fn wait_until(&self, name: &WorkspaceName, wanted: RunState) -> Result<(), PerformError> {
+    pub(crate) fn wait_until(
+        &self,
+        name: &WorkspaceName,
+        wanted: RunState,
+        cancelled: &AtomicBool,
+    ) -> Result<(), PerformError> {
         if let Some(cluster) = &self.kubernetes {
-            return self.wait_for_pods(cluster, name, wanted);
+            return self.wait_for_pods(cluster, name, wanted, cancelled);
         }
-        let last = self.watch(name, self.patience.ready, |state| state == wanted)?;
+        let last = self.watch(name, self.patience.ready, |state| state == wanted, cancelled)?;
         match last {
             None => Ok(()),
             Some(last) => Err(PerformError::Uncertain(format!(
@@ -50,17 +55,20 @@ impl Mage {
     /// Waits until a workspace that ran has come back with what was sent. Where only Mage is asked, that is seen by its going
     /// away and coming back; where nobody saw that, nobody knows whether it runs with what was sent, because an old pod says
     /// RUNNING as well (MAGE.md 4.20).
-    pub(crate) fn wait_for_rollout(&self, name: &WorkspaceName) -> Result<(), PerformError> {
-        if self.kubernetes.is_none()
-            && self.watch(name, self.patience.gone, |state| state != RunState::Running)?.is_some()
-        {
+    pub(crate) fn wait_for_rollout(
+        &self,
+        name: &WorkspaceName,
+        cancelled: &AtomicBool,
+    ) -> Result<(), PerformError> {
+        let has_gone = |state| state != RunState::Running;
+        if self.kubernetes.is_none() && self.watch(name, self.patience.gone, has_gone, cancelled)?.is_some() {
             return Err(PerformError::Uncertain(format!(
                 "stored by mage, but its rollout was not observed: within {} seconds the workspace did not go away to \
                  come back",
                 self.patience.gone.as_secs()
             )));
         }
-        self.wait_until(name, RunState::Running)
+        self.wait_until(name, RunState::Running, cancelled)
     }
 
     /// Waits until Kubernetes has done what it was sent, and says what keeps it where it has not.
@@ -69,15 +77,15 @@ impl Mage {
         cluster: &Cluster,
         name: &WorkspaceName,
         wanted: RunState,
+        cancelled: &AtomicBool,
     ) -> Result<(), PerformError> {
         let not_seen = |why: String| Err(PerformError::Uncertain(format!("sent, and then not seen: {why}")));
         let Some(seen) = self.look_after(name)?.known.seen else {
             return not_seen("its StatefulSet was not found".to_owned());
         };
         let Key { namespace, name: set } = &seen.key;
-        let never = AtomicBool::new(false);
         let deadline = Instant::now() + self.patience.ready;
-        match cluster.kubernetes().wait_for_rollout(namespace, set, deadline, &never) {
+        match cluster.kubernetes().wait_for_rollout(namespace, set, deadline, cancelled) {
             Ok(Rollout::Done) => {}
             Ok(Rollout::NotSeen { why }) => {
                 return Err(PerformError::Uncertain(format!(
@@ -103,6 +111,7 @@ impl Mage {
         name: &WorkspaceName,
         time: Duration,
         good: impl Fn(RunState) -> bool,
+        cancelled: &AtomicBool,
     ) -> Result<Option<RunState>, PerformError> {
         let begin = Instant::now();
         loop {
@@ -112,6 +121,11 @@ impl Mage {
             }
             if begin.elapsed() >= time {
                 return Ok(Some(state));
+            }
+            if cancelled.load(Ordering::Relaxed) {
+                return Err(PerformError::Uncertain(
+                    "sent, and interrupted before it was seen to be done".into(),
+                ));
             }
             (self.sleep)(self.patience.look);
         }

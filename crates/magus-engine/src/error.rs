@@ -69,6 +69,10 @@ pub enum PerformError {
     /// It was not begun: its precondition no longer holds.
     #[error("{0}")]
     Moved(String),
+    /// It was not begun, because it has to wait for something that takes longer than it may wait. Nothing is wrong with
+    /// it, and a later run may do it.
+    #[error("{0}")]
+    NotStarted(String),
 }
 
 impl PerformError {
@@ -77,7 +81,8 @@ impl PerformError {
         match self {
             PerformError::Failed(message)
             | PerformError::Uncertain(message)
-            | PerformError::Moved(message) => message,
+            | PerformError::Moved(message)
+            | PerformError::NotStarted(message) => message,
         }
     }
 
@@ -88,6 +93,7 @@ impl PerformError {
             PerformError::Failed(message) => PerformError::Failed(change(message)),
             PerformError::Uncertain(message) => PerformError::Uncertain(change(message)),
             PerformError::Moved(message) => PerformError::Moved(change(message)),
+            PerformError::NotStarted(message) => PerformError::NotStarted(change(message)),
         }
     }
 }

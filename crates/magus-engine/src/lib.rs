@@ -5,6 +5,8 @@
 
 mod error;
 
+use std::{sync::atomic::AtomicBool, time::Duration};
+
 use magus_model::{
     name::WorkspaceName,
     observed::Observation,
@@ -72,4 +74,17 @@ pub struct Task<'a> {
     /// Whether the step also sends the current values of the secrets that it does not change: `--refresh-secrets`
     /// names its environment. One restart is then enough for both.
     pub refresh_secrets: bool,
+    /// How long a step that would interrupt running pipelines waits for them, as `rollout.wait_for_runs` of its
+    /// environment says; nothing to wait for where it is zero.
+    pub wait_for_runs: Duration,
+    /// Set by a signal: who waits for something stops waiting, and says what is not known.
+    pub cancelled: &'a AtomicBool,
+}
+
+impl<'a> Task<'a> {
+    /// A step that waits for no pipeline, in an apply that nobody stops.
+    pub fn new(step: &'a Step, secrets: &'a Resolver) -> Self {
+        static NEVER: AtomicBool = AtomicBool::new(false);
+        Self { step, secrets, refresh_secrets: false, wait_for_runs: Duration::ZERO, cancelled: &NEVER }
+    }
 }

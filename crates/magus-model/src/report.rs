@@ -41,7 +41,7 @@ pub struct ApplySummary {
     pub uncertain: usize,
     /// Not begun, because a step that it needs was not done, or a stage before failed.
     pub skipped: usize,
-    /// Not begun, because the apply ended before.
+    /// Not begun, because the apply ended before, or what they have to wait for took too long.
     pub not_started: usize,
 }
 
@@ -78,7 +78,7 @@ pub enum Outcome {
     Uncertain,
     /// Not begun, because a step that it needs was not done, or a stage before failed.
     Skipped,
-    /// Not begun, because the apply ended before.
+    /// Not begun, because the apply ended before, or what it has to wait for took too long.
     NotStarted,
 }
 

@@ -116,14 +116,8 @@ pub fn text(report: &ApplyReport, listing: Listing, styles: &Styles) -> String {
         let _ = writeln!(out, "{} {}", paint(styles.info, "note:"), escape::line(note));
     }
     if report.interrupted {
-        let _ = writeln!(
-            out,
-            "{}",
-            paint(
-                styles.warning,
-                "The apply was interrupted: steps under way were finished, no other was begun."
-            )
-        );
+        let why = "The apply was interrupted: what was under way ended, and no other step was begun.";
+        let _ = writeln!(out, "{}", paint(styles.warning, why));
     }
     for help in helps(&report.summary) {
         let _ = writeln!(out, "{} {help}", paint(styles.info, "help:"));

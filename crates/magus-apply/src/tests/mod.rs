@@ -41,6 +41,7 @@ enum Fault {
     Fails,
     Uncertain,
     Moved,
+    Waits,
     Panics,
 }
 
@@ -84,6 +85,7 @@ impl Memory {
             Some(Fault::Fails) => Err(PerformError::Failed("the disk is full".into())),
             Some(Fault::Uncertain) => Err(PerformError::Uncertain("no answer within 30 s".into())),
             Some(Fault::Moved) => Err(PerformError::Moved("somebody else changed it".into())),
+            Some(Fault::Waits) => Err(PerformError::NotStarted("it would interrupt 2 pipeline runs".into())),
             Some(Fault::Panics) => panic!("a fault that a test asked for"),
         }
     }

@@ -19,7 +19,7 @@ struct Case {
 fn cases() -> impl Strategy<Value = Case> {
     let fault = prop_oneof![
         6 => Just(None),
-        1 => select(vec![Fault::Fails, Fault::Uncertain, Fault::Moved, Fault::Panics]).prop_map(Some),
+        1 => select(vec![Fault::Fails, Fault::Uncertain, Fault::Moved, Fault::Waits, Fault::Panics]).prop_map(Some),
     ];
     let action = select(vec![Action::Update, Action::Restart]);
     let place = (
@@ -76,11 +76,17 @@ proptest! {
         let counted =
             summary.applied + summary.failed + summary.uncertain + summary.skipped + summary.not_started;
         prop_assert_eq!(counted, plan.steps.len());
-        prop_assert_eq!(report.interrupted, summary.not_started > 0);
-
         // What is called applied was done, and nothing else; what did not begin never reached the engine.
         let asked = engine.asked.lock().unwrap().clone();
         let done = engine.done.lock().unwrap().clone();
+        let waits = |step: &&Step| engine.faults.get(&step.id) == Some(&Fault::Waits);
+        let waited = plan.steps.iter().filter(waits).filter(|step| asked.contains(&step.id)).count();
+        if summary.not_started > waited {
+            prop_assert!(report.interrupted);
+        }
+        if report.interrupted {
+            prop_assert!(case.cancel_after <= plan.steps.len() && summary.not_started + summary.uncertain > 0);
+        }
         let outcome: BTreeMap<&Text, Outcome> =
             report.results.iter().map(|result| (&result.step, result.outcome)).collect();
         for step in &plan.steps {
@@ -88,6 +94,7 @@ proptest! {
             match outcome[&step.id] {
                 Outcome::Applied => prop_assert!(times == 1 && done.contains(&step.id)),
                 Outcome::Failed | Outcome::Uncertain => prop_assert!(times == 1 && !done.contains(&step.id)),
+                Outcome::NotStarted if waits(&step) => prop_assert!(times <= 1 && !done.contains(&step.id)),
                 Outcome::Skipped | Outcome::NotStarted => prop_assert_eq!(times, 0),
             }
             if times == 1 {
@@ -143,7 +150,7 @@ fn check_order(
                 running.remove(id.as_str());
                 let step = by_id[id.as_str()];
                 prop_assert_eq!(*ended, outcome[&step.id]);
-                if matches!(ended, Outcome::Failed | Outcome::Uncertain) {
+                if matches!(ended, Outcome::Failed | Outcome::Uncertain | Outcome::NotStarted) {
                     bad.push(step);
                 }
             }

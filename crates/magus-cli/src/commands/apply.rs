@@ -293,7 +293,7 @@ fn listen_for_signals() -> Result<(), CommandError> {
         if INTERRUPTED.swap(true, Ordering::SeqCst) {
             Output::say("already interrupted: waiting for the steps that are under way");
         } else {
-            Output::say("interrupted: the steps that are under way are finished, no other is begun");
+            Output::say("interrupted: what is under way ends, and no other step is begun");
         }
     })
     .map_err(|error| CommandError::new(Exit::Incomplete, "signals cannot be listened to").source(error))

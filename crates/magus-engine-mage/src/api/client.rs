@@ -76,11 +76,6 @@ impl Client {
     pub fn new(options: Options) -> Result<Self, EngineError> {
         let Options { credentials, ca_file, proxy, at_once, limits, clock } = options;
         let url = &credentials.url;
-        if !url.is_encrypted() && !url.is_loopback() {
-            tracing::warn!(
-                %url, "credentials, and the variables of workspaces, go to this server unencrypted; use `https`"
-            );
-        }
         let api_key = credentials.api_key();
         let known = Known::new();
         known.add(&api_key);
@@ -173,6 +168,45 @@ impl Client {
         })
     }
 
+    /// How many pipelines run, at a workspace's own server.
+    ///
+    /// # Errors
+    /// As [`send`](Client::send); also where it does not say.
+    pub fn running_pipelines(&self) -> Result<u64, ApiError> {
+        #[derive(Deserialize)]
+        struct Statuses {
+            statuses: Vec<Status>,
+        }
+        #[derive(Deserialize)]
+        struct Status {
+            active_pipeline_run_count: Option<u64>,
+        }
+        let request = request::activity();
+        let answer: Statuses = self.once(&request, None)?;
+        let count = answer.statuses.first().and_then(|status| status.active_pipeline_run_count);
+        count.ok_or_else(|| self.strange(&request, "no number of running pipelines"))
+    }
+
+    /// The pipelines that run, as `orders (run 12)`, at a workspace's own server.
+    ///
+    /// # Errors
+    /// As [`send`](Client::send); also where the server wants a login for it.
+    pub fn names_of_runs(&self) -> Result<Vec<String>, ApiError> {
+        #[derive(Deserialize)]
+        struct Runs {
+            pipeline_runs: Vec<Run>,
+        }
+        // The rest, with variables and the token of the trigger, is not even read out of the bytes.
+        #[derive(Deserialize)]
+        struct Run {
+            id: u64,
+            pipeline_uuid: String,
+        }
+        let answer: Runs = self.once(&request::running_pipelines(), None)?;
+        let name = |Run { id, pipeline_uuid }: Run| format!("{} (run {id})", plain(&pipeline_uuid));
+        Ok(answer.pipeline_runs.into_iter().map(name).collect())
+    }
+
     fn exchange<T: DeserializeOwned>(&self, request: &Request) -> Result<T, ApiError> {
         if request.access != Access::Login || !self.server()?.logins {
             return self.once(request, None);
@@ -257,6 +291,11 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Client").field("credentials", &self.credentials).finish_non_exhaustive()
     }
+}
+
+/// A name of somebody's choice, without what a terminal would take for a command.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
 /// Whether the server no longer knows the token.

@@ -87,16 +87,7 @@ fn a_server_that_is_not_trusted_gets_no_request() {
             "MAGE_TOKEN" | "MAGE_API_KEY" => Some(OsString::from("canary")),
             _ => None,
         };
-        let declared =
-            MageServer { url: server.url().into(), namespace: None, edition: Edition::Oss, kubernetes: None };
-        let connection = Mage::connect(Connect {
-            cluster: &"acme".into(),
-            server: &declared,
-            variable: &variable,
-            ca_file: None,
-            patience: Patience::default(),
-            now: jiff::Timestamp::now,
-        });
+        let connection = connect(&server.url(), &variable);
         let error = connection.err().unwrap();
         assert_eq!(error.kind, EngineErrorKind::Refused);
         assert!(error.message.contains("is not trusted"), "{error}");
@@ -274,12 +265,51 @@ fn a_long_text_is_cut_after_its_secrets_are_hidden() {
 }
 
 #[test]
+fn a_workspace_tells_its_runs_and_gets_no_credential() {
+    let server = Script::start(|seen| match seen.what() {
+        "GET /api/statuses" => Reply::ok(r#"{"statuses":[{"active_pipeline_run_count":7}]}"#),
+        "GET /api/pipeline_runs" => Reply::ok(
+            r#"{"pipeline_runs":[{"id":12,"pipeline_uuid":"orders\u001b[2J","variables":{"token":"canary"}}]}"#,
+        ),
+        what => panic!("{what}"),
+    });
+    let (client, _) = server.client(password());
+    assert_eq!(client.running_pipelines().unwrap(), 7);
+    assert_eq!(client.names_of_runs().unwrap(), ["orders[2J (run 12)"]);
+    let seen = server.seen();
+    assert_eq!(seen.len(), 2);
+    assert!(seen.iter().all(|seen| told(seen) == (None, None)), "{seen:?}");
+
+    let silent = Script::start(|_| Reply::ok(MAIN));
+    let (client, _) = silent.client(password());
+    assert_eq!(client.running_pipelines().unwrap_err().kind, ApiErrorKind::NotMage);
+}
+
+#[test]
 fn a_way_without_encryption_is_warned_about() {
     for (url, warns) in
         [("http://mage.acme.test", true), ("https://mage.acme.test", false), ("http://127.0.0.1:1", false)]
     {
-        let (_, log) = listen(|| client(url, password(), |_| {}));
+        let variable = |name: &str| match name {
+            "MAGE_URL" => Some(OsString::from(url)),
+            "MAGE_TOKEN" => Some(OsString::from("canary")),
+            _ => None,
+        };
+        let (connection, log) = listen(|| connect(url, &variable));
+        assert!(connection.is_ok());
         assert_eq!(log.contains("unencrypted"), warns, "{url}: {log}");
         assert!(!log.contains("canary"));
     }
+}
+
+fn connect(url: &str, variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Mage, EngineError> {
+    let declared = MageServer { url: url.into(), namespace: None, edition: Edition::Oss, kubernetes: None };
+    Mage::connect(Connect {
+        cluster: &"acme".into(),
+        server: &declared,
+        variable,
+        ca_file: None,
+        patience: Patience::default(),
+        now: jiff::Timestamp::now,
+    })
 }

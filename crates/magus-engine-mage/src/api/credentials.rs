@@ -43,6 +43,11 @@ pub enum Login {
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 impl Credentials {
+    /// Nothing, for a server that nobody said is trusted: only what anybody may ask can be asked there.
+    pub fn none(url: ServerUrl) -> Self {
+        Self { url, api_key: None, login: Login::None }
+    }
+
     /// Takes the credentials for the server that a cluster declares from the environment.
     ///
     /// The variables are `MAGE_URL`, `MAGE_API_KEY`, and either `MAGE_TOKEN` or `MAGE_EMAIL` with `MAGE_PASSWORD`. Where

@@ -1,6 +1,6 @@
 //! The proxy between here and the server, as the environment names it.
 
-use std::{ffi::OsString, net::IpAddr};
+use std::{collections::BTreeMap, ffi::OsString, net::IpAddr};
 
 use magus_engine::{EngineError, EngineErrorKind};
 use secrecy::SecretString;
@@ -45,6 +45,13 @@ impl std::fmt::Debug for Proxy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Proxy({}:{})", self.inner.host(), self.inner.port())
     }
+}
+
+/// The variables that [`Proxy::from_environment`] reads, for servers that are not known yet.
+pub(crate) fn variables(lookup: &dyn Fn(&str) -> Option<OsString>) -> BTreeMap<String, OsString> {
+    let names = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+    let both = names.into_iter().flat_map(|name| [name.to_ascii_lowercase(), name.to_owned()]);
+    both.filter_map(|name| lookup(&name).map(|value| (name, value))).collect()
 }
 
 /// The value and the name of the variable that says which proxy leads to a server, as [`Proxy::from_environment`] reads

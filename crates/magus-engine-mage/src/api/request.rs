@@ -132,6 +132,19 @@ pub fn statuses() -> Request {
     Request { access: Access::Open, ..Request::new(Method::Get, "/api/statuses".into(), "statuses") }
 }
 
+/// `GET /api/statuses` with how many pipelines run, of a workspace's own server. Anybody may ask, and it does not count as
+/// activity, so that it keeps no workspace from stopping by itself.
+pub fn activity() -> Request {
+    statuses().with("_format", "with_activity_details")
+}
+
+/// `GET /api/pipeline_runs` that are under way, of a workspace's own server. Asked without a credential: a server with
+/// logins refuses.
+pub fn running_pipelines() -> Request {
+    let request = Request::new(Method::Get, "/api/pipeline_runs".into(), "pipeline_runs");
+    Request { access: Access::Open, ..request }.with("status", "running")
+}
+
 /// `POST /api/sessions`: a login. A second one does no harm.
 pub fn session(email: &str, password: &SecretString) -> Request {
     Request {
@@ -257,6 +270,8 @@ mod tests {
                 none.clone(),
             ),
             (workspace("a-b"), "GET /api/workspaces/a-b?_http_error_codes=1", none.clone()),
+            (activity(), "GET /api/statuses?_http_error_codes=1&_format=with_activity_details", none.clone()),
+            (running_pipelines(), "GET /api/pipeline_runs?_http_error_codes=1&status=running", none.clone()),
             (
                 create_workspace(fields(json!({"name": "a", "storage_request_size": 10}))),
                 "POST /api/workspaces?_http_error_codes=1",
@@ -290,7 +305,7 @@ mod tests {
             let safe = line.starts_with("GET ") || login;
             assert_eq!(request.repeat == Repeat::Safe, safe, "{line}");
             let access = match line {
-                _ if line.contains("/api/statuses") => Access::Open,
+                _ if line.contains("/api/statuses") || line.contains("/api/pipeline_runs") => Access::Open,
                 _ if login => Access::Key,
                 _ => Access::Login,
             };

@@ -6,6 +6,7 @@
 mod faults;
 mod kubernetes;
 mod life;
+mod runs;
 mod safety;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,136 @@
+//! Pipelines that run: only the workspace's own server knows of them, and a restart would end them.
+
+use std::{io::Read, process::Stdio, time::Duration};
+
+use magus_tests::{
+    mage::{API_KEY, Caller, Logins, MageServer, Mode, OWNER_PASSWORD, Options},
+    tunnel::Tunnel,
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use super::Bed;
+
+const INGRESS: &str = "mage-ingress";
+
+fn rollout(bed: &Bed, rollout: &str) {
+    bed.sandbox.write(
+        "environments/development/environment.yaml",
+        format!("rollout: {{{rollout}}}\ndefaults:\n  env: {{ENV: dev}}\n"),
+    );
+}
+
+/// An Ingress whose only path leads to nothing of a workspace.
+fn make_ingress(bed: &Bed) {
+    let path = json!({ "path": "/main", "pathType": "Prefix", "backend": { "service": { "name": "main", "port": { "number": 6789 } } } });
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": { "name": INGRESS },
+        "spec": { "rules": [{ "host": "workspaces.acme.test", "http": { "paths": [path] } }] },
+    });
+    let path = format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses", bed.place.namespace);
+    let answer = bed.shared.kubernetes.send("POST", &path, Some(&ingress));
+    assert_eq!(answer.status, 201, "{}", answer.json);
+}
+
+/// Lets a workspace answer at the root of the host: its own server in these tests is one without a base path.
+fn lead_to(bed: &Bed, name: &str) {
+    let service = format!("{}-service", bed.name(name));
+    let path = json!({ "path": "/", "pathType": "Prefix", "backend": { "service": { "name": service, "port": { "number": 6789 } } } });
+    let rules = json!([{ "host": "workspaces.acme.test", "http": { "paths": [path] } }]);
+    let path = format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses/{INGRESS}", bed.place.namespace);
+    let answer = bed.shared.kubernetes.patch(&path, &json!({ "spec": { "rules": rules } }));
+    assert_eq!(answer.status, 200, "{}", answer.json);
+    assert_eq!(bed.detail(name)["url"], "http://workspaces.acme.test/");
+}
+
+#[test]
+fn a_restart_waits_for_running_pipelines() {
+    let Some(mut bed) = Bed::new("a_restart_waits_for_running_pipelines") else { return };
+    let server = MageServer::start(&Mode::Standalone, &Options { logins: Logins::Off, ..Options::default() });
+    let server = server.unwrap_or_else(|missing| panic!("{missing:?}"));
+    let tunnel = Tunnel::to(&server.address());
+    bed.sandbox.set("HTTP_PROXY", &tunnel.url());
+
+    make_ingress(&bed);
+    rollout(&bed, "wait_for_runs: 1s");
+    let ana = |number: u32| format!("env: {{NUMBER: \"{number}\"}}\ningress_name: {INGRESS}\n");
+    bed.declare("development", "ana", &ana(1));
+    bed.declare("development", "ben", "env: {NUMBER: \"1\"}\n");
+    bed.declare("production", "ana", "{}\n");
+    // Nothing runs in what is only made.
+    bed.apply(0, &[]);
+    lead_to(&bed, "ana-development");
+    let (of_ana, of_ben) = (bed.generation("ana-development"), bed.generation("ben-development"));
+
+    // What takes too long is left alone, and so is what nobody can be asked about; later stages wait.
+    let user = Caller::anonymous();
+    let run = server.start_pipeline(&user, 600);
+    let running = |status: &str| {
+        let runs = server.get(&user, &format!("/api/pipeline_runs?status={status}"))["pipeline_runs"].clone();
+        runs.as_array().expect("runs").iter().any(|one| one["id"] == run)
+    };
+    server.wait("the pipeline runs", || running("running").then_some(()));
+    bed.declare("development", "ana", &ana(2));
+    bed.declare("development", "ben", "env: {NUMBER: \"2\"}\n");
+    bed.declare("production", "ana", "env: {NUMBER: \"2\"}\n");
+    let apply = bed.apply(3, &["--format", "json"]);
+    let report: Value = serde_json::from_str(&apply.stdout).expect("a report");
+    let results: Vec<String> = report["results"]
+        .as_array()
+        .expect("results")
+        .iter()
+        .map(|result| format!("{}: {}", result["outcome"].as_str().expect("text"), result["message"]))
+        .collect();
+    let late = format!(
+        "not_started: \"`rollout.wait_for_runs` is over, and it would interrupt 1 pipeline run: sleeps_600 (run {run})\""
+    );
+    assert_eq!(results[0], late);
+    assert!(results[1].contains("mage shows no address for the workspace"), "{results:?}");
+    assert!(results[2].starts_with("skipped: ") && results[2].contains("later stages wait"), "{results:?}");
+    assert_eq!(report["interrupted"], false);
+    assert_eq!((bed.generation("ana-development"), bed.generation("ben-development")), (of_ana, of_ben));
+
+    // Who waits can be stopped.
+    rollout(&bed, "wait_for_runs: 1h");
+    bed.sandbox.remove("environments/development/ben.yaml");
+    let mut command = bed.sandbox.command(&[
+        "apply",
+        "--yes",
+        "--allow-delete",
+        "development",
+        "-w",
+        &bed.name("ana-development"),
+    ]);
+    let mut apply = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("magus starts");
+    let before = tunnel.sent().matches("with_activity_details").count();
+    server.wait("the apply waits", || {
+        (tunnel.sent().matches("with_activity_details").count() > before).then_some(())
+    });
+    kill_process(Pid::from_child(&apply), Signal::INT).expect("a signal");
+    let mut text = String::new();
+    apply.stdout.take().expect("piped").read_to_string(&mut text).expect("text");
+    assert_eq!(apply.wait().expect("ended").code(), Some(3), "{text}");
+    assert!(text.contains("interrupted while it waited for 1 pipeline run"), "{text}");
+
+    // What ends in time is waited for.
+    let stop = json!({ "pipeline_run": { "status": "cancelled" } });
+    let stopped = std::thread::scope(|scope| {
+        let apply = scope.spawn(|| bed.apply(3, &["-w", &bed.name("ana-development")]));
+        std::thread::sleep(Duration::from_secs(3));
+        let was_running = !apply.is_finished() && running("running");
+        server.send(&user, "PUT", &format!("/api/pipeline_runs/{run}"), Some(&stop));
+        let run = apply.join().expect("an apply");
+        assert!(run.all().contains("its rollout was not observed"), "{}", run.all());
+        was_running
+    });
+    assert!(stopped, "the apply did not wait");
+    assert_eq!(bed.env("ana-development")["NUMBER"], json!({ "value": "2" }));
+
+    // The workspace's own server is nobody that credentials are for.
+    let sent = tunnel.sent().to_lowercase();
+    for secret in [API_KEY, OWNER_PASSWORD, "oauth", "authorization", "cookie"] {
+        assert!(!sent.contains(&secret.to_lowercase()), "{secret}");
+    }
+}
