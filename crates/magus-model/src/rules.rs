@@ -84,6 +84,8 @@ rules! {
     VARIABLE_NAME "MG206" "variable-name" Error "a name that no variable can have"
     SECRET_LITERAL "MG301" "secret-literal" Error "a literal that looks like a secret"
     READABLE_SECRET "MG302" "readable-secret" Warning "a secret that every viewer of a Mage server can read"
+    SHARED_TRIGGERS "MG303" "shared-triggers" Error "workspaces on one database of Mage's run each other's triggers"
+    SHARED_DATABASE "MG304" "shared-database" Error "workspaces of different versions share one database of Mage's"
     IMAGE_TAG "MG701" "image-tag" Warning "an image without a tag, or with `latest`"
     PRODUCTION_AUTO_TERMINATION "MG702" "production-auto-termination" Warning "auto-termination in production"
     SCHEMA_MISSING "MG703" "schema-missing" Warning "the schema that the modeline names does not exist"

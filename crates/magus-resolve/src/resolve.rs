@@ -25,7 +25,7 @@ use crate::{
     lint::Lint,
     names,
     placeholder::{self, Variables},
-    rules::{clusters, files, images, layers, server, texts, workspaces},
+    rules::{clusters, databases, files, images, layers, server, texts, workspaces},
     scope::{DEFAULT_WORKSPACE_NAME, Inherited, Scope, field, inherit},
     stages, suggest,
     value::Reader,
@@ -127,6 +127,7 @@ pub fn resolve(loaded: &Loaded, validate: impl Fn(&Document<'_>) -> Vec<Diagnost
     clusters::check(&directory, &environs, &mut findings);
     workspaces::check_together(&workspaces, &environs, &mut findings);
     images::check(&workspaces, &environs, &mut findings);
+    databases::check(&workspaces, &environs, &mut findings);
     workspaces::once(&mut findings);
     comments.sort_by_key(|comments| comments.file);
     Resolution {
