@@ -345,7 +345,13 @@ pub fn plan(
     let desired = &checked.resolution.desired;
     let (observations, unreadable) = observe(desired, engines);
     let changes = magus_diff::diff(desired, &observations, &checked.loaded.sources);
-    check_filter(desired, &observations, &wish.filter)?;
+    if let Err(error) = check_filter(desired, &observations, &wish.filter) {
+        let Some((cluster, why)) = unreadable.first() else { return Err(error) };
+        // It may name something in what could not be read.
+        let mut said = unreadable_cluster(cluster, why);
+        said.message = format!("{}, as far as could be read: {}", error.message, said.message);
+        return Err(said);
+    }
     let plan = magus_plan::plan(&PlanRequest {
         desired,
         changes: &changes,
@@ -559,15 +565,19 @@ pub fn verdict(planned: &Planned) -> Exit {
 /// Says which clusters could not be read, and what to do.
 pub fn say_unreadable(planned: &Planned, output: &Output) {
     for (cluster, error) in &planned.unreadable {
-        let mut said = CommandError::new(Exit::Unreachable, format!("cluster `{cluster}`: {error}"));
-        let mut source = std::error::Error::source(error);
-        while let Some(cause) = source {
-            said.message.push_str(&format!(": {cause}"));
-            source = cause.source();
-        }
-        if let Some(help) = &error.help {
-            said = said.hint(help.clone());
-        }
-        output.message(&said.describe());
+        output.message(&unreadable_cluster(cluster, error).describe());
+    }
+}
+
+fn unreadable_cluster(cluster: &Text, error: &EngineError) -> CommandError {
+    let mut said = CommandError::new(Exit::Unreachable, format!("cluster `{cluster}`: {error}"));
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        said.message.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    match &error.help {
+        Some(help) => said.hint(help.clone()),
+        None => said,
     }
 }

@@ -72,3 +72,21 @@ fn nothing_to_restart_or_delete_is_not_as_declared() {
     let run = sandbox.expect(0, &["restart", "-w", "ingest-staging", "--yes"]);
     assert_eq!(run.stdout, "Nothing to restart: what is selected is stopped, or not in the cluster.\n");
 }
+
+#[test]
+fn a_name_may_be_one_of_what_could_not_be_read() {
+    let sandbox = three_stages();
+    sandbox.expect(0, &["apply", "--yes"]);
+    // Known by its mark alone, and the mark cannot be read.
+    sandbox.remove("environments/staging/ingest.yaml");
+    std::fs::write(sandbox.file("store/magus.db"), "no database").expect("a file");
+    for command in [&["plan"][..], &["apply", "--yes"], &["status"]] {
+        let run = sandbox.expect(5, &[command, &["-w", "ingest-staging"]].concat());
+        let expected =
+            "error: there is no workspace `ingest-staging`, as far as could be read: cluster `acme`: ";
+        assert!(run.stderr.contains(expected), "{}", run.stderr);
+        // What is declared is known all the same.
+        let run = sandbox.expect(5, &[command, &["-w", "ingest-production"]].concat());
+        assert!(!run.all().contains("there is no workspace"), "{}", run.all());
+    }
+}
