@@ -518,8 +518,10 @@ pub fn say_idle_flags(desired: &Desired, planned: &Planned, wish: &Wish<'_>, out
     }
 }
 
-fn unknown_name(what: &str, wanted: &[Text], known: &[&str]) -> Result<(), CommandError> {
-    let Some(name) = wanted.iter().find(|name| !known.contains(&name.as_str())) else { return Ok(()) };
+/// Wrong usage where a name is none of those that are known.
+pub fn unknown_name(what: &str, wanted: &[impl AsRef<str>], known: &[&str]) -> Result<(), CommandError> {
+    let mut wanted = wanted.iter().map(AsRef::as_ref);
+    let Some(name) = wanted.find(|name| !known.contains(name)) else { return Ok(()) };
     let error = CommandError::new(Exit::Usage, format!("there is no {what} `{name}`"));
     Err(match magus_model::suggest::closest(name, known.iter().copied()) {
         Some(close) => error.hint(format!("did you mean `{close}`?")),
@@ -539,7 +541,7 @@ pub fn find_workspace<'a>(desired: &'a Desired, name: &str) -> Result<&'a Worksp
             known.push(declared);
         }
     }
-    unknown_name("workspace", &[name.into()], &known.iter().map(String::as_str).collect::<Vec<_>>())
+    unknown_name("workspace", &[name], &known.iter().map(String::as_str).collect::<Vec<_>>())
         .and_then(|()| Err(CommandError::new(Exit::Usage, format!("there is no workspace `{name}`"))))
 }
 

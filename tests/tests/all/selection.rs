@@ -90,3 +90,39 @@ fn a_name_may_be_one_of_what_could_not_be_read() {
         assert!(!run.all().contains("there is no workspace"), "{}", run.all());
     }
 }
+
+#[test]
+fn lint_speaks_of_what_is_selected_alone() {
+    let sandbox = three_stages();
+    // One finding in each kind of file, and in a file that declares nothing.
+    for file in ["cluster.yaml", "staging/environment.yaml", "staging/ingest.yaml", "production/ingest.yaml"]
+    {
+        let text = sandbox.read(&format!("environments/{file}"));
+        sandbox.write(&format!("environments/{file}"), format!("{text}nonsense: 1\n"));
+    }
+    sandbox.write("environments/staging/stray.txt", "");
+    sandbox.write("environments/staging/stray.yml", "{}\n");
+    let found = |code, arguments: &[&str]| -> Vec<String> {
+        let run = sandbox.expect(code, &[&["lint", "--format", "json"], arguments].concat());
+        let report: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+        let mut files: Vec<String> = report["diagnostics"]
+            .as_array()
+            .expect("findings")
+            .iter()
+            .map(|one| one["file"].as_str().expect("a file").replace("environments/", ""))
+            .collect();
+        files.dedup();
+        files
+    };
+    let (cluster, staging) = ("cluster.yaml", "staging/environment.yaml");
+    let all = found(1, &[]);
+    assert!(all.contains(&"production/ingest.yaml".to_owned()), "{all:?}");
+    let of_staging = found(1, &["-e", "staging"]);
+    assert_eq!(of_staging, [cluster, staging, "staging/ingest.yaml", "staging/stray.yml"]);
+    assert_eq!(found(1, &["-e", "staging", "-w", "ingest"]), [cluster, staging, "staging/ingest.yaml"]);
+    assert_eq!(found(1, &["-w", "analytics-staging", "-e", "staging"]), [cluster, staging]);
+    assert_eq!(found(1, &["-w", "ingest", "environments/production"]), ["production/ingest.yaml"]);
+    let run = sandbox.expect(64, &["lint", "-e", "stagin"]);
+    assert!(run.stderr.contains("did you mean `staging`?"), "{}", run.stderr);
+    sandbox.expect(64, &["lint", "-w", "nobody"]);
+}

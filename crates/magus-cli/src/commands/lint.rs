@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use magus_load::edit;
+use magus_load::{File, Role, edit};
 use magus_model::{
     diagnostic::{Diagnostic, Fix, Severity},
     span::FileId,
@@ -23,7 +23,7 @@ use crate::{
 /// Runs the command.
 pub fn run(global: &Global, lint: &Lint, output: &Output) -> Result<Exit, CommandError> {
     let mut checked = pipeline::check(global, None)?;
-    let paths = below(&checked, &lint.paths)?;
+    let paths = [below(&checked, &lint.paths)?, selected(&checked, global)?];
     if lint.fix && fix(&checked, &shown(&checked, &paths), output) {
         checked = pipeline::check(global, None)?;
     }
@@ -83,15 +83,60 @@ fn below(checked: &Checked, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandEr
         .collect()
 }
 
-/// The findings in these paths; all of them without any.
-fn shown(checked: &Checked, paths: &[PathBuf]) -> Vec<Diagnostic> {
+/// What the workspaces are made from that `-e` and `-w` select: their files, and those whose layers they have. Nothing where
+/// neither is given.
+fn selected(checked: &Checked, global: &Global) -> Result<Vec<PathBuf>, CommandError> {
+    let Global { environment: environments, workspace: workspaces, .. } = global;
+    let loaded = &checked.loaded;
+    let folders = loaded.environments.iter().map(|name| name.as_str());
+    pipeline::unknown_name("environment", environments, &folders.collect::<Vec<_>>())?;
+    let clusters = &checked.resolution.desired.clusters;
+    let declared = clusters.iter().flat_map(|cluster| &cluster.environments).flat_map(|one| &one.workspaces);
+    let names: BTreeMap<FileId, &str> = declared.map(|one| (one.span.file, one.name.as_str())).collect();
+    let stem = |file: &File| match &file.role {
+        Role::Workspace { stem, .. } => Some(stem.to_string()),
+        Role::Cluster { .. } | Role::Environment { .. } => None,
+    };
+    let stems: Vec<String> = loaded.files.iter().filter_map(stem).collect();
+    let known: Vec<&str> = stems.iter().map(String::as_str).chain(names.values().copied()).collect();
+    pipeline::unknown_name("workspace", workspaces, &known)?;
+    if environments.is_empty() && workspaces.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_wanted = |name: &str| environments.is_empty() || environments.iter().any(|one| one == name);
+    let display = Path::new(loaded.display.as_str());
+    let mut paths = Vec::new();
+    if workspaces.is_empty() {
+        // With what lies in the folder and declares nothing.
+        paths.extend(environments.iter().map(|name| display.join(name)));
+    }
+    for file in &loaded.files {
+        let is_selected = match &file.role {
+            Role::Cluster { environment: None } => true,
+            Role::Cluster { environment: Some(environment) } | Role::Environment { environment } => {
+                is_wanted(environment)
+            }
+            Role::Workspace { environment, stem } => {
+                let name = names.get(&file.id).copied();
+                let is_named = |one: &String| one == stem.as_str() || Some(one.as_str()) == name;
+                is_wanted(environment) && (workspaces.is_empty() || workspaces.iter().any(is_named))
+            }
+        };
+        if is_selected {
+            paths.push(display.join(file.path.as_str()));
+        }
+    }
+    Ok(paths)
+}
+
+/// The findings that lie in each of these sets of paths; one without any holds all.
+fn shown(checked: &Checked, sets: &[Vec<PathBuf>]) -> Vec<Diagnostic> {
     let within = |found: &&Diagnostic| {
-        paths.is_empty()
-            || checked
-                .loaded
-                .sources
-                .file(found.span.file)
-                .is_some_and(|file| paths.iter().any(|path| Path::new(&*file.path).starts_with(path)))
+        let file = checked.loaded.sources.file(found.span.file);
+        let lies_in = |paths: &Vec<PathBuf>| {
+            file.is_some_and(|file| paths.iter().any(|path| Path::new(&*file.path).starts_with(path)))
+        };
+        sets.iter().all(|paths| paths.is_empty() || lies_in(paths))
     };
     checked.settled.diagnostics.iter().filter(within).cloned().collect()
 }
