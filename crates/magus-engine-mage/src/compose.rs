@@ -42,6 +42,8 @@ pub(crate) struct Before<'a> {
     pub(crate) secrets: BTreeMap<FieldPath, StoredSecret>,
     /// Variables that the running container has more than once.
     pub(crate) repeated: BTreeSet<FieldPath>,
+    /// Variables that Mage gave to the workspace: they come back where a declared value of them goes.
+    pub(crate) own: Leaves,
     /// Whether secrets that the step does not change are sent with their current values too.
     pub(crate) refresh: Refresh<'a>,
 }
@@ -63,7 +65,7 @@ pub(crate) fn compose(
     changes: &[FieldChange],
     resolver: &Resolver,
 ) -> Result<Composed, PerformError> {
-    let Before { mut leaves, mut secrets, repeated, refresh } = before;
+    let Before { mut leaves, mut secrets, repeated, own, refresh } = before;
     let mut again = Vec::new();
     let mut removed = Vec::new();
     let mut settings = BTreeMap::new();
@@ -131,7 +133,9 @@ pub(crate) fn compose(
         }
     }
     secrets.retain(|path, _| leaves.contains_key(path));
-    Ok(Composed { content: Content { leaves, removed, repeated: again }, secrets, settings })
+    let mut restored = own;
+    restored.retain(|path, _| removed.contains(path) && !leaves.contains_key(path));
+    Ok(Composed { content: Content { leaves, removed, repeated: again, restored }, secrets, settings })
 }
 
 /// Resolves the secret of a field.

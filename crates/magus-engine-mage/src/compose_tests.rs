@@ -94,13 +94,13 @@ fn a_secret_is_resolved_where_it_is_sent_and_remembered_by_its_check() {
 
     // What does not change is carried over as it runs; with `--refresh-secrets` it is resolved again.
     let stored = |refresh| Before {
-        repeated: BTreeSet::new(),
         leaves: Leaves::from([("env.KEY".into(), Value::string("old"))]),
         secrets: BTreeMap::from([(
             FieldPath::from("env.KEY"),
             StoredSecret { reference: secret("KEY", false), check: "c".into() },
         )]),
         refresh,
+        ..Before::default()
     };
     let other = [change("env.A", Some(text("1")))];
     let value = |composed: &Composed| composed.content.leaves[&FieldPath::from("env.KEY")].clone();
@@ -168,4 +168,34 @@ fn a_creation_is_as_mage_wants_it() {
     }
     let unknown = settings(&[("nonsense", Value::Int(1))]);
     assert!(creation(&name(), None, "", unknown).is_err());
+}
+
+#[test]
+fn what_mage_gave_comes_back_where_a_declared_value_goes() {
+    let path = |name: &str| FieldPath::from(format!("env.{name}").as_str());
+    let before = Before {
+        own: BTreeMap::from([
+            (path("USER_CODE_PATH"), Value::string("a")),
+            (path("PROJECT_TYPE"), Value::string("sub")),
+            (path("PROJECT_UUID"), Value::string("u")),
+        ]),
+        ..before(&[
+            ("env.OTHER", Value::string("x")),
+            ("env.PROJECT_TYPE", Value::string("x")),
+            ("env.USER_CODE_PATH", Value::string("x")),
+        ])
+    };
+    let changes = [
+        change("env.OTHER", None),
+        change("env.PROJECT_TYPE", Some(text("y"))),
+        change("env.USER_CODE_PATH", None),
+    ];
+    let content = composed(before, &changes).content;
+    assert_eq!(
+        crate::container::write(None, &content).unwrap(),
+        "env:\n- name: \"OTHER\"\n  $patch: delete\n- name: \"PROJECT_TYPE\"\n  value: \"y\"\n\
+         - name: \"USER_CODE_PATH\"\n  $patch: delete\n- name: \"USER_CODE_PATH\"\n  value: \"a\"\n"
+    );
+    let clean = crate::container::write(None, &content.clean()).unwrap();
+    assert_eq!(clean, "env:\n- name: \"PROJECT_TYPE\"\n  value: \"y\"\n");
 }

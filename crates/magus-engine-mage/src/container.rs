@@ -87,12 +87,14 @@ pub(crate) struct Content {
     /// Variables that go before they come again, because the running container has them more than once: a patch would
     /// change only the first of equal names, and the last one counts.
     pub(crate) repeated: Vec<FieldPath>,
+    /// What Mage itself sets some of those variables to that are to go: they come back with these values.
+    pub(crate) restored: Leaves,
 }
 
 impl Content {
     /// What stays once everything that is to go has gone.
     pub(crate) fn clean(&self) -> Self {
-        Self { leaves: self.leaves.clone(), removed: Vec::new(), repeated: Vec::new() }
+        Self { leaves: self.leaves.clone(), ..Self::default() }
     }
 
     /// Whether something has to go first.
@@ -104,7 +106,7 @@ impl Content {
 /// Writes the text: the mark's line, and the content. Other paths than those of variables and of the container are
 /// refused.
 pub(crate) fn write(mark: Option<&str>, content: &Content) -> Result<String, String> {
-    let Content { leaves, removed, repeated } = content;
+    let Content { leaves, removed, repeated, restored } = content;
     let mut entries: BTreeMap<String, Entry<'_>> = BTreeMap::new();
     let mut container: Vec<(FieldPath, Value)> = Vec::new();
     let present = leaves.iter().map(|(path, value)| (path, Some(value).filter(|_| !repeated.contains(path))));
@@ -114,7 +116,7 @@ pub(crate) fn write(mark: Option<&str>, content: &Content) -> Result<String, Str
         match keys.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             [ENV, name] => {
                 let entry = match value {
-                    None => Entry::Removed,
+                    None => Entry::Removed { comes_back: restored.get(path).map(text_of) },
                     Some(Value::Map(map)) => match map.get("valueFrom") {
                         // What was a text before has to lose it: Kubernetes refuses both at once (MAGE.md 4.2).
                         Some(from) => Entry::From { from, was_text: removed.contains(path) },
@@ -157,7 +159,7 @@ pub(crate) fn write(mark: Option<&str>, content: &Content) -> Result<String, Str
 enum Entry<'a> {
     Text { text: String, was_reference: bool },
     From { from: &'a Value, was_text: bool },
-    Removed,
+    Removed { comes_back: Option<String> },
 }
 
 impl Entry<'_> {
@@ -180,8 +182,12 @@ impl Entry<'_> {
                     mapping(from, 2, text);
                 }
             }
-            Entry::Removed => {
+            Entry::Removed { comes_back } => {
                 let _ = writeln!(text, "  {PATCH_DIRECTIVE}: delete");
+                // What removes is done first, wherever it stands in a list.
+                if let Some(value) = comes_back {
+                    let _ = writeln!(text, "- name: {}\n  value: {}", quoted(name), quoted(value));
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ fn content(leaves: &[(&str, Value)], removed: &[&str]) -> Content {
     Content {
         leaves: leaves.iter().map(|(path, value)| (FieldPath::from(*path), value.clone())).collect(),
         removed: removed.iter().map(|path| FieldPath::from(*path)).collect(),
-        repeated: Vec::new(),
+        ..Content::default()
     }
 }
 

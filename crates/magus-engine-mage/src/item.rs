@@ -14,7 +14,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    container::{self, Leaves},
+    container::{self, ENV, Leaves},
     mark::{self, Stored},
     running::{Running, Seen, Workloads},
 };
@@ -90,6 +90,22 @@ impl Item {
             Some(Value::Map(_)) => serde_json::to_string(&self.container_config).map_err(|e| e.to_string()),
             Some(_) => Err("its container_config is no text".to_owned()),
         }
+    }
+
+    /// The variables that Mage gave to this workspace alone when it made it (`__populate_env_vars` in
+    /// `cluster_manager/kubernetes/workload_manager.py` of 0.9.80): with their values, where these are known.
+    pub(crate) fn own_variables(&self) -> Leaves {
+        let base_path = self.ingress_name.as_ref().and_then(Value::as_str).map(|_| self.name.as_str());
+        [
+            ("KUBE_NAMESPACE", self.namespace.as_deref()),
+            ("MAGE_BASE_PATH", base_path),
+            ("PROJECT_TYPE", Some("sub")),
+            ("PROJECT_UUID", self.project_uuid.as_deref()),
+            ("USER_CODE_PATH", Some(self.name.as_str())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((FieldPath::key(ENV).child(name), Value::string(value?))))
+        .collect()
     }
 
     /// Whether it runs, as far as Mage tells. A pod in a crash loop says RUNNING as well (MAGE.md 4.20).

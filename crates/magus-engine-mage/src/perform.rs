@@ -130,6 +130,7 @@ impl Mage {
                     leaves: found.known.leaves.clone(),
                     secrets: stored_secrets(),
                     repeated: found.known.seen.as_ref().map(|seen| seen.repeated.clone()).unwrap_or_default(),
+                    own: found.item.own_variables(),
                     refresh,
                 };
                 let Composed { content, secrets, mut settings } = compose(name, before, fields, secrets)?;
@@ -316,7 +317,18 @@ impl Mage {
             let removing = text(name, &stored, content)?;
             self.send_write(&request::patch_workspace(name.as_str(), &removing, lifecycle.as_ref()))?;
         }
-        self.send_write(&request::patch_workspace(name.as_str(), &clean, lifecycle.as_ref()))?;
+        // What the main server hands on comes back where a declared value of it went.
+        let is_handed_on = |path: &FieldPath| {
+            running::is_mages_own(path)
+                && !content.leaves.contains_key(path)
+                && !content.restored.contains_key(path)
+        };
+        let patch = if content.removed.iter().any(is_handed_on) {
+            request::patch_workspace_with_settings
+        } else {
+            request::patch_workspace
+        };
+        self.send_write(&patch(name.as_str(), &clean, lifecycle.as_ref()))?;
         self.read_back(name, &clean).map(|found| self.remember(name, &found))
     }
 

@@ -103,6 +103,12 @@ const MAGES_OWN: &[&str] = &[
     "USE_UNIQUE_TERMINAL",
 ];
 
+/// Whether Mage gives this variable to workspaces by itself.
+pub(crate) fn is_mages_own(path: &FieldPath) -> bool {
+    let keys = path.keys().unwrap_or_default();
+    matches!(&keys[..], [env, name] if env == ENV && MAGES_OWN.contains(&name.as_str()))
+}
+
 /// Where the post-start command of `lifecycle_config` ends up.
 const HOOKS: &str = "container_config.lifecycle";
 

@@ -12,7 +12,7 @@ use crate::{
     Connect, Mage, Patience,
     api::{
         Role,
-        testing::{MAIN, Reply, Script, Seen, client, list, listen, password, patch},
+        testing::{MAIN, Reply, Script, Seen, list, listen, password, patch},
     },
 };
 

@@ -191,6 +191,19 @@ pub fn patch_workspace(name: &str, container_config: &str, lifecycle_config: Opt
     action(name, fields)
 }
 
+/// The same, with which Mage hands on the settings of the main server again: those that the text does not set.
+pub fn patch_workspace_with_settings(
+    name: &str,
+    container_config: &str,
+    lifecycle_config: Option<&Value>,
+) -> Request {
+    let mut request = patch_workspace(name, container_config, lifecycle_config);
+    if let Some(body) = &mut request.body {
+        body["workspace"]["update_workspace_settings"] = true.into();
+    }
+    request
+}
+
 /// Action `stop`; on ECS with the `task_arn` of the instance.
 pub fn stop_workspace(name: &str, task_arn: Option<&str>) -> Request {
     action(
@@ -281,6 +294,13 @@ mod tests {
                 patch_workspace("a", "# magus\nimage: x\n", None),
                 "PUT /api/workspaces/a?_http_error_codes=1",
                 json!({"workspace": {"action": "patch", "container_config": "# magus\nimage: x\n"}}),
+            ),
+            (
+                patch_workspace_with_settings("a", "image: x\n", None),
+                "PUT /api/workspaces/a?_http_error_codes=1",
+                json!({"workspace": {
+                    "action": "patch", "container_config": "image: x\n", "update_workspace_settings": true,
+                }}),
             ),
             (
                 stop_workspace("a", None),

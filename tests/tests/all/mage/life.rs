@@ -285,3 +285,55 @@ fn environments_in_clusters_of_their_own_are_planned_and_applied_together() {
     assert_eq!(run.code, Some(3), "{}", run.all());
     assert_eq!(bed.env("one-development")["A"], json!({ "value": "2" }));
 }
+
+/// Mage gives every workspace some variables of its own. A declared value takes the place of one, and when it goes, the
+/// workspace is not to be without: without `USER_CODE_PATH`, it would come up with an empty project.
+#[test]
+fn what_mage_gives_by_itself_comes_back_where_a_declared_value_goes() {
+    let Some(bed) = Bed::new("what_mage_gives_by_itself_comes_back_where_a_declared_value_goes") else {
+        return;
+    };
+    // Of the workspace alone, and one that the main server hands on.
+    let (of_workspace, handed_on) =
+        (["PROJECT_TYPE", "PROJECT_UUID", "USER_CODE_PATH"], "REQUIRE_USER_AUTHENTICATION");
+    let names = [&of_workspace[..], &[handed_on]].concat();
+    let overrides: String = names.iter().map(|name| format!("  {name}: other\n")).collect();
+    let entries = |workspace: &str, name: &str| -> Vec<Value> {
+        let container = bed.container(workspace);
+        let all = container["env"].as_array().expect("variables");
+        all.iter().filter(|entry| entry["name"] == name).map(|entry| entry["value"].clone()).collect()
+    };
+    bed.declare("development", "later", "env: {A: a}\n");
+    bed.declare("development", "first", &format!("env:\n  A: a\n{overrides}"));
+    bed.declare("production", "none", "{}\n");
+    bed.apply(0, &[]);
+    let given = |workspace: &str, name: &str| match name {
+        "PROJECT_TYPE" => json!("sub"),
+        "PROJECT_UUID" => bed.detail(workspace)["project_uuid"].clone(),
+        "USER_CODE_PATH" => bed.name(workspace).into(),
+        _ => json!("1"),
+    };
+    let (first, later) = ("first-development", "later-development");
+    for name in &names {
+        assert_eq!(entries(later, name), [given(later, name)], "{name}");
+        assert_eq!(entries(first, name), [given(first, name), "other".into()], "{name}");
+    }
+    bed.declare("development", "later", &format!("env:\n  A: a\n{overrides}"));
+    bed.apply(3, &[]);
+    for name in &names {
+        assert_eq!(entries(later, name), ["other"], "{name}");
+    }
+
+    for workspace in ["later", "first"] {
+        bed.declare("development", workspace, "env: {A: a}\n");
+    }
+    bed.apply(3, &[]);
+    for workspace in [first, later] {
+        let text = bed.detail(workspace)["container_config"].to_string();
+        for name in &names {
+            assert_eq!(entries(workspace, name), [given(workspace, name)], "{workspace}: {name}");
+            assert!(!text.contains(name), "{text}");
+        }
+    }
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+}
