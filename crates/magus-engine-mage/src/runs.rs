@@ -21,6 +21,8 @@ use crate::{
 
 /// How long an answer may take, with everything that is tried again for it.
 const ANSWER: Duration = Duration::from_secs(30);
+/// Between two questions: a workspace has better things to do, and pipelines take minutes.
+const BETWEEN: Duration = Duration::from_secs(5);
 /// How many runs are named.
 const NAMED: usize = 5;
 
@@ -86,7 +88,7 @@ impl Mage {
                 }));
             }
             waited = Waited::Yes;
-            (self.sleep)(self.patience.look);
+            (self.sleep)(BETWEEN);
         }
     }
 }
