@@ -241,7 +241,10 @@ impl Inner {
                 let _ = stream.shutdown(Shutdown::Both);
                 serving.close(number);
             });
-            lock(&self.connections).threads.push(thread);
+            let threads = &mut lock(&self.connections).threads;
+            // One that has ended keeps its stack until nobody holds it any more, and there are many.
+            threads.retain(|thread| !thread.is_finished());
+            threads.push(thread);
         }
     }
 
