@@ -1,5 +1,5 @@
 //! JSON whose strings are as harmless on a terminal as our texts: everything that [`escape::is_dangerous`] names is
-//! written as `\uXXXX`, which every reader of JSON turns back into the character.
+//! written as the escape with its number (`\u001b`), which every reader of JSON turns back into the character.
 
 use std::io;
 

@@ -9,3 +9,4 @@ mod layers;
 mod resolve;
 mod rules;
 mod settle;
+mod together;

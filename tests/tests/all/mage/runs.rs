@@ -1,6 +1,6 @@
 //! Pipelines that run: only the workspace's own server knows of them, and a restart would end them.
 
-use std::{io::Read, process::Stdio, time::Duration};
+use std::{io::Read, process::Stdio};
 
 use magus_tests::{
     mage::{API_KEY, Caller, Logins, MageServer, Mode, OWNER_PASSWORD, Options},
@@ -53,6 +53,13 @@ fn a_restart_waits_for_running_pipelines() {
     let tunnel = Tunnel::to(&server.address());
     bed.sandbox.set("HTTP_PROXY", &tunnel.url());
 
+    // How many questions came so far; then one more comes.
+    let questions = || tunnel.sent().matches("with_activity_details").count();
+    let await_question = || {
+        let before = questions();
+        server.wait("the apply asks what runs", || (questions() > before).then_some(()));
+    };
+
     make_ingress(&bed);
     rollout(&bed, "wait_for_runs: 1s");
     let ana = |number: u32| format!("env: {{NUMBER: \"{number}\"}}\ningress_name: {INGRESS}\n");
@@ -104,10 +111,7 @@ fn a_restart_waits_for_running_pipelines() {
         &bed.name("ana-development"),
     ]);
     let mut apply = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("magus starts");
-    let before = tunnel.sent().matches("with_activity_details").count();
-    server.wait("the apply waits", || {
-        (tunnel.sent().matches("with_activity_details").count() > before).then_some(())
-    });
+    await_question();
     kill_process(Pid::from_child(&apply), Signal::INT).expect("a signal");
     let mut text = String::new();
     apply.stdout.take().expect("piped").read_to_string(&mut text).expect("text");
@@ -118,7 +122,7 @@ fn a_restart_waits_for_running_pipelines() {
     let stop = json!({ "pipeline_run": { "status": "cancelled" } });
     let stopped = std::thread::scope(|scope| {
         let apply = scope.spawn(|| bed.apply(3, &["-w", &bed.name("ana-development")]));
-        std::thread::sleep(Duration::from_secs(3));
+        await_question();
         let was_running = !apply.is_finished() && running("running");
         server.send(&user, "PUT", &format!("/api/pipeline_runs/{run}"), Some(&stop));
         let run = apply.join().expect("an apply");
