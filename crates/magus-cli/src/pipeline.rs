@@ -239,17 +239,11 @@ impl<'a> Wish<'a> {
             return Err(CommandError::new(Exit::Usage, format!("`{wrong}` is no limit of deletes"))
                 .hint("give a number, or a share such as `--max-deletes 50%`"));
         }
-        let texts = |names: &[String]| {
-            let mut names: Vec<Text> = names.iter().map(Text::from).collect();
-            names.sort();
-            names.dedup();
-            names
-        };
         let Guards { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } =
             guards;
         Ok(Self {
             command: words(global, guards, command),
-            filter: Filter { environments: texts(&global.environment), workspaces: texts(&global.workspace) },
+            filter: filter(global),
             overrides: Overrides {
                 allow_delete: texts(allow_delete),
                 allow_replace: texts(allow_replace),
@@ -437,6 +431,19 @@ fn source(global: &Global, checked: &Checked) -> Source {
             Source { path, revision: None, dirty: false }
         }
     }
+}
+
+/// What `-e` and `-w` select.
+pub fn filter(global: &Global) -> Filter {
+    Filter { environments: texts(&global.environment), workspaces: texts(&global.workspace) }
+}
+
+/// Names that were given, each once.
+fn texts(names: &[String]) -> Vec<Text> {
+    let mut names: Vec<Text> = names.iter().map(Text::from).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// A name that selects nothing is a slip of the pen.

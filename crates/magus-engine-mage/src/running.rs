@@ -325,7 +325,7 @@ impl<'a> Running<'a> {
         let keys = path.keys().unwrap_or_default();
         match keys.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             // Pro's clusters hand on whatever they are set to (MAGE.md 6).
-            [ENV, name] => self.edition == Edition::Pro || MAGES_OWN.contains(&name),
+            [ENV, _] => self.edition == Edition::Pro || is_mages_own(path),
             [CONTAINER, ..] => false,
             _ => true,
         }

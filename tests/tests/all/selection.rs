@@ -122,6 +122,8 @@ fn lint_speaks_of_what_is_selected_alone() {
     assert_eq!(found(1, &["-e", "staging", "-w", "ingest"]), [cluster, staging, "staging/ingest.yaml"]);
     assert_eq!(found(1, &["-w", "analytics-staging", "-e", "staging"]), [cluster, staging]);
     assert_eq!(found(1, &["-w", "ingest", "environments/production"]), ["production/ingest.yaml"]);
+    // Only the layers of what is selected, wherever it is.
+    assert_eq!(found(1, &["-w", "ingest-production"]), [cluster, "production/ingest.yaml"]);
     let run = sandbox.expect(64, &["lint", "-e", "stagin"]);
     assert!(run.stderr.contains("did you mean `staging`?"), "{}", run.stderr);
     sandbox.expect(64, &["lint", "-w", "nobody"]);

@@ -1,15 +1,17 @@
 //! `magus lint`: everything that can be known offline, in one run.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use magus_load::{File, Role, edit};
 use magus_model::{
     diagnostic::{Diagnostic, Fix, Severity},
+    name::WorkspaceName,
     span::FileId,
 };
+use magus_plan::Filter;
 use magus_report::lint::{LintFormat, LintReport};
 
 use crate::{
@@ -86,47 +88,47 @@ fn below(checked: &Checked, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandEr
 /// What the workspaces are made from that `-e` and `-w` select: their files, and those whose layers they have. Nothing where
 /// neither is given.
 fn selected(checked: &Checked, global: &Global) -> Result<Vec<PathBuf>, CommandError> {
-    let Global { environment: environments, workspace: workspaces, .. } = global;
-    let loaded = &checked.loaded;
-    let folders = loaded.environments.iter().map(|name| name.as_str());
-    pipeline::unknown_name("environment", environments, &folders.collect::<Vec<_>>())?;
-    let clusters = &checked.resolution.desired.clusters;
-    let declared = clusters.iter().flat_map(|cluster| &cluster.environments).flat_map(|one| &one.workspaces);
-    let names: BTreeMap<FileId, &str> = declared.map(|one| (one.span.file, one.name.as_str())).collect();
-    let stem = |file: &File| match &file.role {
-        Role::Workspace { stem, .. } => Some(stem.to_string()),
-        Role::Cluster { .. } | Role::Environment { .. } => None,
-    };
-    let stems: Vec<String> = loaded.files.iter().filter_map(stem).collect();
-    let known: Vec<&str> = stems.iter().map(String::as_str).chain(names.values().copied()).collect();
-    pipeline::unknown_name("workspace", workspaces, &known)?;
-    if environments.is_empty() && workspaces.is_empty() {
+    let filter = pipeline::filter(global);
+    if filter == Filter::default() {
         return Ok(Vec::new());
     }
-    let is_wanted = |name: &str| environments.is_empty() || environments.iter().any(|one| one == name);
-    let display = Path::new(loaded.display.as_str());
-    let mut paths = Vec::new();
-    if workspaces.is_empty() {
-        // With what lies in the folder and declares nothing.
-        paths.extend(environments.iter().map(|name| display.join(name)));
-    }
+    let loaded = &checked.loaded;
+    let folders: Vec<&str> = loaded.environments.iter().map(|name| name.as_str()).collect();
+    pipeline::unknown_name("environment", &filter.environments, &folders)?;
+    let clusters = &checked.resolution.desired.clusters;
+    let declared = clusters.iter().flat_map(|cluster| &cluster.environments).flat_map(|one| &one.workspaces);
+    let names: BTreeMap<FileId, &WorkspaceName> = declared.map(|one| (one.span.file, &one.name)).collect();
+    let mut known: Vec<&str> = names.values().map(|name| name.as_str()).collect();
+    let mut environments: BTreeSet<&str> = BTreeSet::new();
+    let mut files: Vec<&File> = Vec::new();
     for file in &loaded.files {
-        let is_selected = match &file.role {
-            Role::Cluster { environment: None } => true,
-            Role::Cluster { environment: Some(environment) } | Role::Environment { environment } => {
-                is_wanted(environment)
-            }
-            Role::Workspace { environment, stem } => {
-                let name = names.get(&file.id).copied();
-                let is_named = |one: &String| one == stem.as_str() || Some(one.as_str()) == name;
-                is_wanted(environment) && (workspaces.is_empty() || workspaces.iter().any(is_named))
-            }
-        };
-        if is_selected {
-            paths.push(display.join(file.path.as_str()));
+        let Role::Workspace { environment, stem } = &file.role else { continue };
+        known.push(stem);
+        // One that does not parse has no name in the cluster.
+        let own = WorkspaceName::observed(stem.as_str());
+        if filter.selects(environment, stem, names.get(&file.id).copied().unwrap_or(&own)) {
+            environments.insert(environment);
+            files.push(file);
         }
     }
-    Ok(paths)
+    pipeline::unknown_name("workspace", &filter.workspaces, &known)?;
+    let display = Path::new(loaded.display.as_str());
+    if filter.workspaces.is_empty() {
+        // Whole folders, with what lies there and declares nothing.
+        let mut paths: Vec<PathBuf> =
+            filter.environments.iter().map(|name| display.join(name.as_str())).collect();
+        paths.push(display.join("cluster.yaml"));
+        return Ok(paths);
+    }
+    let is_layer = |file: &&File| match &file.role {
+        Role::Cluster { environment: None } => true,
+        Role::Cluster { environment: Some(environment) } | Role::Environment { environment } => {
+            environments.contains(environment.as_str())
+        }
+        Role::Workspace { .. } => false,
+    };
+    files.extend(loaded.files.iter().filter(is_layer));
+    Ok(files.iter().map(|file| display.join(file.path.as_str())).collect())
 }
 
 /// The findings that lie in each of these sets of paths; one without any holds all.

@@ -20,14 +20,20 @@ fn rollout(bed: &Bed, rollout: &str) {
     );
 }
 
+/// What an Ingress says that leads a path to a service.
+fn leads(path: &str, service: &str) -> Value {
+    let backend = json!({ "service": { "name": service, "port": { "number": 6789 } } });
+    let paths = json!([{ "path": path, "pathType": "Prefix", "backend": backend }]);
+    json!({ "rules": [{ "host": "workspaces.acme.test", "http": { "paths": paths } }] })
+}
+
 /// An Ingress whose only path leads to nothing of a workspace.
 fn make_ingress(bed: &Bed) {
-    let path = json!({ "path": "/main", "pathType": "Prefix", "backend": { "service": { "name": "main", "port": { "number": 6789 } } } });
     let ingress = json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "metadata": { "name": INGRESS },
-        "spec": { "rules": [{ "host": "workspaces.acme.test", "http": { "paths": [path] } }] },
+        "spec": leads("/main", "main"),
     });
     let path = format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses", bed.place.namespace);
     let answer = bed.shared.kubernetes.send("POST", &path, Some(&ingress));
@@ -36,11 +42,9 @@ fn make_ingress(bed: &Bed) {
 
 /// Lets a workspace answer at the root of the host: its own server in these tests is one without a base path.
 fn lead_to(bed: &Bed, name: &str) {
-    let service = format!("{}-service", bed.name(name));
-    let path = json!({ "path": "/", "pathType": "Prefix", "backend": { "service": { "name": service, "port": { "number": 6789 } } } });
-    let rules = json!([{ "host": "workspaces.acme.test", "http": { "paths": [path] } }]);
+    let spec = leads("/", &format!("{}-service", bed.name(name)));
     let path = format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses/{INGRESS}", bed.place.namespace);
-    let answer = bed.shared.kubernetes.patch(&path, &json!({ "spec": { "rules": rules } }));
+    let answer = bed.shared.kubernetes.patch(&path, &json!({ "spec": spec }));
     assert_eq!(answer.status, 200, "{}", answer.json);
     assert_eq!(bed.detail(name)["url"], "http://workspaces.acme.test/");
 }
@@ -74,11 +78,11 @@ fn a_restart_waits_for_running_pipelines() {
     // What takes too long is left alone, and so is what nobody can be asked about; later stages wait.
     let user = Caller::anonymous();
     let run = server.start_pipeline(&user, 600);
-    let running = |status: &str| {
-        let runs = server.get(&user, &format!("/api/pipeline_runs?status={status}"))["pipeline_runs"].clone();
+    let running = |run: u64| {
+        let runs = server.get(&user, "/api/pipeline_runs?status=running")["pipeline_runs"].clone();
         runs.as_array().expect("runs").iter().any(|one| one["id"] == run)
     };
-    server.wait("the pipeline runs", || running("running").then_some(()));
+    server.wait("the pipeline runs", || running(run).then_some(()));
     bed.declare("development", "ana", &ana(2));
     bed.declare("development", "ben", "env: {NUMBER: \"2\"}\n");
     bed.declare("production", "ana", "env: {NUMBER: \"2\"}\n");
@@ -118,19 +122,27 @@ fn a_restart_waits_for_running_pipelines() {
     assert_eq!(apply.wait().expect("ended").code(), Some(3), "{text}");
     assert!(text.contains("interrupted while it waited for 1 pipeline run"), "{text}");
 
-    // What ends in time is waited for.
-    let stop = json!({ "pipeline_run": { "status": "cancelled" } });
-    let stopped = std::thread::scope(|scope| {
-        let apply = scope.spawn(|| bed.apply(3, &["-w", &bed.name("ana-development")]));
-        await_question();
-        let was_running = !apply.is_finished() && running("running");
-        server.send(&user, "PUT", &format!("/api/pipeline_runs/{run}"), Some(&stop));
-        let run = apply.join().expect("an apply");
-        assert!(run.all().contains("its rollout was not observed"), "{}", run.all());
-        was_running
-    });
-    assert!(stopped, "the apply did not wait");
-    assert_eq!(bed.env("ana-development")["NUMBER"], json!({ "value": "2" }));
+    // What ends in time is waited for; whoever changed the workspace meanwhile is not overrun.
+    for (moved, said) in
+        [(true, "is not as it was when the plan was made"), (false, "its rollout was not observed")]
+    {
+        let run = if moved { run } else { server.start_pipeline(&user, 601) };
+        server.wait("the pipeline runs", || running(run).then_some(()));
+        std::thread::scope(|scope| {
+            let apply = scope.spawn(|| bed.apply(3, &["-w", &bed.name("ana-development")]));
+            await_question();
+            assert!(!apply.is_finished());
+            if moved {
+                bed.edit("ana-development", |text| format!("{text}# by hand\n"));
+            }
+            let stop = json!({ "pipeline_run": { "status": "cancelled" } });
+            server.send(&user, "PUT", &format!("/api/pipeline_runs/{run}"), Some(&stop));
+            let run = apply.join().expect("an apply");
+            assert!(run.all().contains(said), "{}", run.all());
+        });
+        let number = if moved { "1" } else { "2" };
+        assert_eq!(bed.env("ana-development")["NUMBER"], json!({ "value": number }));
+    }
 
     // The workspace's own server is nobody that credentials are for.
     let sent = tunnel.sent().to_lowercase();
