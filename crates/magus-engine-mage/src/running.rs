@@ -15,6 +15,7 @@ use magus_engine_kubernetes::{
 use magus_model::{
     Text,
     desired::{Edition, KubernetesAccess},
+    mage,
     name::WorkspaceName,
     observed::{ObservedOrphan, RunState},
     path::FieldPath,
@@ -28,85 +29,10 @@ use crate::{
     item::Item,
 };
 
-/// Variables that Mage gives to workspaces by itself: its own, and those that say how the main server was set up
-/// (`__populate_env_vars` in `cluster_manager/kubernetes/workload_manager.py`, `MAGE_SETTINGS_ENVIRONMENT_VARIABLES` in
-/// `settings/server.py` of 0.9.80).
-const MAGES_OWN: &[&str] = &[
-    "ACTIVE_DIRECTORY_CLIENT_ID",
-    "ACTIVE_DIRECTORY_CLIENT_SECRET",
-    "ACTIVE_DIRECTORY_DIRECTORY_ID",
-    "ACTIVE_DIRECTORY_ROLES_MAPPING",
-    "AUTHENTICATION_MODE",
-    "BITBUCKET_HOST",
-    "BITBUCKET_OAUTH_KEY",
-    "BITBUCKET_OAUTH_SECRET",
-    "CONCURRENCY_CONFIG_BLOCK_RUN_LIMIT",
-    "CONCURRENCY_CONFIG_PIPELINE_RUN_LIMIT",
-    "DB_NAME",
-    "DB_PASS",
-    "DB_USER",
-    "DISABLE_AUTORELOAD",
-    "DISABLE_AUTO_BROWSER_OPEN",
-    "DISABLE_NOTEBOOK_EDIT_ACCESS",
-    "ENABLE_PROMETHEUS",
-    "GHE_CLIENT_ID",
-    "GHE_CLIENT_SECRET",
-    "GHE_HOSTNAME",
-    "GITLAB_CLIENT_ID",
-    "GITLAB_CLIENT_SECRET",
-    "GITLAB_HOST",
-    "GOOGLE_CLIENT_ID",
-    "GOOGLE_CLIENT_SECRET",
-    "INITIAL_METADATA",
-    "KUBE_NAMESPACE",
-    "LDAP_ADMIN_USERNAME",
-    "LDAP_AUTHENTICATION_FILTER",
-    "LDAP_AUTHORIZATION_FILTER",
-    "LDAP_BASE_DN",
-    "LDAP_BIND_DN",
-    "LDAP_BIND_PASSWORD",
-    "LDAP_DEFAULT_ACCESS",
-    "LDAP_GROUP_FIELD",
-    "LDAP_ROLES_MAPPING",
-    "LDAP_SERVER",
-    "MAGE_BASE_PATH",
-    "MAGE_DATABASE_CONNECTION_URL",
-    "MAGE_PUBLIC_HOST",
-    "MAGE_RESTART_STREAMING_PIPELINES_ON_REQUIREMENTS_CHANGE",
-    "MAX_FILE_CACHE_SIZE",
-    "MAX_OUTPUT_IMAGE_PREVIEW_SIZE",
-    "OAUTH_DEFAULT_ACCESS",
-    "OIDC_CLIENT_ID",
-    "OIDC_CLIENT_SECRET",
-    "OIDC_DISCOVERY_URL",
-    "OIDC_ROLES_MAPPING",
-    "OKTA_CLIENT_ID",
-    "OKTA_CLIENT_SECRET",
-    "OKTA_DOMAIN_URL",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-    "OTEL_EXPORTER_OTLP_HTTP_ENDPOINT",
-    "PROJECT_TYPE",
-    "PROJECT_UUID",
-    "REDIS_URL",
-    "REQUIRE_USER_AUTHENTICATION",
-    "REQUIRE_USER_PERMISSIONS",
-    "RUN_PIPELINE_IN_ONE_PROCESS",
-    "SCHEDULER_TRIGGER_INTERVAL",
-    "SENTRY_DSN",
-    "SENTRY_SERVER_NAME",
-    "SENTRY_TRACES_SAMPLE_RATE",
-    "SERVER_LOGGING_FORMAT",
-    "SERVER_LOGGING_TEMPLATE",
-    "SERVER_VERBOSITY",
-    "SHELL_COMMAND",
-    "USER_CODE_PATH",
-    "USE_UNIQUE_TERMINAL",
-];
-
 /// Whether Mage gives this variable to workspaces by itself.
 pub(crate) fn is_mages_own(path: &FieldPath) -> bool {
     let keys = path.keys().unwrap_or_default();
-    matches!(&keys[..], [env, name] if env == ENV && MAGES_OWN.contains(&name.as_str()))
+    matches!(&keys[..], [env, name] if env == ENV && mage::gives_by_itself(name))
 }
 
 /// Where the post-start command of `lifecycle_config` ends up.

@@ -231,6 +231,10 @@ pub struct Field {
 pub enum Layer {
     /// Built into Magus.
     BuiltIn,
+    /// What the main server hands on to workspaces, whatever is declared.
+    MainServer,
+    /// What Mage Pro fills in for every workspace.
+    ServerDefaults,
     /// `defaults` of a cluster.yaml.
     ClusterDefaults,
     /// `defaults` of an environment.yaml.
@@ -239,16 +243,21 @@ pub enum Layer {
     Template(Text),
     /// The workspace's own file.
     Workspace,
+    /// What Mage Pro gives every workspace, whatever is declared.
+    ServerEnforced,
 }
 
 impl std::fmt::Display for Layer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Layer::BuiltIn => f.write_str("built in"),
+            Layer::MainServer => f.write_str("main server"),
+            Layer::ServerDefaults => f.write_str("server defaults"),
             Layer::ClusterDefaults => f.write_str("cluster defaults"),
             Layer::EnvironmentDefaults => f.write_str("environment defaults"),
             Layer::Template(name) => write!(f, "template {name}"),
             Layer::Workspace => f.write_str("workspace"),
+            Layer::ServerEnforced => f.write_str("enforced by the server"),
         }
     }
 }

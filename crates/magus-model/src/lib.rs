@@ -9,6 +9,7 @@ pub mod diagnostic;
 pub mod files;
 pub mod image;
 pub mod leaves;
+pub mod mage;
 pub mod name;
 pub mod observed;
 pub mod path;

@@ -95,6 +95,7 @@ rules! {
     CARRIAGE_RETURN "MG707" "carriage-return" Hint "lines end in carriage returns"
     NO_EFFECT "MG708" "no-effect" Warning "a key that has no effect in this version of Magus"
     UNTRIED_IMAGE "MG709" "untried-image" Warning "the last stage runs an image that no stage before it has tried"
+    SERVER_OVERRIDES "MG710" "server-overrides" Warning "the main server has its own way, whatever is declared"
 }
 
 #[cfg(test)]

@@ -151,20 +151,26 @@ pub fn explain(
     let stage = stages::order(&directory, &mut Vec::new()).swap_remove(at);
     let environs = Environs::new(&directory, folder, Scope::new(&directory, folder, stage));
     let reader = reader(&directory, environs.scope.variables_of(folder, stem, root));
-    let mut fields = effective(&reader, &environs, root, &layer::settings(root, &OWN_KEYS));
-    add_defaults(
-        &mut fields,
-        &environs.scope,
-        root,
-        &placeholder_name(&environs.scope, root, &reader.variables),
-    );
+    let mut fields = effective(&reader, &environs, root, &layer::settings(root, &OWN_KEYS), |_, _| {});
+    let name = placeholder_name(&environs.scope, root, &reader.variables);
+    let server = environs.scope.server.as_ref();
+    let mut handed_on = server.map_or_else(Vec::new, |server| server.hands_on(&reader, &name, &fields));
+    add_defaults(&mut fields, &environs.scope, root, &name);
 
     let mut layers = environs.scope.layers(&used(root));
     layers.push((Layer::Workspace, root));
+    layers.extend(environs.scope.enforced());
     let settings: Vec<(Layer, Vec<layer::Setting<'_>>)> =
         layers.into_iter().map(|(layer, node)| (layer, layer::settings(node, &OWN_KEYS))).collect();
     let origin = |span| loaded.sources.origin(span);
-    let entries: Vec<Explained> = fields
+    let explained = |Field { path, value, span, layer }, overridden| Explained {
+        path,
+        value,
+        layer,
+        origin: origin(span),
+        overridden,
+    };
+    let mut entries: Vec<Explained> = fields
         .into_iter()
         .map(|field| {
             let given = settings.iter().rev().flat_map(|(layer, settings)| {
@@ -174,7 +180,7 @@ pub fn explain(
                     .map(move |setting| (layer, setting))
             });
             let lower = given.skip_while(|(_, setting)| setting.span != field.span).skip(1);
-            let overridden = lower
+            let mut overridden: Vec<Overridden> = lower
                 .filter(|(_, setting)| !matches!(setting.content, Content::Empty))
                 .map(|(layer, setting)| Overridden {
                     value: (!matches!(setting.content, Content::Removed))
@@ -183,10 +189,19 @@ pub fn explain(
                     origin: origin(setting.span),
                 })
                 .collect();
-            let Field { path, value, span, layer } = field;
-            Explained { path, value, layer, origin: origin(span), overridden }
+            let lowest = handed_on.extract_if(.., |handed| handed.path == field.path);
+            overridden.extend(lowest.map(|Field { path: _, value, span, layer }| Overridden {
+                value: Some(value),
+                layer,
+                origin: origin(span),
+            }));
+            explained(field, overridden)
         })
         .collect();
+    if !handed_on.is_empty() {
+        entries.extend(handed_on.into_iter().map(|field| explained(field, Vec::new())));
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
+    }
     let Some(key) = key else { return Ok(Explanation { workspace, entries }) };
     let (found, others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| entry.path.is_within(key));
     if found.is_empty() {

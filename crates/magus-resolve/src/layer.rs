@@ -13,8 +13,10 @@ use magus_model::{
     tree::{Node, NodeKind},
 };
 
-/// Keys of a workspace's file that are no configuration: how it is called, and what it is made from.
-pub(crate) const OWN_KEYS: [&str; 6] = ["name", "use", "moved_from", "branch", "commit", "deploy"];
+/// Keys beside a layer that are no configuration: how a workspace is called, and what it is made from; and when the
+/// main server's defaults hold.
+pub(crate) const OWN_KEYS: [&str; 8] =
+    ["name", "use", "moved_from", "branch", "commit", "deploy", "enabled", "enforce"];
 
 /// One thing that a layer says about one path.
 #[derive(Debug, Clone)]

@@ -11,6 +11,7 @@ mod explain;
 mod import;
 mod layer;
 mod lint;
+mod main_server;
 mod names;
 mod placeholder;
 mod resolve;

@@ -125,6 +125,7 @@ pub fn resolve(loaded: &Loaded, validate: impl Fn(&Document<'_>) -> Vec<Diagnost
         environment(environs, &mut findings);
     }
     clusters::check(&directory, &environs, &mut findings);
+    server::check_facts(&environs, &mut findings);
     workspaces::check_together(&workspaces, &environs, &mut findings);
     images::check(&workspaces, &environs, &mut findings);
     databases::check(&workspaces, &environs, &mut findings);
@@ -190,8 +191,9 @@ fn settings_file(document: &Document<'_>, findings: &mut Vec<Diagnostic>) {
     }
     files::without_effect(&document.file.role, root, findings);
     texts::check(texts::Kind::Settings, root, findings);
-    let templates = root.get("templates").map_or(&[][..], Node::entries);
-    for layer in root.get("defaults").into_iter().chain(templates.iter().map(|entry| &entry.value)) {
+    let templates = root.get("templates").map_or(&[][..], Node::entries).iter().map(|entry| &entry.value);
+    let of_server = root.get("server").and_then(|server| server.get("workspace_defaults"));
+    for layer in root.get("defaults").into_iter().chain(templates).chain(of_server) {
         layers::check(layer, findings);
     }
 }
@@ -225,7 +227,9 @@ fn workspace<'a>(
     let reader = reader(directory, scope.variables_of(folder, stem, root));
     let own = layer::settings(root, &OWN_KEYS);
     workspaces::branchless(&own, &reader.variables, folder.name, findings);
-    let mut fields = effective(&reader, environs, root, &own);
+    let mut fields = effective(&reader, environs, root, &own, |declared, enforced| {
+        server::overridden(declared, enforced, findings);
+    });
     workspaces::check_fields(&fields, environs, findings);
     server::check_fields(&fields, environs, findings);
     let (state, state_span) = take(&mut fields, "state")
@@ -259,12 +263,14 @@ fn workspace<'a>(
     resolved
 }
 
-/// The fields of a workspace with all layers applied, ordered by path; `state` and `owner` are still among them.
+/// The fields of a workspace with all layers applied, ordered by path; `state` and `owner` are still among them. Where
+/// the main server has a layer above all others, `overridden` is shown the fields without it and with it.
 pub(crate) fn effective(
     reader: &Reader<'_>,
     environs: &Environs<'_, '_>,
     root: &Node,
     own: &[layer::Setting<'_>],
+    overridden: impl FnOnce(&[Field], &[Field]),
 ) -> Vec<Field> {
     let lower = environs.lower(&used(root));
     let mut fields = Vec::with_capacity(lower.len() + own.len());
@@ -275,6 +281,12 @@ pub(crate) fn effective(
         |inherited: &Inherited<'_>| inherited.field(reader),
         |setting| field(reader, &Layer::Workspace, setting),
     );
+    if let Some((layer, node)) = environs.scope.enforced() {
+        let declared = std::mem::take(&mut fields);
+        let settings = layer::settings(node, &OWN_KEYS);
+        lay_over(&declared, &settings, &mut fields, Field::clone, |setting| field(reader, &layer, setting));
+        overridden(&declared, &fields);
+    }
     if !fields.is_sorted_by(|a, b| a.path < b.path) {
         fields.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     }

@@ -9,12 +9,13 @@ use magus_model::{
     files::Duration,
     path::FieldPath,
     span::Span,
-    tree::{Node, NodeKind},
+    tree::{Entry, Node, NodeKind},
 };
 
 use crate::{
     directory::{Directory, Folder},
     layer::{self, Content, Leaf, lay_over},
+    main_server::MainServer,
     placeholder::Variables,
     stages::Stage,
     value::{Reader, has_placeholder, relative_to},
@@ -58,6 +59,12 @@ impl Inherited<'_> {
     }
 }
 
+impl Leaf for Field {
+    fn path(&self) -> &FieldPath {
+        &self.path
+    }
+}
+
 impl Leaf for Inherited<'_> {
     fn path(&self) -> &FieldPath {
         &self.field.path
@@ -72,6 +79,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) managed_by: Option<Spanned<'a>>,
     /// How the cluster is reached.
     pub(crate) engine: Option<DeclaredEngine>,
+    /// What is known of the main server.
+    pub(crate) server: Option<MainServer<'a>>,
     /// How a workspace is called in the cluster.
     pub(crate) workspace_name: Option<Spanned<'a>>,
     /// How much may be deleted.
@@ -95,19 +104,29 @@ pub(crate) struct Scope<'a> {
 impl<'a> Scope<'a> {
     /// Reads what holds for an environment. What is missing or of a wrong type is left out; the schema says so.
     pub(crate) fn new(directory: &Directory<'a>, folder: &Folder<'a>, stage: Stage) -> Self {
-        let near = |key: &str| -> Option<(&'a Document<'a>, &'a Node)> {
+        let near_entry = |key: &str| -> Option<(&'a Document<'a>, &'a Entry)> {
             directory.clusters(folder).rev().find_map(|document| {
-                let value = document.root.as_ref()?.get(key)?;
-                (!value.is_null()).then_some((document, value))
+                let entry = document.root.as_ref()?.entry(key)?;
+                (!entry.value.is_null()).then_some((document, entry))
             })
         };
+        let near = |key: &str| near_entry(key).map(|(document, entry)| (document, &entry.value));
         let near_text = |key: &str| near(key).and_then(|(_, value)| spanned(value));
         let environment = folder.environment.and_then(|document| document.root.as_ref());
         let own = |key: &str| environment.and_then(|root| root.get(key));
         let limits = near("limits").and_then(|(_, limits)| limits.get("max_deletes"));
 
+        let engine =
+            near("engine").and_then(|(document, engine)| declared_engine(directory, document, engine));
+        let edition = match engine.as_ref().and_then(|declared| declared.engine.as_ref()) {
+            Some(Engine::Mage(server)) => Some(server.edition),
+            _ => None,
+        };
+        let server = near_entry("server").map(|(_, entry)| MainServer { entry, edition });
+
         let mut templates: BTreeMap<&'a str, Vec<&'a Node>> = BTreeMap::new();
         let mut defaults = Vec::new();
+        defaults.extend(of_server(server.as_ref(), &Layer::ServerDefaults));
         for root in directory.clusters(folder).filter_map(|document| document.root.as_ref()) {
             for template in root.get("templates").map_or(&[][..], Node::entries) {
                 templates.entry(&template.key).or_default().push(&template.value);
@@ -122,8 +141,8 @@ impl<'a> Scope<'a> {
         Self {
             cluster: near_text("name"),
             managed_by: near_text("managed_by"),
-            engine: near("engine")
-                .and_then(|(document, engine)| declared_engine(directory, document, engine)),
+            engine,
+            server,
             workspace_name: near_text("workspace_name"),
             max_deletes: limits.and_then(max_deletes).unwrap_or_default(),
             branch: own("branch").and_then(spanned),
@@ -147,6 +166,11 @@ impl<'a> Scope<'a> {
         layers
     }
 
+    /// The layer above a workspace's own: what the main server gives it, whatever is declared.
+    pub(crate) fn enforced(&self) -> Option<(Layer, &'a Node)> {
+        of_server(self.server.as_ref(), &Layer::ServerEnforced)
+    }
+
     /// What placeholders stand for in a workspace; without one, what is the same for all of the environment.
     pub(crate) fn variables(&self, folder: &Folder<'a>, workspace: Option<&'a str>) -> Variables<'a> {
         Variables {
@@ -167,6 +191,11 @@ impl<'a> Scope<'a> {
         }
         variables
     }
+}
+
+/// What the main server gives to every workspace, where it is this layer.
+fn of_server<'a>(server: Option<&MainServer<'a>>, wanted: &Layer) -> Option<(Layer, &'a Node)> {
+    server.and_then(MainServer::defaults).filter(|(layer, _)| layer == wanted)
 }
 
 /// Lays layers over one another, in [`layer::tree_order`].

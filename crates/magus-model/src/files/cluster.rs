@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::{layer::LayerConfig, scalar::DeleteLimit, variable::one_of};
+use super::{layer::LayerConfig, scalar::DeleteLimit, server::ServerFacts, variable::one_of};
 use crate::{
     Text,
     desired::Edition,
@@ -26,6 +26,8 @@ pub struct ClusterFile {
     pub managed_by: Option<Text>,
     /// How the cluster is reached: exactly one of `local`, `mage` and `kubernetes`.
     pub engine: Option<EngineConfig>,
+    /// What is known of the main Mage server: what workspaces get from it that nobody declares for them.
+    pub server: Option<ServerFacts>,
     /// The repository of the pipelines' code.
     pub repository: Option<Repository>,
     /// A workspace's name in the cluster, where it has to be unique. Without it, `${workspace}-${environment}`.

@@ -14,6 +14,7 @@ mod lifecycle;
 mod scalar;
 mod scheduling;
 mod security;
+mod server;
 mod variable;
 
 pub use cluster::{
@@ -45,6 +46,7 @@ pub use security::{
     AppArmorProfile, Capabilities, ProfileType, SeLinuxOptions, SeccompProfile, SecurityContext,
     WindowsOptions,
 };
+pub use server::{ServerFacts, WorkspaceDefaults};
 pub use variable::{
     FieldKey, FileKey, ObjectKey, ResourceKey, SecretFrom, SecretSetting, ValueFrom, Variable, Words,
 };

@@ -11,7 +11,7 @@ use magus_model::{
     value::{FieldValue, SecretSource, Value},
 };
 
-use crate::resolve::{Environs, Resolved};
+use crate::resolve::{Environs, Resolved, reader};
 
 const DATABASE: &str = "env.MAGE_DATABASE_CONNECTION_URL";
 const CODE_PATH: &str = "env.USER_CODE_PATH";
@@ -26,7 +26,7 @@ enum Database<'a> {
     From(&'a SecretSource),
     /// The one whose address stands in a Secret of Kubernetes: its namespace, its name and the key.
     In(Option<&'a Text>, &'a str, &'a str),
-    /// That of the main server, which hands on its own where it has one.
+    /// That of the main server, which hands on its own where it has one; nobody says whether.
     OfMainServer,
 }
 
@@ -43,16 +43,27 @@ pub(crate) fn check(
     environs: &[Environs<'_, '_>],
     findings: &mut Vec<Diagnostic>,
 ) {
+    let handed_on: Vec<Vec<Field>> =
+        workspaces.iter().map(|resolved| handed_on(resolved, environs)).collect();
     let mut databases: BTreeMap<(Option<&Text>, Database<'_>), Vec<Tenant<'_>>> = BTreeMap::new();
-    for resolved in workspaces {
+    for (resolved, handed_on) in workspaces.iter().zip(&handed_on) {
         let Some(workspace) = &resolved.workspace else { continue };
         let scope = &environs[resolved.environment].scope;
         let engine = scope.engine.as_ref().and_then(|declared| declared.engine.as_ref());
-        let Some(database) = database(workspace, matches!(engine, Some(Engine::Mage(_)))) else { continue };
+        let field = |path: &str| {
+            let handed_on = || handed_on.iter().find(|field| field.path.as_str() == path);
+            workspace.field(path).or_else(handed_on)
+        };
+        let is_told = scope.server.as_ref().is_some_and(|server| server.env().is_some());
+        let database = match field(DATABASE) {
+            Some(field) => database(field, workspace),
+            None => (matches!(engine, Some(Engine::Mage(_))) && !is_told).then_some(Database::OfMainServer),
+        };
+        let Some(database) = database else { continue };
         let tenant = Tenant {
             name: &workspace.name,
-            code_path: text(workspace, CODE_PATH),
-            image: text(workspace, IMAGE),
+            code_path: field(CODE_PATH).and_then(text),
+            image: workspace.field(IMAGE).and_then(text),
         };
         let cluster = scope.cluster.map(|(name, _)| name);
         databases.entry((cluster, database)).or_default().push(tenant);
@@ -125,22 +136,28 @@ fn migrate_each_other(tenants: &[Tenant<'_>], findings: &mut Vec<Diagnostic>) {
     }
 }
 
+/// What a workspace gets from the main server, as far as somebody says.
+fn handed_on(resolved: &Resolved<'_>, environs: &[Environs<'_, '_>]) -> Vec<Field> {
+    let Environs { directory, folder, scope, .. } = &environs[resolved.environment];
+    let (Some(workspace), Some(server)) = (&resolved.workspace, &scope.server) else { return Vec::new() };
+    let reader = reader(directory, scope.variables(folder, Some(resolved.stem)));
+    server.hands_on(&reader, workspace.name.as_str(), &workspace.fields)
+}
+
 /// Nothing where nobody can say.
-fn database(workspace: &Workspace, is_mage: bool) -> Option<Database<'_>> {
-    let Some(field) = workspace.field(DATABASE) else { return is_mage.then_some(Database::OfMainServer) };
+fn database<'a>(field: &'a Field, workspace: &'a Workspace) -> Option<Database<'a>> {
     match &field.value {
         FieldValue::Plain(Value::String(address)) => Some(Database::At(address)),
         FieldValue::Plain(value) => {
             let reference = value.as_map()?.get("valueFrom")?.as_map()?.get("secretKeyRef")?.as_map()?;
-            let namespace = text(workspace, "namespace").map(|(_, namespace)| namespace);
+            let namespace = workspace.field("namespace").and_then(text).map(|(_, namespace)| namespace);
             Some(Database::In(namespace, reference.get("name")?.as_str()?, reference.get("key")?.as_str()?))
         }
         FieldValue::Secret(reference) => (!reference.keep).then_some(Database::From(&reference.source)),
     }
 }
 
-fn text<'a>(workspace: &'a Workspace, path: &str) -> Option<(&'a Field, &'a Text)> {
-    let field = workspace.field(path)?;
+fn text(field: &Field) -> Option<(&Field, &Text)> {
     match &field.value {
         FieldValue::Plain(Value::String(text)) => Some((field, text)),
         _ => None,

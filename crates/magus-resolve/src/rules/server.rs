@@ -1,9 +1,14 @@
-//! Rules about workspaces on a Mage server, with all layers applied: MG117, MG302.
+//! Rules about workspaces on a Mage server, with all layers applied: MG117, MG302, MG710; and about what is said of
+//! that server: MG708.
+
+use std::collections::BTreeSet;
 
 use magus_model::{
-    desired::{Edition, Engine, Field, MageServer},
+    desired::{Edition, Engine, Field, Layer, MageServer},
     diagnostic::{Diagnostic, Severity},
-    rules,
+    mage, rules,
+    span::Span,
+    tree::Node,
     value::FieldValue,
 };
 
@@ -13,11 +18,95 @@ use crate::resolve::Environs;
 const OF_THE_POD: &[&str] =
     &["container_config.affinity", "container_config.nodeSelector", "container_config.tolerations"];
 
+/// What has no meaning where all workspaces have their folders on one volume of the server's.
+const OF_THE_VOLUME: &[&str] =
+    &["pvc_retention_policy", "storage_access_mode", "storage_class_name", "storage_request_size"];
+
+/// Names the volume that Mage Pro puts all workspaces on.
+const SHARED_VOLUME: &str = "WORKSPACE_PVC_NAME";
+
+/// Checks what is said of main servers: MG708 where it makes no difference.
+pub(crate) fn check_facts(environs: &[Environs<'_, '_>], findings: &mut Vec<Diagnostic>) {
+    let mut seen = BTreeSet::new();
+    for scope in environs.iter().map(|environs| &environs.scope) {
+        let (Some(server), Some(engine)) = (scope.server, &scope.engine) else { continue };
+        let mut without_effect = |span: Span, message: String, help: &str| {
+            if seen.insert(span) {
+                findings.push(Diagnostic::new(&rules::NO_EFFECT, span, message).help(help));
+            }
+        };
+        match server.edition {
+            Some(Edition::Pro) => {}
+            None => {
+                let message = format!(
+                    "`server` has no effect: it is about a Mage server, and the engine is `{}`",
+                    engine.kind
+                );
+                without_effect(server.entry.key_span, message, "remove it");
+            }
+            Some(Edition::Oss) => {
+                let pro = "remove it; with Mage Pro, say so: `engine: {mage: {edition: pro}}`";
+                if let Some(entry) = server.entry.value.entry("workspace_defaults") {
+                    let message = "`workspace_defaults` has no effect: open-source Mage has none".to_owned();
+                    without_effect(entry.key_span, message, pro);
+                }
+                let is_known = |name: &str| {
+                    [mage::DATABASE_SECRET, mage::LOGIN_SECRET].contains(&name)
+                        || mage::HANDED_ON.contains(&name)
+                };
+                for entry in server.env().map_or(&[][..], Node::entries).iter().filter(|e| !is_known(&e.key))
+                {
+                    let message =
+                        format!("`{}` has no effect: open-source Mage does not hand it on", entry.key);
+                    without_effect(entry.key_span, message, pro);
+                }
+            }
+        }
+    }
+}
+
+/// MG710: what is declared, and what the main server makes of it; both in the order of layers.
+pub(crate) fn overridden(declared: &[Field], fields: &[Field], findings: &mut Vec<Diagnostic>) {
+    for field in fields.iter().filter(|field| field.layer == Layer::ServerEnforced) {
+        let Some(own) = declared.iter().find(|own| own.path == field.path) else { continue };
+        if own.value.to_string() != field.value.to_string() {
+            findings.push(
+                Diagnostic::new(
+                    &rules::SERVER_OVERRIDES,
+                    own.span,
+                    format!("`{}` is set by the main server to something else", field.path),
+                )
+                .related(field.span, "the server enforces this value")
+                .help("take it out here, or `enforce` out there"),
+            );
+        }
+    }
+}
+
 /// Checks the fields of one workspace, ordered by path, where it lives on a Mage server.
 pub(crate) fn check_fields(fields: &[Field], environs: &Environs<'_, '_>, findings: &mut Vec<Diagnostic>) {
     let declared = environs.scope.engine.as_ref().and_then(|declared| declared.engine.as_ref());
     let Some(Engine::Mage(MageServer { edition, .. })) = declared else { return };
+    let server = environs.scope.server;
+    let shared =
+        server.and_then(|server| server.variable(SHARED_VOLUME)).filter(|_| *edition == Edition::Pro);
     for field in fields {
+        if let Some(volume) = shared
+            && OF_THE_VOLUME.contains(&field.path.as_str())
+        {
+            findings.push(
+                Diagnostic::new(
+                    &rules::SERVER_OVERRIDES,
+                    field.span,
+                    format!(
+                        "`{}` has no effect: the main server has one volume for all workspaces",
+                        field.path
+                    ),
+                )
+                .related(volume.span, "the server puts them there")
+                .help("take it out"),
+            );
+        }
         if let Some(prefix) = OF_THE_POD.iter().find(|prefix| field.path.is_within(prefix))
             && *edition == Edition::Oss
         {

@@ -27,7 +27,7 @@ enum Fill {
 /// Which of a file's own keys are filled in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `cluster.yaml` and `environment.yaml`: the layers in it, and `workspace_name`.
+    /// `cluster.yaml` and `environment.yaml`: the layers in it, what the main server gives, and `workspace_name`.
     Settings,
     /// A workspace: everything but what names other things.
     Workspace,
@@ -36,7 +36,7 @@ pub(crate) enum Kind {
 impl Kind {
     fn fills(self, key: &str) -> Fill {
         let filled = match self {
-            Kind::Settings => ["defaults", "templates", "workspace_name"].contains(&key),
+            Kind::Settings => ["defaults", "server", "templates", "workspace_name"].contains(&key),
             Kind::Workspace => !["use", "moved_from", "commit", "deploy"].contains(&key),
         };
         if filled { Fill::Values } else { Fill::Raw }

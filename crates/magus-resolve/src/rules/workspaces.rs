@@ -271,6 +271,7 @@ pub(crate) fn once(findings: &mut Vec<Diagnostic>) {
         &rules::PRODUCTION_AUTO_TERMINATION,
         &rules::UNKNOWN_PLACEHOLDER,
         &rules::UNTRIED_IMAGE,
+        &rules::SERVER_OVERRIDES,
     ];
     let mut seen: BTreeSet<(&str, Span, Option<String>)> = BTreeSet::new();
     findings.retain(|finding| {

@@ -6,6 +6,7 @@ mod details;
 mod explain;
 mod import;
 mod layers;
+mod main_server;
 mod resolve;
 mod rules;
 mod settle;
