@@ -12,7 +12,7 @@ use magus_model::{Text, leaves::flatten, path::FieldPath, value::Value};
 pub type Leaves = BTreeMap<FieldPath, Value>;
 
 /// The key under which fields of the container stand.
-const CONTAINER: &str = "container_config";
+pub(crate) const CONTAINER: &str = "container_config";
 /// The key under which variables stand.
 const ENV: &str = "env";
 

@@ -1,7 +1,7 @@
 //! Kubernetes itself: the StatefulSets that Mage makes, one for each workspace, read as they run.
 //!
 //! A Mage server reads back what it has stored, not what runs (MAGE.md 3, 4.1). This crate asks the cluster: [`Kubernetes`]
-//! lists [`Workload`]s, waits until a change of one has come up, and lets its volume grow. Whoever calls it waits, as
+//! lists [`Workload`]s, waits until a change of one has come up, lets its volume grow, and says where its pod may run. Whoever calls it waits, as
 //! with any other function, and may call it from several threads at once: that the client below is asynchronous does not
 //! show. It knows no Mage server, no plan and no mark, and reads no environment: where the kubeconfig is, and which proxy
 //! leads to a server, are arguments.
@@ -16,6 +16,7 @@
 //! | [`Kubernetes::delete_workspace`] | `get` and `delete` of `statefulsets.apps`; `delete` of `services` and `configmaps` |
 //! | [`Kubernetes::volumes`], [`Kubernetes::volume`] | `list` and `get` of `persistentvolumeclaims` |
 //! | [`Kubernetes::grow_volume`] | `get` and `patch` of `persistentvolumeclaims`; `get` of `storageclasses.storage.k8s.io` |
+//! | [`Kubernetes::schedule`] | `patch` of `statefulsets.apps` |
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
@@ -24,6 +25,7 @@ mod container;
 mod delete;
 mod failure;
 mod rollout;
+mod scheduling;
 mod server;
 mod set;
 mod shown;
@@ -54,6 +56,7 @@ use crate::{
 pub use access::{Access, Limits};
 pub use container::{Leaves, reference_without_defaults};
 pub use rollout::Rollout;
+pub use scheduling::scheduling_of;
 pub use volume::Growth;
 pub use workload::{Counts, Key, Retention, VolumeClaim, Workload};
 

@@ -22,7 +22,7 @@ use magus_model::value::Value;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
-use crate::{Access, Growth, Kubernetes, Limits, Retention, Rollout, VolumeClaim, Workload};
+use crate::{Access, Growth, Kubernetes, Leaves, Limits, Retention, Rollout, VolumeClaim, Workload};
 
 /// How long anything may take on a machine that also compiles.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -497,4 +497,44 @@ fn volumes_grow_where_their_class_lets_them() {
     // What new pods get is as before: that cannot be changed.
     let size = cluster.workload(&namespace, "ana").volume.and_then(|volume| volume.size);
     assert_eq!(size.as_deref(), Some("2Gi"));
+}
+
+#[test]
+fn where_a_pod_may_run_is_set_as_a_whole() {
+    let Some(cluster) = cluster("where_a_pod_may_run_is_set_as_a_whole") else { return };
+    let namespace = cluster.namespace();
+    cluster.create(&namespace, "ana", "default");
+    let ana = cluster.workload(&namespace, "ana");
+    let shown = || -> Vec<String> {
+        let scheduling = cluster.workload(&namespace, "ana").scheduling;
+        scheduling.iter().map(|(path, value)| format!("{path}={value}")).collect()
+    };
+    assert_eq!(shown(), ["container_config.nodeSelector[\"kubernetes.io/os\"]=linux"]);
+    let leaves = |entries: &[(&str, Json)]| -> Leaves {
+        let value = |json: &Json| serde_json::from_value(json.clone()).unwrap();
+        entries.iter().map(|(path, json)| ((*path).into(), value(json))).collect()
+    };
+    let label = json!([{ "matchExpressions": [{ "key": "zone", "operator": "Exists" }] }]);
+    const TERMS: &str = "container_config.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
+    let wanted = leaves(&[
+        ("container_config.nodeSelector[\"kubernetes.io/hostname\"]", json!("magus-node")),
+        ("container_config.tolerations", json!([{ "key": "gpu", "operator": "Exists" }])),
+        (TERMS, label),
+    ]);
+    cluster.kubernetes.schedule(&ana.key, &ana.uid, &wanted).unwrap();
+    assert_eq!(cluster.workload(&namespace, "ana").scheduling, wanted, "the old label is gone");
+    assert_eq!(cluster.wait(&namespace, "ana", PATIENCE), Rollout::Done);
+    let wanted =
+        leaves(&[("container_config.tolerations", json!([{ "key": "other", "operator": "Exists" }]))]);
+    cluster.kubernetes.schedule(&ana.key, &ana.uid, &wanted).unwrap();
+    assert_eq!(cluster.workload(&namespace, "ana").scheduling, wanted);
+    cluster.kubernetes.schedule(&ana.key, &ana.uid, &Leaves::new()).unwrap();
+    assert_eq!(shown(), [""; 0]);
+    let other = cluster.kubernetes.schedule(&ana.key, "00000000-0000-0000-0000-000000000000", &wanted);
+    assert!(matches!(other, Err(PerformError::Moved(_))), "{other:?}");
+    let refused =
+        leaves(&[("container_config.tolerations", json!([{ "key": "a b", "operator": "Exists" }]))]);
+    let refused = cluster.kubernetes.schedule(&ana.key, &ana.uid, &refused);
+    assert!(matches!(refused, Err(PerformError::Failed(_))), "{refused:?}");
+    assert_eq!(shown(), [""; 0]);
 }

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, sync::atomic::AtomicBool};
 
 use magus_engine::{Perform, PerformError, Task};
-use magus_engine_kubernetes::Key;
+use magus_engine_kubernetes::{Key, scheduling_of};
 use magus_model::{
     Text,
+    desired::Edition,
     name::WorkspaceName,
     observed::RunState,
     path::FieldPath,
@@ -140,6 +141,7 @@ impl Mage {
                     stored.grown = true;
                 }
                 self.hide(&content.leaves, &stored.secrets);
+                self.schedule(&found, &content.leaves)?;
                 self.patch(&found, &content, stored, settings)?;
                 if *restarts == Restarts::No || !found.runs() {
                     return Ok(());
@@ -156,6 +158,20 @@ impl Mage {
                 Err(PerformError::Failed(format!("Mage cannot {} a workspace", action.as_str())))
             }
         }
+    }
+
+    /// Says where the pod may run, which open-source Mage cannot. Before anything is sent to Mage: a login that may not do
+    /// this leaves all as it was.
+    fn schedule(&self, found: &Found, leaves: &Leaves) -> Result<(), PerformError> {
+        let (Some(cluster), Some(seen), Edition::Oss) = (&self.kubernetes, &found.known.seen, self.edition)
+        else {
+            return Ok(());
+        };
+        let wanted = scheduling_of(leaves);
+        if wanted == seen.scheduling {
+            return Ok(());
+        }
+        cluster.kubernetes().schedule(&seen.key, &seen.uid, &wanted)
     }
 
     /// Lets the volume grow, which Mage cannot.
@@ -203,6 +219,9 @@ impl Mage {
         }
         let found = self.read_back(name, &text)?;
         self.remember(name, &found);
+        self.schedule(&found, &content.leaves).map_err(|error| {
+            PerformError::Uncertain(format!("created, but it may run anywhere: {}", error.message()))
+        })?;
         if fields
             .iter()
             .any(|field| field.path.as_str() == "state" && is_text(field.after.as_ref(), "stopped"))

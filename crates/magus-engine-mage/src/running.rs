@@ -233,8 +233,6 @@ impl<'a> Running<'a> {
             !applied.is_some_and(|applied| applied.contains_key(path)) && self.is_of_mage(path)
         };
         let Workload { leaves: running, scheduling, .. } = self.workload;
-        // Open source has no way to the pod: what somebody set there, Mage could not take away.
-        let scheduling = Some(scheduling).filter(|_| self.edition == Edition::Pro).into_iter().flatten();
         for (path, value) in running.iter().chain(scheduling) {
             if !stored.contains_key(path) && !of_mage(path) {
                 leaves.insert(path.clone(), value.clone());
@@ -273,10 +271,11 @@ impl<'a> Running<'a> {
 
     /// What a step has to know of it.
     pub(crate) fn seen(&self) -> Seen {
-        let Workload { key, uid, repeated, .. } = self.workload;
+        let Workload { key, uid, repeated, scheduling, .. } = self.workload;
         Seen {
             key: key.clone(),
             uid: uid.clone(),
+            scheduling: scheduling.clone(),
             repeated: repeated.iter().map(|name| FieldPath::key(ENV).child(name)).collect(),
         }
     }
@@ -295,6 +294,8 @@ pub(crate) struct Seen {
     pub(crate) key: Key,
     /// `metadata.uid` of it.
     pub(crate) uid: Text,
+    /// Where its pod may run.
+    pub(crate) scheduling: Leaves,
     /// Variables that stand in the container more than once: a patch reaches only the first, and the last one counts.
     pub(crate) repeated: BTreeSet<FieldPath>,
 }

@@ -77,7 +77,7 @@ pub(crate) fn overridden(declared: &[Field], fields: &[Field], findings: &mut Ve
                     format!("`{}` is set by the main server to something else", field.path),
                 )
                 .related(field.span, "the server enforces this value")
-                .help("take it out here, or `enforce` out there"),
+                .help("remove it here, or `enforce` on the server"),
             );
         }
     }
@@ -86,7 +86,7 @@ pub(crate) fn overridden(declared: &[Field], fields: &[Field], findings: &mut Ve
 /// Checks the fields of one workspace, ordered by path, where it lives on a Mage server.
 pub(crate) fn check_fields(fields: &[Field], environs: &Environs<'_, '_>, findings: &mut Vec<Diagnostic>) {
     let declared = environs.scope.engine.as_ref().and_then(|declared| declared.engine.as_ref());
-    let Some(Engine::Mage(MageServer { edition, .. })) = declared else { return };
+    let Some(Engine::Mage(MageServer { edition, kubernetes, .. })) = declared else { return };
     let server = environs.scope.server;
     let shared =
         server.and_then(|server| server.variable(SHARED_VOLUME)).filter(|_| *edition == Edition::Pro);
@@ -104,11 +104,12 @@ pub(crate) fn check_fields(fields: &[Field], environs: &Environs<'_, '_>, findin
                     ),
                 )
                 .related(volume.span, "the server puts them there")
-                .help("take it out"),
+                .help("remove it"),
             );
         }
         if let Some(prefix) = OF_THE_POD.iter().find(|prefix| field.path.is_within(prefix))
             && *edition == Edition::Oss
+            && kubernetes.is_none()
         {
             findings.push(
                 Diagnostic::new(
@@ -118,7 +119,10 @@ pub(crate) fn check_fields(fields: &[Field], environs: &Environs<'_, '_>, findin
                         "open-source Mage drops `{prefix}`: it belongs to the pod, and not to the container"
                     ),
                 )
-                .help("take it out; with Mage Pro, say so: `engine: {mage: {edition: pro}}`"),
+                .help(
+                    "let Magus set it, with `kubernetes: {context: NAME}` beside the server's `url`; with Mage Pro, say so: \
+                     `edition: pro`",
+                ),
             );
         }
         if field.path.is_within("secrets") {

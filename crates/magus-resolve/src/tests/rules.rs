@@ -541,6 +541,8 @@ container_config:
     let oss = cluster("mage: {url: 'https://m.dev'}");
     assert_eq!(found(&oss, "{}\n"), ["error MG117", "error MG117", "warning MG302", "error MG117"]);
     assert_eq!(found(&oss, "protected: true\n")[2], "error MG302");
+    let below = cluster("mage: {url: 'https://m.dev', kubernetes: {context: c}}");
+    assert_eq!(found(&below, "{}\n"), ["warning MG302", "error MG117"]);
     let pro = cluster("mage: {url: 'https://m.dev', edition: pro}");
     assert_eq!(found(&pro, "{}\n"), ["warning MG302", "error MG117"]);
     assert_eq!(found(&cluster("local: {path: x}"), "protected: true\n"), Vec::<String>::new());

@@ -301,6 +301,82 @@ fn what_kubernetes_has_and_mage_does_not_is_named_and_never_run_over() {
 }
 
 #[test]
+fn where_a_pod_may_run_is_set_on_open_source_too() {
+    let Some((bed, kubernetes)) = Bed::with_kubernetes("where_a_pod_may_run_is_set_on_open_source_too")
+    else {
+        return;
+    };
+    let pod = |bed: &Bed| {
+        let set = bed.set("one-development").expect("a StatefulSet");
+        let spec = &set["spec"]["template"]["spec"];
+        (spec["nodeSelector"].clone(), spec["tolerations"].clone())
+    };
+    let declare = |scheduling: &str| {
+        bed.declare(
+            "development",
+            "one",
+            &format!("env: {{A: \"1\"}}\ncontainer_config:\n{scheduling}  tty: true\n"),
+        );
+    };
+    const OS: &str = "\"kubernetes.io/os\": linux";
+    const HOST: &str = "\"kubernetes.io/hostname\": magus-node";
+    let toleration = |key: &str| json!([{ "key": key, "operator": "Exists" }]);
+    declare(&format!("  nodeSelector: {{{OS}, {HOST}}}\n  tolerations: [{{key: gpu, operator: Exists}}]\n"));
+    bed.apply_seen();
+    let both = json!({ "kubernetes.io/os": "linux", "kubernetes.io/hostname": "magus-node" });
+    assert_eq!(pod(&bed), (both, toleration("gpu")));
+    assert!(
+        bed.container("one-development").get("nodeSelector").is_none(),
+        "nothing of it is in the container"
+    );
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+
+    // One value changes and one goes, and nothing else does.
+    declare(&format!("  nodeSelector: {{{OS}}}\n  tolerations: [{{key: other, operator: Exists}}]\n"));
+    let paths = |bed: &Bed| -> Vec<String> {
+        bed.fields().iter().filter_map(|field| Some(field.split_once(": ")?.0.replace('\\', ""))).collect()
+    };
+    let both = ["container_config.nodeSelector[kubernetes.io/hostname]", "container_config.tolerations"];
+    assert_eq!(paths(&bed), both);
+    let before = bed.pod_uid("one-development");
+    bed.apply_seen();
+    let linux = json!({ "kubernetes.io/os": "linux" });
+    assert_eq!(pod(&bed), (linux.clone(), toleration("other")));
+    assert_ne!(bed.pod_uid("one-development"), before);
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+
+    // By somebody with `kubectl edit`, and then the variable of the declaration too.
+    let selector = json!({ "kubernetes.io/hostname": "magus-node" });
+    let edit = json!({ "spec": { "template": { "spec": { "nodeSelector": selector, "tolerations": [] } } } });
+    assert_eq!(bed.shared.kubernetes.patch(&bed.set_path("one-development"), &edit).status, 200);
+    assert_eq!(paths(&bed), both);
+    bed.sandbox.expect(2, &["drift"]);
+    bed.sandbox.replace("environments/development/one.yaml", "A: \"1\"", "A: \"2\"");
+    // A login that may not do it leaves all as it was.
+    kubernetes.decide(|request| match request.method.as_str() {
+        "PATCH" => Fault::Status(
+            403,
+            r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}"#
+                .into(),
+        ),
+        _ => Fault::Pass,
+    });
+    let run = bed.apply(3, &[]);
+    assert!(run.all().contains("kubernetes does not allow it"), "{}", run.all());
+    assert_eq!(bed.env("one-development")["A"]["value"], "1");
+    kubernetes.decide(|_| Fault::Pass);
+    bed.apply_seen();
+    assert_eq!(pod(&bed), (linux, toleration("other")));
+    assert_eq!(bed.env("one-development")["A"]["value"], "2");
+
+    // All of it goes; what is left is as Mage makes it.
+    declare("");
+    bed.apply_seen();
+    assert_eq!(pod(&bed), (Value::Null, Value::Null));
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+}
+
+#[test]
 fn a_kubeconfig_that_does_not_fit_is_told() {
     let Some((mut bed, _kubernetes)) = Bed::with_kubernetes("a_kubeconfig_that_does_not_fit_is_told") else {
         return;
