@@ -63,6 +63,12 @@ fn open_source_hands_on_its_settings_and_its_database() {
         "{OSS}server: {{env: {{MAGE_DATABASE_CONNECTION_URL: 'x://db', CONNECTION_URL_SECRETS_NAME: s}}}}\n"
     );
     assert_eq!(explained(&both, "{}\n"), ["env.MAGE_DATABASE_CONNECTION_URL = x://db (main server, 3)"]);
+    // What only Pro knows, and a Secret without a name, give nothing.
+    let nothing = format!(
+        "{OSS}server:\n  env: {{INHERIT_ENV_VARS: '1', A: x, WORKSPACE_ENV_PATTERN: x, DB_SECRETS_NAME: ''}}\n  \
+         workspace_defaults: {{service_account_name: sa}}\n"
+    );
+    assert_eq!(explained(&nothing, "{}\n"), [""; 0]);
     // What is handed on is nothing that Magus would set.
     let loaded =
         load(&[("cluster.yaml", &cluster), ("dev/environment.yaml", "{}\n"), ("dev/a.yaml", "{}\n")]);

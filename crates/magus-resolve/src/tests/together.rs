@@ -107,6 +107,11 @@ fn workspaces_on_one_database_have_code_paths_of_their_own_and_one_version() {
             );
         }
     }
+    // Each of two places is shown.
+    let own = "env: {MAGE_DATABASE_CONNECTION_URL: 'x://db', USER_CODE_PATH: p}\n";
+    let loaded = load(&[CLUSTER, ("dev/environment.yaml", "{}\n"), ("dev/a.yaml", own), ("dev/b.yaml", own)]);
+    let diagnostics = resolve(&loaded).diagnostics;
+    assert_eq!(diagnostics.iter().map(|found| found.related.len()).collect::<Vec<_>>(), [1]);
     // Whether the main server has a database to hand on, nobody says.
     assert_eq!(
         found(MAGE, [("", "p", "m:1", ""), ("", "p", "m:2", "")]),
@@ -135,7 +140,7 @@ fn a_database_shared_by_a_default_is_reported_once_where_it_is_written() {
     let diagnostics = resolve(&loaded).diagnostics;
     let shared: Vec<_> = diagnostics.iter().filter(|found| found.rule.code == "MG303").collect();
     let [found] = shared[..] else { panic!("{shared:?}") };
-    assert_eq!(found.severity, Severity::Warning);
+    assert_eq!((found.severity, found.related.len()), (Severity::Warning, 0), "one place says it all");
     assert_eq!(
         found.message,
         "`a-dev`, `b-dev` and 1 more have one `USER_CODE_PATH`, `p`: where the main server hands on its own database, each \
