@@ -301,10 +301,14 @@ fn notes(comment: &mut Comment, plan: &Plan) {
         let names: Vec<_> = names.iter().take(20).map(|name| code(name)).collect();
         line(comment, format!("- {}: {}\n", prose(&heading), names.join(", ")));
     }
-    for found in &plan.diagnostics {
+    let (findings, more_findings) = summary::findings(plan);
+    for found in findings {
         let place = code(&format!("{}:{}:{}", found.file, found.line, found.column));
         let (severity, rule) = (found.severity.as_str(), code(&found.code));
         line(comment, format!("- {severity} {rule} at {place}: {}\n", prose(&found.message)));
+    }
+    for more in more_findings {
+        line(comment, format!("- {more}\n"));
     }
     more(comment, left_out);
 }

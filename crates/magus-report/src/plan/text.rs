@@ -237,7 +237,7 @@ impl<'a> Renderer<'a> {
 
     /// What was withheld, what is not ours, what is unknown, and findings.
     fn notes(&self, out: &mut String) {
-        let Plan { withheld, unknown, diagnostics, since, .. } = self.plan;
+        let Plan { withheld, unknown, since, .. } = self.plan;
         if !withheld.is_empty() {
             let _ = writeln!(
                 out,
@@ -328,10 +328,14 @@ impl<'a> Renderer<'a> {
             }
             out.push('\n');
         }
-        for found in diagnostics {
+        let (shown, more) = summary::findings(self.plan);
+        for found in &shown {
             out.push_str(&crate::lint::located_text(found, self.styles));
         }
-        if !diagnostics.is_empty() {
+        for line in &more {
+            let _ = writeln!(out, "{line}");
+        }
+        if !shown.is_empty() {
             out.push('\n');
         }
     }

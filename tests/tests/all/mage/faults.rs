@@ -52,8 +52,9 @@ impl Dice {
     }
 }
 
-/// Declares other workspaces than before: each may be there or not, with other variables, running or stopped.
-fn declare(bed: &Bed, dice: &Dice) {
+/// Declares other workspaces than before: each may be there or not, with other variables, running or stopped, and on other
+/// nodes where `schedules`.
+fn declare(bed: &Bed, dice: &Dice, schedules: bool) {
     for name in NAMES {
         let path = format!("environments/development/{name}.yaml");
         if bed.sandbox.file(&path).exists() {
@@ -63,7 +64,14 @@ fn declare(bed: &Bed, dice: &Dice) {
             let state = ["running", "stopped", "auto"][dice.roll(3) as usize];
             let variables: Vec<String> =
                 (0..dice.roll(3)).map(|at| format!("V{at}: \"{}\"", dice.roll(3))).collect();
-            let text = format!("state: {state}\nenv: {{{}}}\n", variables.join(", "));
+            let scheduling = match schedules && dice.roll(2) > 0 {
+                true => format!(
+                    "container_config: {{tolerations: [{{key: k{}, operator: Exists}}]}}\n",
+                    dice.roll(3)
+                ),
+                false => String::new(),
+            };
+            let text = format!("state: {state}\nenv: {{{}}}\n{scheduling}", variables.join(", "));
             bed.declare("development", name, &text);
         }
     }
@@ -147,7 +155,7 @@ fn check(bed: &Bed, kubernetes: Option<&Proxy>, wanted: usize) {
     while made.load(Ordering::SeqCst) < wanted {
         round += 1;
         assert!(round < 10 * wanted, "faults are made");
-        declare(bed, &dice);
+        declare(bed, &dice, kubernetes.is_some());
         let plan = bed.sandbox.plan(&["--allow-empty", "development"]);
         let doomed: BTreeSet<&str> = plan["steps"]
             .as_array()
