@@ -142,6 +142,10 @@ fn what_runs_is_imported_and_adopted_without_a_restart() {
         container["image"] = "mageai/mageai:0.9.79".into();
         container["env"].as_array_mut().expect("variables").push(json!({ "name": "HOTFIX", "value": "1" }));
     });
+    // As people help themselves with open-source Mage.
+    let pod = json!({ "nodeSelector": { "kubernetes.io/os": "linux" } });
+    let patch = json!({ "spec": { "template": { "spec": pod } } });
+    assert_eq!(bed.shared.kubernetes.patch(&bed.set_path(names[0]), &patch).status, 200);
     let generations = || names.map(|name| bed.generation(name));
     let before = generations();
     bed.sandbox.expect(0, &["import", "-e", "development"]);
@@ -152,6 +156,7 @@ fn what_runs_is_imported_and_adopted_without_a_restart() {
     // What people wrote stays where it is what runs, and is what runs where it was not.
     let stored = |name: &str| bed.detail(name)["container_config"].as_str().expect("a text").to_owned();
     assert!(stored(names[1]).ends_with(text), "{}", stored(names[1]));
+    assert!(stored(names[0]).contains("nodeSelector"), "{}", stored(names[0]));
     assert!(
         stored(names[2]).contains("0.9.79") && stored(names[2]).contains("HOTFIX"),
         "{}",
