@@ -238,8 +238,10 @@ fn requests_are_few() {
     let of =
         |method: &str| bed.proxy.count(|request| request.method == method && request.path != "/api/sessions");
     assert_eq!((of("PUT"), of("POST"), of("DELETE")), (count, 0, 0));
-    // Before each change a look, after it one that reads back and one that polls; and the probe and the list.
-    assert_eq!(of("GET"), 3 * count + 2);
+    // Before each change a look, after it one that reads back and one that polls, or a second one where the pod was just
+    // seen to go; and the probe and the list.
+    let asked = of("GET");
+    assert!((3 * count + 2..=4 * count + 2).contains(&asked), "{asked} for {count} changes");
     assert_eq!(bed.proxy.count(|request| request.path == "/api/sessions"), 1);
 }
 
