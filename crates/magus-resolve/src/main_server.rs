@@ -170,12 +170,18 @@ fn from_secret(secret: &Text, key: &str) -> FieldValue {
 
 /// Whether a name is one of a pattern, in which `*` stands for any text.
 fn is_match(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((start, pattern)) => name.strip_prefix(start).is_some_and(|rest| {
-            (0..=rest.len()).filter(|at| rest.is_char_boundary(*at)).any(|at| is_match(pattern, &rest[at..]))
-        }),
-    }
+    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
+    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(name) = name.strip_prefix(start).and_then(|name| name.strip_suffix(end)) else { return false };
+    // The first place of each part leaves the most for those after it.
+    let mut rest = name;
+    middle.split('*').all(|part| match rest.split_once(part) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
 }
 
 #[cfg(test)]
@@ -195,6 +201,9 @@ mod tests {
             ("A*B*C", "A1B2BC", true),
             ("A*B*C", "A1C2B", false),
             ("*", "", true),
+            ("A*A", "A", false),
+            ("A**B", "AB", true),
+            ("*A*A*A*A*A*A*A*A*A*A*A*B", &"A".repeat(200), false),
             ("", "A", false),
         ] {
             assert_eq!(is_match(pattern, name), expected, "{pattern} {name}");
