@@ -13,7 +13,7 @@ use kube::{
     },
 };
 use magus_engine::PerformError;
-use magus_model::{leaves::nest, path::FieldPath, value::Value};
+use magus_model::{leaves::nest, mage::OF_THE_POD, path::FieldPath, value::Value};
 use serde::de::IgnoredAny;
 use serde_json::{Value as Json, json};
 
@@ -24,13 +24,9 @@ use crate::{
     workload::Key,
 };
 
-/// The keys of a pod that a workspace declares inside `container_config` (MAGE.md 6).
-const KEYS: [&str; 3] = ["affinity", "nodeSelector", "tolerations"];
-
 /// Those of the leaves that say where the pod may run.
 pub fn scheduling_of(leaves: &Leaves) -> Leaves {
-    let places = KEYS.map(|key| FieldPath::key(CONTAINER).child(key));
-    let is_one = |path: &FieldPath| places.iter().any(|place| path.is_within(place.as_str()));
+    let is_one = |path: &FieldPath| OF_THE_POD.iter().any(|place| path.is_within(place));
     leaves
         .iter()
         .filter(|(path, _)| is_one(path))
@@ -60,6 +56,7 @@ impl Kubernetes {
         }
         match self.server.write::<IgnoredAny>(request) {
             Ok(_) => Ok(()),
+            // To Kubernetes, another uid is a field that cannot be changed.
             Err(Trouble { failure: Failure::Status { code, message, .. }, .. })
                 if code == 404 || (code == 422 && message.contains("metadata.uid")) =>
             {
@@ -81,7 +78,7 @@ fn patch(uid: &str, scheduling: &Leaves) -> Result<Json, String> {
     };
     // Refused where it is not what it was.
     let mut operations = vec![json!({ "op": "replace", "path": "/metadata/uid", "value": uid })];
-    for key in KEYS {
+    for key in OF_THE_POD.iter().filter_map(|place| place.split_once('.').map(|(_, key)| key)) {
         let value = given.remove(key).unwrap_or(Value::Null);
         operations.push(json!({ "op": "add", "path": format!("/spec/template/spec/{key}"), "value": value }));
     }

@@ -89,6 +89,11 @@ pub const HANDED_ON: &[&str] = &[
     "USE_UNIQUE_TERMINAL",
 ];
 
+/// What is declared inside `container_config` and belongs to the pod (MAGE.md 6). Open source hands it to Kubernetes inside
+/// the container, where it is dropped without a word.
+pub const OF_THE_POD: [&str; 3] =
+    ["container_config.affinity", "container_config.nodeSelector", "container_config.tolerations"];
+
 /// Whether Mage gives this variable to workspaces by itself.
 pub fn gives_by_itself(name: &str) -> bool {
     HANDED_ON.contains(&name)

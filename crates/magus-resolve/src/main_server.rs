@@ -79,15 +79,10 @@ impl<'a> MainServer<'a> {
         let mut give = |path: FieldPath, value: FieldValue, span: Span| {
             given.insert(path.clone(), Field { path, value, span, layer: Layer::MainServer });
         };
-        let read = |path: &FieldPath, node: &'a Node| {
-            reader.field_value(&Setting { path: path.clone(), span: node.span, content: Content::Leaf(node) })
-        };
-        let variable = |name: &str| FieldPath::key("env").child(name);
-
-        if let Some((secret, span)) = self.reference(reader, mage::DATABASE_SECRET) {
+        if let Some((secret, span)) = self.filled(reader, mage::DATABASE_SECRET) {
             give(variable(mage::DATABASE), from_secret(&secret, "connection_url"), span);
         }
-        if let Some((secret, span)) = self.reference(reader, mage::LOGIN_SECRET) {
+        if let Some((secret, span)) = self.filled(reader, mage::LOGIN_SECRET) {
             for (name, key) in mage::LOGIN {
                 give(variable(name), from_secret(&secret, key), span);
             }
@@ -96,7 +91,7 @@ impl<'a> MainServer<'a> {
         for entry in env.entries().iter().filter(|entry| !entry.value.is_null()) {
             if mage::HANDED_ON.contains(&entry.key.as_str()) || self.inherits(&entry.key, of_env.as_ref()) {
                 let path = variable(&entry.key);
-                let value = read(&path, &entry.value);
+                let value = read(reader, &path, &entry.value);
                 give(path, value, entry.value.span);
             }
         }
@@ -107,23 +102,18 @@ impl<'a> MainServer<'a> {
             for (name, [kind, resource]) in RESOURCES {
                 let Some(node) = self.variable(name) else { continue };
                 let path = FieldPath::key("container_config").child("resources").child(kind).child(resource);
-                let value = read(&path, node);
+                let value = read(reader, &path, node);
                 give(path, value, node.span);
             }
         }
         given.into_values().collect()
     }
 
-    /// The name of a Secret that open source and Pro hand on references to.
-    fn reference(&self, reader: &Reader<'_>, name: &str) -> Option<(Text, Span)> {
+    /// A variable of its environment as text with the placeholders filled in; nothing where it is empty, or no text.
+    fn filled(&self, reader: &Reader<'_>, name: &str) -> Option<(Text, Span)> {
         let node = self.variable(name)?;
-        let setting = Setting {
-            path: FieldPath::key("env").child(name),
-            span: node.span,
-            content: Content::Leaf(node),
-        };
-        match reader.field_value(&setting) {
-            FieldValue::Plain(Value::String(secret)) if !secret.is_empty() => Some((secret, node.span)),
+        match read(reader, &variable(name), node) {
+            FieldValue::Plain(Value::String(text)) if !text.is_empty() => Some((text, node.span)),
             _ => None,
         }
     }
@@ -134,7 +124,7 @@ impl<'a> MainServer<'a> {
             Some(FieldValue::Plain(Value::String(env))) => Some(env.clone()),
             Some(_) => None,
             None => {
-                let (pattern, _) = self.reference(reader, "WORKSPACE_ENV_PATTERN")?;
+                let (pattern, _) = self.filled(reader, "WORKSPACE_ENV_PATTERN")?;
                 Some(pattern.replace("{workspace_name}", name).into())
             }
         }
@@ -146,13 +136,21 @@ impl<'a> MainServer<'a> {
             return false;
         }
         let by_env = of_env.and_then(|of_env| self.text(&format!("{BY_ENV}{of_env}")));
-        let is_limited = self.env().is_some_and(|env| {
-            env.entries().iter().any(|e| e.key == "USER_DEFINED_VARS" || e.key.starts_with(BY_ENV))
-        });
+        let is_list = |entry: &Entry| entry.key == "USER_DEFINED_VARS" || entry.key.starts_with(BY_ENV);
+        let is_limited =
+            self.env().is_some_and(|env| env.entries().iter().any(|e| is_list(e) && !e.value.is_null()));
         let patterns =
             [self.text("USER_DEFINED_VARS"), by_env].into_iter().flatten().flat_map(|list| list.split(','));
         !is_limited || patterns.map(str::trim).any(|pattern| is_match(pattern, name))
     }
+}
+
+fn variable(name: &str) -> FieldPath {
+    FieldPath::key("env").child(name)
+}
+
+fn read(reader: &Reader<'_>, path: &FieldPath, node: &Node) -> FieldValue {
+    reader.field_value(&Setting { path: path.clone(), span: node.span, content: Content::Leaf(node) })
 }
 
 fn is_on(text: &str) -> bool {

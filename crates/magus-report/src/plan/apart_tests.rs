@@ -101,24 +101,3 @@ fn a_secret_that_is_set_apart_is_hidden_too() {
         assert!(shown.contains("API_KEY") && !shown.contains("hunter2"), "{shown}");
     }
 }
-
-#[test]
-fn a_rule_that_finds_much_leaves_room_for_the_changes() {
-    let mut plan = samples::everything();
-    let found = plan.diagnostics[0].clone();
-    let of = |code: &str, line: u32| {
-        let mut found = found.clone();
-        (found.code, found.line) = (code.to_owned(), line);
-        found
-    };
-    plan.diagnostics = [1, 2, 3, 4, 5].map(|line| of("MG703", line)).into();
-    plan.diagnostics.push(of("MG701", 6));
-    let all = "and 2 more of MG703: `magus lint` shows all";
-    let shown = text(&plan, &options(), &Styles::plain());
-    assert!(shown.contains(":3:12") && !shown.contains(":4:12") && shown.contains(":6:12"), "{shown}");
-    assert_eq!(shown.matches(all).count(), 1, "{shown}");
-    let shown = markdown(&plan, &options());
-    assert_eq!((shown.matches("<code>MG703</code>").count(), shown.matches(all).count()), (3, 1), "{shown}");
-    plan.diagnostics.drain(..2);
-    assert!(!text(&plan, &options(), &Styles::plain()).contains("more of"), "three are shown");
-}

@@ -11,7 +11,7 @@ use magus_model::plan::{Action, Plan, PlanCluster, Step};
 use super::{
     Detail, PlanOptions,
     apart::{self, Together},
-    groups, summary, text,
+    findings, groups, summary, text,
 };
 use crate::{
     Styles, escape,
@@ -301,8 +301,8 @@ fn notes(comment: &mut Comment, plan: &Plan) {
         let names: Vec<_> = names.iter().take(20).map(|name| code(name)).collect();
         line(comment, format!("- {}: {}\n", prose(&heading), names.join(", ")));
     }
-    let (findings, more_findings) = summary::findings(plan);
-    for found in findings {
+    let (shown, more_findings) = findings::shown(plan);
+    for found in shown {
         let place = code(&format!("{}:{}:{}", found.file, found.line, found.column));
         let (severity, rule) = (found.severity.as_str(), code(&found.code));
         line(comment, format!("- {severity} {rule} at {place}: {}\n", prose(&found.message)));

@@ -1,11 +1,8 @@
-//! The last lines of a plan: what it disrupts, its counts, and what was found in the declarations.
+//! The last lines of a plan: what it disrupts, and its counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use magus_model::{
-    diagnostic::LocatedDiagnostic,
-    plan::{Action, Overrides, Plan, Restarts, Step, Summary},
-};
+use magus_model::plan::{Action, Overrides, Plan, Restarts, Step, Summary};
 
 use super::apart;
 use crate::{
@@ -140,28 +137,4 @@ pub(crate) fn overrides(overrides: &Overrides) -> Option<String> {
         text.push_str(&format!("{gap}reason: {}", escape::line(reason)));
     }
     Some(text)
-}
-
-/// How many findings of one rule a plan shows: it is about changes, and `magus lint` about findings.
-const MOST_OF_A_RULE: usize = 3;
-
-/// The findings that are shown, and a line for each rule that has more of them.
-pub(super) fn findings(plan: &Plan) -> (Vec<&LocatedDiagnostic>, Vec<String>) {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut shown = Vec::new();
-    for found in &plan.diagnostics {
-        let count = counts.entry(&found.code).or_default();
-        *count += 1;
-        if *count <= MOST_OF_A_RULE {
-            shown.push(found);
-        }
-    }
-    let more = counts.into_iter().filter(|(_, count)| *count > MOST_OF_A_RULE).map(|(rule, count)| {
-        format!(
-            "and {} more of {}: `magus lint` shows all",
-            thousands(count - MOST_OF_A_RULE),
-            escape::line(rule)
-        )
-    });
-    (shown, more.collect())
 }

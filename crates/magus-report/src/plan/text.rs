@@ -12,7 +12,7 @@ use magus_model::{
 };
 
 use super::{
-    Detail, PlanOptions, apart,
+    Detail, PlanOptions, apart, findings,
     groups::{self, Group, Groups},
     summary,
     value::{self, DiffLine, Shown},
@@ -328,7 +328,7 @@ impl<'a> Renderer<'a> {
             }
             out.push('\n');
         }
-        let (shown, more) = summary::findings(self.plan);
+        let (shown, more) = findings::shown(self.plan);
         for found in &shown {
             out.push_str(&crate::lint::located_text(found, self.styles));
         }

@@ -6,6 +6,7 @@ use magus_model::{
     Text,
     desired::{Engine, Field, Workspace},
     diagnostic::{Diagnostic, Severity},
+    exact,
     name::WorkspaceName,
     rules,
     value::{FieldValue, SecretSource, Value},
@@ -136,12 +137,14 @@ fn migrate_each_other(tenants: &[Tenant<'_>], findings: &mut Vec<Diagnostic>) {
     }
 }
 
-/// What a workspace gets from the main server, as far as somebody says.
+/// What a workspace gets from the main server of what is compared here, as far as somebody says.
 fn handed_on(resolved: &Resolved<'_>, environs: &[Environs<'_, '_>]) -> Vec<Field> {
     let Environs { directory, folder, scope, .. } = &environs[resolved.environment];
     let (Some(workspace), Some(server)) = (&resolved.workspace, &scope.server) else { return Vec::new() };
     let reader = reader(directory, scope.variables(folder, Some(resolved.stem)));
-    server.hands_on(&reader, workspace.name.as_str(), &workspace.fields)
+    let mut handed_on = server.hands_on(&reader, workspace.name.as_str(), &workspace.fields);
+    handed_on.retain(|field| [DATABASE, CODE_PATH].contains(&field.path.as_str()));
+    exact(handed_on)
 }
 
 /// Nothing where nobody can say.

@@ -14,10 +14,6 @@ use magus_model::{
 
 use crate::resolve::Environs;
 
-/// What belongs to a pod. Open source hands it to Kubernetes inside the container, where it is dropped without a word.
-const OF_THE_POD: &[&str] =
-    &["container_config.affinity", "container_config.nodeSelector", "container_config.tolerations"];
-
 /// What has no meaning where all workspaces have their folders on one volume of the server's.
 const OF_THE_VOLUME: &[&str] =
     &["pvc_retention_policy", "storage_access_mode", "storage_class_name", "storage_request_size"];
@@ -107,7 +103,7 @@ pub(crate) fn check_fields(fields: &[Field], environs: &Environs<'_, '_>, findin
                 .help("remove it"),
             );
         }
-        if let Some(prefix) = OF_THE_POD.iter().find(|prefix| field.path.is_within(prefix))
+        if let Some(prefix) = mage::OF_THE_POD.iter().find(|prefix| field.path.is_within(prefix))
             && *edition == Edition::Oss
             && kubernetes.is_none()
         {

@@ -96,6 +96,10 @@ fn pro_hands_on_what_its_switches_say() {
         names(&format!("{ALL}, INHERIT_ENV_VARS: '1'"), "{}\n"),
         some(&["A_1", "A_2", "B_1", "INHERIT_ENV_VARS", "SENTRY_DSN"])
     );
+    assert_eq!(
+        names(&format!("{ALL}, INHERIT_ENV_VARS: '1', USER_DEFINED_VARS: null"), "{}\n"),
+        some(&["A_1", "A_2", "B_1", "INHERIT_ENV_VARS", "SENTRY_DSN"])
+    );
     let listed = format!("{ALL}, INHERIT_ENV_VARS: 'true', USER_DEFINED_VARS: 'A_*, X'");
     assert_eq!(names(&listed, "{}\n"), some(&["A_1", "A_2", "SENTRY_DSN"]));
     // What a workspace declares is its own.
