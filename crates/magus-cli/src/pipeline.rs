@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use magus_engine::{EngineError, EngineErrorKind};
+use magus_engine::{Declared, EngineError, EngineErrorKind};
 use magus_load::{Document, LoadError, Loaded, Role};
 use magus_model::{
     Text,
@@ -373,14 +373,16 @@ fn observe(desired: &Desired, engines: &Engines) -> (Vec<Observation>, Vec<(Text
             .clusters
             .iter()
             .map(|cluster| {
-                let names: Vec<WorkspaceName> = cluster
+                let declared: Vec<Declared> = cluster
                     .environments
                     .iter()
-                    .flat_map(|environment| {
-                        environment.workspaces.iter().map(|workspace| workspace.name.clone())
+                    .flat_map(|environment| &environment.workspaces)
+                    .map(|workspace| Declared {
+                        name: workspace.name.clone(),
+                        secrets: workspace.fields.iter().any(|field| field.path.is_within("secrets")),
                     })
                     .collect();
-                (cluster.name.clone(), scope.spawn(move || engines.observer(cluster)?.observe(&names)))
+                (cluster.name.clone(), scope.spawn(move || engines.observer(cluster)?.observe(&declared)))
             })
             .collect();
         threads

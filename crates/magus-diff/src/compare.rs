@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use magus_model::{
     Text,
     desired::{Cluster, DesiredState, Environment, Field, Workspace},
-    observed::{Capabilities, Mark, ObservedWorkspace, RunState},
+    observed::{Capabilities, FieldCapability, Mark, ObservedWorkspace, RunState},
     path::FieldPath,
     plan::{FieldChange, FieldStatus, Reason},
     span::Sources,
@@ -152,8 +152,11 @@ impl<'a> Place<'a, '_> {
             value.filter(|value| !is_absent(path, value)).or(default.as_ref()).cloned()
         };
         let desired_is_absent = desired.is_none_or(|field| is_absent(path, &field.value));
-        if desired_is_absent && self.capabilities.of(path).chosen_by_server {
-            return None;
+        if desired_is_absent {
+            let FieldCapability { chosen_by_server, of_people, .. } = self.capabilities.of(path);
+            if chosen_by_server || of_people && applied.is_none() {
+                return None;
+            }
         }
         let wanted = or_default(desired.map(|field| &field.value));
         let found = or_default(observed);

@@ -66,7 +66,7 @@ mod tests {
     fn fields_are_treated_as_documented() {
         let capabilities = capabilities();
         let of = |path: &str| {
-            let FieldCapability { create_only, grows: _, readable, restarts, chosen_by_server: _ } =
+            let FieldCapability { create_only, readable, restarts, .. } =
                 capabilities.of(&FieldPath::from(path));
             (create_only, readable, restarts)
         };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::mpsc};
 
-use magus_engine::{EngineError, Observe};
+use magus_engine::{Declared, EngineError, Observe};
 use magus_model::{
     Text,
     name::WorkspaceName,
@@ -40,7 +40,7 @@ impl Observer {
 }
 
 impl Observe for Observer {
-    fn observe(&self, _declared: &[WorkspaceName]) -> Result<Observation, EngineError> {
+    fn observe(&self, _declared: &[Declared]) -> Result<Observation, EngineError> {
         let database = self.folders.database();
         let rows = access::read(&self.folders, |connection| {
             schema::check(connection, &database)?;

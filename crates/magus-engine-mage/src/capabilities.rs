@@ -14,6 +14,7 @@ use crate::{
     api::InstanceType,
     container::CONTAINER,
     item::{SET_AT_CREATION, STORAGE},
+    secrets::SECRETS,
 };
 
 /// What a replace would cost: Mage gives the new workspace another `project_uuid`, and permissions are by it (MAGE.md 4.11).
@@ -76,6 +77,9 @@ fn fields(edition: Edition) -> Vec<(FieldPath, FieldCapability)> {
             ..usual
         },
     ));
+    // On the workspace's own server, where people make some too.
+    let secret = FieldCapability { restarts: false, of_people: true, ..usual };
+    fields.push((FieldPath::key(SECRETS), secret));
     // Mage knows no time of a restart: the mark remembers it.
     fields.push((FieldPath::key("restarted_at"), FieldCapability { readable: false, ..usual }));
     fields

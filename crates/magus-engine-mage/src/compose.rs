@@ -22,6 +22,7 @@ use crate::{
     container::{CONTAINER, Content, ENV, Leaves},
     item::{SET_AT_CREATION, STORAGE},
     mark::{self, StoredSecret},
+    secrets::{SECRETS, SecretChange},
 };
 
 /// Keys of a step that are done by other means than by being sent.
@@ -33,6 +34,8 @@ pub(crate) struct Composed {
     pub(crate) secrets: BTreeMap<FieldPath, StoredSecret>,
     /// The settings beside container_config that change, by path.
     pub(crate) settings: BTreeMap<FieldPath, Value>,
+    /// What changes on the workspace's own server.
+    pub(crate) own_secrets: Vec<SecretChange>,
 }
 
 /// What a step starts from.
@@ -69,15 +72,19 @@ pub(crate) fn compose(
     let mut again = Vec::new();
     let mut removed = Vec::new();
     let mut settings = BTreeMap::new();
-    for FieldChange { path, after, .. } in changes {
+    let mut own_secrets = Vec::new();
+    for change in changes {
+        let FieldChange { path, after, .. } = change;
         let keys = path.keys().unwrap_or_default();
         match keys.first().map(String::as_str) {
             Some(ENV | CONTAINER) => {}
             Some(key) if NOT_SENT.contains(&key) => continue,
-            Some("secrets") => {
-                return Err(PerformError::Failed(format!(
-                    "`{path}`: this version of Magus does not write the secrets of a workspace through Mage"
-                )));
+            Some(SECRETS) => {
+                let last = secrets.get(path).map(|stored| &stored.reference);
+                own_secrets.extend(SecretChange::of(change, last, resolver)?);
+                secrets.remove(path);
+                secrets.extend(SecretChange::stored(change).map(|stored| (path.clone(), stored)));
+                continue;
             }
             _ => {
                 let value = match after {
@@ -106,7 +113,8 @@ pub(crate) fn compose(
             (Some(FieldValue::Secret(reference)), _) => {
                 let value = resolve(path, reference, resolver)?;
                 let check = mark::check(name, path, value.expose());
-                secrets.insert(path.clone(), StoredSecret { reference: (**reference).clone(), check });
+                let reference = (**reference).clone();
+                secrets.insert(path.clone(), StoredSecret { reference, check: Some(check) });
                 Value::string(value.expose())
             }
         };
@@ -121,21 +129,23 @@ pub(crate) fn compose(
     }
     if let Refresh::All(name) = refresh {
         for (path, stored) in &mut secrets {
-            if stored.reference.keep || changes.iter().any(|change| change.path == *path) {
+            let is_sent = !stored.reference.keep && !path.is_within(SECRETS);
+            if !is_sent || changes.iter().any(|change| change.path == *path) {
                 continue;
             }
             let value = resolve(path, &stored.reference, resolver)?;
-            stored.check = mark::check(name, path, value.expose());
+            stored.check = Some(mark::check(name, path, value.expose()));
             leaves.insert(path.clone(), Value::string(value.expose()));
             if repeated.contains(path) {
                 again.push(path.clone());
             }
         }
     }
-    secrets.retain(|path, _| leaves.contains_key(path));
+    secrets.retain(|path, _| leaves.contains_key(path) || path.is_within(SECRETS));
     let mut restored = own;
     restored.retain(|path, _| removed.contains(path) && !leaves.contains_key(path));
-    Ok(Composed { content: Content { leaves, removed, repeated: again, restored }, secrets, settings })
+    let content = Content { leaves, removed, repeated: again, restored };
+    Ok(Composed { content, secrets, settings, own_secrets })
 }
 
 /// Resolves the secret of a field.

@@ -65,7 +65,7 @@ fn what_goes_and_what_changes_its_kind_is_removed() {
         ("env.C", from_key()),
         ("container_config.image", Value::string("x")),
     ];
-    let Composed { content, secrets, settings } = composed(
+    let Composed { content, secrets, settings, own_secrets } = composed(
         before(&leaves),
         &[
             change("env.A", None),
@@ -80,7 +80,7 @@ fn what_goes_and_what_changes_its_kind_is_removed() {
     assert_eq!(paths(&content.removed), ["env.A", "env.B", "env.C", "container_config.image"]);
     let left: Vec<_> = content.leaves.keys().map(FieldPath::as_str).collect();
     assert_eq!(left, ["env.B", "env.C"]);
-    assert!(secrets.is_empty() && settings.is_empty());
+    assert!(secrets.is_empty() && settings.is_empty() && own_secrets.is_empty());
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_secret_is_resolved_where_it_is_sent_and_remembered_by_its_check() {
     let Composed { content, secrets, .. } = composed(Before::default(), &changes);
     assert_eq!(content.leaves[&FieldPath::from("env.KEY")], Value::string("KEY!"));
     let stored = &secrets[&FieldPath::from("env.KEY")];
-    assert_eq!(stored.check, mark::check(&name(), &"env.KEY".into(), "KEY!"));
+    assert_eq!(stored.check, Some(mark::check(&name(), &"env.KEY".into(), "KEY!")));
     assert_eq!(stored.reference, secret("KEY", false));
 
     // What does not change is carried over as it runs; with `--refresh-secrets` it is resolved again.
@@ -97,7 +97,7 @@ fn a_secret_is_resolved_where_it_is_sent_and_remembered_by_its_check() {
         leaves: Leaves::from([("env.KEY".into(), Value::string("old"))]),
         secrets: BTreeMap::from([(
             FieldPath::from("env.KEY"),
-            StoredSecret { reference: secret("KEY", false), check: "c".into() },
+            StoredSecret { reference: secret("KEY", false), check: Some("c".into()) },
         )]),
         refresh,
         ..Before::default()

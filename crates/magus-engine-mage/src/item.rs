@@ -240,7 +240,7 @@ fn from_secret(
 ) -> Option<FieldValue> {
     let secret = stored?.secrets.get(path)?;
     let text = value.as_str()?;
-    (mark::check(name, path, text) == secret.check).then(|| FieldValue::from(secret.reference.clone()))
+    (Some(mark::check(name, path, text)) == secret.check).then(|| FieldValue::from(secret.reference.clone()))
 }
 
 /// A hook path below the main project as a relative one, unless it is the absolute one that was applied.

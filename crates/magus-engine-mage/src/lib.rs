@@ -13,9 +13,11 @@ mod container;
 mod item;
 mod mark;
 mod observe;
+mod own_server;
 mod perform;
 mod running;
 mod runs;
+mod secrets;
 mod wait;
 
 use std::{

@@ -28,19 +28,19 @@ const CHECK_LENGTH: usize = 20;
 pub(crate) struct Stored {
     /// The mark.
     pub(crate) mark: Mark,
-    /// Which variables came from which secrets.
+    /// Which variables came from which secrets, and which secrets of its own server Magus made.
     pub(crate) secrets: BTreeMap<FieldPath, StoredSecret>,
     /// Whether Kubernetes let its volume grow: then Mage shows the size that it was made with.
     pub(crate) grown: bool,
 }
 
-/// A variable that came from a secret.
+/// A variable that came from a secret, or a secret of the workspace's own server.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct StoredSecret {
     /// What was declared.
     pub(crate) reference: SecretReference,
-    /// [`check`] of the value that was sent.
-    pub(crate) check: Text,
+    /// [`check`] of the value that was sent; nothing for what whoever sees the mark does not see.
+    pub(crate) check: Option<Text>,
 }
 
 /// The line as JSON.
@@ -63,7 +63,8 @@ struct Line {
 #[derive(Serialize, Deserialize)]
 struct SecretLine {
     reference: Value,
-    check: Text,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    check: Option<Text>,
 }
 
 /// The line, without its end.
@@ -187,7 +188,7 @@ mod tests {
                 protected: true,
                 applied: BTreeMap::from([(FieldPath::from("env[\"a.b\"]"), "0123".into())]),
             },
-            secrets: BTreeMap::from([(path, StoredSecret { reference, check })]),
+            secrets: BTreeMap::from([(path, StoredSecret { reference, check: Some(check) })]),
             grown: true,
         }
     }

@@ -9,11 +9,8 @@ use std::{
     thread,
 };
 
-use magus_engine::{EngineError, EngineErrorKind, Observe};
-use magus_model::{
-    name::WorkspaceName,
-    observed::{Observation, ObservedWorkspace},
-};
+use magus_engine::{Declared, EngineError, EngineErrorKind, Observe};
+use magus_model::{name::WorkspaceName, observed::Observation};
 use serde_json::Value;
 
 use crate::{
@@ -23,24 +20,26 @@ use crate::{
     item::{self, Item, Known, Surroundings},
     mark,
     running::Workloads,
+    secrets,
 };
 
-/// How many details are asked for at once. Mage does one thing at a time: more would only wait there.
-const DETAILS_AT_ONCE: usize = 8;
+/// How many questions are asked at once. Mage does one thing at a time: more would only wait there.
+const AT_ONCE: usize = 8;
 
 /// What is shown without having been seen: Mage reads back what it stored.
 const STORED_NOT_RUNNING: &str =
     "what is compared is what Mage has stored; whether the containers run with it, Mage does not tell";
 
 impl Observe for Mage {
-    fn observe(&self, declared: &[WorkspaceName]) -> Result<Observation, EngineError> {
+    fn observe(&self, declared: &[Declared]) -> Result<Observation, EngineError> {
         let server = self.client.server()?;
         let surroundings = self.surroundings()?;
         let (items, workloads) = self.lists(server.instance_type.as_ref())?;
         let workloads = workloads.as_ref();
+        let asked: BTreeSet<_> = declared.iter().filter(|one| one.secrets).map(|one| &one.name).collect();
         let mut shown = BTreeSet::new();
-        let mut present = BTreeMap::new();
         let mut unknown = BTreeMap::new();
+        let mut found = Vec::new();
         for item in items {
             let Some(name) = item["name"].as_str().map(WorkspaceName::observed) else {
                 return Err(EngineError::new(
@@ -50,30 +49,38 @@ impl Observe for Mage {
             };
             shown.insert(name.clone());
             match understand(item, &surroundings, workloads) {
-                Ok(known) => {
-                    self.memorize(&known, &name);
-                    present.insert(name, known.workspace);
-                }
+                Ok(one) => found.push(one),
                 Err(reason) => drop(unknown.insert(name, reason)),
             }
         }
-        let missing: Vec<&WorkspaceName> = declared.iter().filter(|name| !shown.contains(*name)).collect();
-        for (name, found) in missing.iter().zip(self.details(&missing, &surroundings, workloads)) {
-            match found {
-                Ok(Some(workspace)) => {
-                    shown.insert((*name).clone());
-                    present.insert((*name).clone(), workspace);
+        let missing: Vec<_> =
+            declared.iter().map(|one| &one.name).filter(|name| !shown.contains(*name)).collect();
+        let details = at_once(&missing, |name| self.detail(name, &surroundings, workloads));
+        for (name, detail) in missing.into_iter().zip(details) {
+            match detail {
+                Ok(Some(one)) => {
+                    shown.insert(name.clone());
+                    found.push(one);
                 }
                 // MAGE.md 4.8, 4.9: what a failed create or delete left keeps its name.
                 Ok(None) => {
                     let left = workloads.and_then(|workloads| workloads.left_of(name));
-                    left.map(|reason| unknown.insert((*name).clone(), reason));
+                    left.map(|reason| unknown.insert(name.clone(), reason));
                 }
                 Err(reason) => {
-                    shown.insert((*name).clone());
-                    unknown.insert((*name).clone(), reason);
+                    shown.insert(name.clone());
+                    unknown.insert(name.clone(), reason);
                 }
             }
+        }
+        let stored_not_running = workloads.is_none().then(|| STORED_NOT_RUNNING.to_owned());
+        let unseen = self.show_secrets(&mut found, &asked);
+        let unverifiable: Vec<String> = stored_not_running.into_iter().chain(unseen).collect();
+        let mut present = BTreeMap::new();
+        for (_, known) in found {
+            let name = known.workspace.name.clone();
+            self.memorize(&known, &name);
+            present.insert(name, known.workspace);
         }
         let orphans = match (workloads, &self.kubernetes) {
             (Some(workloads), Some(cluster)) if cluster.has_namespace() => {
@@ -85,7 +92,7 @@ impl Observe for Mage {
         Ok(Observation {
             cluster: self.cluster.clone(),
             capabilities: capabilities(server.instance_type.as_ref(), self.edition, workloads.is_some()),
-            unverifiable: workloads.is_none().then_some(STORED_NOT_RUNNING),
+            unverifiable: (!unverifiable.is_empty()).then(|| unverifiable.join("; ").into()),
             present,
             unknown,
             incomplete: None,
@@ -188,29 +195,28 @@ impl Mage {
         }
     }
 
-    /// The details of many, in their order.
-    fn details(
-        &self,
-        names: &[&WorkspaceName],
-        surroundings: &Surroundings,
-        workloads: Option<&Workloads>,
-    ) -> Vec<Result<Option<ObservedWorkspace>, String>> {
-        let next = AtomicUsize::new(0);
-        let found = Mutex::new(BTreeMap::new());
-        thread::scope(|scope| {
-            for _ in 0..names.len().min(DETAILS_AT_ONCE) {
-                scope.spawn(|| {
-                    loop {
-                        let at = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(name) = names.get(at) else { return };
-                        let detail = self.detail(name, surroundings, workloads);
-                        let workspace = detail.map(|found| found.map(|(_, known)| known.workspace));
-                        found.lock().unwrap_or_else(PoisonError::into_inner).insert(at, workspace);
-                    }
-                });
+    /// Adds the secrets of those that have or declare some, each known to its own server alone. What could not be seen, for
+    /// people.
+    fn show_secrets(&self, found: &mut [(Item, Known)], asked: &BTreeSet<&WorkspaceName>) -> Option<String> {
+        let wanted = |(_, known): &(Item, Known)| {
+            asked.contains(&known.workspace.name) || secrets::is_keeper(known.stored.as_ref())
+        };
+        let mut keepers: Vec<&mut (Item, Known)> = found.iter_mut().filter(|one| wanted(one)).collect();
+        let names = at_once(&keepers, |(item, known)| self.names_of_secrets(item, known.workspace.state));
+        let mut unseen = Vec::new();
+        for ((_, known), names) in keepers.iter_mut().zip(names) {
+            let Known { workspace, stored, .. } = known;
+            if let Err(reason) = &names {
+                unseen.push(format!("`{}`: {reason}", workspace.name));
             }
-        });
-        found.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+            secrets::show(workspace, stored.as_ref(), names.ok().as_ref());
+        }
+        let first = unseen.first()?;
+        let more = match unseen.len() - 1 {
+            0 => String::new(),
+            more => format!(", and those of {more} more"),
+        };
+        Some(format!("the secrets of {first}{more}"))
     }
 
     /// What the server says about all its workspaces.
@@ -223,6 +229,27 @@ fn understand(
     item: Value,
     surroundings: &Surroundings,
     workloads: Option<&Workloads>,
-) -> Result<Known, String> {
-    item::understand(&Item::read(item)?, surroundings, workloads)
+) -> Result<(Item, Known), String> {
+    let item = Item::read(item)?;
+    let known = item::understand(&item, surroundings, workloads)?;
+    Ok((item, known))
+}
+
+/// Asks about many, some at once; the answers in their order.
+fn at_once<T: Sync, A: Send>(all: &[T], ask: impl Fn(&T) -> A + Sync) -> Vec<A> {
+    let next = AtomicUsize::new(0);
+    let answers = Mutex::new(BTreeMap::new());
+    thread::scope(|scope| {
+        for _ in 0..all.len().min(AT_ONCE) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(one) = all.get(at) else { return };
+                    let answer = ask(one);
+                    answers.lock().unwrap_or_else(PoisonError::into_inner).insert(at, answer);
+                }
+            });
+        }
+    });
+    answers.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }

@@ -8,7 +8,7 @@ use magus_model::{
     Text,
     desired::Edition,
     name::WorkspaceName,
-    observed::RunState,
+    observed::{Mark, RunState},
     path::FieldPath,
     plan::{Action, MarkRefresh, Precondition, Restarts, Step},
     value::{FieldValue, SecretReference, Value},
@@ -24,6 +24,7 @@ use crate::{
     mark::{self, Stored, StoredSecret},
     running,
     runs::{self, Waited},
+    secrets::{self, SECRETS},
 };
 
 impl Perform for Mage {
@@ -54,14 +55,15 @@ impl Perform for Mage {
         let stored = self.remembered(workspace);
         let mut changed = Vec::new();
         for (path, reference) in fields {
-            let Some(stored) = stored.get(path) else { continue };
-            let same =
-                stored.reference.source == reference.source && stored.reference.version == reference.version;
+            let Some(StoredSecret { reference: stored, check: check @ Some(_) }) = stored.get(path) else {
+                continue;
+            };
+            let same = stored.source == reference.source && stored.version == reference.version;
             if reference.keep || !same {
                 continue;
             }
             let value = compose::resolve(path, reference, secrets)?;
-            if mark::check(workspace, path, value.expose()) != stored.check {
+            if Some(mark::check(workspace, path, value.expose())) != *check {
                 changed.push(path.clone());
             }
         }
@@ -83,12 +85,27 @@ impl Found {
     fn runs(&self) -> bool {
         self.known.workspace.state != RunState::Stopped
     }
+
+    /// Which of its secrets came from where.
+    fn secrets(&self) -> BTreeMap<FieldPath, StoredSecret> {
+        self.known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default()
+    }
+
+    /// What its mark says after a step.
+    fn stored_by(
+        &self,
+        step: &Step,
+        secrets: BTreeMap<FieldPath, StoredSecret>,
+    ) -> Result<Stored, PerformError> {
+        let grown = self.known.stored.as_ref().is_some_and(|stored| stored.grown);
+        Ok(Stored { mark: mark_of(step)?, secrets, grown })
+    }
 }
 
 impl Mage {
     fn step(&self, task: &Task<'_>) -> Result<(), PerformError> {
-        let Task { step, secrets, refresh_secrets, wait_for_runs, cancelled } = *task;
-        let Step { workspace: name, action, precondition, fields, mark, restarts, .. } = step;
+        let Task { step, wait_for_runs, cancelled, .. } = *task;
+        let Step { workspace: name, action, precondition, .. } = step;
         if *action == Action::Create {
             return self.create(task);
         }
@@ -98,66 +115,90 @@ impl Mage {
             return self.remove_orphan(name, namespace, uid);
         }
         let mut found = self.expect(name, precondition)?;
-        if runs::interrupts(step) && self.wait_for_runs(&found, wait_for_runs, cancelled)? == Waited::Yes {
+        let interrupts = runs::interrupts(step) && !wait_for_runs.is_zero() || secrets::interrupts(step);
+        if interrupts && self.wait_for_runs(&found, wait_for_runs, cancelled)? == Waited::Yes {
             found = self.expect(name, precondition)?;
         }
-        let stored_secrets =
-            || found.known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default();
-        let grown = found.known.stored.as_ref().is_some_and(|stored| stored.grown);
-        let marked = |secrets| -> Result<Stored, PerformError> {
-            let mark = mark.clone().ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))?;
-            Ok(Stored { mark, secrets, grown })
-        };
+        let stored = || found.stored_by(step, found.secrets());
         match action {
-            Action::Adopt => self.put_mark(&found, marked(stored_secrets())?),
+            Action::Adopt => self.put_mark(&found, stored()?),
             Action::Stop => {
                 self.send_write(&request::stop_workspace(name.as_str(), None))?;
                 self.wait_until(name, RunState::Stopped, cancelled)?;
-                self.put_mark(&found, marked(stored_secrets())?)
+                self.put_mark(&found, stored()?)
             }
             Action::Start => {
                 self.send_write(&request::resume_workspace(name.as_str()))?;
-                self.put_mark(&found, marked(stored_secrets())?)?;
+                self.put_mark(&found, stored()?)?;
                 self.wait_until(name, RunState::Running, cancelled)
             }
             Action::Restart => {
                 self.stop_and_resume(name, cancelled)?;
-                self.put_mark(&found, marked(stored_secrets())?)?;
+                self.put_mark(&found, stored()?)?;
                 self.wait_until(name, RunState::Running, cancelled)
             }
-            Action::Update => {
-                let refresh = if refresh_secrets { Refresh::All(name) } else { Refresh::None };
-                let before = Before {
-                    leaves: found.known.leaves.clone(),
-                    secrets: stored_secrets(),
-                    repeated: found.known.seen.as_ref().map(|seen| seen.repeated.clone()).unwrap_or_default(),
-                    own: found.item.own_variables(),
-                    refresh,
-                };
-                let Composed { content, secrets, mut settings } = compose(name, before, fields, secrets)?;
-                let mut stored = marked(secrets)?;
-                if let Some(size) = settings.remove(&FieldPath::key(STORAGE)) {
-                    self.grow(&found, &size)?;
-                    stored.grown = true;
-                }
-                self.hide(&content.leaves, &stored.secrets);
-                self.schedule(&found, &content.leaves)?;
-                self.patch(&found, &content, stored, settings)?;
-                if *restarts == Restarts::No || !found.runs() {
-                    return Ok(());
-                }
-                // A pod that does not come up is not replaced by a better one (MAGE.md 4.21).
-                if found.known.workspace.state != RunState::Running {
-                    self.stop_and_resume(name, cancelled)?;
-                    return self.wait_until(name, RunState::Running, cancelled);
-                }
-                self.wait_for_rollout(name, cancelled)
-            }
+            Action::Update => self.update(task, &found),
             Action::Delete => self.delete(&found),
             Action::Create | Action::Replace | Action::Deploy => {
                 Err(PerformError::Failed(format!("Mage cannot {} a workspace", action.as_str())))
             }
         }
+    }
+
+    fn update(&self, task: &Task<'_>, found: &Found) -> Result<(), PerformError> {
+        let Task { step, secrets, refresh_secrets, cancelled, .. } = *task;
+        let Step { workspace: name, fields, .. } = step;
+        let refresh = if refresh_secrets { Refresh::All(name) } else { Refresh::None };
+        let before = Before {
+            leaves: found.known.leaves.clone(),
+            secrets: found.secrets(),
+            repeated: found.known.seen.as_ref().map(|seen| seen.repeated.clone()).unwrap_or_default(),
+            own: found.item.own_variables(),
+            refresh,
+        };
+        let Composed { content, secrets, settings, own_secrets } = compose(name, before, fields, secrets)?;
+        let mut stored = found.stored_by(step, secrets)?;
+        stored.grown = stored.grown || settings.contains_key(&FieldPath::key(STORAGE));
+        if own_secrets.is_empty() {
+            return self.update_container(task, found, &content, stored, settings);
+        }
+        let has_others = refresh_secrets || fields.iter().any(|field| !field.path.is_within(SECRETS));
+        if has_others {
+            let early = secrets::without(&own_secrets, &stored, found.known.stored.as_ref());
+            self.update_container(task, found, &content, early, settings)?;
+        }
+        self.write_secrets(name, &own_secrets, cancelled).map_err(|error| match has_others {
+            true => PerformError::Uncertain(format!("the rest is as declared, and {}", error.message())),
+            false => error,
+        })?;
+        self.put_mark(&self.look_after(name)?, stored)
+    }
+
+    /// Changes everything but the secrets that the workspace's own server holds.
+    fn update_container(
+        &self,
+        task: &Task<'_>,
+        found: &Found,
+        content: &Content,
+        stored: Stored,
+        mut settings: BTreeMap<FieldPath, Value>,
+    ) -> Result<(), PerformError> {
+        let Task { step: Step { workspace: name, restarts, .. }, cancelled, .. } = *task;
+        if let Some(size) = settings.remove(&FieldPath::key(STORAGE)) {
+            self.grow(found, &size)?;
+        }
+        self.hide(&content.leaves, &stored.secrets);
+        self.schedule(found, &content.leaves)?;
+        self.patch(found, content, stored, settings)?;
+        if *restarts == Restarts::No || !found.runs() {
+            return Ok(());
+        }
+        // A pod that does not come up is not replaced by a better one (MAGE.md 4.21).
+        if found.known.workspace.state != RunState::Running {
+            self.stop_and_resume(name, cancelled)?;
+            return self.wait_until(name, RunState::Running, cancelled);
+        }
+        self.wait_for_rollout(name, cancelled)
     }
 
     /// Says where the pod may run, which open-source Mage cannot. Before anything is sent to Mage: a login that may not do
@@ -194,15 +235,15 @@ impl Mage {
 
     fn create(&self, task: &Task<'_>) -> Result<(), PerformError> {
         let Task { step, secrets, cancelled, .. } = *task;
-        let Step { workspace: name, fields, mark, .. } = step;
+        let Step { workspace: name, fields, .. } = step;
         if self.look(name)?.is_some() {
             return Err(PerformError::Moved(format!("`{name}` exists by now; plan again")));
         }
-        let Composed { content, secrets, mut settings } = compose(name, Before::default(), fields, secrets)?;
-        let mark = mark.clone().ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))?;
-        let stored = Stored { mark, secrets, grown: false };
+        let Composed { content, secrets, mut settings, own_secrets } =
+            compose(name, Before::default(), fields, secrets)?;
+        let stored = Stored { mark: mark_of(step)?, secrets, grown: false };
         self.hide(&content.leaves, &stored.secrets);
-        let text = text(name, &stored, &content)?;
+        let text = text(name, &secrets::without(&own_secrets, &stored, None), &content)?;
         let namespace = settings.remove(&FieldPath::key("namespace"));
         let namespace = namespace.as_ref().and_then(Value::as_str).map(Text::from);
         let namespace = namespace.as_ref().or(self.namespace.as_ref());
@@ -222,6 +263,12 @@ impl Mage {
         self.schedule(&found, &content.leaves).map_err(|error| {
             PerformError::Uncertain(format!("created, but it may run anywhere: {}", error.message()))
         })?;
+        if !own_secrets.is_empty() {
+            self.wait_until(name, RunState::Running, cancelled)?;
+            self.write_secrets(name, &own_secrets, cancelled)
+                .map_err(|error| PerformError::Uncertain(format!("created, and {}", error.message())))?;
+            self.put_mark(&self.look_after(name)?, stored)?;
+        }
         if fields
             .iter()
             .any(|field| field.path.as_str() == "state" && is_text(field.after.as_ref(), "stopped"))
@@ -409,6 +456,11 @@ impl Mage {
     fn send_write(&self, request: &Request) -> Result<(), PerformError> {
         self.client.send(request).map(drop).map_err(PerformError::from)
     }
+}
+
+/// The mark that a step leaves.
+fn mark_of(step: &Step) -> Result<Mark, PerformError> {
+    step.mark.clone().ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))
 }
 
 /// The text with its mark.

@@ -1,9 +1,8 @@
-//! Waits for running pipelines before something interrupts them. Only a workspace's own server knows which run.
-//!
-//! It is asked without any credential: Mage shows its address, and whoever may write to the Ingress can change that.
+//! Waits for running pipelines before something interrupts them. Only a workspace's own server knows which run; it is asked
+//! without any credential.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
@@ -13,14 +12,8 @@ use magus_model::{
     plan::{Action, Restarts, Step},
 };
 
-use crate::{
-    Mage,
-    api::{Client, Credentials, Limits, ServerUrl},
-    perform::Found,
-};
+use crate::{Mage, api::Client, perform::Found, wait::is_cancelled};
 
-/// How long an answer may take, with everything that is tried again for it.
-const ANSWER: Duration = Duration::from_secs(30);
 /// Between two questions: a workspace has better things to do, and pipelines take minutes.
 const BETWEEN: Duration = Duration::from_secs(5);
 /// How many runs are named.
@@ -44,7 +37,7 @@ pub(crate) fn interrupts(step: &Step) -> bool {
 }
 
 impl Mage {
-    /// Waits until no pipeline runs in a workspace.
+    /// Waits until no pipeline runs in a workspace; where there is no time to wait, only looks.
     ///
     /// # Errors
     /// [`PerformError::NotStarted`] where some still run after that time, or nobody can say whether any does.
@@ -55,22 +48,17 @@ impl Mage {
         cancelled: &AtomicBool,
     ) -> Result<Waited, PerformError> {
         // A server that does not run, or does not come up, runs no pipelines.
-        if time.is_zero() || found.known.workspace.state != RunState::Running {
+        if found.known.workspace.state != RunState::Running {
             return Ok(Waited::No);
         }
+        let because = match time.is_zero() {
+            true => "secrets are not deleted under pipelines that run",
+            false => "`rollout.wait_for_runs` is declared",
+        };
         let unknown = |why: &str| {
-            PerformError::NotStarted(format!(
-                "`rollout.wait_for_runs` is declared, and nobody can say whether pipelines run: {why}"
-            ))
+            PerformError::NotStarted(format!("{because}, and nobody can say whether any runs: {why}"))
         };
-        let Some(url) = &found.item.url else {
-            return Err(unknown("mage shows no address for the workspace, which needs an ingress"));
-        };
-        let url = ServerUrl::parse(url)
-            .map_err(|fault| unknown(&format!("the address that mage shows for the workspace {fault}")))?;
-        let limits = Limits { read: ANSWER, attempts: ANSWER, ..Limits::default() };
-        let options = self.way.options(Credentials::none(url), limits);
-        let client = options.and_then(Client::new).map_err(|error| unknown(&error.to_string()))?;
+        let client = self.own_server(&found.item).map_err(|reason| unknown(&reason))?;
         let begin = Instant::now();
         let mut waited = Waited::No;
         loop {
@@ -79,9 +67,11 @@ impl Mage {
                 return Ok(waited);
             }
             let late = begin.elapsed() >= time;
-            if late || cancelled.load(Ordering::Relaxed) {
+            if late || is_cancelled(cancelled) {
                 let runs = named(&client, running);
-                return Err(PerformError::NotStarted(if late {
+                return Err(PerformError::NotStarted(if time.is_zero() {
+                    format!("{because}, and there is {runs}; `rollout.wait_for_runs` lets an apply wait")
+                } else if late {
                     format!("`rollout.wait_for_runs` is over, and it would interrupt {runs}")
                 } else {
                     format!("interrupted while it waited for {runs}")

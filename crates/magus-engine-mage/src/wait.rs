@@ -29,6 +29,11 @@ impl Default for Patience {
     }
 }
 
+/// Whether a signal says to stop waiting.
+pub(crate) fn is_cancelled(cancelled: &AtomicBool) -> bool {
+    cancelled.load(Ordering::Relaxed)
+}
+
 impl Mage {
     /// Waits until a workspace runs, or has stopped.
     pub(crate) fn wait_until(
@@ -122,7 +127,7 @@ impl Mage {
             if begin.elapsed() >= time {
                 return Ok(Some(state));
             }
-            if cancelled.load(Ordering::Relaxed) {
+            if is_cancelled(cancelled) {
                 return Err(PerformError::Uncertain(
                     "sent, and interrupted before it was seen to be done".into(),
                 ));
@@ -132,7 +137,7 @@ impl Mage {
     }
 
     /// The workspace after something was sent, remembered for the next step.
-    fn look_after(&self, name: &WorkspaceName) -> Result<Found, PerformError> {
+    pub(crate) fn look_after(&self, name: &WorkspaceName) -> Result<Found, PerformError> {
         let found = self.look(name).map_err(|error| {
             PerformError::Uncertain(format!("sent, and then not seen: {}", error.message()))
         })?;

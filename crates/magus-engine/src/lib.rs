@@ -20,13 +20,13 @@ pub use error::{EngineError, EngineErrorKind, PerformError};
 
 /// Reads a cluster. Never changes anything in it, and needs no secret of a workspace.
 pub trait Observe: Send + Sync {
-    /// What is there. `declared` are the names that the caller will ask about; an engine whose lists are known to
+    /// What is there. `declared` are the workspaces that the caller will ask about; an engine whose lists are known to
     /// omit some looks these up one by one, others need not look at them.
     ///
     /// # Errors
     /// Where the cluster as a whole could not be read. A single workspace that could not is in
     /// [`Observation::unknown`].
-    fn observe(&self, declared: &[WorkspaceName]) -> Result<Observation, EngineError>;
+    fn observe(&self, declared: &[Declared]) -> Result<Observation, EngineError>;
 
     /// What the cluster is, for people: names and values, such as `version` and `0.9.80`. May ask the cluster more
     /// than [`Observe::observe`] does.
@@ -34,6 +34,15 @@ pub trait Observe: Send + Sync {
     /// # Errors
     /// As of [`Observe::observe`].
     fn about(&self) -> Result<Vec<(&'static str, String)>, EngineError>;
+}
+
+/// What an observation has to know about a declared workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// Its name in the cluster.
+    pub name: WorkspaceName,
+    /// Whether it has secrets of its own, which only its own server knows.
+    pub secrets: bool,
 }
 
 /// Does single steps. Called from several threads at once, never twice at once for the same workspace.

@@ -14,7 +14,7 @@ pub struct Observation {
     /// What the engine can do, and how it treats each field.
     pub capabilities: Capabilities,
     /// What this observation shows without having seen it, for people; nothing where everything was seen.
-    pub unverifiable: Option<&'static str>,
+    pub unverifiable: Option<Text>,
     /// The workspaces that are present.
     pub present: BTreeMap<WorkspaceName, ObservedWorkspace>,
     /// The workspaces of which nobody can say whether they exist, each with the reason.
@@ -160,11 +160,20 @@ pub struct FieldCapability {
     pub restarts: bool,
     /// Whether the server chooses a value where none is declared: then any value is as declared.
     pub chosen_by_server: bool,
+    /// Whether people set such fields too: what is neither declared nor was applied is then theirs, and is left alone.
+    pub of_people: bool,
 }
 
 impl Default for FieldCapability {
     fn default() -> Self {
-        Self { create_only: false, grows: false, readable: true, restarts: true, chosen_by_server: false }
+        Self {
+            create_only: false,
+            grows: false,
+            readable: true,
+            restarts: true,
+            chosen_by_server: false,
+            of_people: false,
+        }
     }
 }
 

@@ -565,7 +565,7 @@ pub(crate) fn step_id(cluster: &Text, workspace: &WorkspaceName, action: Action)
 /// What a cluster's observation shows without having seen it.
 fn unverifiable(request: &PlanRequest<'_>, cluster: &Text) -> Option<Text> {
     let changes = request.changes.clusters.iter().find(|changes| changes.cluster.name == *cluster)?;
-    changes.observation?.unverifiable.map(Text::from)
+    changes.observation?.unverifiable.clone()
 }
 
 fn summary(steps: &[Step], withheld: &[Withheld], unknown: &[Unknown], unchanged: usize) -> Summary {

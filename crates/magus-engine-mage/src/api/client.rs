@@ -107,6 +107,11 @@ impl Client {
         &self.credentials.url
     }
 
+    /// Who asks, for the server of a workspace; nothing where that is not trusted.
+    pub fn credentials_of_workspace(&self, url: ServerUrl) -> Option<Credentials> {
+        self.credentials.of_workspace(url)
+    }
+
     /// Sends a request, after a login where one is needed, and gives its answer.
     ///
     /// # Errors

@@ -14,6 +14,9 @@ use super::url::ServerUrl;
 /// `OAUTH2_APPLICATION_CLIENT_ID`, and in the pages that Mage serves.
 const SHIPPED_API_KEY: &str = "zkWlN0PkIKSN0C11CfUHUj84OT5XOJ6tDZ6bDRO2";
 
+/// Names the servers of workspaces that are trusted, where they are not those at the host of the main server.
+pub(crate) const WORKSPACES: &str = "MAGE_WORKSPACES_URL";
+
 /// How to begin at a server that the user trusts. Its `Debug` shows where, and nothing of who.
 pub struct Credentials {
     /// The server, which declaration and environment agree on.
@@ -22,9 +25,12 @@ pub struct Credentials {
     pub api_key: Option<SecretString>,
     /// How to log in, where the server wants it.
     pub login: Login,
+    /// Where servers of workspaces are that may have the same login.
+    pub workspaces: Vec<ServerUrl>,
 }
 
 /// How to log in.
+#[derive(Clone)]
 pub enum Login {
     /// Not at all: enough where the server has logins switched off.
     None,
@@ -45,12 +51,13 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 impl Credentials {
     /// Nothing, for a server that nobody said is trusted: only what anybody may ask can be asked there.
     pub fn none(url: ServerUrl) -> Self {
-        Self { url, api_key: None, login: Login::None }
+        Self { url, api_key: None, login: Login::None, workspaces: Vec::new() }
     }
 
     /// Takes the credentials for the server that a cluster declares from the environment.
     ///
-    /// The variables are `MAGE_URL`, `MAGE_API_KEY`, and either `MAGE_TOKEN` or `MAGE_EMAIL` with `MAGE_PASSWORD`. Where
+    /// The variables are `MAGE_URL`, `MAGE_API_KEY`, either `MAGE_TOKEN` or `MAGE_EMAIL` with `MAGE_PASSWORD`, and
+    /// `MAGE_WORKSPACES_URL`. Where
     /// `MAGE_URL_<CLUSTER>` is set (the name of the cluster in capitals, `_` for everything but letters and digits), all
     /// of them are taken with that suffix and none without: credentials of one server never go to another. A token
     /// comes before a password. An empty variable counts as not set, which is what CI makes of a missing secret.
@@ -100,7 +107,27 @@ impl Credentials {
                     .help("a login needs both; in CI, a secret that does not exist is an empty variable"));
             }
         };
-        Ok(Self { url, api_key, login })
+        let workspaces = match read(WORKSPACES)? {
+            None => vec![url.origin()],
+            Some(list) => list
+                .split_whitespace()
+                .map(|one| {
+                    ServerUrl::parse(one).map_err(|fault| {
+                        refused(format!("a URL in `{WORKSPACES}{set}` {fault}"))
+                            .help("name the servers of workspaces with a space between them, such as `https://mage.example.com`")
+                    })
+                })
+                .collect::<Result<_, _>>()?,
+        };
+        Ok(Self { url, api_key, login, workspaces })
+    }
+
+    /// The same for the server of a workspace, which Mage names: whoever may write to the Ingress decides where it leads,
+    /// so that it has to be one that the environment trusts. Nothing where it is not.
+    pub fn of_workspace(&self, url: ServerUrl) -> Option<Self> {
+        let Self { url: _, api_key, login, workspaces } = self;
+        let trusted = workspaces.iter().any(|trusted| trusted.covers(&url));
+        trusted.then(|| Self { url, api_key: api_key.clone(), login: login.clone(), workspaces: Vec::new() })
     }
 
     /// The API key to send.

@@ -145,6 +145,22 @@ pub fn running_pipelines() -> Request {
     Request { access: Access::Open, ..request }.with("status", "running")
 }
 
+/// `GET /api/secrets` of a workspace's own server: names and numbers, never a value. Needs a viewer.
+pub fn secrets() -> Request {
+    Request::new(Method::Get, "/api/secrets".into(), "secrets")
+}
+
+/// `POST /api/secrets` of a workspace's own server. A second one of a name fails with 500. Needs an editor.
+pub fn create_secret(name: &str, value: &SecretString) -> Request {
+    Request::new(Method::Post, "/api/secrets".into(), "secret")
+        .body(json!({"secret": {"name": name, "value": value.expose_secret()}}))
+}
+
+/// `DELETE /api/secrets/NAME` of a workspace's own server. Needs an editor.
+pub fn delete_secret(name: &str) -> Request {
+    Request::new(Method::Delete, format!("/api/secrets/{}", segment(name)), "secret")
+}
+
 /// `POST /api/sessions`: a login. A second one does no harm.
 pub fn session(email: &str, password: &SecretString) -> Request {
     Request {
@@ -317,6 +333,13 @@ mod tests {
                 "PUT /api/workspaces/a?_http_error_codes=1",
                 json!({"workspace": {"action": "resume"}}),
             ),
+            (secrets(), "GET /api/secrets?_http_error_codes=1", none.clone()),
+            (
+                create_secret("a", &password),
+                "POST /api/secrets?_http_error_codes=1",
+                json!({"secret": {"name": "a", "value": "p"}}),
+            ),
+            (delete_secret("a/b"), "DELETE /api/secrets/a%2Fb?_http_error_codes=1", none.clone()),
             (delete_workspace("a"), "DELETE /api/workspaces/a?_http_error_codes=1", none.clone()),
         ] {
             assert_eq!(format!("{} {}", request.method.as_str(), request.target()), line);
@@ -351,6 +374,7 @@ mod tests {
         for request in [
             session("canary", &value),
             patch_workspace("a", "env: canary", None),
+            create_secret("a", &value),
             workspaces(Namespaces::One("canary")),
         ] {
             assert!(!format!("{request:?}").contains("canary"), "{request:?}");

@@ -78,6 +78,19 @@ impl ServerUrl {
         &self.text
     }
 
+    /// Whether another URL is this one or below it: whoever trusts this one trusts it too.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.text.strip_prefix(self.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// Where the server begins, without a path.
+    pub fn origin(&self) -> Self {
+        let Self { text, tls, host, port } = self;
+        let begin = text.find("://").map_or(0, |at| at + 3);
+        let end = text[begin..].find('/').map_or(text.len(), |at| begin + at);
+        Self { text: text[..end].to_owned(), tls: *tls, host: host.clone(), port: *port }
+    }
+
     /// Whether what is sent is encrypted.
     pub fn is_encrypted(&self) -> bool {
         self.tls

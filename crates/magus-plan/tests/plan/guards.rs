@@ -376,7 +376,7 @@ fn what_was_not_seen_is_said_of_its_cluster() {
     let mut world = World::applied(vec![environment("development", 0, vec![workspace("a")])]);
     assert_eq!(world.plan().clusters[0].unverifiable, None);
     let seen = world.plan().digest;
-    world.observations[0].unverifiable = Some("what runs");
+    world.observations[0].unverifiable = Some("what runs".into());
     let plan = world.plan();
     assert_eq!(plan.clusters[0].unverifiable.as_deref(), Some("what runs"));
     assert_eq!(plan.digest, seen, "it changes no decision");

@@ -86,6 +86,7 @@ pub(crate) fn check_fields(fields: &[Field], environs: &Environs<'_, '_>, findin
     let server = environs.scope.server;
     let shared =
         server.and_then(|server| server.variable(SHARED_VOLUME)).filter(|_| *edition == Edition::Pro);
+    let has_address = fields.iter().any(|field| field.path.as_str() == "ingress_name");
     for field in fields {
         if let Some(volume) = shared
             && OF_THE_VOLUME.contains(&field.path.as_str())
@@ -121,14 +122,14 @@ pub(crate) fn check_fields(fields: &[Field], environs: &Environs<'_, '_>, findin
                 ),
             );
         }
-        if field.path.is_within("secrets") {
+        if field.path.is_within("secrets") && *edition == Edition::Oss && !has_address {
             findings.push(
                 Diagnostic::new(
                     &rules::ENGINE_LIMIT,
                     field.span,
-                    format!("`{}`: this version of Magus does not write Mage's own secrets on a server", field.path),
+                    format!("`{}` cannot be set: the workspace's own server has no address", field.path),
                 )
-                .help("set it in Mage, or give it to the workspace as a variable: `env: {NAME: {valueFrom: …}}`"),
+                .help("declare `ingress_name`, or give it as a variable: `env: {NAME: {valueFrom: …}}`"),
             );
         }
         if field.path.is_within("env") && matches!(field.value, FieldValue::Secret(_)) {

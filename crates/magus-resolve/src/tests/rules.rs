@@ -470,7 +470,7 @@ secrets: {{hook: {{secret: {{command: [echo, '{token}']}}}}}}
             "dev/a.yaml:9:22 MG301 `--password` holds what looks like a password",
             "dev/a.yaml:9:31 MG301 an item of `args` holds what looks like a GitHub token",
             "dev/a.yaml:10:53 MG301 an item of `command` holds what looks like a GitHub token",
-            "dev/a.yaml:11:17 MG117 `secrets.hook`: this version of Magus does not write Mage's own secrets on a server",
+            "dev/a.yaml:11:17 MG117 `secrets.hook` cannot be set: the workspace's own server has no address",
             "dev/a.yaml:11:43 MG301 an item of `command` holds what looks like a GitHub token",
         ],
     );
@@ -543,7 +543,8 @@ container_config:
     assert_eq!(found(&oss, "protected: true\n")[2], "error MG302");
     let below = cluster("mage: {url: 'https://m.dev', kubernetes: {context: c}}");
     assert_eq!(found(&below, "{}\n"), ["warning MG302", "error MG117"]);
+    assert_eq!(found(&below, "defaults: {ingress_name: i}\n"), ["warning MG302"]);
     let pro = cluster("mage: {url: 'https://m.dev', edition: pro}");
-    assert_eq!(found(&pro, "{}\n"), ["warning MG302", "error MG117"]);
+    assert_eq!(found(&pro, "{}\n"), ["warning MG302"]);
     assert_eq!(found(&cluster("local: {path: x}"), "protected: true\n"), Vec::<String>::new());
 }

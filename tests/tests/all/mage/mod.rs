@@ -8,6 +8,7 @@ mod kubernetes;
 mod life;
 mod runs;
 mod safety;
+mod secrets;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,9 @@ use magus_tests::{
     proxy::Proxy,
 };
 use serde_json::{Value, json};
+
+/// The Ingress that workspaces of a test are led to by, where it makes one.
+const INGRESS: &str = "mage-ingress";
 
 /// A place on the shared server, and a directory of declarations for it.
 struct Bed {
@@ -145,4 +149,34 @@ impl Bed {
         workspace["namespace"] = self.place.namespace.clone().into();
         self.shared.mage.create_workspace(&self.owner, &workspace);
     }
+
+    /// Makes an Ingress whose only path leads to nothing of a workspace.
+    fn make_ingress(&self) {
+        let ingress = json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": { "name": INGRESS },
+            "spec": leads("/main", "main"),
+        });
+        let path = format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses", self.place.namespace);
+        let answer = self.shared.kubernetes.send("POST", &path, Some(&ingress));
+        assert_eq!(answer.status, 201, "{}", answer.json);
+    }
+
+    /// Lets a workspace answer at the root of the host: its own server in these tests is one without a base path.
+    fn lead_to(&self, name: &str) {
+        let spec = leads("/", &format!("{}-service", self.name(name)));
+        let path =
+            format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses/{INGRESS}", self.place.namespace);
+        let answer = self.shared.kubernetes.patch(&path, &json!({ "spec": spec }));
+        assert_eq!(answer.status, 200, "{}", answer.json);
+        assert_eq!(self.detail(name)["url"], "http://workspaces.acme.test/");
+    }
+}
+
+/// What an Ingress says that leads a path to a service.
+fn leads(path: &str, service: &str) -> Value {
+    let backend = json!({ "service": { "name": service, "port": { "number": 6789 } } });
+    let paths = json!([{ "path": path, "pathType": "Prefix", "backend": backend }]);
+    json!({ "rules": [{ "host": "workspaces.acme.test", "http": { "paths": paths } }] })
 }

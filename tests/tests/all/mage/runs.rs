@@ -9,44 +9,13 @@ use magus_tests::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::Bed;
-
-const INGRESS: &str = "mage-ingress";
+use super::{Bed, INGRESS};
 
 fn rollout(bed: &Bed, rollout: &str) {
     bed.sandbox.write(
         "environments/development/environment.yaml",
         format!("rollout: {{{rollout}}}\ndefaults:\n  env: {{ENV: dev}}\n"),
     );
-}
-
-/// What an Ingress says that leads a path to a service.
-fn leads(path: &str, service: &str) -> Value {
-    let backend = json!({ "service": { "name": service, "port": { "number": 6789 } } });
-    let paths = json!([{ "path": path, "pathType": "Prefix", "backend": backend }]);
-    json!({ "rules": [{ "host": "workspaces.acme.test", "http": { "paths": paths } }] })
-}
-
-/// An Ingress whose only path leads to nothing of a workspace.
-fn make_ingress(bed: &Bed) {
-    let ingress = json!({
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": { "name": INGRESS },
-        "spec": leads("/main", "main"),
-    });
-    let path = format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses", bed.place.namespace);
-    let answer = bed.shared.kubernetes.send("POST", &path, Some(&ingress));
-    assert_eq!(answer.status, 201, "{}", answer.json);
-}
-
-/// Lets a workspace answer at the root of the host: its own server in these tests is one without a base path.
-fn lead_to(bed: &Bed, name: &str) {
-    let spec = leads("/", &format!("{}-service", bed.name(name)));
-    let path = format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses/{INGRESS}", bed.place.namespace);
-    let answer = bed.shared.kubernetes.patch(&path, &json!({ "spec": spec }));
-    assert_eq!(answer.status, 200, "{}", answer.json);
-    assert_eq!(bed.detail(name)["url"], "http://workspaces.acme.test/");
 }
 
 #[test]
@@ -64,7 +33,7 @@ fn a_restart_waits_for_running_pipelines() {
         server.wait("the apply asks what runs", || (questions() > before).then_some(()));
     };
 
-    make_ingress(&bed);
+    bed.make_ingress();
     rollout(&bed, "wait_for_runs: 1s");
     let ana = |number: u32| format!("env: {{NUMBER: \"{number}\"}}\ningress_name: {INGRESS}\n");
     bed.declare("development", "ana", &ana(1));
@@ -72,7 +41,7 @@ fn a_restart_waits_for_running_pipelines() {
     bed.declare("production", "ana", "{}\n");
     // Nothing runs in what is only made.
     bed.apply(0, &[]);
-    lead_to(&bed, "ana-development");
+    bed.lead_to("ana-development");
     let (of_ana, of_ben) = (bed.generation("ana-development"), bed.generation("ben-development"));
 
     // What takes too long is left alone, and so is what nobody can be asked about; later stages wait.
