@@ -12,7 +12,7 @@ use magus_model::{
 
 use crate::{
     api::InstanceType,
-    container::CONTAINER,
+    container::{CONTAINER, ENV},
     item::{SET_AT_CREATION, STORAGE},
     secrets::SECRETS,
 };
@@ -25,8 +25,19 @@ const NO_REPLACE: Refusal = Refusal {
 };
 
 const READ_ONLY: Refusal = Refusal {
-    reason: "this version of Magus only reads workspaces that do not run on kubernetes",
+    reason: "this version of Magus only reads workspaces of this kind",
     instead: "change it in Mage",
+};
+
+/// Of workspaces on ECS and Cloud Run (`cluster_manager/workspace/ecs.py`, `cloud_run.py`).
+const NEVER_CHANGED: Refusal = Refusal {
+    reason: "Mage cannot change a workspace there once it is made, nor can it take a mark",
+    instead: "delete it in Mage and run `magus apply`, which makes it again",
+};
+
+const ONLY_MADE: Refusal = Refusal {
+    reason: "all that Mage can do on Cloud Run is to make a workspace",
+    instead: "do it in Google's console",
 };
 
 /// What changes a workspace.
@@ -44,10 +55,22 @@ const CHANGES: &[Action] = &[
 
 /// What can be done with workspaces that run on this, by a server of this edition; `runs` where what runs is seen too.
 pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, runs: bool) -> Capabilities {
+    let all = |refusal: Refusal, actions: &[Action]| actions.iter().map(|one| (*one, refusal)).collect();
+    let never_changed: BTreeMap<_, _> = all(NEVER_CHANGED, &[Action::Adopt, Action::Replace, Action::Update]);
     let refused = match instances {
-        Some(InstanceType::Kubernetes) => BTreeMap::from([(Action::Replace, NO_REPLACE)]),
-        _ => CHANGES.iter().map(|action| (*action, READ_ONLY)).collect(),
+        Some(InstanceType::Kubernetes) => all(NO_REPLACE, &[Action::Replace]),
+        Some(InstanceType::Ecs) => never_changed,
+        Some(InstanceType::CloudRun) => {
+            let mut refused = never_changed;
+            let only_made = [Action::Stop, Action::Start, Action::Restart, Action::Delete];
+            refused.extend(only_made.map(|action| (action, ONLY_MADE)));
+            refused
+        }
+        _ => all(READ_ONLY, CHANGES),
     };
+    if instances.is_some_and(InstanceType::are_tasks) {
+        return Capabilities { rename: false, fields: nothing(), defaults: BTreeMap::new(), refused };
+    }
     let mut fields = fields(edition);
     if runs {
         // That of the main server, where none is declared (MAGE.md 4.5).
@@ -60,6 +83,14 @@ pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, r
         fields.push((storage, volume));
     }
     Capabilities { rename: false, fields, defaults: defaults(), refused }
+}
+
+/// Every field, where none can be set.
+fn nothing() -> Vec<(FieldPath, FieldCapability)> {
+    let none =
+        FieldCapability { settable: false, readable: false, restarts: false, ..FieldCapability::default() };
+    let others = [CONTAINER, ENV, "lifecycle_config", "restarted_at", SECRETS];
+    others.iter().chain(SET_AT_CREATION).map(|key| (FieldPath::key(key), none)).collect()
 }
 
 fn fields(edition: Edition) -> Vec<(FieldPath, FieldCapability)> {
@@ -120,13 +151,24 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_run_on_kubernetes_is_only_read() {
+    fn what_can_be_done_depends_on_what_workspaces_run_on() {
         let refused = |instances: Option<&InstanceType>| -> Vec<Action> {
             capabilities(instances, Edition::Oss, false).refused.into_keys().collect()
         };
         assert_eq!(refused(Some(&InstanceType::Kubernetes)), [Action::Replace]);
-        for other in [None, Some(&InstanceType::Ecs), Some(&InstanceType::CloudRun)] {
+        assert_eq!(refused(Some(&InstanceType::Ecs)), [Action::Adopt, Action::Replace, Action::Update]);
+        assert_eq!(refused(Some(&InstanceType::CloudRun)).len(), 7);
+        for other in [None, Some(&InstanceType::Other("emr".into()))] {
             assert_eq!(refused(other).len(), CHANGES.len());
+        }
+        for instances in [InstanceType::Kubernetes, InstanceType::Ecs, InstanceType::CloudRun] {
+            let all = capabilities(Some(&instances), Edition::Oss, false);
+            for path in
+                ["env.A", "container_config.image", "storage_request_size", "secrets.a", "restarted_at"]
+            {
+                let settable = all.of(&FieldPath::from(path)).settable;
+                assert_eq!(settable, instances == InstanceType::Kubernetes, "{path}");
+            }
         }
     }
 }

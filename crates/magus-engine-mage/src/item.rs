@@ -50,7 +50,7 @@ pub(crate) struct Item {
     pub(crate) instance: Option<Instance>,
     /// Where its own server answers; nothing where no ingress leads to it.
     pub(crate) url: Option<String>,
-    lifecycle_config: Option<Value>,
+    pub(crate) lifecycle_config: Option<Value>,
     ingress_name: Option<Value>,
     pvc_retention_policy: Option<Value>,
     service_account_name: Option<Value>,
@@ -64,6 +64,8 @@ pub(crate) struct Item {
 pub(crate) struct Instance {
     /// The pod's phase in capitals, `STOPPED` or `UNAVAILABLE`.
     status: Option<String>,
+    /// The task on ECS.
+    task_arn: Option<String>,
 }
 
 /// What the server says about all items.
@@ -71,6 +73,8 @@ pub(crate) struct Instance {
 pub(crate) struct Surroundings {
     /// The folder of the main project, which relative hook paths are below.
     pub(crate) project: Option<String>,
+    /// Whether they are what Mage makes and never changes.
+    pub(crate) are_tasks: bool,
 }
 
 impl Item {
@@ -108,11 +112,16 @@ impl Item {
         .collect()
     }
 
+    /// The task that it is on ECS; nothing where none runs.
+    pub(crate) fn task(&self) -> Option<&str> {
+        self.instance.as_ref()?.task_arn.as_deref()
+    }
+
     /// Whether it runs, as far as Mage tells. A pod in a crash loop says RUNNING as well (MAGE.md 4.20).
     fn state(&self) -> RunState {
         match self.instance.as_ref().and_then(|instance| instance.status.as_deref()) {
             Some("RUNNING") => RunState::Running,
-            Some("STOPPED") => RunState::Stopped,
+            Some("STOPPED" | "DEACTIVATING" | "STOPPING" | "DEPROVISIONING") => RunState::Stopped,
             Some("PENDING" | "PROVISIONING" | "ACTIVATING") => RunState::Pending,
             _ => RunState::Failed,
         }
@@ -186,8 +195,16 @@ pub(crate) fn understand(
     surroundings: &Surroundings,
     workloads: Option<&Workloads>,
 ) -> Result<Known, String> {
-    let running = workloads.map(|workloads| workloads.of(item)).transpose()?;
     let name = WorkspaceName::observed(item.name.as_str());
+    if surroundings.are_tasks {
+        let line = item.mark_of_task().unwrap_or_default();
+        let stored = mark::read(&name, &line)?;
+        let mark = stored.as_ref().map(|stored| stored.mark.clone());
+        let (state, revision) = (item.state(), item.revision(None));
+        let workspace = ObservedWorkspace { name, state, fields: Vec::new(), mark, revision };
+        return Ok(Known { workspace, leaves: Leaves::new(), is_outdated: false, stored, seen: None });
+    }
+    let running = workloads.map(|workloads| workloads.of(item)).transpose()?;
     let text = item.text()?;
     let says = if text.trim().is_empty() { Leaves::new() } else { container::read(&text)? };
     let stored = mark::read(&name, &text)?;

@@ -18,6 +18,7 @@ mod perform;
 mod running;
 mod runs;
 mod secrets;
+mod tasks;
 mod wait;
 
 use std::{

@@ -73,7 +73,8 @@ impl Observe for Mage {
                 }
             }
         }
-        let stored_not_running = workloads.is_none().then(|| STORED_NOT_RUNNING.to_owned());
+        let is_stored = workloads.is_none() && !surroundings.are_tasks;
+        let stored_not_running = is_stored.then(|| STORED_NOT_RUNNING.to_owned());
         let unseen = self.show_secrets(&mut found, &asked);
         let unverifiable: Vec<String> = stored_not_running.into_iter().chain(unseen).collect();
         let mut present = BTreeMap::new();
@@ -221,7 +222,7 @@ impl Mage {
 
     /// What the server says about all its workspaces.
     pub(crate) fn surroundings(&self) -> Result<Surroundings, EngineError> {
-        Ok(Surroundings { project: self.client.server()?.project_path })
+        Ok(Surroundings { project: self.client.server()?.project_path, are_tasks: self.makes_tasks()? })
     }
 }
 

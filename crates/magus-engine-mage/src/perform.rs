@@ -11,7 +11,7 @@ use magus_model::{
     observed::{Mark, RunState},
     path::FieldPath,
     plan::{Action, MarkRefresh, Precondition, Restarts, Step},
-    value::{FieldValue, SecretReference, Value},
+    value::{SecretReference, Value},
 };
 use magus_secrets::Resolver;
 
@@ -39,6 +39,9 @@ impl Perform for Mage {
 
     fn refresh_mark(&self, refresh: &MarkRefresh) -> Result<(), PerformError> {
         let MarkRefresh { cluster: _, workspace, revision, mark } = refresh;
+        if self.makes_tasks()? {
+            return Ok(());
+        }
         let found = self.expect_revision(workspace, revision)?;
         let before = found.known.stored.as_ref();
         let secrets = before.map(|stored| stored.secrets.clone()).unwrap_or_default();
@@ -104,6 +107,9 @@ impl Found {
 
 impl Mage {
     fn step(&self, task: &Task<'_>) -> Result<(), PerformError> {
+        if self.makes_tasks()? {
+            return self.perform_with_task(task);
+        }
         let Task { step, wait_for_runs, cancelled, .. } = *task;
         let Step { workspace: name, action, precondition, .. } = step;
         if *action == Action::Create {
@@ -269,10 +275,10 @@ impl Mage {
                 .map_err(|error| PerformError::Uncertain(format!("created, and {}", error.message())))?;
             self.put_mark(&self.look_after(name)?, stored)?;
         }
-        if fields
-            .iter()
-            .any(|field| field.path.as_str() == "state" && is_text(field.after.as_ref(), "stopped"))
-        {
+        if fields.iter().any(|field| {
+            field.path.as_str() == "state"
+                && field.after.as_ref().is_some_and(|after| after.is_text("stopped"))
+        }) {
             self.send_write(&request::stop_workspace(name.as_str(), None))?;
             return self.wait_until(name, RunState::Stopped, cancelled);
         }
@@ -399,7 +405,11 @@ impl Mage {
     }
 
     /// The workspace, if it is as the step expects it.
-    fn expect(&self, name: &WorkspaceName, precondition: &Precondition) -> Result<Found, PerformError> {
+    pub(crate) fn expect(
+        &self,
+        name: &WorkspaceName,
+        precondition: &Precondition,
+    ) -> Result<Found, PerformError> {
         match precondition {
             Precondition::Absent => {
                 Err(PerformError::Failed(format!("`{name}` is to be absent and changed")))
@@ -453,13 +463,13 @@ impl Mage {
         }
     }
 
-    fn send_write(&self, request: &Request) -> Result<(), PerformError> {
+    pub(crate) fn send_write(&self, request: &Request) -> Result<(), PerformError> {
         self.client.send(request).map(drop).map_err(PerformError::from)
     }
 }
 
 /// The mark that a step leaves.
-fn mark_of(step: &Step) -> Result<Mark, PerformError> {
+pub(crate) fn mark_of(step: &Step) -> Result<Mark, PerformError> {
     step.mark.clone().ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))
 }
 
@@ -467,10 +477,6 @@ fn mark_of(step: &Step) -> Result<Mark, PerformError> {
 fn text(name: &WorkspaceName, stored: &Stored, content: &Content) -> Result<String, PerformError> {
     let line = mark::write(name, stored).map_err(PerformError::Failed)?;
     container::write(Some(&line), content).map_err(PerformError::Failed)
-}
-
-fn is_text(value: Option<&FieldValue>, wanted: &str) -> bool {
-    matches!(value, Some(FieldValue::Plain(Value::String(text))) if text == wanted)
 }
 
 fn moved(name: &WorkspaceName) -> PerformError {

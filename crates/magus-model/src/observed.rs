@@ -160,6 +160,8 @@ pub struct FieldCapability {
     pub restarts: bool,
     /// Whether the server chooses a value where none is declared: then any value is as declared.
     pub chosen_by_server: bool,
+    /// Whether it can be set at all.
+    pub settable: bool,
     /// Whether people set such fields too: what is neither declared nor was applied is then theirs, and is left alone.
     pub of_people: bool,
 }
@@ -172,6 +174,7 @@ impl Default for FieldCapability {
             readable: true,
             restarts: true,
             chosen_by_server: false,
+            settable: true,
             of_people: false,
         }
     }

@@ -183,6 +183,13 @@ impl FieldValue {
 }
 
 /// `{secret: …}` is a reference; everything else is plain.
+impl FieldValue {
+    /// Whether it is this text.
+    pub fn is_text(&self, wanted: &str) -> bool {
+        matches!(self, FieldValue::Plain(Value::String(text)) if text == wanted)
+    }
+}
+
 impl From<Value> for FieldValue {
     fn from(value: Value) -> Self {
         SecretReference::from_value(&value).map_or(FieldValue::Plain(value), FieldValue::from)

@@ -22,7 +22,7 @@ use crate::{
     guards::{Danger, Guards, Held, enough},
     request::{Baseline, Intent, PlanRequest},
     since::{Before, Split},
-    steps::{Part, Place, is_replaced},
+    steps::{Part, Place, is_replaced, unsettable},
     unblock, words,
 };
 
@@ -261,7 +261,7 @@ impl<'a> Draft<'a> {
                     let replace = place.replace(update);
                     if let Some(refusal) = place.refusal(Action::Replace) {
                         // No flag lifts this, so that what other guards say of it would only mislead.
-                        self.refuse(&replace, refusal);
+                        self.refuse(&replace, refusal.reason, refusal.instead.to_owned());
                     } else if held.is_empty() {
                         self.steps.push(replace);
                         return;
@@ -313,17 +313,22 @@ impl<'a> Draft<'a> {
     /// Takes the steps of one workspace into the plan, up to the first that the engine refuses: what comes after it
     /// would rest on it.
     fn admit(&mut self, changes: &ClusterChanges<'_>, steps: Vec<Step>) {
-        let refused = changes.observation.map(|observation| &observation.capabilities.refused);
+        let capabilities = changes.observation.map(|observation| &observation.capabilities);
         for step in steps {
-            if let Some(refusal) = refused.and_then(|refused| refused.get(&step.action)) {
-                return self.refuse(&step, *refusal);
+            if let Some(refusal) =
+                capabilities.and_then(|capabilities| capabilities.refused.get(&step.action))
+            {
+                let Refusal { reason, instead } = *refusal;
+                return self.refuse(&step, reason, instead.to_owned());
+            }
+            if let Some((reason, instead)) = capabilities.and_then(|all| unsettable(&step, all)) {
+                return self.refuse(&step, &reason, instead);
             }
             self.steps.push(step);
         }
     }
 
-    fn refuse(&mut self, step: &Step, refusal: Refusal) {
-        let Refusal { reason, instead } = refusal;
+    fn refuse(&mut self, step: &Step, reason: &str, instead: String) {
         self.withheld.push(Withheld {
             cluster: step.cluster.clone(),
             environment: step.environment.clone(),
@@ -331,7 +336,7 @@ impl<'a> Draft<'a> {
             action: step.action,
             guard: Guard::Engine,
             message: format!("guard `engine`: {}; {reason}", step.reason),
-            unblock: instead.to_owned(),
+            unblock: instead,
         });
     }
 

@@ -248,6 +248,18 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Why a workspace cannot be made as it is declared, and what to do instead: the cluster has no way to give it a field.
+pub(crate) fn unsettable(step: &Step, capabilities: &Capabilities) -> Option<(String, String)> {
+    let fields = if step.action == Action::Create { &step.fields[..] } else { &[] };
+    let path = &fields.iter().find(|field| !capabilities.of(&field.path).settable)?.path;
+    let declared = step.mark.as_ref().map_or(step.workspace.as_str(), |mark| &mark.workspace);
+    let show = format!("magus explain {}/{declared} {path}", step.environment);
+    Some((
+        format!("no workspace of this cluster can be given `{path}`"),
+        format!("take it out where it is declared: `{show}` says where"),
+    ))
+}
+
 /// Whether a change goes back to an earlier version of an image.
 fn is_older_image(change: &FieldChange) -> bool {
     let text = |value: &Option<FieldValue>| match value {

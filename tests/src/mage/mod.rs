@@ -81,6 +81,8 @@ pub enum Logins {
 pub struct Options {
     /// Whether people have to log in.
     pub logins: Logins,
+    /// The identity of its project, which Mage's image takes from `PROJECT_UUID` (`scripts/run_app.sh`).
+    pub project_uuid: Option<String>,
     /// More variables of its environment.
     pub variables: Vec<(String, String)>,
 }
@@ -353,6 +355,9 @@ fn program(environment: &Path, folder: &Path, port: u16, mode: &Mode<'_>, option
         ("DEFAULT_OWNER_USERNAME".to_owned(), "owner".into()),
         ("DEFAULT_OWNER_PASSWORD".to_owned(), OWNER_PASSWORD.into()),
     ];
+    if let Some(uuid) = &options.project_uuid {
+        command.extend(words(&["--project-uuid", uuid]));
+    }
     let logins = if options.logins == Logins::On { "1" } else { "0" };
     variables.push(("REQUIRE_USER_AUTHENTICATION".to_owned(), logins.into()));
     match mode {

@@ -114,7 +114,9 @@ fn a_server_reaches_nothing_beyond_this_machine() {
 fn people_have_roles_and_tokens_end() {
     let test = "people_have_roles_and_tokens_end";
     let variables = vec![("DISABLE_NOTEBOOK_EDIT_ACCESS".to_owned(), "1".to_owned())];
-    let Some(server) = start(test, &Mode::Standalone, &Options { logins: Logins::On, variables }) else {
+    let Some(server) =
+        start(test, &Mode::Standalone, &Options { logins: Logins::On, variables, ..Options::default() })
+    else {
         return;
     };
     let status = server.get(&Caller::default(), "/api/statuses");

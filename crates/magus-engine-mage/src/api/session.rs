@@ -37,6 +37,11 @@ pub enum ProjectType {
 }
 
 impl InstanceType {
+    /// Whether Mage makes workspaces on it and never changes them (`cluster_manager/workspace/ecs.py`, `cloud_run.py`).
+    pub fn are_tasks(&self) -> bool {
+        matches!(self, InstanceType::Ecs | InstanceType::CloudRun)
+    }
+
     /// As it is shown.
     pub fn as_str(&self) -> &str {
         match self {

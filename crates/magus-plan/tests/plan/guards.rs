@@ -3,8 +3,8 @@
 use magus_model::{
     Text,
     desired::{Environment, MaxDeletes, Workspace},
-    observed::Refusal,
-    plan::{Action, Guard, Overrides},
+    observed::{FieldCapability, Refusal},
+    plan::{Action, Guard, Overrides, Withheld},
 };
 use magus_plan::{Intent, check};
 
@@ -368,6 +368,25 @@ fn what_an_engine_refuses_is_held_back_and_the_rest_goes_on() {
     let plan = world.plan();
     assert_eq!(steps(&plan), ["■ acme/a"]);
     assert_eq!(withheld(&plan), ["a update engine", "b delete engine"]);
+    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+}
+
+#[test]
+fn what_no_workspace_can_be_given_holds_back_its_creation() {
+    let mut world = World::applied(vec![environment("development", 0, vec![workspace("a")])]);
+    let unsettable = FieldCapability { settable: false, readable: false, ..FieldCapability::default() };
+    world.observations[0].capabilities.fields.push(("container_config".into(), unsettable));
+    let b = set(workspace("b"), "container_config.image", plain("mage:1"));
+    world.declare(vec![environment("development", 0, vec![workspace("a"), b, workspace("c")])]);
+    let plan = world.plan();
+    assert_eq!(steps(&plan), ["+ acme/c"]);
+    assert_eq!(withheld(&plan), ["b create engine"]);
+    let Withheld { message, unblock, .. } = &plan.withheld[0];
+    assert!(
+        message.ends_with("no workspace of this cluster can be given `container_config.image`"),
+        "{message}"
+    );
+    assert!(unblock.contains("`magus explain development/b container_config.image`"), "{unblock}");
     assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
 }
 

@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 
 use super::{Bed, INGRESS};
 
-/// Reads values as Mage's own code does, which tells them to nobody: arguments are the folder of the project and names.
+/// Reads values as Mage's own code does, which tells them to nobody: the argument is the folder of the project.
 const READ: &str = "
-import sys, glob, json, sqlite3
+import json, os, sqlite3, sys
 from cryptography.fernet import Fernet
-project, names = sys.argv[1], sys.argv[2:]
-data = project + '/../home/.mage_data/project'
-key = Fernet(open(data + '/secrets/key').read())
-rows = dict(sqlite3.connect(data + '/mage-ai.db').execute('select name, value from secret'))
+files = [os.path.join(at, name) for at, _, names in os.walk(sys.argv[1] + '/..') for name in names]
+one = lambda end: next(file for file in files if file.endswith(end))
+key = Fernet(open(one('/secrets/key')).read())
+rows = dict(sqlite3.connect(one('/mage-ai.db')).execute('select name, value from secret'))
 print(json.dumps({name: key.decrypt(value.encode()).decode() for name, value in rows.items()}))
 ";
 
@@ -54,9 +54,9 @@ fn secrets_are_written_to_the_server_of_the_workspace() {
     let uuid = bed.detail("ana-development")["project_uuid"].as_str().expect("a uuid").to_owned();
 
     let start = |uuid: &str| {
-        let variables = vec![("PROJECT_UUID".to_owned(), uuid.to_owned())];
-        MageServer::start(&Mode::Standalone, &Options { logins: Logins::On, variables })
-            .unwrap_or_else(|missing| panic!("{missing:?}"))
+        let project_uuid = Some(uuid.to_owned());
+        let options = Options { logins: Logins::On, project_uuid, ..Options::default() };
+        MageServer::start(&Mode::Standalone, &options).unwrap_or_else(|missing| panic!("{missing:?}"))
     };
     let stranger = start("0123456789abcdef");
     let tunnel = Tunnel::to(&stranger.address());
