@@ -16,6 +16,7 @@
 //! | [`Kubernetes::delete_workspace`] | `get` and `delete` of `statefulsets.apps`; `delete` of `services` and `configmaps` |
 //! | [`Kubernetes::volumes`], [`Kubernetes::volume`] | `list` and `get` of `persistentvolumeclaims` |
 //! | [`Kubernetes::grow_volume`] | `get` and `patch` of `persistentvolumeclaims`; `get` of `storageclasses.storage.k8s.io` |
+//! | [`Kubernetes::ingress_services`] | `get` of `ingresses.networking.k8s.io` |
 //! | [`Kubernetes::schedule`] | `patch` of `statefulsets.apps` |
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
@@ -24,6 +25,7 @@ mod access;
 mod container;
 mod delete;
 mod failure;
+mod ingress;
 mod rollout;
 mod scheduling;
 mod server;

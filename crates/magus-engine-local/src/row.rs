@@ -171,6 +171,7 @@ impl RawRow {
             name: self.name(),
             state: record.state,
             fields: record.fields,
+            lost: Vec::new(),
             mark: self.mark()?,
             revision: self.revision(),
         })

@@ -13,7 +13,7 @@ use magus_model::{
 use crate::{
     api::InstanceType,
     container::{CONTAINER, ENV},
-    item::{SET_AT_CREATION, STORAGE},
+    item::{INGRESS, SET_AT_CREATION, STORAGE},
     secrets::SECRETS,
 };
 
@@ -96,7 +96,10 @@ fn nothing() -> Vec<(FieldPath, FieldCapability)> {
 fn fields(edition: Edition) -> Vec<(FieldPath, FieldCapability)> {
     let usual = FieldCapability::default();
     let fixed = FieldCapability { create_only: true, ..usual };
-    let mut fields: Vec<_> = SET_AT_CREATION.iter().map(|key| (FieldPath::key(key), fixed)).collect();
+    let others = SET_AT_CREATION.iter().filter(|key| **key != INGRESS);
+    let mut fields: Vec<_> = others.map(|key| (FieldPath::key(key), fixed)).collect();
+    // Where its path is lost, it is given again without a restart.
+    fields.push((FieldPath::key(INGRESS), FieldCapability { restarts: false, ..fixed }));
     // Whatever namespace the server runs in, unless one is declared.
     fields.push((FieldPath::key("namespace"), FieldCapability { chosen_by_server: true, ..fixed }));
     fields.push((

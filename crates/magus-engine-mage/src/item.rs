@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use magus_engine_kubernetes::Key;
 use magus_model::{
     Text,
     leaves::flatten,
@@ -21,7 +22,7 @@ use crate::{
 
 /// Fields that Mage sets when it creates a workspace and never again (MAGE.md 3), apart from `lifecycle_config`.
 pub(crate) const SET_AT_CREATION: &[&str] = &[
-    "ingress_name",
+    INGRESS,
     "namespace",
     "pvc_retention_policy",
     "service_account_name",
@@ -29,6 +30,8 @@ pub(crate) const SET_AT_CREATION: &[&str] = &[
     "storage_class_name",
     STORAGE,
 ];
+/// The Ingress that leads to it.
+pub(crate) const INGRESS: &str = "ingress_name";
 /// How large its volume is.
 pub(crate) const STORAGE: &str = "storage_request_size";
 /// The paths of hook scripts: Mage makes relative ones absolute (MAGE.md 4.15).
@@ -112,6 +115,13 @@ impl Item {
         .collect()
     }
 
+    /// The Ingress that may have lost its path: Mage shows no address, and it was made with one.
+    pub(crate) fn unreached_ingress(&self) -> Option<Key> {
+        let name = self.ingress_name.as_ref()?.as_str()?.into();
+        let namespace = self.namespace.clone()?;
+        self.url.is_none().then_some(Key { namespace, name })
+    }
+
     /// The task that it is on ECS; nothing where none runs.
     pub(crate) fn task(&self) -> Option<&str> {
         self.instance.as_ref()?.task_arn.as_deref()
@@ -159,7 +169,7 @@ impl Item {
             storage_request_size,
         } = self;
         [
-            ("ingress_name", ingress_name),
+            (INGRESS, ingress_name),
             ("lifecycle_config", lifecycle_config),
             ("pvc_retention_policy", pvc_retention_policy),
             ("service_account_name", service_account_name),
@@ -201,7 +211,8 @@ pub(crate) fn understand(
         let stored = mark::read(&name, &line)?;
         let mark = stored.as_ref().map(|stored| stored.mark.clone());
         let (state, revision) = (item.state(), item.revision(None));
-        let workspace = ObservedWorkspace { name, state, fields: Vec::new(), mark, revision };
+        let workspace =
+            ObservedWorkspace { name, state, fields: Vec::new(), lost: Vec::new(), mark, revision };
         return Ok(Known { workspace, leaves: Leaves::new(), is_outdated: false, stored, seen: None });
     }
     let running = workloads.map(|workloads| workloads.of(item)).transpose()?;
@@ -233,7 +244,13 @@ pub(crate) fn understand(
     if let Some(namespace) = &item.namespace {
         others.push((FieldPath::key("namespace"), Value::String(namespace.clone())));
     }
+    let has_lost_path = running.is_some_and(|running| running.has_lost_path);
+    let mut lost = Vec::new();
     for (path, value) in others {
+        if has_lost_path && path.as_str() == INGRESS {
+            lost.push(ObservedField { path, value: FieldValue::Plain(value) });
+            continue;
+        }
         let value = hook_path(&path, &value, surroundings, applied).unwrap_or(value);
         fields.push(ObservedField { path, value: FieldValue::Plain(value) });
     }
@@ -242,6 +259,7 @@ pub(crate) fn understand(
         name,
         state: running.map_or_else(|| item.state(), |running| running.state(item.state())),
         fields,
+        lost,
         mark: stored.as_ref().map(|stored| stored.mark.clone()),
         revision: item.revision(running),
     };

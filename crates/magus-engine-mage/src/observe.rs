@@ -40,15 +40,9 @@ impl Observe for Mage {
         let mut shown = BTreeSet::new();
         let mut unknown = BTreeMap::new();
         let mut found = Vec::new();
-        for item in items {
-            let Some(name) = item["name"].as_str().map(WorkspaceName::observed) else {
-                return Err(EngineError::new(
-                    EngineErrorKind::Damaged,
-                    "the list has a workspace without a name",
-                ));
-            };
+        for (name, item) in items {
             shown.insert(name.clone());
-            match understand(item, &surroundings, workloads) {
+            match item.and_then(|item| understand(item, &surroundings, workloads)) {
                 Ok(one) => found.push(one),
                 Err(reason) => drop(unknown.insert(name, reason)),
             }
@@ -132,12 +126,19 @@ impl Mage {
     fn lists(
         &self,
         instances: Option<&InstanceType>,
-    ) -> Result<(Vec<Value>, Option<Workloads>), EngineError> {
-        let list = || -> Result<Vec<Value>, EngineError> {
-            match self.client.send(&request::workspaces(self.namespaces()))?["workspaces"].take() {
-                Value::Array(items) => Ok(items),
-                _ => Err(EngineError::new(EngineErrorKind::Damaged, "the list of workspaces is no list")),
-            }
+    ) -> Result<(Vec<Listed>, Option<Workloads>), EngineError> {
+        let list = || -> Result<Vec<Listed>, EngineError> {
+            let damaged = |message: &str| EngineError::new(EngineErrorKind::Damaged, message);
+            let answer = self.client.send(&request::workspaces(self.namespaces()))?["workspaces"].take();
+            let Value::Array(items) = answer else {
+                return Err(damaged("the list of workspaces is no list"));
+            };
+            let listed = |item: Value| {
+                let name = item["name"].as_str().map(WorkspaceName::observed);
+                let name = name.ok_or_else(|| damaged("the list has a workspace without a name"))?;
+                Ok((name, Item::read(item)))
+            };
+            items.into_iter().map(listed).collect()
         };
         let Some(cluster) = &self.kubernetes else { return Ok((list()?, None)) };
         if let Some(other) = instances.filter(|instances| **instances != InstanceType::Kubernetes) {
@@ -153,9 +154,11 @@ impl Mage {
             (list(), workloads.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         let (items, workloads) = (items?, workloads?);
-        let has_grown = |item: &Value| item["container_config"].as_str().is_some_and(mark::says_grown);
-        let workloads =
-            if items.iter().any(has_grown) { workloads.with_volumes(cluster)? } else { workloads };
+        let known = || items.iter().filter_map(|(_, item)| item.as_ref().ok());
+        let has_grown = |item: &Item| item.text().is_ok_and(|text| mark::says_grown(&text));
+        let workloads = if known().any(has_grown) { workloads.with_volumes(cluster)? } else { workloads };
+        let unreached = known().filter_map(Item::unreached_ingress).collect();
+        let workloads = workloads.with_ingresses(cluster, unreached);
         Ok((items, Some(workloads)))
     }
 
@@ -184,7 +187,8 @@ impl Mage {
                         let own = cluster
                             .workloads_of(name, item.namespace.as_ref())
                             .and_then(|own| if grown { own.with_volumes(cluster) } else { Ok(own) });
-                        Some(own.map_err(|error| error.to_string())?)
+                        let own = own.map_err(|error| error.to_string())?;
+                        Some(own.with_ingresses(cluster, item.unreached_ingress().into_iter().collect()))
                     }
                     _ => None,
                 };
@@ -226,12 +230,14 @@ impl Mage {
     }
 }
 
+/// A workspace in the list, and the reason where nobody understands what is said of it.
+type Listed = (WorkspaceName, Result<Item, String>);
+
 fn understand(
-    item: Value,
+    item: Item,
     surroundings: &Surroundings,
     workloads: Option<&Workloads>,
 ) -> Result<(Item, Known), String> {
-    let item = Item::read(item)?;
     let known = item::understand(&item, surroundings, workloads)?;
     Ok((item, known))
 }

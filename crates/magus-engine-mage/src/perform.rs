@@ -20,7 +20,7 @@ use crate::{
     api::{ApiError, Request, request},
     compose::{self, Before, Composed, Refresh, compose, creation},
     container::{self, Content, Leaves},
-    item::{Item, Known, STORAGE},
+    item::{INGRESS, Item, Known, STORAGE},
     mark::{self, Stored, StoredSecret},
     running,
     runs::{self, Waited},
@@ -193,6 +193,9 @@ impl Mage {
         if let Some(size) = settings.remove(&FieldPath::key(STORAGE)) {
             self.grow(found, &size)?;
         }
+        if settings.remove(&FieldPath::key(INGRESS)).is_some() {
+            self.add_to_ingress(found)?;
+        }
         self.hide(&content.leaves, &stored.secrets);
         self.schedule(found, &content.leaves)?;
         self.patch(found, content, stored, settings)?;
@@ -219,6 +222,20 @@ impl Mage {
             return Ok(());
         }
         cluster.kubernetes().schedule(&seen.key, &seen.uid, &wanted)
+    }
+
+    /// Leads the Ingress to the workspace again. Mage adds a path each time that it is asked (MAGE.md 4.10): it is asked once,
+    /// where there was none a moment ago.
+    fn add_to_ingress(&self, found: &Found) -> Result<(), PerformError> {
+        let name = found.name();
+        if found.known.workspace.lost.is_empty() {
+            return Err(PerformError::Failed(format!("Mage has no way to change `{INGRESS}`")));
+        }
+        self.send_write(&request::add_to_ingress(name.as_str()))?;
+        match self.look(name)?.is_some_and(|found| found.known.workspace.lost.is_empty()) {
+            true => Ok(()),
+            false => Err(PerformError::Uncertain("sent, but its ingress does not lead to it".to_owned())),
+        }
     }
 
     /// Lets the volume grow, which Mage cannot.

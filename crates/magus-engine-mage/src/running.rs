@@ -113,6 +113,8 @@ pub(crate) struct Workloads {
     by_name: BTreeMap<Text, Vec<Workload>>,
     /// The sizes of volumes that may have grown.
     volumes: BTreeMap<Key, Text>,
+    /// The Services that Ingresses lead to, of those that may have lost a path.
+    ingresses: BTreeMap<Key, BTreeSet<Text>>,
 }
 
 impl Workloads {
@@ -121,7 +123,7 @@ impl Workloads {
         for workload in all {
             by_name.entry(workload.key.name.clone()).or_default().push(workload);
         }
-        Self { edition, by_name, volumes: BTreeMap::new() }
+        Self { edition, by_name, volumes: BTreeMap::new(), ingresses: BTreeMap::new() }
     }
 
     fn all(&self) -> impl Iterator<Item = &Workload> {
@@ -140,6 +142,17 @@ impl Workloads {
         };
         self.volumes = volumes;
         Ok(self)
+    }
+
+    /// The same with the paths of these Ingresses, one request for each. Where one cannot be read nothing is known to be lost.
+    pub(crate) fn with_ingresses(mut self, cluster: &Cluster, names: BTreeSet<Key>) -> Self {
+        for key in names {
+            match cluster.kubernetes.ingress_services(&key.namespace, &key.name) {
+                Ok(services) => self.ingresses.extend(services.map(|services| (key, services))),
+                Err(error) => tracing::debug!(%error, ingress = %key.name, "not read"),
+            }
+        }
+        self
     }
 
     /// What runs of a workspace that Mage shows; the reason where nobody can say.
@@ -166,7 +179,14 @@ impl Workloads {
         if !workload.is_workspace {
             return Err(format!("the StatefulSet `{name}`{place} is none that mage made"));
         }
-        Ok(Running { workload, edition: self.edition, volume: self.volumes.get(&workload.key) })
+        let services = item.unreached_ingress().and_then(|ingress| self.ingresses.get(&ingress));
+        let has_lost_path = services.is_some_and(|services| !services.contains(&*format!("{name}-service")));
+        Ok(Running {
+            workload,
+            edition: self.edition,
+            volume: self.volumes.get(&workload.key),
+            has_lost_path,
+        })
     }
 
     /// Those with this name, in whichever namespace.
@@ -213,6 +233,8 @@ pub(crate) struct Running<'a> {
     workload: &'a Workload,
     edition: Edition,
     volume: Option<&'a Text>,
+    /// Whether its Ingress is there and leads to it no more.
+    pub(crate) has_lost_path: bool,
 }
 
 impl<'a> Running<'a> {
@@ -283,7 +305,7 @@ impl<'a> Running<'a> {
     /// Goes into the revision of a workspace: everything that is compared, and nothing of how far it has come.
     pub(crate) fn digest(&self) -> Vec<u8> {
         let Workload { uid, leaves, scheduling, repeated, wanted, .. } = self.workload;
-        let whole = (uid, leaves, scheduling, repeated, *wanted == 0, self.volume);
+        let whole = (uid, leaves, scheduling, repeated, *wanted == 0, self.volume, self.has_lost_path);
         Sha256::digest(serde_json::to_vec(&whole).unwrap_or_default()).to_vec()
     }
 }

@@ -53,8 +53,8 @@ fn compared(
 ) -> Vec<String> {
     let workload = workload(running);
     let applied = applied.iter().map(|path| (FieldPath::from(*path), Text::from("0"))).collect();
-    let found =
-        Running { workload: &workload, edition, volume: None }.leaves(&leaves(stored), Some(&applied));
+    let found = Running { workload: &workload, edition, volume: None, has_lost_path: false }
+        .leaves(&leaves(stored), Some(&applied));
     found.iter().map(|(path, value)| format!("{path}={value}")).collect()
 }
 
@@ -128,7 +128,8 @@ fn a_workspace_runs_once_its_pod_is_available_with_the_last_template() {
     let state = |wanted, available, updated, of_pod| {
         let counts = Counts { available, updated, ..Counts::default() };
         let workload = Workload { wanted, counts, ..workload(&[]) };
-        Running { workload: &workload, edition: Edition::Oss, volume: None }.state(of_pod)
+        Running { workload: &workload, edition: Edition::Oss, volume: None, has_lost_path: false }
+            .state(of_pod)
     };
     for ((wanted, available, updated, of_pod), expected) in [
         ((1, 1, 1, RunState::Running), RunState::Running),
@@ -201,7 +202,7 @@ fn the_revision_is_of_what_is_compared_and_not_of_how_far_it_has_come() {
     let digest = |change: &dyn Fn(&mut Workload)| {
         let mut workload = workload(&[("env.A", "'1'")]);
         change(&mut workload);
-        Running { workload: &workload, edition: Edition::Oss, volume: None }.digest()
+        Running { workload: &workload, edition: Edition::Oss, volume: None, has_lost_path: false }.digest()
     };
     let before = digest(&|_| {});
     assert_eq!(digest(&|workload| (workload.counts.available, workload.generation) = (0, 9)), before);

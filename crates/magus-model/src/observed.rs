@@ -69,6 +69,9 @@ pub struct ObservedWorkspace {
     pub state: RunState,
     /// Its configuration, ordered by path, in the form of [`crate::desired::Workspace::fields`].
     pub fields: Vec<ObservedField>,
+    /// What it was made with and does not have any more, ordered by path: this value alone can be given to it again in
+    /// place, where the engine can set the field only at creation.
+    pub lost: Vec<ObservedField>,
     /// Who manages it; nothing where nobody does.
     pub mark: Option<Mark>,
     /// Changes whenever anything that this observation holds changes: `sha256:…` of it. What a step's precondition names.

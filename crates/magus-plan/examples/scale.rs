@@ -57,6 +57,7 @@ fn observed(desired: &Desired) -> Observation {
             name: workspace.name.clone(),
             state: RunState::Running,
             fields: workspace.fields.iter().map(field).collect(),
+            lost: Vec::new(),
             mark: Some(expected_mark(cluster, environment, workspace)),
             revision: "sha256:1".into(),
         };

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::BTreeMap};
 
 use magus_diff::{
-    Change, ClusterChanges, Update, WorkspaceChange, expected_mark, is_more, meaning::is_absent,
+    Change, ClusterChanges, Update, WorkspaceChange, expected_mark, is_more, meaning::is_absent, same,
 };
 use magus_model::{
     desired::{DesiredState, Environment, Workspace},
@@ -41,7 +41,7 @@ pub(crate) fn is_replaced<'a>(
 ) -> Option<&'a Mark> {
     let Change::Update(update) = &change.change else { return None };
     let capabilities = &changes.observation?.capabilities;
-    let create_only = update.fields.iter().any(|field| takes_creation(capabilities, field));
+    let create_only = update.fields.iter().any(|field| takes_creation(capabilities, update.observed, field));
     let renamed = update.renamed_from.is_some() && !capabilities.rename;
     if create_only || renamed { update.observed.mark.as_ref() } else { None }
 }
@@ -90,7 +90,7 @@ impl<'a> Place<'a> {
         let Update { observed, renamed_from, fields: changed, state, restart } = update;
         let capabilities = self.capabilities();
         let create_only: Vec<_> =
-            changed.iter().filter(|field| takes_creation(capabilities, field)).cloned().collect();
+            changed.iter().filter(|field| takes_creation(capabilities, observed, field)).cloned().collect();
         let reason = words::replace(&create_only, update);
 
         let mut fields: Vec<_> = changed.iter().chain(restart).chain(state).cloned().collect();
@@ -127,7 +127,7 @@ impl<'a> Place<'a> {
             return Vec::new();
         }
         let mut fields: Vec<_> =
-            changed.iter().filter(|field| !takes_creation(capabilities, field)).cloned().collect();
+            changed.iter().filter(|field| !takes_creation(capabilities, observed, field)).cloned().collect();
         if refresh_secrets {
             fields.extend(self.secrets(&fields));
             fields.sort_by(|a, b| a.path.cmp(&b.path));
@@ -273,10 +273,15 @@ fn is_older_image(change: &FieldChange) -> bool {
 }
 
 /// Whether only a creation can make this change.
-fn takes_creation(capabilities: &Capabilities, change: &FieldChange) -> bool {
+fn takes_creation(capabilities: &Capabilities, observed: &ObservedWorkspace, change: &FieldChange) -> bool {
     let FieldCapability { create_only, grows, .. } = capabilities.of(&change.path);
     let grown = |before, after| grows && is_more(&change.path, after, before);
+    let lost = observed.lost.iter().find(|lost| lost.path == change.path);
+    let comes_back = lost.is_some_and(|lost| {
+        change.after.as_ref().is_some_and(|after| same(&change.path, after, &lost.value))
+    });
     create_only
+        && !comes_back
         && !matches!((&change.before, &change.after), (Some(before), Some(after)) if grown(before, after))
 }
 

@@ -270,6 +270,7 @@ fn status_names_state_drift_and_what_is_pending() {
             name: name.clone(),
             state,
             fields: Vec::new(),
+            lost: Vec::new(),
             mark: None,
             revision: "r".into(),
         };

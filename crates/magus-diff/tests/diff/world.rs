@@ -149,6 +149,7 @@ pub fn observed(name: &str, fields: &[(&str, FieldValue)], mark: Option<Mark>) -
         name: WorkspaceName::observed(name),
         state: RunState::Running,
         fields,
+        lost: Vec::new(),
         mark,
         revision: "sha256:1".into(),
     }

@@ -236,6 +236,11 @@ pub fn resume_workspace(name: &str) -> Request {
     action(name, json!({"action": "resume"}))
 }
 
+/// Action `add_to_ingress`: one more path to the workspace in the Ingress that it was made with, each time.
+pub fn add_to_ingress(name: &str) -> Request {
+    action(name, json!({"action": "add_to_ingress"}))
+}
+
 /// `DELETE /api/workspaces/NAME`.
 pub fn delete_workspace(name: &str) -> Request {
     Request::new(Method::Delete, workspace_path(name), "workspace")
@@ -332,6 +337,11 @@ mod tests {
                 resume_workspace("a"),
                 "PUT /api/workspaces/a?_http_error_codes=1",
                 json!({"workspace": {"action": "resume"}}),
+            ),
+            (
+                add_to_ingress("a"),
+                "PUT /api/workspaces/a?_http_error_codes=1",
+                json!({"workspace": {"action": "add_to_ingress"}}),
             ),
             (secrets(), "GET /api/secrets?_http_error_codes=1", none.clone()),
             (

@@ -103,6 +103,7 @@ fn blank(name: &WorkspaceName, capabilities: &Capabilities) -> ObservedWorkspace
         name: name.clone(),
         state: RunState::Running,
         fields: Vec::new(),
+        lost: Vec::new(),
         mark: None,
         revision: Text::default(),
     };
@@ -131,8 +132,8 @@ pub fn set(observed: &mut ObservedWorkspace, path: &FieldPath, value: Option<Fie
 
 /// Changes whenever anything of a workspace changes.
 pub fn revision(observed: &ObservedWorkspace) -> Text {
-    let ObservedWorkspace { name, state, fields, mark, revision: _ } = observed;
+    let ObservedWorkspace { name, state, fields, lost, mark, revision: _ } = observed;
     let mut hasher = std::hash::DefaultHasher::new();
-    format!("{name} {state:?} {fields:?} {mark:?}").hash(&mut hasher);
+    format!("{name} {state:?} {fields:?} {lost:?} {mark:?}").hash(&mut hasher);
     format!("{:x}", hasher.finish()).into()
 }

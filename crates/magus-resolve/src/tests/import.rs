@@ -32,7 +32,14 @@ fn observed(name: &str, state: RunState, fields: &[(&str, Value)]) -> ObservedWo
         })
         .collect();
     fields.sort_by(|a, b| a.path.cmp(&b.path));
-    ObservedWorkspace { name: WorkspaceName::observed(name), state, fields, mark: None, revision: "".into() }
+    ObservedWorkspace {
+        name: WorkspaceName::observed(name),
+        state,
+        fields,
+        lost: Vec::new(),
+        mark: None,
+        revision: "".into(),
+    }
 }
 
 fn exactly(_: &FieldPath, a: &FieldValue, b: &FieldValue) -> bool {

@@ -3,7 +3,7 @@
 use magus_tests::proxy::{Fault, Proxy};
 use serde_json::{Value, json};
 
-use super::Bed;
+use super::{Bed, INGRESS, leads};
 
 impl Bed {
     /// A bed whose declarations name the Kubernetes cluster too. The answer has what lies between Magus and that.
@@ -216,6 +216,46 @@ fn a_volume_grows_in_place_and_never_shrinks() {
     bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
     assert_eq!(kubernetes.exchanges().len(), 2);
     bed.declare("development", "one", "storage_request_size: 4Gi\n");
+    let plan = bed.sandbox.plan(&[]);
+    assert_eq!((&plan["steps"], &plan["withheld"][0]["action"]), (&json!([]), &json!("replace")));
+}
+
+#[test]
+fn a_path_that_an_ingress_lost_comes_back_once() {
+    let Some((bed, kubernetes)) = Bed::with_kubernetes("a_path_that_an_ingress_lost_comes_back_once") else {
+        return;
+    };
+    bed.make_ingress();
+    let path = bed.ingress_path();
+    let services = || -> Vec<String> {
+        let ingress = bed.shared.kubernetes.send("GET", &path, None).json;
+        let paths = ingress["spec"]["rules"][0]["http"]["paths"].as_array().expect("paths").clone();
+        let name = |path: &Value| path["backend"]["service"]["name"].as_str().expect("a name").to_owned();
+        paths.iter().map(name).collect()
+    };
+    let service = format!("{}-service", bed.name("one-development"));
+    bed.declare("development", "one", &format!("ingress_name: {INGRESS}\n"));
+    bed.apply_seen();
+    assert_eq!(services(), [service.as_str(), "main"]);
+    let generation = bed.generation("one-development");
+
+    // Somebody writes the Ingress anew.
+    let answer = bed.shared.kubernetes.patch(&path, &json!({ "spec": leads("/main", "main") }));
+    assert_eq!(answer.status, 200, "{}", answer.json);
+    kubernetes.clear();
+    assert_eq!(bed.fields(), [format!("ingress_name: null -> {INGRESS} drift")]);
+    assert_eq!(kubernetes.exchanges().len(), 2, "the list, and the one Ingress");
+    bed.sandbox.expect(2, &["drift"]);
+    bed.apply_seen();
+    assert_eq!(services(), [service.as_str(), "main"]);
+    assert_eq!(bed.generation("one-development"), generation, "nothing restarted");
+    kubernetes.clear();
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+    assert_eq!(kubernetes.exchanges().len(), 1, "who has an address is not asked for its Ingress");
+
+    // Another Ingress would take a creation, whether the path is lost or not.
+    bed.shared.kubernetes.patch(&path, &json!({ "spec": leads("/main", "main") }));
+    bed.declare("development", "one", "ingress_name: other\n");
     let plan = bed.sandbox.plan(&[]);
     assert_eq!((&plan["steps"], &plan["withheld"][0]["action"]), (&json!([]), &json!("replace")));
 }

@@ -164,12 +164,14 @@ impl Bed {
         assert_eq!(answer.status, 201, "{}", answer.json);
     }
 
+    fn ingress_path(&self) -> String {
+        format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses/{INGRESS}", self.place.namespace)
+    }
+
     /// Lets a workspace answer at the root of the host: its own server in these tests is one without a base path.
     fn lead_to(&self, name: &str) {
         let spec = leads("/", &format!("{}-service", self.name(name)));
-        let path =
-            format!("/apis/networking.k8s.io/v1/namespaces/{}/ingresses/{INGRESS}", self.place.namespace);
-        let answer = self.shared.kubernetes.patch(&path, &json!({ "spec": spec }));
+        let answer = self.shared.kubernetes.patch(&self.ingress_path(), &json!({ "spec": spec }));
         assert_eq!(answer.status, 200, "{}", answer.json);
         assert_eq!(self.detail(name)["url"], "http://workspaces.acme.test/");
     }
