@@ -35,6 +35,12 @@ const NEVER_CHANGED: Refusal = Refusal {
     instead: "delete it in Mage and run `magus apply`, which makes it again",
 };
 
+/// Of workspaces on Docker, where a mark would be the only change.
+const NOT_ADOPTED: Refusal = Refusal {
+    reason: "nobody has seen whether a mark restarts a workspace on Docker",
+    instead: "delete it in Mage and run `magus apply`, which makes it again",
+};
+
 const ONLY_MADE: Refusal = Refusal {
     reason: "all that Mage can do on Cloud Run is to make a workspace",
     instead: "do it in Google's console",
@@ -59,6 +65,9 @@ pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, r
     let never_changed: BTreeMap<_, _> = all(NEVER_CHANGED, &[Action::Adopt, Action::Replace, Action::Update]);
     let refused = match instances {
         Some(InstanceType::Kubernetes) => all(NO_REPLACE, &[Action::Replace]),
+        Some(InstanceType::Docker) => {
+            BTreeMap::from([(Action::Adopt, NOT_ADOPTED), (Action::Replace, NO_REPLACE)])
+        }
         Some(InstanceType::Ecs) => never_changed,
         Some(InstanceType::CloudRun) => {
             let mut refused = never_changed;
@@ -72,6 +81,9 @@ pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, r
         return Capabilities { rename: false, fields: nothing(), defaults: BTreeMap::new(), refused };
     }
     let mut fields = fields(edition);
+    if instances == Some(&InstanceType::Docker) {
+        fields.extend(not_on_docker());
+    }
     if runs {
         // That of the main server, where none is declared (MAGE.md 4.5).
         let image = FieldPath::key(CONTAINER).child("image");
@@ -91,6 +103,17 @@ fn nothing() -> Vec<(FieldPath, FieldCapability)> {
         FieldCapability { settable: false, readable: false, restarts: false, ..FieldCapability::default() };
     let others = [CONTAINER, ENV, "lifecycle_config", "restarted_at", SECRETS];
     others.iter().chain(SET_AT_CREATION).map(|key| (FieldPath::key(key), none)).collect()
+}
+
+/// What Mage takes out of a text for Docker, and the fields that mean nothing there (MAGE.md 3, 6).
+fn not_on_docker() -> impl Iterator<Item = (FieldPath, FieldCapability)> {
+    let usual = FieldCapability::default();
+    let none = FieldCapability { settable: false, chosen_by_server: true, ..usual };
+    let container = FieldPath::key(CONTAINER);
+    let known = ["image", "image_tag", "public_url", "volumes"].map(|key| (container.child(key), usual));
+    let others =
+        [CONTAINER, SECRETS].iter().chain(SET_AT_CREATION).map(move |key| (FieldPath::key(key), none));
+    known.into_iter().chain(others)
 }
 
 fn fields(edition: Edition) -> Vec<(FieldPath, FieldCapability)> {
@@ -159,6 +182,7 @@ mod tests {
             capabilities(instances, Edition::Oss, false).refused.into_keys().collect()
         };
         assert_eq!(refused(Some(&InstanceType::Kubernetes)), [Action::Replace]);
+        assert_eq!(refused(Some(&InstanceType::Docker)), [Action::Adopt, Action::Replace]);
         assert_eq!(refused(Some(&InstanceType::Ecs)), [Action::Adopt, Action::Replace, Action::Update]);
         assert_eq!(refused(Some(&InstanceType::CloudRun)).len(), 7);
         for other in [None, Some(&InstanceType::Other("emr".into()))] {
@@ -172,6 +196,14 @@ mod tests {
                 let settable = all.of(&FieldPath::from(path)).settable;
                 assert_eq!(settable, instances == InstanceType::Kubernetes, "{path}");
             }
+        }
+        let docker = capabilities(Some(&InstanceType::Docker), Edition::Pro, false);
+        let settable = |path: &str| docker.of(&FieldPath::from(path)).settable;
+        for path in ["env.A", "container_config.image", "container_config.volumes[\"/a\"].bind", "state"] {
+            assert!(settable(path), "{path}");
+        }
+        for path in ["container_config.resources.limits.cpu", "ingress_name", "secrets.a"] {
+            assert!(!settable(path), "{path}");
         }
     }
 }

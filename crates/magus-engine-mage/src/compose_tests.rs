@@ -4,6 +4,7 @@ use magus_model::{
 };
 
 use super::*;
+use crate::container::Form;
 
 fn change(path: &str, after: Option<FieldValue>) -> FieldChange {
     FieldChange {
@@ -192,10 +193,10 @@ fn what_mage_gave_comes_back_where_a_declared_value_goes() {
     ];
     let content = composed(before, &changes).content;
     assert_eq!(
-        crate::container::write(None, &content).unwrap(),
+        crate::container::write(None, &content, Form::Kubernetes).unwrap(),
         "env:\n- name: \"OTHER\"\n  $patch: delete\n- name: \"PROJECT_TYPE\"\n  value: \"y\"\n\
          - name: \"USER_CODE_PATH\"\n  $patch: delete\n- name: \"USER_CODE_PATH\"\n  value: \"a\"\n"
     );
-    let clean = crate::container::write(None, &content.clean()).unwrap();
+    let clean = crate::container::write(None, &content.clean(), Form::Kubernetes).unwrap();
     assert_eq!(clean, "env:\n- name: \"PROJECT_TYPE\"\n  value: \"y\"\n");
 }

@@ -18,6 +18,19 @@ pub(crate) const CONTAINER: &str = "container_config";
 /// The key under which variables stand.
 pub(crate) const ENV: &str = "env";
 
+/// The key under which variables stand for Docker, as a map.
+const ENVIRONMENT: &str = "environment";
+
+/// Who reads a text after Mage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Kubernetes, as a patch of what it has.
+    #[default]
+    Kubernetes,
+    /// Docker: variables are a map, and there is nothing that takes away (MAGE.md 3).
+    Docker,
+}
+
 /// What removes an entry from a list in a strategic merge patch.
 const PATCH_DIRECTIVE: &str = "$patch";
 
@@ -26,7 +39,7 @@ pub(crate) type Leaves = BTreeMap<FieldPath, Value>;
 
 /// Reads a stored text; the reason where it says nothing that Magus understands. The reason quotes nothing of the text,
 /// which may hold secrets.
-pub(crate) fn read(text: &str) -> Result<Leaves, String> {
+pub(crate) fn read(text: &str, form: Form) -> Result<Leaves, String> {
     let root: serde_yaml::Value = serde_yaml::from_str(text).map_err(|error| {
         let place = error
             .location()
@@ -39,6 +52,12 @@ pub(crate) fn read(text: &str) -> Result<Leaves, String> {
     let mut leaves = Leaves::new();
     if let Some(variables) = root.remove(ENV) {
         self::variables(variables, &mut leaves)?;
+    }
+    if form == Form::Docker
+        && let Some(Value::Map(variables)) = root.remove(ENVIRONMENT)
+    {
+        let path = |name: &str| FieldPath::key(ENV).child(name);
+        leaves.extend(variables.into_iter().map(|(name, value)| (path(&name), value)));
     }
     let mut rest = Vec::new();
     flatten(&FieldPath::key(CONTAINER), Value::Map(root), &mut rest);
@@ -105,7 +124,7 @@ impl Content {
 
 /// Writes the text: the mark's line, and the content. Other paths than those of variables and of the container are
 /// refused.
-pub(crate) fn write(mark: Option<&str>, content: &Content) -> Result<String, String> {
+pub(crate) fn write(mark: Option<&str>, content: &Content, form: Form) -> Result<String, String> {
     let Content { leaves, removed, repeated, restored } = content;
     let mut entries: BTreeMap<String, Entry<'_>> = BTreeMap::new();
     let mut container: Vec<(FieldPath, Value)> = Vec::new();
@@ -142,9 +161,17 @@ pub(crate) fn write(mark: Option<&str>, content: &Content) -> Result<String, Str
     }
     let empty = container.is_empty() && entries.is_empty();
     if !entries.is_empty() {
-        text.push_str("env:\n");
+        match form {
+            Form::Kubernetes => text.push_str("env:\n"),
+            Form::Docker => {
+                let _ = writeln!(text, "{ENVIRONMENT}:");
+            }
+        }
         for (name, entry) in &entries {
-            entry.write(name, &mut text);
+            match form {
+                Form::Kubernetes => entry.write(name, &mut text),
+                Form::Docker => entry.write_for_docker(name, &mut text)?,
+            }
         }
     }
     mapping(&nest(container)?, 0, &mut text);
@@ -190,6 +217,23 @@ impl Entry<'_> {
                 }
             }
         }
+    }
+}
+
+impl Entry<'_> {
+    fn write_for_docker(&self, name: &str, text: &mut String) -> Result<(), String> {
+        match self {
+            Entry::Text { text: value, .. } => {
+                let _ = writeln!(text, "  {}: {}", quoted(name), quoted(value));
+            }
+            Entry::Removed { .. } => {}
+            Entry::From { .. } => {
+                return Err(format!(
+                    "`env.{name}`: Docker holds no secrets to refer to; give it as `{{secret: …}}`"
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

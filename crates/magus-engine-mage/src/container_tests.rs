@@ -5,7 +5,7 @@ use proptest::{collection::btree_map, prelude::*};
 use super::*;
 
 fn leaves(text: &str) -> Vec<String> {
-    read(text).unwrap().iter().map(|(path, value)| format!("{path}={value}")).collect()
+    read(text, Form::Kubernetes).unwrap().iter().map(|(path, value)| format!("{path}={value}")).collect()
 }
 
 fn content(leaves: &[(&str, Value)], removed: &[&str]) -> Content {
@@ -52,7 +52,7 @@ fn what_is_not_understood_has_a_reason_that_quotes_no_value() {
         ("env: [{name: A, value: [hunter2]}]", "the value of its variable `A` is no text"),
         ("1: hunter2", "its container_config has a key that is no text"),
     ] {
-        let found = read(text).unwrap_err();
+        let found = read(text, Form::Kubernetes).unwrap_err();
         assert!(!found.contains("hunter2"), "{found}");
         // The column of a syntax error is the parser's business.
         let without_place = |text: &str| text.split(" at line").next().unwrap_or("").to_owned();
@@ -81,7 +81,7 @@ fn everything_is_quoted_and_the_mark_comes_first() {
         &[],
     );
     assert_eq!(
-        write(Some("# magus: x"), &content).unwrap(),
+        write(Some("# magus: x"), &content, Form::Kubernetes).unwrap(),
         "# magus: x\n\
          env:\n\
          - name: \"A\"\n  value: \"on\"\n\
@@ -91,8 +91,8 @@ fn everything_is_quoted_and_the_mark_comes_first() {
          image: \"a:1\"\n\
          nodeSelector:\n  \"kubernetes.io/os\": \"linux\"\n"
     );
-    assert_eq!(write(None, &Content::default()).unwrap(), "{}\n");
-    assert_eq!(write(Some("# magus: x"), &Content::default()).unwrap(), "# magus: x\n{}\n");
+    assert_eq!(write(None, &Content::default(), Form::Kubernetes).unwrap(), "{}\n");
+    assert_eq!(write(Some("# magus: x"), &Content::default(), Form::Kubernetes).unwrap(), "# magus: x\n{}\n");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn what_is_removed_is_taken_away_by_the_patch() {
         &["env.A", "env.B", "env.C", "container_config.resources.limits"],
     );
     assert_eq!(
-        write(None, &content).unwrap(),
+        write(None, &content, Form::Kubernetes).unwrap(),
         "env:\n\
          - name: \"A\"\n  value: \"a\"\n  valueFrom: null\n\
          - name: \"B\"\n  value: null\n  valueFrom:\n    x: 1\n\
@@ -118,7 +118,7 @@ fn what_is_removed_is_taken_away_by_the_patch() {
 #[test]
 fn paths_of_other_fields_are_refused() {
     for path in ["ingress_name", "env", "container_config", "env.A.b"] {
-        assert!(write(None, &content(&[(path, Value::Int(1))], &[])).is_err(), "{path}");
+        assert!(write(None, &content(&[(path, Value::Int(1))], &[]), Form::Kubernetes).is_err(), "{path}");
     }
 }
 
@@ -160,12 +160,36 @@ proptest! {
             }
         }
         content.leaves.extend(leaves);
-        let text = write(Some("# magus: {\"a\": \"b # c\"}"), &content).unwrap();
-        prop_assert_eq!(read(&text).unwrap(), content.leaves, "{}", text);
+        let text = write(Some("# magus: {\"a\": \"b # c\"}"), &content, Form::Kubernetes).unwrap();
+        prop_assert_eq!(read(&text, Form::Kubernetes).unwrap(), content.leaves, "{}", text);
     }
 
     #[test]
     fn no_text_makes_reading_panic(text in "\\PC{0,40}") {
-        let _ = read(&text);
+        let _ = read(&text, Form::Kubernetes);
     }
+}
+
+#[test]
+fn on_docker_variables_are_a_map_and_nothing_is_taken_away() {
+    let leaves = [
+        ("env.A", Value::string("on")),
+        ("env.N", Value::Int(1)),
+        ("container_config.image", Value::string("mage-pro:1")),
+        ("container_config.volumes[\"/data/a.b\"].bind", Value::string("/home/src")),
+    ];
+    let text = write(Some("# magus: x"), &content(&leaves, &["env.GONE"]), Form::Docker).unwrap();
+    assert_eq!(
+        text,
+        "# magus: x\n\
+         environment:\n  \"A\": \"on\"\n  \"N\": \"1\"\n\
+         image: \"mage-pro:1\"\n\
+         volumes:\n  \"/data/a.b\":\n    bind: \"/home/src\"\n"
+    );
+    let read = read(&text, Form::Docker).unwrap();
+    assert_eq!(read[&FieldPath::from("env.N")], Value::string("1"));
+    assert_eq!(read.len(), leaves.len());
+    let from = Value::Map(BTreeMap::from([("valueFrom".into(), Value::Map(BTreeMap::new()))]));
+    let refused = write(None, &content(&[("env.A", from)], &[]), Form::Docker).unwrap_err();
+    assert!(refused.contains("`env.A`") && refused.contains("{secret: …}"), "{refused}");
 }

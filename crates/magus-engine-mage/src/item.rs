@@ -15,7 +15,7 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    container::{self, ENV, Leaves},
+    container::{self, ENV, Form, Leaves},
     mark::{self, Stored},
     running::{Running, Seen, Workloads},
 };
@@ -78,6 +78,8 @@ pub(crate) struct Surroundings {
     pub(crate) project: Option<String>,
     /// Whether they are what Mage makes and never changes.
     pub(crate) are_tasks: bool,
+    /// How their texts are written.
+    pub(crate) form: Form,
 }
 
 impl Item {
@@ -129,10 +131,17 @@ impl Item {
 
     /// Whether it runs, as far as Mage tells. A pod in a crash loop says RUNNING as well (MAGE.md 4.20).
     fn state(&self) -> RunState {
-        match self.instance.as_ref().and_then(|instance| instance.status.as_deref()) {
+        let status = self.instance.as_ref().and_then(|instance| instance.status.as_deref());
+        match status.map(str::to_ascii_uppercase).as_deref() {
             Some("RUNNING") => RunState::Running,
-            Some("STOPPED" | "DEACTIVATING" | "STOPPING" | "DEPROVISIONING") => RunState::Stopped,
-            Some("PENDING" | "PROVISIONING" | "ACTIVATING") => RunState::Pending,
+            Some("STOPPED") => RunState::Stopped,
+            Some("PENDING") => RunState::Pending,
+            // Of tasks on ECS.
+            Some("DEACTIVATING" | "STOPPING" | "DEPROVISIONING") => RunState::Stopped,
+            Some("PROVISIONING" | "ACTIVATING") => RunState::Pending,
+            // Of containers on Docker.
+            Some("CREATED" | "EXITED" | "PAUSED") => RunState::Stopped,
+            Some("RESTARTING") => RunState::Pending,
             _ => RunState::Failed,
         }
     }
@@ -217,7 +226,8 @@ pub(crate) fn understand(
     }
     let running = workloads.map(|workloads| workloads.of(item)).transpose()?;
     let text = item.text()?;
-    let says = if text.trim().is_empty() { Leaves::new() } else { container::read(&text)? };
+    let says =
+        if text.trim().is_empty() { Leaves::new() } else { container::read(&text, surroundings.form)? };
     let stored = mark::read(&name, &text)?;
     let applied = stored.as_ref().map(|stored| &stored.mark.applied);
     let runs = running.map(|running| running.leaves(&says, applied));

@@ -226,7 +226,8 @@ impl Mage {
 
     /// What the server says about all its workspaces.
     pub(crate) fn surroundings(&self) -> Result<Surroundings, EngineError> {
-        Ok(Surroundings { project: self.client.server()?.project_path, are_tasks: self.makes_tasks()? })
+        let are_tasks = self.makes_tasks()?;
+        Ok(Surroundings { project: self.client.server()?.project_path, are_tasks, form: self.form()? })
     }
 }
 

@@ -17,9 +17,9 @@ use magus_secrets::Resolver;
 
 use crate::{
     Mage,
-    api::{ApiError, Request, request},
+    api::{ApiError, InstanceType, Request, request},
     compose::{self, Before, Composed, Refresh, compose, creation},
-    container::{self, Content, Leaves},
+    container::{self, Content, Form, Leaves},
     item::{INGRESS, Item, Known, STORAGE},
     mark::{self, Stored, StoredSecret},
     running,
@@ -266,7 +266,7 @@ impl Mage {
             compose(name, Before::default(), fields, secrets)?;
         let stored = Stored { mark: mark_of(step)?, secrets, grown: false };
         self.hide(&content.leaves, &stored.secrets);
-        let text = text(name, &secrets::without(&own_secrets, &stored, None), &content)?;
+        let text = self.text(name, &secrets::without(&own_secrets, &stored, None), &content)?;
         let namespace = settings.remove(&FieldPath::key("namespace"));
         let namespace = namespace.as_ref().and_then(Value::as_str).map(Text::from);
         let namespace = namespace.as_ref().or(self.namespace.as_ref());
@@ -371,6 +371,10 @@ impl Mage {
     /// Puts the mark into the text that is there, and changes nothing else: a comment restarts nothing (MAGE.md 4.18).
     fn put_mark(&self, found: &Found, stored: Stored) -> Result<(), PerformError> {
         let name = found.name();
+        if self.form()? == Form::Docker {
+            // Nobody has seen that a comment restarts nothing there: the mark goes along with what does.
+            return Ok(());
+        }
         if matches!(found.item.container_config, Some(Value::Map(_))) {
             // MAGE.md 4.3: sent as a text, it would be applied for the first time.
             return Err(PerformError::Failed(
@@ -381,7 +385,7 @@ impl Mage {
         }
         let text = if found.known.is_outdated {
             // The text that is there would be applied again, and take back what runs.
-            text(name, &stored, &Content { leaves: found.known.leaves.clone(), ..Content::default() })?
+            self.text(name, &stored, &Content { leaves: found.known.leaves.clone(), ..Content::default() })?
         } else {
             let line = mark::write(name, &stored).map_err(PerformError::Failed)?;
             mark::replace(&found.item.text().map_err(PerformError::Failed)?, &line)
@@ -399,11 +403,11 @@ impl Mage {
     ) -> Result<(), PerformError> {
         let name = found.name();
         let lifecycle = compose::lifecycle(settings)?;
-        let clean = text(name, &stored, &content.clean())?;
-        if content.takes_away() {
+        let clean = self.text(name, &stored, &content.clean())?;
+        if content.takes_away() && self.form()? == Form::Kubernetes {
             // A text without a value leaves it in the running container; only a patch that says so takes it away
             // (MAGE.md 4.1). The clean text comes after it, because what was sent is what Mage stores.
-            let removing = text(name, &stored, content)?;
+            let removing = self.text(name, &stored, content)?;
             self.send_write(&request::patch_workspace(name.as_str(), &removing, lifecycle.as_ref()))?;
         }
         // What the main server hands on comes back where a declared value of it went.
@@ -480,6 +484,18 @@ impl Mage {
         }
     }
 
+    /// The text with its mark.
+    fn text(&self, name: &WorkspaceName, stored: &Stored, content: &Content) -> Result<String, PerformError> {
+        let line = mark::write(name, stored).map_err(PerformError::Failed)?;
+        container::write(Some(&line), content, self.form()?).map_err(PerformError::Failed)
+    }
+
+    /// How the texts of this server's workspaces are written.
+    pub(crate) fn form(&self) -> Result<Form, ApiError> {
+        let docker = self.client.server()?.instance_type == Some(InstanceType::Docker);
+        Ok(if docker { Form::Docker } else { Form::Kubernetes })
+    }
+
     pub(crate) fn send_write(&self, request: &Request) -> Result<(), PerformError> {
         self.client.send(request).map(drop).map_err(PerformError::from)
     }
@@ -488,12 +504,6 @@ impl Mage {
 /// The mark that a step leaves.
 pub(crate) fn mark_of(step: &Step) -> Result<Mark, PerformError> {
     step.mark.clone().ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))
-}
-
-/// The text with its mark.
-fn text(name: &WorkspaceName, stored: &Stored, content: &Content) -> Result<String, PerformError> {
-    let line = mark::write(name, stored).map_err(PerformError::Failed)?;
-    container::write(Some(&line), content).map_err(PerformError::Failed)
 }
 
 fn moved(name: &WorkspaceName) -> PerformError {

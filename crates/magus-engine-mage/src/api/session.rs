@@ -48,6 +48,7 @@ impl InstanceType {
             InstanceType::Kubernetes => "kubernetes",
             InstanceType::Ecs => "ECS",
             InstanceType::CloudRun => "Cloud Run",
+            InstanceType::Docker => "Docker",
             InstanceType::Other(name) => name,
         }
     }
@@ -62,6 +63,8 @@ pub enum InstanceType {
     Ecs,
     /// Google's.
     CloudRun,
+    /// Docker, which Mage Pro knows.
+    Docker,
     /// Something newer.
     Other(String),
 }
@@ -127,6 +130,7 @@ impl Statuses {
                 "k8s" => InstanceType::Kubernetes,
                 "ecs" => InstanceType::Ecs,
                 "cloud_run" => InstanceType::CloudRun,
+                "docker" => InstanceType::Docker,
                 _ => InstanceType::Other(name),
             }),
             logins: require_user_authentication,

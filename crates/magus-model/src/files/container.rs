@@ -73,12 +73,37 @@ pub struct ContainerConfig {
     pub tolerations: Option<Vec<Toleration>>,
     /// Secrets with the credentials of the image's registry. Mage passes it on to the pod.
     pub image_pull_secrets: Option<Vec<ImagePullSecret>>,
+    /// Folders of the machine in the workspace, by their path on the machine. Mage Pro on Docker only.
+    pub volumes: Option<BTreeMap<Text, Option<DockerVolume>>>,
+    /// The address of the workspace. Mage Pro on Docker only.
+    #[serde(rename = "public_url")]
+    pub public_url: Option<Text>,
     /// Belongs to Mage: setting it breaks the workspace (MG201).
     pub name: Option<OfMage>,
     /// Belongs to Mage: setting it breaks the workspace (MG201).
     pub ports: Option<OfMage>,
     /// Belongs to Mage: setting it loses /home/src (MG201).
     pub volume_mounts: Option<OfMage>,
+}
+
+/// A folder of the machine in a workspace on Docker.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DockerVolume {
+    /// The path in the workspace, such as `/home/src`.
+    pub bind: Option<Text>,
+    /// Whether the workspace may write there. Without it, it may.
+    pub mode: Option<DockerVolumeMode>,
+}
+
+/// What a workspace on Docker may do with a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum DockerVolumeMode {
+    /// Read and write.
+    Rw,
+    /// Read.
+    Ro,
 }
 
 /// The value of a key that belongs to Mage: anything, so that a rule can explain it instead of a type.

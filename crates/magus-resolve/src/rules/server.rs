@@ -18,6 +18,10 @@ use crate::resolve::Environs;
 const OF_THE_VOLUME: &[&str] =
     &["pvc_retention_policy", "storage_access_mode", "storage_class_name", "storage_request_size"];
 
+/// What only Mage Pro understands in `container_config`.
+const OF_PRO: &[&str] =
+    &["container_config.image_tag", "container_config.public_url", "container_config.volumes"];
+
 /// Names the volume that Mage Pro puts all workspaces on.
 const SHARED_VOLUME: &str = "WORKSPACE_PVC_NAME";
 
@@ -120,6 +124,18 @@ pub(crate) fn check_fields(fields: &[Field], environs: &Environs<'_, '_>, findin
                     "let Magus set it, with `kubernetes: {context: NAME}` beside the server's `url`; with Mage Pro, say so: \
                      `edition: pro`",
                 ),
+            );
+        }
+        if let Some(key) = OF_PRO.iter().find(|key| field.path.is_within(key))
+            && *edition == Edition::Oss
+        {
+            findings.push(
+                Diagnostic::new(
+                    &rules::ENGINE_LIMIT,
+                    field.span,
+                    format!("open-source Mage does not know `{key}`"),
+                )
+                .help("remove it; with Mage Pro, say so: `edition: pro`"),
             );
         }
         if field.path.is_within("secrets") && *edition == Edition::Oss && !has_address {

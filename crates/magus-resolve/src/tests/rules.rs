@@ -547,4 +547,8 @@ container_config:
     let pro = cluster("mage: {url: 'https://m.dev', edition: pro}");
     assert_eq!(found(&pro, "{}\n"), ["warning MG302"]);
     assert_eq!(found(&cluster("local: {path: x}"), "protected: true\n"), Vec::<String>::new());
+    let of_pro =
+        "defaults: {ingress_name: i, container_config: {volumes: {/a: {bind: /b}}, public_url: c}}\n";
+    assert_eq!(found(&below, of_pro), ["error MG117", "error MG117", "warning MG302"]);
+    assert_eq!(found(&pro, of_pro), ["warning MG302"]);
 }
