@@ -10,7 +10,7 @@ use magus_model::{
     name::WorkspaceName,
     observed::{Mark, RunState},
     path::FieldPath,
-    plan::{Action, MarkRefresh, Precondition, Restarts, Step},
+    plan::{Action, FieldChange, MarkRefresh, Precondition, Restarts, Step},
     value::{SecretReference, Value},
 };
 use magus_secrets::Resolver;
@@ -107,13 +107,11 @@ impl Found {
 
 impl Mage {
     fn step(&self, task: &Task<'_>) -> Result<(), PerformError> {
-        if self.makes_tasks()? {
-            return self.perform_with_task(task);
-        }
         let Task { step, wait_for_runs, cancelled, .. } = *task;
         let Step { workspace: name, action, precondition, .. } = step;
+        let are_tasks = self.makes_tasks()?;
         if *action == Action::Create {
-            return self.create(task);
+            return if are_tasks { self.create_task(task) } else { self.create(task) };
         }
         if let Precondition::Revision(revision) = precondition
             && let Some((namespace, uid)) = running::orphan(revision)
@@ -124,6 +122,9 @@ impl Mage {
         let interrupts = runs::interrupts(step) && !wait_for_runs.is_zero() || secrets::interrupts(step);
         if interrupts && self.wait_for_runs(&found, wait_for_runs, cancelled)? == Waited::Yes {
             found = self.expect(name, precondition)?;
+        }
+        if are_tasks {
+            return self.change_task(task, &found);
         }
         let stored = || found.stored_by(step, found.secrets());
         match action {
@@ -292,10 +293,7 @@ impl Mage {
                 .map_err(|error| PerformError::Uncertain(format!("created, and {}", error.message())))?;
             self.put_mark(&self.look_after(name)?, stored)?;
         }
-        if fields.iter().any(|field| {
-            field.path.as_str() == "state"
-                && field.after.as_ref().is_some_and(|after| after.is_text("stopped"))
-        }) {
+        if is_made_stopped(step) {
             self.send_write(&request::stop_workspace(name.as_str(), None))?;
             return self.wait_until(name, RunState::Stopped, cancelled);
         }
@@ -499,6 +497,12 @@ impl Mage {
     pub(crate) fn send_write(&self, request: &Request) -> Result<(), PerformError> {
         self.client.send(request).map(drop).map_err(PerformError::from)
     }
+}
+
+/// Whether a creation is of a workspace that is not to run.
+pub(crate) fn is_made_stopped(step: &Step) -> bool {
+    let stopped = |field: &FieldChange| field.after.as_ref().is_some_and(|after| after.is_text("stopped"));
+    step.fields.iter().any(|field| field.path.as_str() == "state" && stopped(field))
 }
 
 /// The mark that a step leaves.

@@ -222,16 +222,18 @@ fn write(server: &Client, change: &SecretChange, exists: bool) -> Result<(), Str
     }
 }
 
-/// Creates a secret, and a second time where the first was lost.
+/// Creates a secret; a second time where the first was lost. What matters is whether it is there.
 fn create(server: &Client, name: &str, value: &SecretValue) -> Result<(), String> {
-    let value = SecretString::from(value.expose());
-    let mut outcome = server.send(&request::create_secret(name, &value)).map(drop);
-    if outcome.is_err() {
+    let request = request::create_secret(name, &SecretString::from(value.expose()));
+    let mut last = String::new();
+    for _ in 0..2 {
+        let Err(error) = server.send(&request) else { return Ok(()) };
+        last = error.to_string();
         match names(server) {
             Ok(names) if names.contains(name) => return Ok(()),
-            Ok(_) => outcome = server.send(&request::create_secret(name, &value)).map(drop),
-            Err(_) => {}
+            Ok(_) => {}
+            Err(_) => break,
         }
     }
-    outcome.map_err(|error| error.to_string())
+    Err(last)
 }

@@ -19,7 +19,7 @@ use crate::{
     api::{ApiError, request},
     item::Item,
     mark::{self, Stored},
-    perform::{Found, mark_of},
+    perform::{Found, is_made_stopped, mark_of},
 };
 
 impl Mage {
@@ -29,28 +29,24 @@ impl Mage {
         Ok(server.instance_type.is_some_and(|instances| instances.are_tasks()))
     }
 
-    /// Does one step with such a workspace.
-    pub(crate) fn perform_with_task(&self, task: &Task<'_>) -> Result<(), PerformError> {
-        let Task { step, wait_for_runs, cancelled, .. } = *task;
-        let Step { workspace: name, action, precondition, .. } = step;
-        if *action == Action::Create {
-            self.create_task(step)?;
-            let stopped = step.fields.iter().find(|field| field.path.as_str() == "state");
-            if stopped.is_some_and(|state| state.after.as_ref().is_some_and(|after| after.is_text("stopped")))
-            {
-                let found = self.look_after(name)?;
-                self.stop_task(&found)?;
-                return self.wait_until(name, RunState::Stopped, cancelled);
-            }
-            return self.wait_until(name, RunState::Running, cancelled);
+    /// Makes such a workspace.
+    pub(crate) fn create_task(&self, task: &Task<'_>) -> Result<(), PerformError> {
+        let Task { step, cancelled, .. } = *task;
+        let Step { workspace: name, .. } = step;
+        self.send_task(step)?;
+        if is_made_stopped(step) {
+            self.stop_task(&self.look_after(name)?)?;
+            return self.wait_until(name, RunState::Stopped, cancelled);
         }
-        let found = self.expect(name, precondition)?;
-        if !wait_for_runs.is_zero() {
-            self.wait_for_runs(&found, wait_for_runs, cancelled)?;
-        }
+        self.wait_until(name, RunState::Running, cancelled)
+    }
+
+    /// Does one step with such a workspace, which was just found.
+    pub(crate) fn change_task(&self, task: &Task<'_>, found: &Found) -> Result<(), PerformError> {
+        let Task { step: Step { workspace: name, action, .. }, cancelled, .. } = *task;
         match action {
             Action::Stop => {
-                self.stop_task(&found)?;
+                self.stop_task(found)?;
                 self.wait_until(name, RunState::Stopped, cancelled)
             }
             Action::Start => {
@@ -58,10 +54,9 @@ impl Mage {
                 self.wait_until(name, RunState::Running, cancelled)
             }
             Action::Restart => {
-                self.stop_task(&found)?;
-                let stopped = self.wait_until(name, RunState::Stopped, cancelled);
+                self.stop_task(found)?;
                 // A second task would run beside one that has not ended.
-                stopped?;
+                self.wait_until(name, RunState::Stopped, cancelled)?;
                 self.resume_task(name)?;
                 self.wait_until(name, RunState::Running, cancelled)
             }
@@ -80,7 +75,7 @@ impl Mage {
         }
     }
 
-    fn create_task(&self, step: &Step) -> Result<(), PerformError> {
+    fn send_task(&self, step: &Step) -> Result<(), PerformError> {
         let Step { workspace: name, .. } = step;
         if self.look(name)?.is_some() {
             return Err(PerformError::Moved(format!("`{name}` exists by now; plan again")));

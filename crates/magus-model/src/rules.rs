@@ -96,6 +96,7 @@ rules! {
     NO_EFFECT "MG708" "no-effect" Warning "a key that has no effect in this version of Magus"
     UNTRIED_IMAGE "MG709" "untried-image" Warning "the last stage runs an image that no stage before it has tried"
     SERVER_OVERRIDES "MG710" "server-overrides" Warning "the main server has its own way, whatever is declared"
+    NO_IMAGE "MG711" "no-image" Warning "a workspace of Mage Pro whose image changes with the main server's"
 }
 
 #[cfg(test)]

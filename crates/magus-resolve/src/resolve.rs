@@ -231,7 +231,7 @@ fn workspace<'a>(
         server::overridden(declared, enforced, findings);
     });
     workspaces::check_fields(&fields, environs, findings);
-    server::check_fields(&fields, environs, findings);
+    server::check_fields(&fields, root.span, environs, findings);
     let (state, state_span) = take(&mut fields, "state")
         .and_then(|field| Some((state(&field.value)?, field.span)))
         .unwrap_or_else(|| (default_state(&fields), Span::BUILT_IN));

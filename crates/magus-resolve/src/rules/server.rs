@@ -1,4 +1,4 @@
-//! Rules about workspaces on a Mage server, with all layers applied: MG117, MG302, MG710; and about what is said of
+//! Rules about workspaces on a Mage server, with all layers applied: MG117, MG302, MG710, MG711; and about what is said of
 //! that server: MG708.
 
 use std::collections::BTreeSet;
@@ -83,14 +83,34 @@ pub(crate) fn overridden(declared: &[Field], fields: &[Field], findings: &mut Ve
     }
 }
 
-/// Checks the fields of one workspace, ordered by path, where it lives on a Mage server.
-pub(crate) fn check_fields(fields: &[Field], environs: &Environs<'_, '_>, findings: &mut Vec<Diagnostic>) {
+/// Checks the fields of one workspace, ordered by path, where it lives on a Mage server. `file` is where it is declared.
+pub(crate) fn check_fields(
+    fields: &[Field],
+    file: Span,
+    environs: &Environs<'_, '_>,
+    findings: &mut Vec<Diagnostic>,
+) {
     let declared = environs.scope.engine.as_ref().and_then(|declared| declared.engine.as_ref());
     let Some(Engine::Mage(MageServer { edition, kubernetes, .. })) = declared else { return };
     let server = environs.scope.server;
     let shared =
         server.and_then(|server| server.variable(SHARED_VOLUME)).filter(|_| *edition == Edition::Pro);
-    let has_address = fields.iter().any(|field| field.path.as_str() == "ingress_name");
+    let has = |keys: &[&str]| fields.iter().any(|field| keys.contains(&field.path.as_str()));
+    // Where what runs is seen, it is sent again.
+    if *edition == Edition::Pro
+        && kubernetes.is_none()
+        && !has(&["container_config.image", "container_config.image_tag"])
+    {
+        findings.push(
+            Diagnostic::new(
+                &rules::NO_IMAGE,
+                file,
+                "no image is declared: Mage Pro gives it that of the main server, with every update",
+            )
+            .help("declare `container_config: {image: …}`, here or for all in `defaults` of cluster.yaml"),
+        );
+    }
+    let has_address = has(&["ingress_name"]);
     for field in fields {
         if let Some(volume) = shared
             && OF_THE_VOLUME.contains(&field.path.as_str())

@@ -106,7 +106,12 @@ fn every_state_is_read() {
 #[test]
 fn a_mage_server_is_read_and_told_apart() {
     let files = |first: &'static str, second: &'static str| {
-        [("a/cluster.yaml", first), ("a/x.yaml", "{}"), ("b/cluster.yaml", second), ("b/x.yaml", "{}")]
+        [
+            ("a/cluster.yaml", first),
+            ("a/x.yaml", "container_config: {image: 'm:1'}"),
+            ("b/cluster.yaml", second),
+            ("b/x.yaml", "{}"),
+        ]
     };
     let resolution = check(
         &files(

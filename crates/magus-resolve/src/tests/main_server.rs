@@ -198,7 +198,7 @@ defaults: {{env: {{A: declared}}}}
 fn one_volume_for_all_leaves_nothing_to_say_about_storage() {
     let cluster = |engine: &str| {
         format!(
-            "{engine}server: {{env: {{WORKSPACE_PVC_NAME: shared}}}}\ndefaults: {{storage_class_name: s}}\n"
+            "{engine}server: {{env: {{WORKSPACE_PVC_NAME: shared}}}}\ndefaults: {{storage_class_name: s, container_config: {{image: \"m:1\"}}}}\n"
         )
     };
     let workspaces = [("dev/a.yaml", "storage_request_size: 5\n"), ("dev/b.yaml", "{}\n")];
@@ -217,15 +217,15 @@ fn one_volume_for_all_leaves_nothing_to_say_about_storage() {
 
 #[test]
 fn what_says_nothing_about_the_server_at_hand_has_no_effect() {
-    let facts = "server: {env: {REDIS_URL: x, INHERIT_ENV_VARS: '1', GONE: null}, workspace_defaults: {enforce: true}}\n";
+    let facts = "defaults: {container_config: {image: 'm:1'}}\nserver: {env: {REDIS_URL: x, INHERIT_ENV_VARS: '1', GONE: null}, workspace_defaults: {enforce: true}}\n";
     let workspaces =
         [("dev/a.yaml", "{}\n"), ("prod/environment.yaml", "promotes_from: dev\n"), ("prod/a.yaml", "{}\n")];
     assert_eq!(
         findings(&format!("{OSS}{facts}"), &workspaces),
         [
-            "cluster.yaml:3:30 MG708 `INHERIT_ENV_VARS` has no effect: open-source Mage does not hand it on",
-            "cluster.yaml:3:53 MG708 `GONE` has no effect: open-source Mage does not hand it on",
-            "cluster.yaml:3:66 MG708 `workspace_defaults` has no effect: open-source Mage has none",
+            "cluster.yaml:4:30 MG708 `INHERIT_ENV_VARS` has no effect: open-source Mage does not hand it on",
+            "cluster.yaml:4:53 MG708 `GONE` has no effect: open-source Mage does not hand it on",
+            "cluster.yaml:4:66 MG708 `workspace_defaults` has no effect: open-source Mage has none",
         ]
     );
     assert_eq!(findings(&format!("{PRO}{facts}"), &workspaces), [""; 0]);
@@ -233,10 +233,10 @@ fn what_says_nothing_about_the_server_at_hand_has_no_effect() {
     assert_eq!(
         findings(&local, &workspaces),
         [
-            "cluster.yaml:3:1 MG708 `server` has no effect: it is about a Mage server, and the engine is `local`"
+            "cluster.yaml:4:1 MG708 `server` has no effect: it is about a Mage server, and the engine is `local`"
         ]
     );
-    assert_eq!(explained(&local, "{}\n"), [""; 0]);
+    assert_eq!(explained(&local, "{}\n"), ["container_config.image = m:1 (cluster defaults, 3)"]);
 }
 
 #[test]

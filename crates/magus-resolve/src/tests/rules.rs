@@ -545,10 +545,14 @@ container_config:
     assert_eq!(found(&below, "{}\n"), ["warning MG302", "error MG117"]);
     assert_eq!(found(&below, "defaults: {ingress_name: i}\n"), ["warning MG302"]);
     let pro = cluster("mage: {url: 'https://m.dev', edition: pro}");
-    assert_eq!(found(&pro, "{}\n"), ["warning MG302"]);
+    assert_eq!(found(&pro, "{}\n"), ["warning MG711", "warning MG302"]);
+    let seen = cluster("mage: {url: 'https://m.dev', edition: pro, kubernetes: {context: c}}");
+    assert_eq!(found(&seen, "{}\n"), ["warning MG302"], "what runs is sent again");
     assert_eq!(found(&cluster("local: {path: x}"), "protected: true\n"), Vec::<String>::new());
     let of_pro =
         "defaults: {ingress_name: i, container_config: {volumes: {/a: {bind: /b}}, public_url: c}}\n";
     assert_eq!(found(&below, of_pro), ["error MG117", "error MG117", "warning MG302"]);
-    assert_eq!(found(&pro, of_pro), ["warning MG302"]);
+    assert_eq!(found(&pro, of_pro), ["warning MG711", "warning MG302"]);
+    let tag = of_pro.replace("{volumes", "{image_tag: '1', volumes");
+    assert_eq!(found(&pro, &tag), ["warning MG302"]);
 }

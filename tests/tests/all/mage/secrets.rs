@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, process::Command};
 
 use magus_tests::{
     mage::{Caller, Logins, MageServer, Mode, OWNER_PASSWORD, Options, environment},
+    proxy::{Fault, Proxy},
     tunnel::Tunnel,
 };
 use serde_json::{Value, json};
@@ -34,6 +35,12 @@ fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
+/// A workspace's own server with logins, and this identity.
+fn start(uuid: &str) -> MageServer {
+    let options = Options { logins: Logins::On, project_uuid: Some(uuid.to_owned()), ..Options::default() };
+    MageServer::start(&Mode::Standalone, &options).unwrap_or_else(|missing| panic!("{missing:?}"))
+}
+
 #[test]
 fn secrets_are_written_to_the_server_of_the_workspace() {
     let Some(mut bed) = Bed::new("secrets_are_written_to_the_server_of_the_workspace") else { return };
@@ -53,11 +60,6 @@ fn secrets_are_written_to_the_server_of_the_workspace() {
     outputs += &run.all();
     let uuid = bed.detail("ana-development")["project_uuid"].as_str().expect("a uuid").to_owned();
 
-    let start = |uuid: &str| {
-        let project_uuid = Some(uuid.to_owned());
-        let options = Options { logins: Logins::On, project_uuid, ..Options::default() };
-        MageServer::start(&Mode::Standalone, &options).unwrap_or_else(|missing| panic!("{missing:?}"))
-    };
     let stranger = start("0123456789abcdef");
     let tunnel = Tunnel::to(&stranger.address());
     bed.sandbox.set("HTTP_PROXY", &tunnel.url());
@@ -158,5 +160,69 @@ fn secrets_are_written_to_the_server_of_the_workspace() {
     for canary in [first, second, old, OWNER_PASSWORD] {
         assert!(!outputs.contains(canary), "{canary} in {outputs}");
         assert!(!detail.contains(canary), "{canary} in what viewers see");
+    }
+}
+
+#[test]
+fn a_rotation_that_fails_says_what_is_left() {
+    let Some(mut bed) = Bed::new("a_rotation_that_fails_says_what_is_left") else { return };
+    bed.make_ingress();
+    let (old, new) = ("secret-canary-14dd", "secret-canary-25ee");
+    bed.sandbox.set("OLD", old);
+    bed.sandbox.set("NEW", new);
+    bed.sandbox.set("MAGE_WORKSPACES_URL", "http://workspaces.acme.test");
+    let mut outputs = String::new();
+    bed.declare("development", "ana", &format!("ingress_name: {INGRESS}\n"));
+    bed.apply(0, &[]);
+    let uuid = bed.detail("ana-development")["project_uuid"].as_str().expect("a uuid").to_owned();
+    let server = start(&uuid);
+    let proxy = Proxy::start(&server.url());
+    let tunnel = Tunnel::to(proxy.url().trim_start_matches("http://"));
+    bed.sandbox.set("HTTP_PROXY", &tunnel.url());
+    bed.lead_to("ana-development");
+
+    let declare = |source: &str| {
+        let secrets = format!("secrets: {{slack: {{secret: {{env: {source}}}, version: 1}}}}");
+        bed.declare("development", "ana", &format!("ingress_name: {INGRESS}\n{secrets}\n"));
+    };
+
+    // An answer that is lost is looked after: each was done.
+    proxy.decide(|request| match (request.method.as_str(), request.path.starts_with("/api/secrets")) {
+        ("POST" | "DELETE", true) => Fault::CutAfter,
+        _ => Fault::Pass,
+    });
+    declare("OLD");
+    outputs += &bed.apply(0, &["-vv"]).all();
+    assert_eq!(held(&server), pairs(&[("slack", old)]));
+
+    // The creation of the new one fails: the old one, whose source still has it, comes back.
+    proxy.decide(move |request| match request.method.as_str() {
+        "POST" if request.json()["secret"]["value"] == new => {
+            Fault::Status(200, format!("{{\"error\": {{\"code\": 500, \"message\": \"no {new}\"}}}}"))
+        }
+        _ => Fault::Pass,
+    });
+    declare("NEW");
+    let run = bed.apply(3, &["-vv"]);
+    assert!(run.all().contains("could not be created again, and has its old value"), "{}", run.all());
+    outputs += &run.all();
+    assert_eq!(held(&server), pairs(&[("slack", old)]));
+
+    // With nothing to put back, it is gone, and the next plan says so.
+    proxy.decide(|request| match request.method.as_str() {
+        "POST" if request.path == "/api/secrets" => Fault::Status(500, "{}".to_owned()),
+        _ => Fault::Pass,
+    });
+    let run = bed.apply(3, &["-vv"]);
+    assert!(run.all().contains("was deleted, and could not be created again"), "{}", run.all());
+    outputs += &run.all();
+    assert_eq!(held(&server), pairs(&[]));
+    assert!(bed.sandbox.expect(2, &["plan", "--detailed-exitcode"]).stdout.contains("secrets.slack"));
+    proxy.decide(|_| Fault::Pass);
+    outputs += &bed.apply(0, &["-vv"]).all();
+    assert_eq!(held(&server), pairs(&[("slack", new)]));
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+    for canary in [old, new, OWNER_PASSWORD] {
+        assert!(!outputs.contains(canary), "{canary} in {outputs}");
     }
 }
