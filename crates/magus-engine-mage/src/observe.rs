@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use magus_engine::{Declared, EngineError, EngineErrorKind, Observe};
@@ -25,6 +26,9 @@ use crate::{
 
 /// How many questions are asked at once. Mage does one thing at a time: more would only wait there.
 const AT_ONCE: usize = 8;
+
+/// How long the servers of workspaces are asked for secrets: where they cannot be reached from here, each takes its time.
+const SECRETS_OF_ALL: Duration = Duration::from_secs(60);
 
 /// What is shown without having been seen: Mage reads back what it stored.
 const STORED_NOT_RUNNING: &str =
@@ -207,7 +211,11 @@ impl Mage {
             asked.contains(&known.workspace.name) || secrets::is_keeper(known.stored.as_ref())
         };
         let mut keepers: Vec<&mut (Item, Known)> = found.iter_mut().filter(|one| wanted(one)).collect();
-        let names = at_once(&keepers, |(item, known)| self.names_of_secrets(item, known.workspace.state));
+        let deadline = Instant::now() + SECRETS_OF_ALL;
+        let names = at_once(&keepers, |(item, known)| match Instant::now() < deadline {
+            true => self.names_of_secrets(item, known.workspace.state),
+            false => Err("not asked, because asking the others took too long".to_owned()),
+        });
         let mut unseen = Vec::new();
         for ((_, known), names) in keepers.iter_mut().zip(names) {
             let Known { workspace, stored, .. } = known;

@@ -237,3 +237,82 @@ fn create(server: &Client, name: &str, value: &SecretValue) -> Result<(), String
     }
     Err(last)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use magus_model::observed::Mark;
+
+    use super::*;
+
+    fn reference(name: &str) -> SecretReference {
+        let json = format!(r#"{{"secret": {{"env": "{name}"}}}}"#);
+        SecretReference::from_value(&serde_json::from_str(&json).unwrap()).unwrap()
+    }
+
+    fn stored(names: &[&str], digest: &str) -> Stored {
+        let path = |name: &&str| FieldPath::key(SECRETS).child(name);
+        let applied =
+            names.iter().map(|name| (path(name), digest.into())).chain([("env.A".into(), "a".into())]);
+        let secret = |name: &&str| (path(name), StoredSecret { reference: reference(name), check: None });
+        Stored {
+            mark: Mark {
+                managed_by: "acme".into(),
+                environment: "development".into(),
+                workspace: "ana".into(),
+                protected: false,
+                applied: applied.collect(),
+            },
+            secrets: names.iter().map(secret).collect(),
+            grown: false,
+        }
+    }
+
+    fn change(name: &str) -> SecretChange {
+        SecretChange { path: FieldPath::key(SECRETS).child(name), name: name.into(), value: None, old: None }
+    }
+
+    #[test]
+    fn what_is_not_written_yet_is_in_no_mark() {
+        let changes = [change("new"), change("rotated"), change("gone")];
+        let (before, after) =
+            (stored(&["rotated", "gone", "same"], "1"), stored(&["new", "rotated", "same"], "2"));
+        let early = without(&changes, &after, Some(&before));
+        let applied: BTreeMap<_, _> =
+            early.mark.applied.iter().map(|(path, digest)| (path.as_str(), digest.as_str())).collect();
+        let wanted = [("env.A", "a"), ("secrets.gone", "1"), ("secrets.rotated", "1"), ("secrets.same", "2")];
+        assert_eq!(applied, BTreeMap::from(wanted));
+        let secrets: Vec<_> = early.secrets.keys().map(FieldPath::as_str).collect();
+        assert_eq!(secrets, ["secrets.gone", "secrets.rotated", "secrets.same"]);
+        let made = without(&changes, &after, None);
+        assert_eq!(made.mark.applied.len(), 2, "what does not change is not among the changes");
+    }
+
+    #[test]
+    fn names_that_were_read_count_and_else_the_mark() {
+        let shown = |stored: Option<&Stored>, names: Option<&[&str]>| -> Vec<String> {
+            let mut workspace = ObservedWorkspace {
+                name: WorkspaceName::observed("ana"),
+                state: RunState::Running,
+                fields: Vec::new(),
+                lost: Vec::new(),
+                mark: None,
+                revision: "".into(),
+            };
+            let names = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            show(&mut workspace, stored, names.as_ref());
+            let of = |field: &ObservedField| match &field.value {
+                FieldValue::Secret(_) => format!("{} ours", field.path),
+                FieldValue::Plain(value) => format!("{} {value}", field.path),
+            };
+            workspace.fields.iter().map(of).collect()
+        };
+        let marked = stored(&["a", "b"], "1");
+        assert_eq!(shown(Some(&marked), None), ["secrets.a ours", "secrets.b ours"]);
+        let read = shown(Some(&marked), Some(&["b", "z"]));
+        assert_eq!(read, ["secrets.b ours", "secrets.z made in mage"]);
+        assert_eq!(shown(None, None), Vec::<String>::new());
+        assert!(is_keeper(Some(&marked)) && !is_keeper(Some(&stored(&[], "1"))) && !is_keeper(None));
+    }
+}

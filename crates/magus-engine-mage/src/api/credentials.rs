@@ -254,6 +254,50 @@ mod tests {
     }
 
     #[test]
+    fn the_server_of_a_workspace_is_trusted_where_the_environment_says_so() {
+        let url = |text: &str| ServerUrl::parse(text).unwrap();
+        let trusts = |set: &[(&str, &str)], of: &str| {
+            from("https://m.dev/mage", "c", set).unwrap().of_workspace(url(of)).is_some()
+        };
+        let main = ("MAGE_URL", "https://m.dev/mage");
+        for (of, trusted) in [
+            ("https://m.dev/ana", true),
+            ("https://M.dev:443/ana/x", true),
+            ("http://m.dev/ana", false),
+            ("https://m.dev:8443/ana", false),
+            ("https://m.dev.evil.dev/ana", false),
+            ("https://other.dev/ana", false),
+        ] {
+            assert_eq!(trusts(&[main], of), trusted, "{of}");
+        }
+        let named = [main, (WORKSPACES, " https://w.dev/a  http://10.0.0.1:6789/ ")];
+        for (of, trusted) in [
+            ("https://w.dev/a", true),
+            ("https://w.dev/a/ana", true),
+            ("https://w.dev/ab", false),
+            ("https://w.dev", false),
+            ("http://10.0.0.1:6789/ana", true),
+            ("https://m.dev/ana", false),
+        ] {
+            assert_eq!(trusts(&named, of), trusted, "{of}");
+        }
+        let credentials = from(
+            "https://m.dev/mage",
+            "c",
+            &[main, ("MAGE_TOKEN", "t"), ("MAGE_API_KEY", "k"), (WORKSPACES, "https://w.dev")],
+        );
+        let own = credentials.unwrap().of_workspace(url("https://w.dev/ana")).unwrap();
+        assert_eq!((own.url.as_str(), own.api_key().expose_secret()), ("https://w.dev/ana", "k"));
+        assert!(matches!(&own.login, Login::Token(token) if token.expose_secret() == "t"));
+        let (message, help) = refusal("https://m.dev/mage", "c", &[main, (WORKSPACES, "w.dev https://a@b")]);
+        assert_eq!(message, "a URL in `MAGE_WORKSPACES_URL` begins with neither `https://` nor `http://`");
+        assert!(help.contains("https://mage.example.com"), "{help}");
+        // Another cluster's are not taken.
+        let eu = [("MAGE_URL_C", "https://m.dev/mage"), main, (WORKSPACES, "https://w.dev")];
+        assert!(!trusts(&eu, "https://w.dev/ana") && trusts(&eu, "https://m.dev/ana"));
+    }
+
+    #[test]
     fn half_a_login_and_unusable_values_are_refused() {
         let url = ("MAGE_URL", "https://m.dev");
         let of = |set: &[(&str, &str)]| refusal("https://m.dev", "c", set).0;

@@ -3,6 +3,7 @@
 use magus_tests::{
     Sandbox,
     mage::{Caller, EcsServer, MageServer, Mode, Options},
+    proxy::{Fault, Proxy},
 };
 use serde_json::{Value, json};
 
@@ -99,4 +100,22 @@ fn workspaces_on_ecs_are_made_stopped_resumed_and_deleted() {
         .collect();
     names.sort_unstable();
     assert_eq!(names, ["four", "two"]);
+
+    // Of Cloud Run nothing can be run here but what Mage says of itself: it can make a workspace, and that is all.
+    let statuses = server.get(&Caller::default(), "/api/statuses").to_string();
+    let cloud_run = statuses.replace("\"instance_type\":\"ecs\"", "\"instance_type\":\"cloud_run\"");
+    assert_ne!(cloud_run, statuses);
+    let proxy = Proxy::start(&url);
+    proxy.decide(move |request| match request.path.as_str() {
+        "/api/statuses" => Fault::Status(200, cloud_run.clone()),
+        _ => Fault::Pass,
+    });
+    sandbox.set("MAGE_URL", &proxy.url());
+    sandbox.replace("environments/cluster.yaml", &url, &proxy.url());
+    sandbox.write("environments/development/two.yaml", "state: running\n");
+    sandbox.write("environments/development/five.yaml", "{}\n");
+    let run = sandbox.expect(4, &["apply", "--yes", "--timeout", "5"]);
+    assert!(run.all().contains("all that Mage can do on Cloud Run is to make a workspace"), "{}", run.all());
+    assert_eq!(instance(&server, "five")["status"], "RUNNING");
+    assert_eq!(instance(&server, "two")["status"], "STOPPED");
 }
