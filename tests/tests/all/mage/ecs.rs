@@ -85,6 +85,8 @@ fn workspaces_on_ecs_are_made_stopped_resumed_and_deleted() {
     let run = apply(4, &[]);
     assert!(run.all().contains("nor can it take a mark"), "{}", run.all());
     sandbox.remove("environments/development/four.yaml");
+    let import = sandbox.expect(1, &["import", "-e", "development", "four"]);
+    assert!(import.stderr.contains("nor can it take a mark"), "{}", import.stderr);
     let plan = sandbox.plan(&[]);
     assert_eq!(plan["unmanaged"][0]["name"], "four");
 
