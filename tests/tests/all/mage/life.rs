@@ -70,6 +70,16 @@ fn a_workspace_is_created_changed_stopped_started_and_deleted() {
     );
     bed.sandbox.replace("environments/development/ana.yaml", "900", "1800");
 
+    // What may stop by itself is as declared, whether it runs or not (MAGE.md 4.16).
+    for (action, replicas) in [("stop", 0), ("resume", 1)] {
+        let path = format!("/api/workspaces/{}", bed.name("ana-development"));
+        let body = json!({ "workspace": { "action": action } });
+        bed.shared.mage.send(&bed.owner, "PUT", &path, Some(&body));
+        assert_eq!(bed.set("ana-development").expect("a set")["spec"]["replicas"], replicas);
+        bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+        bed.sandbox.expect(0, &["drift"]);
+    }
+
     // Stopped, changed without being started, and started again.
     bed.declare("production", "ana", "state: stopped\n");
     assert_eq!(bed.steps(), ["stop ana-production"]);

@@ -244,6 +244,34 @@ fn a_lost_answer_is_looked_after() {
     assert!(bed.set("three-development").is_some());
 }
 
+/// Mage tells a duplicate from no other failure, and knows no condition for a write (MAGE.md 4.14).
+#[test]
+fn what_somebody_makes_at_the_same_moment_is_theirs() {
+    let Some(bed) = Bed::new("what_somebody_makes_at_the_same_moment_is_theirs") else { return };
+    let (mage, owner) = (&bed.shared.mage, bed.owner.clone());
+    let theirs = json!({
+        "name": bed.name("one-development"),
+        "namespace": bed.place.namespace,
+        "container_config": "env: [{name: THEIRS, value: '1'}]\nimage: mageai/mageai:0.9.80\n",
+    });
+    bed.proxy.decide(move |request| {
+        if request.method == "POST" && request.path == "/api/workspaces" {
+            mage.create_workspace(&owner, &theirs);
+        }
+        Fault::Pass
+    });
+    bed.declare("development", "one", "{}\n");
+    let run = bed.apply(3, &[]);
+    assert!(run.all().contains("create failed"), "{}", run.all());
+    bed.proxy.decide(|_| Fault::Pass);
+    let set = bed.set("one-development").expect("their StatefulSet");
+    assert_eq!(bed.env("one-development")["THEIRS"], json!({ "value": "1" }));
+    let plan = bed.sandbox.plan(&[]);
+    assert_eq!((&plan["steps"], &plan["withheld"][0]["guard"]), (&json!([]), &json!("conflict")), "{plan:#}");
+    bed.apply(4, &[]);
+    assert_eq!(bed.set("one-development").expect("it stays")["metadata"], set["metadata"]);
+}
+
 #[test]
 fn what_moved_since_the_plan_is_left_alone() {
     let Some(bed) = Bed::new("what_moved_since_the_plan_is_left_alone") else { return };
