@@ -21,7 +21,8 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("magus-model", &[]),
     ("magus-load", &["magus-model"]),
     ("magus-schema", &["magus-model"]),
-    ("magus-resolve", &["magus-load", "magus-model", "magus-schema"]),
+    ("magus-git", &["magus-model"]),
+    ("magus-resolve", &["magus-git", "magus-load", "magus-model", "magus-schema"]),
     ("magus-diff", &["magus-model"]),
     ("magus-plan", &["magus-diff", "magus-model"]),
     ("magus-report", &["magus-diff", "magus-model"]),
@@ -42,6 +43,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "magus-engine",
             "magus-engine-local",
             "magus-engine-mage",
+            "magus-git",
             "magus-load",
             "magus-model",
             "magus-plan",
@@ -58,7 +60,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
 /// Crates from elsewhere that reach the outside world, and who may use them.
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("ctrlc", &["magus-cli"]),
-    ("git2", &["magus-load"]),
+    ("git2", &["magus-git", "magus-load"]),
     ("indicatif", &["magus-cli"]),
     ("k8s-openapi", &["magus-engine-kubernetes"]),
     ("kube", &["magus-engine-kubernetes"]),
@@ -93,7 +95,7 @@ const EDGE: &[&str] = &["magus-cli", "magus-tests", "xtask"];
 const PRINTERS: &[&str] = &["magus-cli", "xtask"];
 
 /// Who may start programs.
-const STARTERS: &[&str] = &["magus-secrets", "magus-tests", "xtask"];
+const STARTERS: &[&str] = &["magus-git", "magus-secrets", "magus-tests", "xtask"];
 
 /// The task.
 pub fn run() -> Done {

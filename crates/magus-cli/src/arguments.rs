@@ -152,6 +152,9 @@ pub struct Lint {
     /// Mend what can be mended; comments and layout stay
     #[arg(long)]
     pub fix: bool,
+    /// Fetch the pipelines' repository first, where it is on the network
+    #[arg(long)]
+    pub fetch: bool,
     /// The lowest severity that fails the command
     #[arg(long, value_name = "LEVEL", default_value = "error")]
     pub fail_on: FailOn,

@@ -7,6 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use magus_engine::{Declared, EngineError, EngineErrorKind};
+use magus_git::{Ask, Code, Fetch, Place, Ssh, Unread};
 use magus_load::{Document, LoadError, Loaded, Role};
 use magus_model::{
     Text,
@@ -49,9 +50,10 @@ pub fn working_directory() -> Result<PathBuf, CommandError> {
     })
 }
 
-/// Reads and checks the declarations, as they lie there or as of a git revision.
-pub fn check(global: &Global, at: Option<&str>) -> Result<Checked, CommandError> {
-    Ok(settle(load(global, at)?.map_err(load_error)?, at))
+/// Reads and checks the declarations, as they lie there or as of a git revision. Without `fetch`, nobody looks into the
+/// pipelines' repository.
+pub fn check(global: &Global, at: Option<&str>, fetch: Option<Fetch>) -> Result<Checked, CommandError> {
+    Ok(settle(load(global, at)?.map_err(load_error)?, at, fetch))
 }
 
 fn load(global: &Global, at: Option<&str>) -> Result<Result<Loaded, LoadError>, CommandError> {
@@ -63,12 +65,15 @@ fn load(global: &Global, at: Option<&str>) -> Result<Result<Loaded, LoadError>, 
 }
 
 /// Validates and resolves what was loaded.
-fn settle(loaded: Loaded, at: Option<&str>) -> Checked {
+fn settle(loaded: Loaded, at: Option<&str>, fetch: Option<Fetch>) -> Checked {
     let resolution = magus_resolve::resolve(&loaded, validate(&loaded));
     let mut diagnostics = loaded.diagnostics.clone();
     if at.is_none() {
         // A schema lies in the work tree, whatever revision the declarations are read from.
         diagnostics.extend(magus_resolve::check_modelines(&loaded, &resolution, schema_file));
+    }
+    if let Some(fetch) = fetch {
+        diagnostics.extend(magus_resolve::check_code(&resolution, |url| open(url, fetch)));
     }
     diagnostics.extend(resolution.diagnostics.iter().cloned());
     let settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
@@ -77,7 +82,7 @@ fn settle(loaded: Loaded, at: Option<&str>) -> Checked {
 
 /// The same, where nothing but valid declarations will do: their findings are said, and errors end the command.
 pub fn check_valid(global: &Global, at: Option<&str>, output: &Output) -> Result<Checked, CommandError> {
-    let checked = check(global, at)?;
+    let checked = check(global, at, Some(Fetch::Never))?;
     let errors = checked.errors();
     if errors.is_empty() {
         return Ok(checked);
@@ -105,7 +110,7 @@ pub fn baseline(
         }
         Err(error) => return Err(load_error(error)),
         Ok(loaded) => {
-            let checked = settle(loaded, Some(&commit));
+            let checked = settle(loaded, Some(&commit), None);
             let errors = checked.errors();
             if !errors.is_empty() {
                 return Err(invalid(global, &checked, &errors, Some(revision), output));
@@ -179,6 +184,20 @@ fn load_error(error: LoadError) -> CommandError {
         Some(help) => error.hint(help),
         None => error,
     }
+}
+
+/// Opens the repository of the pipelines' code. What git fetches of it lies in the user's cache directory.
+fn open(url: &str, fetch: Fetch) -> Result<Code, Unread> {
+    let place = Place::parse(url)?;
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    let cache = cache.ok_or_else(|| Unread::Failed {
+        message: "there is no cache directory".to_owned(),
+        help: "set `XDG_CACHE_HOME` to a folder that is yours".to_owned(),
+    })?;
+    let own_ssh = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| std::env::var_os(name).is_some());
+    let ssh = if own_ssh { Ssh::OfTheUser } else { Ssh::Usual };
+    place.open(Ask { cache: &cache.join("magus"), fetch, ssh })
 }
 
 fn schema_file(path: &Path) -> SchemaFile {

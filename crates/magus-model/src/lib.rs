@@ -7,6 +7,7 @@
 pub mod desired;
 pub mod diagnostic;
 pub mod files;
+pub mod git;
 pub mod image;
 pub mod leaves;
 pub mod mage;

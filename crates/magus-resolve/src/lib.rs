@@ -31,5 +31,8 @@ pub use explain::{ExplainError, Explained, Explanation, Overridden, explain};
 pub use import::{ImportError, Imported, import_layer};
 pub use lint::Lint;
 pub use resolve::{FileComments, Resolution, resolve};
-pub use rules::files::{SchemaFile, check_modelines};
+pub use rules::{
+    code::{DeclaredCode, Revision, check_code},
+    files::{SchemaFile, check_modelines},
+};
 pub use settle::{Lowered, Settled, settle};

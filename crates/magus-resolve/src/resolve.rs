@@ -25,8 +25,12 @@ use crate::{
     lint::Lint,
     names,
     placeholder::{self, Variables},
-    rules::{clusters, databases, files, images, layers, server, texts, workspaces},
-    scope::{DEFAULT_WORKSPACE_NAME, Inherited, Scope, field, inherit},
+    rules::{
+        clusters,
+        code::{DeclaredCode, Revision},
+        databases, files, images, layers, server, texts, workspaces,
+    },
+    scope::{DEFAULT_WORKSPACE_NAME, Inherited, Scope, Spanned, field, inherit},
     stages, suggest,
     value::Reader,
 };
@@ -44,6 +48,8 @@ pub struct Resolution {
     pub lint: Lint,
     /// Every environment that has a folder, even an empty one.
     pub environment_folders: Vec<Text>,
+    /// The code of every environment with a repository, in the order of the environments.
+    pub code: Vec<DeclaredCode>,
 }
 
 /// The comments of a file that mean something to Magus.
@@ -74,6 +80,8 @@ pub(crate) struct Resolved<'a> {
     /// Where its name in the cluster comes from.
     pub(crate) name_span: Span,
     pub(crate) workspace: Option<Workspace>,
+    /// Its own branch and commit, where it may have them.
+    pub(crate) revision: Option<Revision>,
 }
 
 /// Resolves the layers of every workspace and checks the rules that need more than one file.
@@ -131,7 +139,9 @@ pub fn resolve(loaded: &Loaded, validate: impl Fn(&Document<'_>) -> Vec<Diagnost
     databases::check(&workspaces, &environs, &mut findings);
     workspaces::once(&mut findings);
     comments.sort_by_key(|comments| comments.file);
+    let code = code(&environs, &workspaces);
     Resolution {
+        code,
         desired: desired(&environs, workspaces),
         diagnostics: findings,
         comments,
@@ -215,9 +225,18 @@ fn workspace<'a>(
 ) -> Resolved<'a> {
     let Environs { directory, folder, scope, .. } = environs;
     let file = document.file;
-    let mut resolved =
-        Resolved { environment: at, file, stem, name_span: Span::start_of(file.id), workspace: None };
+    let mut resolved = Resolved {
+        environment: at,
+        file,
+        stem,
+        name_span: Span::start_of(file.id),
+        workspace: None,
+        revision: None,
+    };
     let Some(root) = &document.root else { return resolved };
+    let owned = |key| layer::text(root, key).map(|(text, span)| (text.clone(), span));
+    resolved.revision = Some(Revision { branch: owned("branch"), commit: owned("commit") })
+        .filter(|own| scope.allow_branch_override && *own != Revision::default());
     unknown_templates(root, scope, findings);
     layers::check(root, findings);
     texts::check(texts::Kind::Workspace, root, findings);
@@ -330,6 +349,25 @@ pub(crate) fn default_state(fields: &[Field]) -> DesiredState {
         Ok(FieldValue::Plain(Value::Bool(true))) => DesiredState::Auto,
         _ => DesiredState::Running,
     }
+}
+
+/// The code of every environment with a repository.
+fn code(environs: &[Environs<'_, '_>], workspaces: &[Resolved<'_>]) -> Vec<DeclaredCode> {
+    let owned = |(text, span): Spanned<'_>| (text.clone(), span);
+    let of = |(at, Environs { folder, scope, .. }): (usize, &Environs<'_, '_>)| {
+        let (url, url_span) = scope.repository.clone()?;
+        let own = workspaces.iter().filter(|resolved| resolved.environment == at);
+        Some(DeclaredCode {
+            url,
+            url_span,
+            environment: folder.name.clone(),
+            promotes_from: scope.stage.promotes_from.clone(),
+            last: scope.stage.last,
+            revision: Revision { branch: scope.branch.map(owned), commit: scope.commit.map(owned) },
+            own: own.filter_map(|resolved| resolved.revision.clone()).collect(),
+        })
+    };
+    environs.iter().enumerate().filter_map(of).collect()
 }
 
 /// Puts the workspaces into their environments, and those into the clusters that this version can reach.

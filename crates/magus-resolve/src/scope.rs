@@ -7,6 +7,7 @@ use magus_model::{
     Text,
     desired::{Edition, Engine, Field, KubernetesAccess, Layer, MageServer, MaxDeletes, Rollout},
     files::Duration,
+    git,
     path::FieldPath,
     span::Span,
     tree::{Entry, Node, NodeKind},
@@ -85,8 +86,12 @@ pub(crate) struct Scope<'a> {
     pub(crate) workspace_name: Option<Spanned<'a>>,
     /// How much may be deleted.
     pub(crate) max_deletes: MaxDeletes,
+    /// The repository of the pipelines' code: a URL, or a path that is absolute or relative to the working directory.
+    pub(crate) repository: Option<(Text, Span)>,
     /// The branch that is deployed.
     pub(crate) branch: Option<Spanned<'a>>,
+    /// The commit that is pinned.
+    pub(crate) commit: Option<Spanned<'a>>,
     /// Whether workspaces may set a branch of their own.
     pub(crate) allow_branch_override: bool,
     /// Whether it is protected.
@@ -145,7 +150,9 @@ impl<'a> Scope<'a> {
             server,
             workspace_name: near_text("workspace_name"),
             max_deletes: limits.and_then(max_deletes).unwrap_or_default(),
+            repository: near("repository").and_then(|(document, node)| repository(directory, document, node)),
             branch: own("branch").and_then(spanned),
+            commit: own("commit").and_then(spanned),
             allow_branch_override: own("allow_branch_override").and_then(boolean).unwrap_or(stage.depth == 0),
             protected: own("protected").and_then(boolean).unwrap_or(false),
             rollout: own("rollout").map_or_else(Rollout::default, rollout),
@@ -282,13 +289,7 @@ fn declared_engine(
     let (kind, identity, engine) = match entry.key.as_str() {
         "local" => {
             let path = entry.value.get("path")?.as_str()?;
-            let folder =
-                match (&*directory.loaded.root.to_string_lossy(), directory.folder_of(document.file.id)) {
-                    ("", folder) => Cow::Owned(folder.to_owned()),
-                    (root, "") => Cow::Owned(root.to_owned()),
-                    (root, folder) => Path::new(root).join(folder).to_string_lossy().into_owned().into(),
-                };
-            let path = relative_to_directory(&folder, path);
+            let path = relative_to_directory(&place_of(directory, document), path);
             ("local", path.clone(), Some(Engine::Local { path }))
         }
         "mage" => {
@@ -309,6 +310,24 @@ fn declared_engine(
         _ => return None,
     };
     Some(DeclaredEngine { kind, identity, engine, span: entry.key_span })
+}
+
+/// The repository, with its path from the working directory where it is one.
+fn repository(directory: &Directory<'_>, document: &Document<'_>, node: &Node) -> Option<(Text, Span)> {
+    let (url, span) = spanned(node.get("url")?)?;
+    if git::is_path(url) {
+        return Some((relative_to_directory(&place_of(directory, document), url), span));
+    }
+    Some((url.clone(), span))
+}
+
+/// The folder of a file: absolute, or relative to the working directory.
+fn place_of<'d>(directory: &'d Directory<'_>, document: &Document<'_>) -> Cow<'d, str> {
+    match (directory.loaded.root.to_string_lossy(), directory.folder_of(document.file.id)) {
+        (root, "") => root,
+        (root, folder) if root.is_empty() => Cow::Borrowed(folder),
+        (root, folder) => Cow::Owned(Path::new(&*root).join(folder).to_string_lossy().into_owned()),
+    }
 }
 
 /// Like [`relative_to`], for a folder that may be absolute itself.

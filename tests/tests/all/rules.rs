@@ -177,6 +177,9 @@ fn completed(path: &str, bytes: &[u8]) -> Vec<u8> {
 /// A directory with three stages, a workspace and the editor's schema, and an example in it.
 fn directory(rule: &str, files: &Files) -> Sandbox {
     let sandbox = Sandbox::new();
+    if rule.starts_with("MG4") {
+        pipelines(&sandbox);
+    }
     let mut all: Files = BTreeMap::new();
     // A page is about the one that is missing.
     if rule != "MG108" {
@@ -208,6 +211,27 @@ fn directory(rule: &str, files: &Files) -> Sandbox {
         }
     }
     sandbox
+}
+
+/// The pipelines' repository of the pages: each of `main`, `staging` and `development` has one commit more than the one before;
+/// `master` is `main` with a hotfix, and `release` is `staging` with that merged.
+fn pipelines(sandbox: &Sandbox) {
+    let bare = sandbox.file("pipelines.git").display().to_string();
+    sandbox.git(&["init", "--quiet", "--bare", &bare]);
+    let tree = sandbox.git(&["--git-dir", &bare, "mktree"]);
+    let commit = |branch: &str, parents: &[&str]| {
+        let mut words = vec!["--git-dir", &bare, "commit-tree", tree.trim(), "-m", branch];
+        parents.iter().for_each(|parent| words.extend(["-p", parent]));
+        let made = sandbox.git(&words);
+        sandbox.git(&["--git-dir", &bare, "branch", branch, made.trim()]);
+    };
+    commit("main", &[]);
+    commit("staging", &["main"]);
+    commit("development", &["staging"]);
+    commit("master", &["main"]);
+    commit("release", &["staging", "master"]);
+    sandbox.git(&["--git-dir", &bare, "tag", "v1.0", "main"]);
+    sandbox.git(&["--git-dir", &bare, "tag", "v2.0-rc1", "development"]);
 }
 
 /// The codes of all findings.

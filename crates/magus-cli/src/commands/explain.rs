@@ -12,7 +12,7 @@ use crate::{
 
 /// Runs the command. It works on declarations with errors as well: they may be what is looked for.
 pub fn run(global: &Global, arguments: &Explain, output: &Output) -> Result<Exit, CommandError> {
-    let checked = pipeline::check(global, None)?;
+    let checked = pipeline::check(global, None, None)?;
     let explanation = magus_resolve::explain(
         &checked.resolution,
         &checked.loaded,

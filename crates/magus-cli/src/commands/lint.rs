@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use magus_git::Fetch;
 use magus_load::{File, Role, edit};
 use magus_model::{
     diagnostic::{Diagnostic, Fix, Severity},
@@ -24,10 +25,11 @@ use crate::{
 
 /// Runs the command.
 pub fn run(global: &Global, lint: &Lint, output: &Output) -> Result<Exit, CommandError> {
-    let mut checked = pipeline::check(global, None)?;
+    let fetch = if lint.fetch { Fetch::Now } else { Fetch::Never };
+    let mut checked = pipeline::check(global, None, Some(fetch))?;
     let paths = [below(&checked, &lint.paths)?, selected(&checked, global)?];
     if lint.fix && fix(&checked, &shown(&checked, &paths), output) {
-        checked = pipeline::check(global, None)?;
+        checked = pipeline::check(global, None, Some(Fetch::Never))?;
     }
     let diagnostics = shown(&checked, &paths);
     let report = LintReport {

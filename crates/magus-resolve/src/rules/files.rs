@@ -11,12 +11,12 @@ use magus_model::{Text, diagnostic::Diagnostic, rules, span::Span, tree::Node};
 use super::clusters::VERSION;
 use crate::Resolution;
 
-/// Keys that this version of Magus reads and does nothing with: all that is about the code that workspaces run.
+/// Keys that this version of Magus reads and does nothing with: what is deployed, and when.
 pub(crate) fn without_effect(role: &Role, root: &Node, findings: &mut Vec<Diagnostic>) {
     let keys: &[&str] = match role {
-        Role::Cluster { .. } => &["repository"],
-        Role::Environment { .. } => &["gates", "commit", "deploy"],
-        Role::Workspace { .. } => &["commit", "deploy"],
+        Role::Cluster { .. } => &[],
+        Role::Environment { .. } => &["gates", "deploy"],
+        Role::Workspace { .. } => &["deploy"],
     };
     for key in keys {
         let Some(entry) = root.entry(key).filter(|entry| !entry.value.is_null()) else { continue };

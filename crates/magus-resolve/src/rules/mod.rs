@@ -3,6 +3,7 @@
 //! A finding whose cause is in a shared layer is reported once, at that place.
 
 pub(crate) mod clusters;
+pub(crate) mod code;
 pub(crate) mod databases;
 pub(crate) mod files;
 pub(crate) mod images;

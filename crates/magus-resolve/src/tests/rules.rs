@@ -166,7 +166,6 @@ defaults:
             ("dev/a.yaml", "name: ${nam}\nmoved_from: ${x}\n"),
         ],
         &[
-            "cluster.yaml:3:1 MG708 `repository` has no effect: Magus 0.1.0 does not deploy code",
             "cluster.yaml:6:8 MG109 there is no placeholder `${HOME}`",
             "cluster.yaml:6:8 MG109 there is no placeholder `${workspce}`",
             "cluster.yaml:8:8 MG109 a placeholder `${` is not closed",
@@ -259,10 +258,8 @@ fn keys_without_effect_are_named_once() {
             ("dev/b.yaml", "deploy: head\n"),
         ],
         &[
-            "cluster.yaml:3:1 MG708 `repository` has no effect: Magus 0.1.0 does not deploy code",
             "dev/b.yaml:1:1 MG708 `deploy` has no effect: Magus 0.1.0 does not deploy code",
             "dev/environment.yaml:1:1 MG708 `deploy` has no effect: Magus 0.1.0 does not deploy code",
-            "dev/environment.yaml:2:1 MG708 `commit` has no effect: Magus 0.1.0 does not deploy code",
             "dev/environment.yaml:3:1 MG708 `gates` has no effect: Magus 0.1.0 does not deploy code",
         ],
     );

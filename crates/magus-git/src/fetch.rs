@@ -1,0 +1,111 @@
+//! Runs `git fetch` into a mirror: no prompt, no hook, no protocol that runs commands, and nothing of the repository that the
+//! caller may be in.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::place::{Ssh, Unread, shown};
+
+/// What would lead git to another repository than the mirror (`git rev-parse --local-env-vars`).
+const OF_OTHERS: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+/// How many characters of what git says are shown.
+const LONGEST: usize = 300;
+
+/// Brings all branches and tags of a mirror to what they are there; what is gone there goes here.
+pub(crate) fn fetch(mirror: &Path, url: &str, ssh: Ssh) -> Result<(), Unread> {
+    let mut git = Command::new("git");
+    git.arg("--git-dir").arg(mirror);
+    for setting in
+        ["core.hooksPath=/dev/null", "credential.interactive=false", "gc.auto=0", "maintenance.auto=false"]
+    {
+        git.args(["-c", setting]);
+    }
+    git.args([
+        "fetch",
+        "--quiet",
+        "--force",
+        "--prune",
+        "--no-tags",
+        "--no-recurse-submodules",
+        "--update-head-ok",
+    ]);
+    git.args(["--", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
+    git.env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh").env("GIT_TERMINAL_PROMPT", "0");
+    git.env("LC_ALL", "C");
+    // Who has said how ssh is run, there or in the configuration, knows what it may ask.
+    let configured = git2::Config::open_default().and_then(|config| config.get_string("core.sshcommand"));
+    if ssh == Ssh::Usual && configured.is_err() {
+        git.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
+    }
+    for name in OF_OTHERS {
+        git.env_remove(name);
+    }
+    let output = git.stdin(Stdio::null()).output().map_err(|error| Unread::Failed {
+        message: format!("git cannot be started: {error}"),
+        help: "install git, and let it be found in `PATH`".to_owned(),
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failure(url, &String::from_utf8_lossy(&output.stderr)))
+}
+
+/// What git said, in one line and without a password, and what to do about it.
+fn failure(url: &str, stderr: &str) -> Unread {
+    let whole = stderr.replace(url, &shown(url));
+    let lines: Vec<&str> = whole.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let said = lines.join("; ");
+    let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
+    let help = if has(&[
+        "Authentication failed",
+        "could not read Username",
+        "Permission denied",
+        "terminal prompts disabled",
+        " 403",
+        "HTTP Basic: Access denied",
+    ]) {
+        format!(
+            "git has no credentials for it, or they are refused: `git ls-remote {}` has to work without a prompt",
+            shown(url)
+        )
+    } else if has(&[
+        "does not appear to be a git repository",
+        "not found",
+        "does not exist",
+        "Repository not found",
+    ]) {
+        "check the `url` of the `repository`, and that the login may read it".to_owned()
+    } else if has(&["dubious ownership"]) {
+        "git does not trust who owns it: `git config --global --add safe.directory` with its path".to_owned()
+    } else if has(&[
+        "Could not resolve host",
+        "Connection refused",
+        "timed out",
+        "Network is unreachable",
+        "Failed to connect",
+        "Could not read from remote",
+    ]) {
+        "check the network and its proxy; without `--fetch`, what was fetched before is used".to_owned()
+    } else {
+        format!("`git ls-remote {}` tells more", shown(url))
+    };
+    let mut told: String = said.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    if told.len() < said.len() {
+        told.push('…');
+    }
+    Unread::Failed { message: format!("`{}` cannot be fetched: {told}", shown(url)), help }
+}

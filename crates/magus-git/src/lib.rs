@@ -1,0 +1,15 @@
+//! The repository of the pipelines' code, read from git objects and without a work tree.
+//!
+//! A folder on this machine is read as it is. What git has to fetch, a bundle or a repository on the network, has one bare
+//! mirror in the user's cache directory; only [`Place::open`] with [`Fetch::Now`] asks the network. Fetching runs the `git`
+//! program, which knows everybody's credentials, proxies and keys. This crate knows no declaration and no environment: where
+//! the cache is, is an argument.
+
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
+
+mod code;
+mod fetch;
+mod place;
+
+pub use code::{Code, NotFound};
+pub use place::{Ask, Fetch, Place, Ssh, Unread};
