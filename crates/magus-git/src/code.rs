@@ -84,3 +84,104 @@ impl Code {
         self.repository.graph_ahead_behind(*of, *other).ok().map(|(ahead, _)| ahead)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use git2::{Signature, Time};
+
+    use super::*;
+
+    /// A bare repository in a folder that goes with the test.
+    fn repository() -> (tempfile::TempDir, Repository) {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(folder.path()).unwrap();
+        (folder, repository)
+    }
+
+    fn commit(repository: &Repository, message: &str, parents: &[Oid]) -> Oid {
+        let author = Signature::new("a", "a@example.com", &Time::new(1_700_000_000, 0)).unwrap();
+        let tree = repository.treebuilder(None).unwrap().write().unwrap();
+        let tree = repository.find_tree(tree).unwrap();
+        let parents: Vec<_> = parents.iter().map(|id| repository.find_commit(*id).unwrap()).collect();
+        let parents: Vec<_> = parents.iter().collect();
+        repository.commit(None, &author, &author, message, &tree, &parents).unwrap()
+    }
+
+    fn branch(repository: &Repository, name: &str, at: Oid) {
+        repository.reference(&format!("refs/heads/{name}"), at, true, "").unwrap();
+    }
+
+    #[test]
+    fn what_is_on_a_branch_and_what_is_not() {
+        let (_folder, repository) = repository();
+        let first = commit(&repository, "first", &[]);
+        let fix = commit(&repository, "fix", &[first]);
+        let other = commit(&repository, "other", &[first]);
+        let third = commit(&repository, "third", &[other]);
+        branch(&repository, "main", fix);
+        branch(&repository, "team/staging", third);
+        repository.tag_lightweight("v1", repository.find_commit(first).unwrap().as_object(), false).unwrap();
+        let tagger = Signature::new("a", "a@example.com", &Time::new(1_700_000_000, 0)).unwrap();
+        let tagged = repository.find_commit(third).unwrap().into_object();
+        repository.tag("v2", &tagged, &tagger, "with a text", false).unwrap();
+        drop(tagged);
+        let code = Code::read(repository).unwrap();
+        assert_eq!(code.branches().collect::<Vec<_>>(), ["main", "team/staging"]);
+        assert!(code.has_branch("team/staging") && !code.has_branch("staging") && !code.has_branch("v1"));
+        let (first, fix, third) = (first.to_string(), fix.to_string(), third.to_string());
+        for (text, expect) in [
+            (first.as_str(), Ok(&first)),
+            (&fix[..7], Ok(&fix)),
+            (&fix.to_uppercase()[..12], Ok(&fix)),
+            ("v1", Ok(&first)),
+            ("v2", Ok(&third)),
+            ("main", Err(NotFound::Unknown)),
+            ("HEAD", Err(NotFound::Unknown)),
+            ("v1~0", Err(NotFound::Unknown)),
+            ("0000000", Err(NotFound::Unknown)),
+            ("", Err(NotFound::Unknown)),
+            (&fix[..3], Err(NotFound::Unknown)),
+        ] {
+            assert_eq!(code.commit(text).as_ref(), expect.as_ref().map(|id| *id), "{text}");
+        }
+        for (commit, branch, on) in [
+            (&first, "main", true),
+            (&fix, "main", true),
+            (&third, "main", false),
+            (&fix, "team/staging", false),
+            (&first, "gone", false),
+        ] {
+            assert_eq!(code.is_on(commit, branch), on, "{commit} {branch}");
+        }
+        assert_eq!(code.lacking("main", "team/staging"), Some(1));
+        assert_eq!(code.lacking("team/staging", "main"), Some(2));
+        assert_eq!(code.lacking("main", "main"), Some(0));
+        assert_eq!(code.lacking("main", "gone"), None);
+    }
+
+    #[test]
+    fn a_beginning_that_several_commits_have_names_none() {
+        let (_folder, repository) = repository();
+        let mut seen = HashMap::new();
+        let twice = (0..).find_map(|at| {
+            let id = commit(&repository, &at.to_string(), &[]).to_string();
+            seen.insert(id[..SHORTEST].to_owned(), id.clone()).map(|other| (id, other))
+        });
+        let (one, other) = twice.unwrap();
+        let code = Code::read(repository).unwrap();
+        assert_eq!(code.commit(&one[..SHORTEST]), Err(NotFound::Ambiguous));
+        let apart = (SHORTEST..40).find(|at| one[..*at] != other[..*at]).unwrap();
+        assert_eq!(code.commit(&one[..apart]), Ok(one.clone()));
+        assert_eq!(code.commit(&other), Ok(other.clone()));
+    }
+
+    #[test]
+    fn a_repository_without_a_commit_has_no_branch() {
+        let (_folder, repository) = repository();
+        let code = Code::read(repository).unwrap();
+        assert_eq!(code.branches().count(), 0);
+        assert_eq!(code.commit("abcdef"), Err(NotFound::Unknown));
+    }
+}

@@ -2,6 +2,7 @@
 
 mod apply;
 mod bed;
+mod code;
 mod editor;
 mod fixture;
 mod guards;

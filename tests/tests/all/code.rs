@@ -1,0 +1,263 @@
+//! The pipelines' repository: what is declared of its branches and commits, against real repositories of every kind.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use magus_tests::{Run, Sandbox, skip};
+
+/// A directory of two stages over a repository at `pipelines.git` with the branches `development` and `main`.
+fn sandbox(url: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    declare(&sandbox, url);
+    sandbox.write("environments/development/environment.yaml", "branch: development\n");
+    sandbox.write("environments/development/ana.yaml", "{}\n");
+    sandbox.write("environments/production/environment.yaml", "promotes_from: development\nbranch: main\n");
+    sandbox.git(&["init", "--quiet", "--bare", "pipelines.git"]);
+    commit(&sandbox, "main", &[]);
+    commit(&sandbox, "development", &["main"]);
+    sandbox
+}
+
+fn declare(sandbox: &Sandbox, url: &str) {
+    sandbox.write(
+        "environments/cluster.yaml",
+        format!("name: acme\nengine: {{local: {{path: ../.magus/acme}}}}\nrepository: {{url: \"{url}\"}}\n"),
+    );
+}
+
+/// Makes a commit with these parents, and a branch at it; what it was before is gone.
+fn commit(sandbox: &Sandbox, branch: &str, parents: &[&str]) -> String {
+    let tree = sandbox.git(&["--git-dir", "pipelines.git", "mktree"]);
+    let message = format!("{branch} {parents:?}");
+    let mut words = vec!["--git-dir", "pipelines.git", "commit-tree", tree.trim(), "-m", &message];
+    parents.iter().for_each(|parent| words.extend(["-p", parent]));
+    let made = sandbox.git(&words).trim().to_owned();
+    sandbox.git(&["--git-dir", "pipelines.git", "branch", "--force", branch, &made]);
+    made
+}
+
+/// What `lint` says, a line for each finding.
+#[track_caller]
+fn lint(sandbox: &Sandbox, code: i32, more: &[&str]) -> String {
+    let mut words = vec!["lint", "--format", "concise"];
+    words.extend(more);
+    sandbox.expect(code, &words).stdout
+}
+
+#[test]
+fn every_kind_of_repository_is_read() {
+    let sandbox = sandbox("../pipelines.git");
+    sandbox.git(&["clone", "--quiet", "--mirror", "pipelines.git", "a b/bare.git"]);
+    sandbox.git(&["clone", "--quiet", "--branch", "development", "pipelines.git", "a b/tree"]);
+    sandbox.git(&["-C", "a b/tree", "branch", "main", "origin/main"]);
+    sandbox.git(&["--git-dir", "pipelines.git", "bundle", "create", "--quiet", "code.bundle", "--all"]);
+    let absolute = sandbox.file("pipelines.git").display().to_string();
+    let kinds = [
+        "../pipelines.git".to_owned(),
+        absolute.clone(),
+        format!("file://{absolute}"),
+        "../a b/bare.git".to_owned(),
+        "../a b/tree".to_owned(),
+        "../code.bundle".to_owned(),
+    ];
+    for url in &kinds {
+        declare(&sandbox, url);
+        sandbox.write("environments/development/environment.yaml", "branch: development\n");
+        assert_eq!(lint(&sandbox, 0, &[]), "", "{url}");
+        sandbox.write("environments/development/environment.yaml", "branch: developmnet\n");
+        let said = lint(&sandbox, 1, &[]);
+        assert!(said.contains("development/environment.yaml:1:9: error[MG401]"), "{url}: {said}");
+        let text = sandbox.expect(1, &["lint"]).all();
+        assert!(text.contains("did you mean `development`?"), "{url}: {text}");
+    }
+    // A bundle is read as it is now.
+    sandbox.git(&["--git-dir", "pipelines.git", "branch", "developmnet", "main"]);
+    sandbox.git(&["--git-dir", "pipelines.git", "bundle", "create", "--quiet", "code.bundle", "--all"]);
+    assert!(!lint(&sandbox, 0, &[]).contains("MG401"));
+    // From another folder, the path is still the file's.
+    let below = sandbox.file("environments/development");
+    let run = sandbox.command(&["-C", "..", "lint"]).current_dir(below).output().expect("magus starts");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+}
+
+#[test]
+fn commits_are_checked_and_nothing_is_planned_with_what_is_not_there() {
+    let sandbox = sandbox("../pipelines.git");
+    let production = |text: &str| {
+        let environment = format!("promotes_from: development\n{text}");
+        sandbox.write("environments/production/environment.yaml", environment);
+    };
+    let ahead = sandbox.git(&["--git-dir", "pipelines.git", "rev-parse", "development"]);
+    let main = sandbox.git(&["--git-dir", "pipelines.git", "rev-parse", "main"]);
+    production(&format!("branch: main\ncommit: \"{}\"\n", &main[..8]));
+    assert_eq!(lint(&sandbox, 0, &[]), "");
+    production(&format!("branch: main\ncommit: \"{}\"\n", ahead.trim()));
+    let said = lint(&sandbox, 1, &[]);
+    assert!(said.contains("MG403") && said.contains("is not on the branch `main`"), "{said}");
+    for command in [&["plan"][..], &["apply", "--yes"], &["status"]] {
+        let run = sandbox.expect(1, command);
+        assert!(run.stderr.contains("MG403") && run.stderr.contains("nothing was sent"), "{}", run.stderr);
+    }
+    production("branch: main\ncommit: deadbeef\n");
+    assert!(lint(&sandbox, 1, &[]).contains("no commit and no tag `deadbeef`"));
+    // It is a finding like any other.
+    production("branch: main\ncommit: deadbeef # magus: ignore[MG402] until it is pushed\n");
+    assert_eq!(lint(&sandbox, 0, &[]), "");
+    production("branch: main\n");
+
+    // A hotfix that went to production alone.
+    commit(&sandbox, "main", &["main"]);
+    let said = lint(&sandbox, 0, &[]);
+    assert!(
+        said.contains("warning[MG405]") && said.contains("`main` has a commit that `development` lacks"),
+        "{said}"
+    );
+    commit(&sandbox, "development", &["development", "main"]);
+    assert_eq!(lint(&sandbox, 0, &[]), "");
+
+    // A workspace of the first stage may have a branch of its own, and a commit of that one or of the environment's.
+    let ana = |text: &str| sandbox.write("environments/development/ana.yaml", text);
+    ana("branch: feature/x\n");
+    assert!(lint(&sandbox, 1, &[]).contains("development/ana.yaml:1:9: error[MG401]"));
+    let feature = commit(&sandbox, "feature/x", &["development"]);
+    assert_eq!(lint(&sandbox, 0, &[]), "");
+    ana(&format!("branch: feature/x\ncommit: \"{feature}\"\n"));
+    assert_eq!(lint(&sandbox, 0, &[]), "");
+    ana(&format!("commit: \"{feature}\"\n"));
+    assert!(lint(&sandbox, 1, &[]).contains("is not on the branch `development`"));
+}
+
+/// `git daemon` over the folder of a sandbox, on a free port; it ends with this.
+struct Daemon {
+    process: Child,
+    port: u16,
+}
+
+impl Daemon {
+    /// Nothing where this git has none.
+    fn start(sandbox: &Sandbox) -> Option<Self> {
+        let folder = Command::new("git").arg("--exec-path").output().expect("git starts").stdout;
+        let program =
+            std::path::Path::new(String::from_utf8(folder).expect("a path").trim()).join("git-daemon");
+        if !program.exists() {
+            return None;
+        }
+        let port =
+            TcpListener::bind(("127.0.0.1", 0)).expect("loopback").local_addr().expect("an address").port();
+        let mut daemon = Command::new(program);
+        daemon.args(["--listen=127.0.0.1", "--reuseaddr", "--export-all", &format!("--port={port}")]);
+        daemon.arg(format!("--base-path={}", sandbox.path().display()));
+        let process = daemon.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+        let mut daemon = Self { process, port };
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(daemon.process.try_wait().expect("a state").is_none(), "it ended");
+            assert!(Instant::now() < deadline, "nobody listens");
+            std::thread::yield_now();
+        }
+        Some(daemon)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        drop((self.process.kill(), self.process.wait()));
+    }
+}
+
+#[test]
+fn a_repository_on_the_network_is_read_as_it_was_fetched() {
+    let sandbox = sandbox("x");
+    let Some(daemon) = Daemon::start(&sandbox) else {
+        return skip("a_repository_on_the_network_is_read_as_it_was_fetched", "git-daemon");
+    };
+    declare(&sandbox, &format!("git://127.0.0.1:{}/pipelines.git", daemon.port));
+    let cache = || magus_tests::files_below(&sandbox.file("home")).len();
+    let said = lint(&sandbox, 0, &[]);
+    assert!(said.contains("hint[MG406]") && said.contains("was not fetched"), "{said}");
+    assert!(sandbox.expect(0, &["lint"]).all().contains("`magus lint --fetch` fetches it"));
+    assert_eq!(cache(), 0, "nobody asked, and nothing was kept");
+    // A plan asks no network either.
+    sandbox.expect(0, &["plan"]);
+    assert_eq!(cache(), 0);
+
+    std::thread::scope(|scope| {
+        let both: Vec<_> = (0..4).map(|_| scope.spawn(|| lint(&sandbox, 0, &["--fetch"]))).collect();
+        for one in both {
+            assert_eq!(one.join().expect("a lint"), "", "several at once");
+        }
+    });
+    assert_eq!(lint(&sandbox, 0, &[]), "");
+    // Deleted and rewritten branches are those of the mirror after the next fetch, and not before.
+    sandbox.git(&["--git-dir", "pipelines.git", "branch", "-D", "development"]);
+    commit(&sandbox, "main", &[]);
+    assert_eq!(lint(&sandbox, 0, &[]), "");
+    let said = lint(&sandbox, 1, &["--fetch"]);
+    assert!(said.contains("no branch `development`"), "{said}");
+    commit(&sandbox, "development", &["main"]);
+    assert_eq!(lint(&sandbox, 0, &["--fetch"]), "");
+
+    // Gone: what was fetched before is good enough, and a fetch says why it is none.
+    drop(daemon);
+    assert_eq!(lint(&sandbox, 0, &[]), "");
+    let run = sandbox.expect(0, &["lint", "--fetch"]);
+    assert!(
+        run.all().contains("cannot be fetched") && run.all().contains("check the network"),
+        "{}",
+        run.all()
+    );
+}
+
+#[test]
+fn what_is_hostile_or_secret_runs_nothing_and_is_shown_nowhere() {
+    let mut sandbox = sandbox("x");
+    let runs = |run: Run| -> String {
+        assert!(!sandbox.file("touched").exists(), "{}", run.all());
+        run.all()
+    };
+    for url in [
+        "--upload-pack=touch touched",
+        "-utouch touched",
+        "ext::sh -c touch% touched",
+        "fd::17",
+        "evil://a/b",
+        "a\\nb",
+    ] {
+        declare(&sandbox, url);
+        let said = runs(sandbox.expect(1, &["lint", "--fetch"]));
+        assert!(said.contains("MG406"), "{url}: {said}");
+    }
+    // A port that nobody listens on. Who writes a password into a file is told so (MG301).
+    declare(&sandbox, "http://ana:canary-4410@127.0.0.1:1/x");
+    let said = runs(sandbox.expect(1, &["-vv", "lint", "--fetch"]));
+    assert!(said.contains("MG406") && said.contains("MG301") && said.contains("127.0.0.1:1/x"), "{said}");
+    let json = sandbox.expect(1, &["lint", "--format", "json"]).stdout;
+    assert!(!said.contains("canary-4410") && !json.contains("canary-4410"), "{said}{json}");
+    declare(&sandbox, "ssh://-oProxyCommand=touch touched/x");
+    runs(sandbox.expect(0, &["lint", "--fetch"]));
+    // Something that is no repository, and a cache that cannot be written.
+    sandbox.write("folder/file", "x");
+    declare(&sandbox, "../folder");
+    assert!(runs(sandbox.expect(0, &["lint"])).contains("is no git repository"));
+    declare(&sandbox, "../folder/file");
+    assert!(runs(sandbox.expect(0, &["lint"])).contains("cannot be fetched"));
+    sandbox.git(&["--git-dir", "pipelines.git", "bundle", "create", "--quiet", "code.bundle", "--all"]);
+    declare(&sandbox, "../code.bundle");
+    let nowhere = sandbox.file("folder/file").display().to_string();
+    sandbox.set("XDG_CACHE_HOME", &nowhere);
+    let said = sandbox.expect(0, &["lint"]).all();
+    assert!(said.contains("the mirror of") && said.contains("XDG_CACHE_HOME"), "{said}");
+
+    // Names of branches are whatever somebody pushes.
+    declare(&sandbox, "../pipelines.git");
+    let evil = "development\u{202e}`;$(touch${IFS}touched)";
+    let head = sandbox.git(&["--git-dir", "pipelines.git", "rev-parse", "main"]);
+    sandbox.git(&["--git-dir", "pipelines.git", "update-ref", &format!("refs/heads/{evil}"), head.trim()]);
+    sandbox.write("environments/development/environment.yaml", "branch: dvlopment-x\n");
+    let said = sandbox.expect(1, &["lint"]).all();
+    assert!(said.contains("MG401") && !said.contains('\u{202e}'), "{said}");
+    assert!(!sandbox.file("touched").exists());
+}
