@@ -11,6 +11,7 @@ mod init;
 mod output;
 mod pipeline;
 mod progress;
+mod repository;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use magus_engine::{Declared, EngineError, EngineErrorKind};
-use magus_git::{Ask, Code, Fetch, Place, Ssh, Unread};
+use magus_git::Fetch;
 use magus_load::{Document, LoadError, Loaded, Role};
 use magus_model::{
     Text,
@@ -28,6 +28,7 @@ use crate::{
     engines::Engines,
     error::{CommandError, Exit},
     output::Output,
+    repository,
 };
 
 /// The directory that need not be named in a command.
@@ -73,7 +74,7 @@ fn settle(loaded: Loaded, at: Option<&str>, fetch: Option<Fetch>) -> Checked {
         diagnostics.extend(magus_resolve::check_modelines(&loaded, &resolution, schema_file));
     }
     if let Some(fetch) = fetch {
-        diagnostics.extend(magus_resolve::check_code(&resolution, |url| open(url, fetch)));
+        diagnostics.extend(magus_resolve::check_code(&resolution, |url| repository::open(url, fetch)));
     }
     diagnostics.extend(resolution.diagnostics.iter().cloned());
     let settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
@@ -184,20 +185,6 @@ fn load_error(error: LoadError) -> CommandError {
         Some(help) => error.hint(help),
         None => error,
     }
-}
-
-/// Opens the repository of the pipelines' code. What git fetches of it lies in the user's cache directory.
-fn open(url: &str, fetch: Fetch) -> Result<Code, Unread> {
-    let place = Place::parse(url)?;
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
-    let cache = cache.ok_or_else(|| Unread::Failed {
-        message: "there is no cache directory".to_owned(),
-        help: "set `XDG_CACHE_HOME` to a folder that is yours".to_owned(),
-    })?;
-    let own_ssh = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| std::env::var_os(name).is_some());
-    let ssh = if own_ssh { Ssh::OfTheUser } else { Ssh::Usual };
-    place.open(Ask { cache: &cache.join("magus"), fetch, ssh })
 }
 
 fn schema_file(path: &Path) -> SchemaFile {

@@ -15,8 +15,8 @@ use crate::{code::Code, fetch};
 /// The protocols that git may use, with nothing that runs a command that the URL names.
 const SCHEMES: &[&str] = &["file", "git", "http", "https", "ssh"];
 
-/// Where a repository is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a repository is. Its `Debug` shows no password.
+#[derive(Clone, PartialEq, Eq)]
 pub enum Place {
     /// A folder on this machine: a repository, bare or not.
     Folder(PathBuf),
@@ -80,6 +80,16 @@ pub enum Unread {
         /// What to do.
         help: String,
     },
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Folder(path) => f.debug_tuple("Folder").field(path).finish(),
+            Self::Bundle(path) => f.debug_tuple("Bundle").field(path).finish(),
+            Self::Remote(url) => f.debug_tuple("Remote").field(&shown(url)).finish(),
+        }
+    }
 }
 
 impl Place {
@@ -232,6 +242,8 @@ mod tests {
         ] {
             assert_eq!(shown(url), expect);
         }
+        let remote = Place::parse("https://ana:canary@a.dev/b").unwrap();
+        assert_eq!(format!("{remote:?}"), "Remote(\"https://a.dev/b\")");
         let never = Place::Remote("https://ana:canary@a.dev/b".to_owned());
         let folder = tempfile::tempdir().unwrap();
         let error =

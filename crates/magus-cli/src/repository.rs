@@ -1,0 +1,19 @@
+//! Where the repository of the pipelines' code is looked for, on this machine and by this user.
+
+use std::path::PathBuf;
+
+use magus_git::{Ask, Code, Fetch, Place, Ssh, Unread};
+
+/// Opens the repository of the pipelines' code. What git fetches of it lies in the user's cache directory.
+pub fn open(url: &str, fetch: Fetch) -> Result<Code, Unread> {
+    let place = Place::parse(url)?;
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let cache = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    let cache = cache.ok_or_else(|| Unread::Failed {
+        message: "there is no cache directory".to_owned(),
+        help: "set `XDG_CACHE_HOME` to a folder that is yours".to_owned(),
+    })?;
+    let own_ssh = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| std::env::var_os(name).is_some());
+    let ssh = if own_ssh { Ssh::OfTheUser } else { Ssh::Usual };
+    place.open(Ask { cache: &cache.join("magus"), fetch, ssh })
+}
