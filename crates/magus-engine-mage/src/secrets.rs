@@ -142,7 +142,8 @@ impl Mage {
     /// Writes secrets, and looks whether they are there.
     ///
     /// # Errors
-    /// [`PerformError::Failed`] where nothing was written, [`PerformError::Uncertain`] where some may be.
+    /// [`PerformError::NotStarted`] where the workspace is stopped, [`PerformError::Failed`] where nothing was written,
+    /// [`PerformError::Uncertain`] where some may be.
     pub(crate) fn write_secrets(
         &self,
         name: &WorkspaceName,
@@ -172,7 +173,7 @@ impl Mage {
             })?;
             let reason = match found.known.workspace.state {
                 RunState::Stopped => {
-                    return Err(PerformError::Failed(format!(
+                    return Err(PerformError::NotStarted(format!(
                         "`{name}` is stopped, and only a server that runs takes secrets: start it in mage and apply again"
                     )));
                 }

@@ -29,7 +29,9 @@ fn workspaces_on_docker_get_texts_of_their_own() {
 
     // A variable that goes is left out; nothing of Kubernetes is in the text.
     bed.declare("development", "one", volumes);
+    bed.proxy.clear();
     bed.apply(3, &[]);
+    assert_eq!(bed.proxy.count(|request| request.method == "PUT"), 1, "nothing is taken away first");
     let stored = text("one-development");
     assert!(!stored.contains("\"N\"") && !stored.contains("$patch"), "{stored}");
     bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);

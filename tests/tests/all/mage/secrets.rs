@@ -156,6 +156,15 @@ fn secrets_are_written_to_the_server_of_the_workspace() {
     outputs += &bed.apply(0, &["-vv"]).all();
     let plan = bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
     assert!(plan.all().contains("the secrets of") && plan.all().contains("it is stopped"), "{}", plan.all());
+    // A rotation has to wait until it runs; nothing is wrong with it.
+    bed.sandbox.replace(
+        "environments/development/ana.yaml",
+        "{secret: {env: OLD}}",
+        "{secret: {env: OLD}, version: 2}",
+    );
+    let run = bed.apply(3, &["-vv"]);
+    assert!(run.all().contains("only a server that runs takes secrets"), "{}", run.all());
+    outputs += &run.all();
     let detail = bed.shared.mage.get(&bed.owner, &path).to_string();
     for canary in [first, second, old, OWNER_PASSWORD] {
         assert!(!outputs.contains(canary), "{canary} in {outputs}");
