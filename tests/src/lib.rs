@@ -119,6 +119,18 @@ impl Sandbox {
     /// Runs git in the folder.
     #[track_caller]
     pub fn git(&self, arguments: &[&str]) -> String {
+        self.run_git(Stdio::null(), arguments)
+    }
+
+    /// The same, with a file of the folder as its input; without the end of the last line.
+    #[track_caller]
+    pub fn git_with(&self, input: &str, arguments: &[&str]) -> String {
+        let file = std::fs::File::open(self.file(input)).expect("a file");
+        self.run_git(file.into(), arguments).trim_end().to_owned()
+    }
+
+    #[track_caller]
+    fn run_git(&self, input: Stdio, arguments: &[&str]) -> String {
         let output = Command::new("git")
             .args([
                 "-c",
@@ -132,7 +144,7 @@ impl Sandbox {
             .current_dir(self.path())
             .env("HOME", self.file("home"))
             .env("GIT_CONFIG_NOSYSTEM", "1")
-            .stdin(Stdio::null())
+            .stdin(input)
             .output()
             .expect("git starts");
         assert!(output.status.success(), "git {arguments:?}: {}", text(output.stderr));

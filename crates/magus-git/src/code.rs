@@ -1,8 +1,8 @@
 //! What a repository has: branches, commits, and how they lie to one another.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
-use git2::{BranchType, ErrorCode, ObjectType, Oid, Repository};
+use git2::{BranchType, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
 
 use crate::place::Unread;
 
@@ -14,6 +14,18 @@ pub struct Code {
     repository: Repository,
     branches: BTreeMap<String, Oid>,
 }
+
+/// What a tree has that a copy of its files would lack.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Lacking {
+    /// The paths of submodules: their files are in another repository.
+    pub submodules: Vec<String>,
+    /// The paths of attribute files that give files to Git LFS: a pointer stands in their place.
+    pub lfs: Vec<String>,
+}
+
+/// The word that gives files to Git LFS, in an attribute file.
+const LFS: &[u8] = b"filter=lfs";
 
 /// Why a text names no commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +82,38 @@ impl Code {
         commit.map(|commit| commit.id().to_string()).map_err(|_| NotFound::Unknown)
     }
 
+    /// Whether the head of a branch has a folder; true for the root. Nothing where the branch is not there.
+    pub fn has_folder(&self, branch: &str, folder: &str) -> Option<bool> {
+        let tree = self.tree(branch)?;
+        Some(below(&self.repository, &tree, folder).is_some())
+    }
+
+    /// What a copy of a folder of a branch would lack; nothing where either is not there, or cannot be read.
+    pub fn lacking_files(&self, branch: &str, folder: &str) -> Option<Lacking> {
+        let tree = below(&self.repository, &self.tree(branch)?, folder)?;
+        let mut lacking = Lacking::default();
+        let walked = tree.walk(TreeWalkMode::PreOrder, |parent, entry| {
+            // A name that is no UTF-8 is shown as well as can be.
+            let path = || format!("{parent}{}", String::from_utf8_lossy(entry.name_bytes()));
+            match entry.kind() {
+                Some(ObjectType::Commit) => lacking.submodules.push(path()),
+                Some(ObjectType::Blob) if entry.name_bytes() == b".gitattributes" => {
+                    let blob = self.repository.find_blob(entry.id());
+                    if blob.is_ok_and(|blob| gives_to_lfs(blob.content())) {
+                        lacking.lfs.push(path());
+                    }
+                }
+                _ => {}
+            }
+            TreeWalkResult::Ok
+        });
+        walked.ok().map(|()| lacking)
+    }
+
+    fn tree(&self, branch: &str) -> Option<Tree<'_>> {
+        self.repository.find_commit(*self.branches.get(branch)?).ok()?.tree().ok()
+    }
+
     /// Whether a commit is on a branch: its head, or before it. False where either is not there.
     pub fn is_on(&self, commit: &str, branch: &str) -> bool {
         let (Ok(commit), Some(head)) = (Oid::from_str(commit), self.branches.get(branch)) else {
@@ -83,6 +127,23 @@ impl Code {
         let (of, other) = (self.branches.get(branch)?, self.branches.get(lacks)?);
         self.repository.graph_ahead_behind(*of, *other).ok().map(|(ahead, _)| ahead)
     }
+}
+
+/// A folder of a tree, written as declared: `.`, `pipelines/`, `a/b`.
+fn below<'r>(repository: &'r Repository, tree: &Tree<'r>, folder: &str) -> Option<Tree<'r>> {
+    let parts: Vec<&str> = folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    if parts.is_empty() {
+        return Some(tree.clone());
+    }
+    let entry = tree.get_path(Path::new(&parts.join("/"))).ok()?;
+    repository.find_tree(entry.id()).ok()
+}
+
+/// Whether a line that is no comment gives files to Git LFS.
+fn gives_to_lfs(attributes: &[u8]) -> bool {
+    let is_rule = |line: &&[u8]| !line.trim_ascii_start().starts_with(b"#");
+    let gives = |line: &[u8]| line.split(u8::is_ascii_whitespace).any(|word| word == LFS);
+    attributes.split(|byte| *byte == b'\n').filter(is_rule).any(gives)
 }
 
 #[cfg(test)]
@@ -175,6 +236,49 @@ mod tests {
         let apart = (SHORTEST..40).find(|at| one[..*at] != other[..*at]).unwrap();
         assert_eq!(code.commit(&one[..apart]), Ok(one.clone()));
         assert_eq!(code.commit(&other), Ok(other.clone()));
+    }
+
+    #[test]
+    fn folders_are_found_and_what_no_copy_would_have_is_named() {
+        let (_folder, repository) = repository();
+        let blob = |text: &str| repository.blob(text.as_bytes()).unwrap();
+        let tree = |entries: &[(&str, Oid, i32)]| {
+            let mut tree = repository.treebuilder(None).unwrap();
+            entries.iter().for_each(|(name, id, mode)| drop(tree.insert(name, *id, *mode).unwrap()));
+            tree.write().unwrap()
+        };
+        let (file, folder, module) = (0o100_644, 0o040_000, 0o160_000);
+        let other = commit(&repository, "other", &[]);
+        let lfs = blob("# *.a filter=lfs\n*.bin\tfilter=lfs diff=lfs\r\n");
+        let inner = tree(&[(".gitattributes", lfs, file), ("dbt", other, module), ("x.py", blob("x"), file)]);
+        let none = blob("#filter=lfs\n*.a xfilter=lfs\n");
+        let root = tree(&[("a", tree(&[("b", inner, folder)]), folder), (".gitattributes", none, file)]);
+        let author = Signature::new("a", "a@example.com", &Time::new(1_700_000_000, 0)).unwrap();
+        let whole = repository.find_tree(root).unwrap();
+        let head = repository.commit(None, &author, &author, "x", &whole, &[]).unwrap();
+        branch(&repository, "main", head);
+        drop(whole);
+        let code = Code::read(repository).unwrap();
+        for (folder, expect) in [
+            ("", true),
+            (".", true),
+            ("a", true),
+            ("./a/b/", true),
+            ("b", false),
+            ("a/b/x.py", false),
+            ("a/b/dbt", false),
+            ("../a", false),
+            ("/a", true),
+        ] {
+            assert_eq!(code.has_folder("main", folder), Some(expect), "{folder}");
+        }
+        assert_eq!(code.has_folder("gone", ""), None);
+        let lacking =
+            |folder: &str| code.lacking_files("main", folder).map(|found| (found.submodules, found.lfs));
+        let named = |text: &str| vec![text.to_owned()];
+        assert_eq!(lacking("a/b"), Some((named("dbt"), named(".gitattributes"))));
+        assert_eq!(lacking(""), Some((named("a/b/dbt"), named("a/b/.gitattributes"))));
+        assert_eq!(lacking("b"), None);
     }
 
     #[test]

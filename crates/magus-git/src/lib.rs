@@ -11,5 +11,5 @@ mod code;
 mod fetch;
 mod place;
 
-pub use code::{Code, NotFound};
+pub use code::{Code, Lacking, NotFound};
 pub use place::{Ask, Fetch, Place, Ssh, Unread};

@@ -93,6 +93,8 @@ rules! {
     STAGE_BEHIND "MG405" "stage-behind" Warning "a stage whose branch lacks commits of the stage after it"
     REPOSITORY_UNREAD "MG406" "repository-unread" Warning "the pipelines' repository was not read"
     PRODUCTION_BRANCH "MG407" "production-branch" Error "production takes from another branch than `main` or `master`"
+    UNKNOWN_DIRECTORY "MG408" "unknown-directory" Error "the folder of the Mage project is not on the branch"
+    NOT_IN_GIT "MG409" "not-in-git" Warning "code that the pipelines' repository points to and does not hold"
     IMAGE_TAG "MG701" "image-tag" Warning "an image without a tag, or with `latest`"
     PRODUCTION_AUTO_TERMINATION "MG702" "production-auto-termination" Warning "auto-termination in production"
     SCHEMA_MISSING "MG703" "schema-missing" Warning "the schema that the modeline names does not exist"

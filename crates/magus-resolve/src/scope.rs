@@ -41,6 +41,17 @@ pub(crate) struct DeclaredEngine {
     pub(crate) span: Span,
 }
 
+/// The repository of the pipelines' code, as it is declared.
+#[derive(Debug, Clone)]
+pub(crate) struct DeclaredRepository {
+    /// A URL, or a path that is absolute or relative to the working directory.
+    pub(crate) url: Text,
+    /// Where it is declared.
+    pub(crate) url_span: Span,
+    /// The folder of the Mage project in it.
+    pub(crate) directory: Option<(Text, Span)>,
+}
+
 /// A leaf that lower layers gave to every workspace of an environment.
 #[derive(Debug, Clone)]
 pub(crate) struct Inherited<'a> {
@@ -86,8 +97,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) workspace_name: Option<Spanned<'a>>,
     /// How much may be deleted.
     pub(crate) max_deletes: MaxDeletes,
-    /// The repository of the pipelines' code: a URL, or a path that is absolute or relative to the working directory.
-    pub(crate) repository: Option<(Text, Span)>,
+    /// The repository of the pipelines' code.
+    pub(crate) repository: Option<DeclaredRepository>,
     /// The branch that is deployed.
     pub(crate) branch: Option<Spanned<'a>>,
     /// The commit that is pinned.
@@ -313,12 +324,14 @@ fn declared_engine(
 }
 
 /// The repository, with its path from the working directory where it is one.
-fn repository(directory: &Directory<'_>, document: &Document<'_>, node: &Node) -> Option<(Text, Span)> {
-    let (url, span) = spanned(node.get("url")?)?;
-    if git::is_path(url) {
-        return Some((relative_to_directory(&place_of(directory, document), url), span));
-    }
-    Some((url.clone(), span))
+fn repository(directory: &Directory<'_>, document: &Document<'_>, node: &Node) -> Option<DeclaredRepository> {
+    let (url, url_span) = spanned(node.get("url")?)?;
+    let url = match git::is_path(url) {
+        true => relative_to_directory(&place_of(directory, document), url),
+        false => url.clone(),
+    };
+    let folder = node.get("directory").and_then(spanned);
+    Some(DeclaredRepository { url, url_span, directory: folder.map(|(folder, span)| (folder.clone(), span)) })
 }
 
 /// The folder of a file: absolute, or relative to the working directory.

@@ -218,14 +218,22 @@ fn directory(rule: &str, files: &Files) -> Sandbox {
 fn pipelines(sandbox: &Sandbox) {
     let bare = sandbox.file("pipelines.git").display().to_string();
     sandbox.git(&["init", "--quiet", "--bare", &bare]);
-    let tree = sandbox.git(&["--git-dir", &bare, "mktree"]);
-    let commit = |branch: &str, parents: &[&str]| {
-        let mut words = vec!["--git-dir", &bare, "commit-tree", tree.trim(), "-m", branch];
-        parents.iter().for_each(|parent| words.extend(["-p", parent]));
-        let made = sandbox.git(&words);
-        sandbox.git(&["--git-dir", &bare, "branch", branch, made.trim()]);
+    let tree = |entry: &str| {
+        sandbox.write("tree", entry);
+        sandbox.git_with("tree", &["--git-dir", &bare, "mktree"])
     };
-    commit("main", &[]);
+    let project = tree(&format!("040000 tree {}\tpipelines\n", tree("")));
+    let commit_of = |tree: &str, branch: &str, parents: &[&str]| {
+        let mut words = vec!["--git-dir", &bare, "commit-tree", tree, "-m", branch];
+        parents.iter().for_each(|parent| words.extend(["-p", parent]));
+        let made = sandbox.git(&words).trim().to_owned();
+        sandbox.git(&["--git-dir", &bare, "branch", branch, &made]);
+        made
+    };
+    let commit = |branch: &str, parents: &[&str]| commit_of(&project, branch, parents);
+    let module = commit("main", &[]);
+    let with_submodule = tree(&format!("160000 commit {module}\tlibrary\n"));
+    commit_of(&with_submodule, "with-submodule", &["main"]);
     commit("staging", &["main"]);
     commit("development", &["staging"]);
     commit("master", &["main"]);

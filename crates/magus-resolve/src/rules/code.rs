@@ -1,8 +1,8 @@
-//! Rules about the pipelines' repository: MG401 to MG407. What it has is looked up by the caller's `open`, once for each.
+//! Rules about the pipelines' repository: MG401 to MG409. What it has is looked up by the caller's `open`, once for each.
 
 use std::{cell::OnceCell, collections::BTreeMap};
 
-use magus_git::{Code, NotFound, Unread};
+use magus_git::{Code, Lacking, NotFound, Unread};
 use magus_model::{
     Text,
     diagnostic::{Diagnostic, Severity},
@@ -19,6 +19,9 @@ const OF_PRODUCTION: [&str; 2] = ["main", "master"];
 /// What the environments for production are called.
 const PRODUCTION: [&str; 2] = ["production", "prod"];
 
+/// How many paths are named.
+const SHOWN: usize = 3;
+
 /// Which code an environment runs, as it is declared.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeclaredCode {
@@ -26,6 +29,8 @@ pub struct DeclaredCode {
     pub url: Text,
     /// Where it is declared.
     pub url_span: Span,
+    /// The folder of the Mage project in it, where one is declared.
+    pub directory: Option<(Text, Span)>,
     /// The environment.
     pub environment: Text,
     /// The stage before.
@@ -72,8 +77,55 @@ pub fn check_code(resolution: &Resolution, open: impl Fn(&str) -> Result<Code, U
             revisions(code, one, revision.branch.as_ref(), &mut findings);
         }
         behind(code, declared, &resolution.code, &mut findings);
+        files(code, declared, &mut findings);
     }
     findings
+}
+
+/// MG408 and MG409: whether the head of the branch has the folder, and git everything in it.
+fn files(code: &Code, declared: &DeclaredCode, findings: &mut Vec<Diagnostic>) {
+    let DeclaredCode { directory, environment, revision, .. } = declared;
+    let Some((branch, span)) = &revision.branch else { return };
+    let folder = directory.as_ref().map_or("", |(folder, _)| folder.as_str());
+    if let Some((folder, place)) = directory
+        && code.has_folder(branch, folder) == Some(false)
+    {
+        findings.push(
+            Diagnostic::new(
+                &rules::UNKNOWN_DIRECTORY,
+                *place,
+                format!("the branch `{branch}` has no folder `{folder}`"),
+            )
+            .related(*span, format!("`{environment}` deploys that branch"))
+            .help("name the folder of the Mage project in the repository, or leave `directory` out where it is the whole one"),
+        );
+    }
+    let Some(Lacking { submodules, lfs }) = code.lacking_files(branch, folder) else { return };
+    for (what, paths, help) in [
+        ("submodules", submodules, "copy what is needed into the repository: nobody fetches submodules"),
+        (
+            "files that Git LFS holds, by",
+            lfs,
+            "keep in git what pipelines need: nobody fetches the files behind its pointers",
+        ),
+    ] {
+        if paths.is_empty() {
+            continue;
+        }
+        let shown: Vec<String> = paths.iter().take(SHOWN).map(|path| format!("`{path}`")).collect();
+        let more = match paths.len() - shown.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        findings.push(
+            Diagnostic::new(
+                &rules::NOT_IN_GIT,
+                *span,
+                format!("the branch `{branch}` has {what} {}{more}", shown.join(", ")),
+            )
+            .help(help),
+        );
+    }
 }
 
 /// MG407: production takes from `main` or `master` only.
