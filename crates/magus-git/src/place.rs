@@ -15,6 +15,9 @@ use crate::{code::Code, fetch};
 /// The protocols that git may use, with nothing that runs a command that the URL names.
 const SCHEMES: &[&str] = &["file", "git", "http", "https", "ssh"];
 
+/// A file in a mirror that was fetched at least once: without it, what the mirror lacks was never looked for.
+const FETCHED: &str = "magus-fetched";
+
 /// Where a repository is. Its `Debug` shows no password.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Place {
@@ -141,7 +144,7 @@ impl Place {
         let mirror = cache.join("repositories").join(format!("{}.git", name(&url)));
         if again {
             update(&mirror, &url, ssh)?;
-        } else if !mirror.join("HEAD").exists() {
+        } else if !mirror.join(FETCHED).exists() {
             return Err(Unread::NotFetched(shown(&url)));
         }
         Code::read(Repository::open_bare(&mirror).map_err(|error| unreadable(&mirror, &error))?)
@@ -162,7 +165,9 @@ fn update(mirror: &Path, url: &str, ssh: Ssh) -> Result<(), Unread> {
     if !mirror.join("HEAD").exists() {
         Repository::init_bare(mirror).map_err(|error| unreadable(mirror, &error))?;
     }
-    fetch::fetch(mirror, url, ssh)
+    fetch::fetch(mirror, url, ssh)?;
+    let fetched = mirror.join(FETCHED);
+    File::create(&fetched).map(drop).map_err(|error| failed(&fetched, &error))
 }
 
 fn absolute(path: &Path) -> Result<String, Unread> {

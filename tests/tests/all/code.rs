@@ -200,6 +200,14 @@ fn a_repository_on_the_network_is_read_as_it_was_fetched() {
     commit(&sandbox, "development", &["main"]);
     assert_eq!(lint(&sandbox, 0, &["--fetch"]), "");
 
+    // A repository whose first fetch failed was not read, and is not one without branches.
+    declare(&sandbox, &format!("git://127.0.0.1:{}/missing.git", daemon.port));
+    for (more, says) in [(&["--fetch"][..], "cannot be fetched"), (&[], "was not fetched")] {
+        let said = lint(&sandbox, 0, more);
+        assert!(said.contains("MG406") && said.contains(says), "{said}");
+    }
+    declare(&sandbox, &format!("git://127.0.0.1:{}/pipelines.git", daemon.port));
+
     // Gone: what was fetched before is good enough, and a fetch says why it is none.
     drop(daemon);
     assert_eq!(lint(&sandbox, 0, &[]), "");
