@@ -2,6 +2,7 @@
 
 use std::{
     os::unix::{ffi::OsStringExt, fs::PermissionsExt},
+    process::Command,
     sync::atomic::{AtomicUsize, Ordering},
     time::Instant,
 };
@@ -98,8 +99,11 @@ fn commands_run_without_a_shell_in_their_folder_without_input() {
     let (root, resolver) = resolver();
     fs::create_dir(root.path().join("a folder")).expect("made");
     let script = root.path().join("a folder/get");
-    fs::write(&script, "#!/bin/sh\npwd; echo \"$1\"; cat").expect("written");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("executable");
+    let text = root.path().join("text");
+    fs::write(&text, "#!/bin/sh\npwd; echo \"$1\"; cat").expect("written");
+    fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).expect("executable");
+    // Nobody may run what this program has open for writing, and what other tests start at this moment has it open too.
+    assert!(Command::new("cp").arg(&text).arg(&script).status().expect("cp starts").success());
     let expected = root.path().canonicalize().expect("a path").join("a folder");
     let seen = value(&resolver, &command(&["./get", "$HOME; `id` *"], "a folder"));
     assert_eq!(seen, format!("{}\n$HOME; `id` *", expected.display()));
