@@ -153,8 +153,8 @@ impl<'a> Place<'a, '_> {
         };
         let desired_is_absent = desired.is_none_or(|field| is_absent(path, &field.value));
         if desired_is_absent {
-            let FieldCapability { chosen_by_server, of_people, .. } = self.capabilities.of(path);
-            if chosen_by_server || of_people && applied.is_none() {
+            let FieldCapability { chosen_by_server, keeps_unmanaged, .. } = self.capabilities.of(path);
+            if chosen_by_server || keeps_unmanaged && applied.is_none() {
                 return None;
             }
         }

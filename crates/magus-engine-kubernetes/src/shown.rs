@@ -1,5 +1,7 @@
 //! Texts of a cluster, made fit to be shown: on one line, short, without what looks like a secret.
 
+use magus_model::userinfo;
+
 /// The longest that is shown, in characters.
 const LONGEST: usize = 300;
 /// A stretch of letters and digits that is shorter is a name more often than a secret.
@@ -19,10 +21,8 @@ pub(crate) fn shown(text: &str) -> String {
 
 /// A URL without the user and password in it.
 pub(crate) fn hide_userinfo(word: &str) -> String {
-    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://***{}", &rest[at..]),
+    match userinfo::split(word) {
+        Some((before, after)) => format!("{before}***@{after}"),
         None => word.to_owned(),
     }
 }

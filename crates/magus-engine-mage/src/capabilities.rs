@@ -29,17 +29,18 @@ const READ_ONLY: Refusal = Refusal {
     instead: "change it in Mage",
 };
 
+/// What to do with a workspace that cannot be changed.
+const MAKE_AGAIN: &str = "delete it in Mage and run `magus apply`, which makes it again";
+
 /// Of workspaces on ECS and Cloud Run (`cluster_manager/workspace/ecs.py`, `cloud_run.py`).
 const NEVER_CHANGED: Refusal = Refusal {
     reason: "Mage cannot change a workspace there once it is made, nor can it take a mark",
-    instead: "delete it in Mage and run `magus apply`, which makes it again",
+    instead: MAKE_AGAIN,
 };
 
 /// Of workspaces on Docker, where a mark would be the only change.
-const NOT_ADOPTED: Refusal = Refusal {
-    reason: "nobody has seen whether a mark restarts a workspace on Docker",
-    instead: "delete it in Mage and run `magus apply`, which makes it again",
-};
+const NOT_ADOPTED: Refusal =
+    Refusal { reason: "nobody has seen whether a mark restarts a workspace on Docker", instead: MAKE_AGAIN };
 
 const ONLY_MADE: Refusal = Refusal {
     reason: "all that Mage can do on Cloud Run is to make a workspace",
@@ -135,7 +136,7 @@ fn fields(edition: Edition) -> Vec<(FieldPath, FieldCapability)> {
         },
     ));
     // On the workspace's own server, where people make some too.
-    let secret = FieldCapability { restarts: false, of_people: true, ..usual };
+    let secret = FieldCapability { restarts: false, keeps_unmanaged: true, ..usual };
     fields.push((FieldPath::key(SECRETS), secret));
     // Mage knows no time of a restart: the mark remembers it.
     fields.push((FieldPath::key("restarted_at"), FieldCapability { readable: false, ..usual }));

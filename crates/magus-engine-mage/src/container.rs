@@ -13,6 +13,8 @@ use magus_model::{
     value::Value,
 };
 
+use crate::api::InstanceType;
+
 /// The key under which fields of the container stand.
 pub(crate) const CONTAINER: &str = "container_config";
 /// The key under which variables stand.
@@ -29,6 +31,13 @@ pub(crate) enum Form {
     Kubernetes,
     /// Docker: variables are a map, and there is nothing that takes away (MAGE.md 3).
     Docker,
+}
+
+impl Form {
+    /// How workspaces on this are written.
+    pub(crate) fn of(instances: Option<&InstanceType>) -> Self {
+        if instances == Some(&InstanceType::Docker) { Self::Docker } else { Self::Kubernetes }
+    }
 }
 
 /// What removes an entry from a list in a strategic merge patch.

@@ -16,8 +16,9 @@ use serde_json::Value;
 
 use crate::{
     Mage,
-    api::{ApiErrorKind, InstanceType, Rights, Role, request},
+    api::{ApiErrorKind, InstanceType, Rights, Role, Server, request},
     capabilities::capabilities,
+    container::Form,
     item::{self, Item, Known, Surroundings},
     mark,
     running::Workloads,
@@ -234,8 +235,10 @@ impl Mage {
 
     /// What the server says about all its workspaces.
     pub(crate) fn surroundings(&self) -> Result<Surroundings, EngineError> {
-        let are_tasks = self.makes_tasks()?;
-        Ok(Surroundings { project: self.client.server()?.project_path, are_tasks, form: self.form()? })
+        let Server { project_path: project, instance_type, .. } = self.client.server()?;
+        let instances = instance_type.as_ref();
+        let are_tasks = instances.is_some_and(InstanceType::are_tasks);
+        Ok(Surroundings { project, are_tasks, form: Form::of(instances) })
     }
 }
 

@@ -14,6 +14,23 @@ use crate::{
 /// How long an answer may take, with everything that is tried again for it.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// Why the server of a workspace is not to be used.
+pub(crate) enum Shut {
+    /// It may be in a moment: it does not answer yet, or Mage shows no address yet.
+    Yet(String),
+    /// It will not be, however long somebody waits.
+    Always(String),
+}
+
+impl Shut {
+    /// The reason.
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::Yet(reason) | Self::Always(reason) => reason,
+        }
+    }
+}
+
 impl Mage {
     /// A client that carries no credential; the reason where there is none.
     pub(crate) fn own_server(&self, item: &Item) -> Result<Client, String> {
@@ -22,19 +39,21 @@ impl Mage {
 
     /// A client that may log in and send values; the reason where the address is not trusted, does not answer, or leads to
     /// the server of something else.
-    pub(crate) fn trusted_server(&self, item: &Item) -> Result<Client, String> {
-        let url = address(item)?;
+    pub(crate) fn trusted_server(&self, item: &Item) -> Result<Client, Shut> {
+        let url = address(item).map_err(Shut::Yet)?;
         if !url.is_encrypted() && !url.is_loopback() {
             tracing::warn!(%url, "credentials and secrets go to this server of a workspace unencrypted; use `https`");
         }
         let credentials = self.client.credentials_of_workspace(url.clone()).ok_or_else(|| {
             let origin = url.origin();
-            format!("`{url}` is not trusted; if it is yours, say so where magus runs: `export {WORKSPACES}={origin}`")
+            Shut::Always(format!(
+                "`{url}` is not trusted; if it is yours, say so where magus runs: `export {WORKSPACES}={origin}`"
+            ))
         })?;
-        let client = self.client_of(credentials)?;
-        let project = client.server().map_err(|error| error.to_string())?.project_uuid;
+        let client = self.client_of(credentials).map_err(Shut::Always)?;
+        let project = client.server().map_err(|error| Shut::Yet(error.to_string()))?.project_uuid;
         if project.is_some() && item.project_uuid.is_some() && project != item.project_uuid {
-            return Err(format!("`{url}` leads to the server of another project"));
+            return Err(Shut::Yet(format!("`{url}` leads to the server of another project")));
         }
         Ok(client)
     }

@@ -17,7 +17,7 @@ use magus_secrets::Resolver;
 
 use crate::{
     Mage,
-    api::{ApiError, InstanceType, Request, request},
+    api::{ApiError, Request, request},
     compose::{self, Before, Composed, Refresh, compose, creation},
     container::{self, Content, Form, Leaves},
     item::{INGRESS, Item, Known, STORAGE},
@@ -489,9 +489,8 @@ impl Mage {
     }
 
     /// How the texts of this server's workspaces are written.
-    pub(crate) fn form(&self) -> Result<Form, ApiError> {
-        let docker = self.client.server()?.instance_type == Some(InstanceType::Docker);
-        Ok(if docker { Form::Docker } else { Form::Kubernetes })
+    fn form(&self) -> Result<Form, ApiError> {
+        Ok(Form::of(self.client.server()?.instance_type.as_ref()))
     }
 
     pub(crate) fn send_write(&self, request: &Request) -> Result<(), PerformError> {

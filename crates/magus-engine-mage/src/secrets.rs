@@ -25,6 +25,7 @@ use crate::{
     compose,
     item::Item,
     mark::{Stored, StoredSecret},
+    own_server::Shut,
     wait::is_cancelled,
 };
 
@@ -136,7 +137,7 @@ impl Mage {
         if state != RunState::Running {
             return Err(format!("it is {}", state.as_str()));
         }
-        names(&self.trusted_server(item)?)
+        names(&self.trusted_server(item).map_err(Shut::reason)?)
     }
 
     /// Writes secrets, and looks whether they are there.
@@ -171,18 +172,18 @@ impl Mage {
             let found = self.look(name)?.ok_or_else(|| {
                 PerformError::Failed(format!("`{name}` is gone from mage, and its secrets with it"))
             })?;
-            let reason = match found.known.workspace.state {
-                RunState::Stopped => {
-                    return Err(PerformError::NotStarted(format!(
-                        "`{name}` is stopped, and only a server that runs takes secrets: start it in mage and apply again"
-                    )));
-                }
-                _ => match self.trusted_server(&found.item) {
-                    Ok(server) => return Ok(server),
-                    Err(reason) => reason,
-                },
+            if found.known.workspace.state == RunState::Stopped {
+                return Err(PerformError::NotStarted(format!(
+                    "`{name}` is stopped, and only a server that runs takes secrets: start it in mage and apply again"
+                )));
+            }
+            let shut = match self.trusted_server(&found.item) {
+                Ok(server) => return Ok(server),
+                Err(shut) => shut,
             };
-            if Instant::now() >= deadline || is_cancelled(cancelled) {
+            let gives_up = Instant::now() >= deadline || is_cancelled(cancelled);
+            if gives_up || matches!(shut, Shut::Always(_)) {
+                let reason = shut.reason();
                 return Err(PerformError::Failed(format!(
                     "the secrets of `{name}` cannot be written: {reason}"
                 )));

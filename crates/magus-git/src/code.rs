@@ -41,7 +41,7 @@ impl Code {
     pub(crate) fn read(repository: Repository) -> Result<Self, Unread> {
         let failed = |error: git2::Error| Unread::Failed {
             message: format!("its branches cannot be read: {}", error.message().to_lowercase()),
-            help: format!("`git -C {} branch` tells more", repository.path().display()),
+            help: format!("`git -C '{}' branch` tells more", repository.path().display()),
         };
         let mut branches = BTreeMap::new();
         for branch in repository.branches(Some(BranchType::Local)).map_err(failed)? {

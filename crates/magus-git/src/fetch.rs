@@ -66,8 +66,9 @@ pub(crate) fn fetch(mirror: &Path, url: &str, ssh: Ssh) -> Result<(), Unread> {
 
 /// What git said, in one line and without a password, and what to do about it.
 fn failure(url: &str, stderr: &str) -> Unread {
-    let whole = stderr.replace(url, &shown(url));
-    let lines: Vec<&str> = whole.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // Git may spell the URL in its own way: every word is looked at.
+    let clean = |line: &str| line.split_whitespace().map(shown).collect::<Vec<_>>().join(" ");
+    let lines: Vec<String> = stderr.lines().map(clean).filter(|line| !line.is_empty()).collect();
     let said = lines.join("; ");
     let has = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let help = if has(&[
@@ -108,4 +109,41 @@ fn failure(url: &str, stderr: &str) -> Unread {
         told.push('…');
     }
     Unread::Failed { message: format!("`{}` cannot be fetched: {told}", shown(url)), help }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_git_said_is_one_line_without_a_password_and_with_what_to_do() {
+        let url = "https://ana:canary@a.dev/b";
+        let failed = |said: &str| match failure(url, said) {
+            Unread::Failed { message, help } => (message, help),
+            other => panic!("{other:?}"),
+        };
+        let (message, help) = failed(
+            "fatal: unable to access 'https://ana:canary@a.dev/b/':\n  Could not resolve host: a.dev\n",
+        );
+        assert_eq!(
+            message,
+            "`https://a.dev/b` cannot be fetched: fatal: unable to access 'https://a.dev/b/':; Could not resolve host: a.dev"
+        );
+        assert!(help.contains("check the network"), "{help}");
+        for (said, does) in [
+            (
+                "fatal: could not read Username for 'https://ANA:canary@a.dev': terminal prompts disabled",
+                "no credentials",
+            ),
+            ("ERROR: Repository not found.", "check the `url`"),
+            ("fatal: detected dubious ownership in repository at '/x'", "safe.directory"),
+            ("something else", "`git ls-remote https://a.dev/b` tells more"),
+        ] {
+            let (message, help) = failed(said);
+            assert!(help.contains(does), "{said}: {help}");
+            assert!(!format!("{message}{help}").contains("canary"), "{message} {help}");
+        }
+        let (message, _) = failed(&"x".repeat(LONGEST + 1));
+        assert!(message.ends_with("x…"), "{message}");
+    }
 }

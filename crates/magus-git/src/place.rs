@@ -7,7 +7,7 @@ use std::{
 };
 
 use git2::{ErrorClass, ErrorCode, Repository};
-use magus_model::git::is_path;
+use magus_model::{git::is_path, userinfo};
 use sha2::{Digest as _, Sha256};
 
 use crate::{code::Code, fetch};
@@ -185,16 +185,7 @@ fn name(url: &str) -> String {
 
 /// A URL without user and password.
 pub(crate) fn shown(url: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, rest)) => {
-            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-            match rest[..end].rfind('@') {
-                Some(at) => format!("{scheme}://{}", &rest[at + 1..]),
-                None => url.to_owned(),
-            }
-        }
-        None => url.to_owned(),
-    }
+    userinfo::split(url).map_or_else(|| url.to_owned(), |(before, after)| format!("{before}{after}"))
 }
 
 fn unreadable(path: &Path, error: &git2::Error) -> Unread {
@@ -202,7 +193,7 @@ fn unreadable(path: &Path, error: &git2::Error) -> Unread {
     let (message, help) = match (error.code(), error.class()) {
         (ErrorCode::Owner, _) => (
             format!("`{shown}` belongs to somebody else, and git does not trust it"),
-            format!("if you do: `git config --global --add safe.directory {shown}`"),
+            format!("if you do: `git config --global --add safe.directory '{shown}'`"),
         ),
         (ErrorCode::NotFound, _) => (
             format!("`{shown}` is no git repository"),
@@ -211,11 +202,11 @@ fn unreadable(path: &Path, error: &git2::Error) -> Unread {
         // Partial clones and reftables announce themselves as extensions (`git help gitrepository-layout`).
         (_, ErrorClass::Repository) if error.message().contains("extension") => (
             format!("`{shown}` has a format that is not understood: {}", error.message().to_lowercase()),
-            format!("name a full clone: `git clone --bare {shown} pipelines.git`"),
+            format!("name a full clone: `git clone --bare '{shown}' pipelines.git`"),
         ),
         _ => (
             format!("`{shown}` cannot be read: {}", error.message().to_lowercase()),
-            format!("`git -C {shown} fsck` tells more"),
+            format!("`git -C '{shown}' fsck` tells more"),
         ),
     };
     Unread::Failed { message, help }

@@ -21,6 +21,7 @@ pub mod rules;
 pub mod span;
 pub mod suggest;
 pub mod tree;
+pub mod userinfo;
 pub mod value;
 
 use std::{cell::RefCell, collections::HashSet};

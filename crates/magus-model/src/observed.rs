@@ -165,8 +165,8 @@ pub struct FieldCapability {
     pub chosen_by_server: bool,
     /// Whether it can be set at all.
     pub settable: bool,
-    /// Whether people set such fields too: what is neither declared nor was applied is then theirs, and is left alone.
-    pub of_people: bool,
+    /// Whether what is neither declared nor was applied is unmanaged, and left alone: people set such fields too.
+    pub keeps_unmanaged: bool,
 }
 
 impl Default for FieldCapability {
@@ -178,7 +178,7 @@ impl Default for FieldCapability {
             restarts: true,
             chosen_by_server: false,
             settable: true,
-            of_people: false,
+            keeps_unmanaged: false,
         }
     }
 }

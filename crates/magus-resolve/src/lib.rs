@@ -32,7 +32,7 @@ pub use import::{ImportError, Imported, import_layer};
 pub use lint::Lint;
 pub use resolve::{FileComments, Resolution, resolve};
 pub use rules::{
-    code::{DeclaredCode, Revision, check_code},
+    code::{DeclaredCode, DeclaredRepository, Revision, check_code},
     files::{SchemaFile, check_modelines},
 };
 pub use settle::{Lowered, Settled, settle};

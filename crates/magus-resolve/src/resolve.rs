@@ -30,7 +30,7 @@ use crate::{
         code::{DeclaredCode, Revision},
         databases, files, images, layers, server, texts, workspaces,
     },
-    scope::{DEFAULT_WORKSPACE_NAME, DeclaredRepository, Inherited, Scope, Spanned, field, inherit},
+    scope::{DEFAULT_WORKSPACE_NAME, Inherited, Scope, Spanned, field, inherit},
     stages, suggest,
     value::Reader,
 };
@@ -355,12 +355,10 @@ pub(crate) fn default_state(fields: &[Field]) -> DesiredState {
 fn code(environs: &[Environs<'_, '_>], workspaces: &[Resolved<'_>]) -> Vec<DeclaredCode> {
     let owned = |(text, span): Spanned<'_>| (text.clone(), span);
     let of = |(at, Environs { folder, scope, .. }): (usize, &Environs<'_, '_>)| {
-        let DeclaredRepository { url, url_span, directory } = scope.repository.clone()?;
+        let repository = scope.repository.clone()?;
         let own = workspaces.iter().filter(|resolved| resolved.environment == at);
         Some(DeclaredCode {
-            url,
-            url_span,
-            directory,
+            repository,
             environment: folder.name.clone(),
             promotes_from: scope.stage.promotes_from.clone(),
             last: scope.stage.last,

@@ -18,6 +18,7 @@ use crate::{
     layer::{self, Content, Leaf, lay_over},
     main_server::MainServer,
     placeholder::Variables,
+    rules::code::DeclaredRepository,
     stages::Stage,
     value::{Reader, has_placeholder, relative_to},
 };
@@ -39,17 +40,6 @@ pub(crate) struct DeclaredEngine {
     pub(crate) engine: Option<Engine>,
     /// Where it is declared: its key.
     pub(crate) span: Span,
-}
-
-/// The repository of the pipelines' code, as it is declared.
-#[derive(Debug, Clone)]
-pub(crate) struct DeclaredRepository {
-    /// A URL, or a path that is absolute or relative to the working directory.
-    pub(crate) url: Text,
-    /// Where it is declared.
-    pub(crate) url_span: Span,
-    /// The folder of the Mage project in it.
-    pub(crate) directory: Option<(Text, Span)>,
 }
 
 /// A leaf that lower layers gave to every workspace of an environment.

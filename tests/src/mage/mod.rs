@@ -383,7 +383,7 @@ fn program(environment: &Path, folder: &Path, port: u16, mode: &Mode<'_>, option
 }
 
 /// A port that is free at this moment.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback");
     listener.local_addr().expect("an address").port()
 }

@@ -1,12 +1,12 @@
 //! The pipelines' repository: what is declared of its branches and commits, against real repositories of every kind.
 
 use std::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-use magus_tests::{Run, Sandbox, skip};
+use magus_tests::{Run, Sandbox, mage::free_port, skip};
 
 /// A directory of two stages over a repository at `pipelines.git` with the branches `development` and `main`.
 fn sandbox(url: &str) -> Sandbox {
@@ -145,8 +145,7 @@ impl Daemon {
         if !program.exists() {
             return None;
         }
-        let port =
-            TcpListener::bind(("127.0.0.1", 0)).expect("loopback").local_addr().expect("an address").port();
+        let port = free_port();
         let mut daemon = Command::new(program);
         daemon.args(["--listen=127.0.0.1", "--reuseaddr", "--export-all", &format!("--port={port}")]);
         daemon.arg(format!("--base-path={}", sandbox.path().display()));

@@ -1,6 +1,6 @@
 //! Rules about the pipelines' repository: MG401 to MG409. What it has is looked up by the caller's `open`, once for each.
 
-use std::{cell::OnceCell, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use magus_git::{Code, Lacking, NotFound, Unread};
 use magus_model::{
@@ -22,15 +22,22 @@ const PRODUCTION: [&str; 2] = ["production", "prod"];
 /// How many paths are named.
 const SHOWN: usize = 3;
 
-/// Which code an environment runs, as it is declared.
+/// The repository of the pipelines' code, as it is declared.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DeclaredCode {
-    /// The repository: a URL, or a path that is absolute or relative to the working directory.
+pub struct DeclaredRepository {
+    /// A URL, or a path that is absolute or relative to the working directory.
     pub url: Text,
     /// Where it is declared.
     pub url_span: Span,
     /// The folder of the Mage project in it, where one is declared.
     pub directory: Option<(Text, Span)>,
+}
+
+/// Which code an environment runs, as it is declared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeclaredCode {
+    /// The repository.
+    pub repository: DeclaredRepository,
     /// The environment.
     pub environment: Text,
     /// The stage before.
@@ -54,21 +61,14 @@ pub struct Revision {
 
 /// Checks branches and commits. `open` gets each repository once.
 pub fn check_code(resolution: &Resolution, open: impl Fn(&str) -> Result<Code, Unread>) -> Vec<Diagnostic> {
-    let mut opened: BTreeMap<&Text, OnceCell<Option<Code>>> = BTreeMap::new();
+    let mut opened: BTreeMap<&Text, Option<Code>> = BTreeMap::new();
     let mut findings = Vec::new();
-    for declared in &resolution.code {
-        opened.entry(&declared.url).or_default();
-        production(declared, &mut findings);
-    }
     shared_branches(&resolution.code, &mut findings);
     for declared in &resolution.code {
-        let cell = &opened[&declared.url];
-        let code = cell.get_or_init(|| match open(&declared.url) {
-            Ok(code) => Some(code),
-            Err(why) => {
-                findings.push(unread(declared, &why));
-                None
-            }
+        production(declared, &mut findings);
+        let repository = &declared.repository;
+        let code = opened.entry(&repository.url).or_insert_with(|| {
+            open(&repository.url).map_err(|why| findings.push(unread(repository, &why))).ok()
         });
         let Some(code) = code else { continue };
         let DeclaredCode { revision, own, .. } = declared;
@@ -84,10 +84,10 @@ pub fn check_code(resolution: &Resolution, open: impl Fn(&str) -> Result<Code, U
 
 /// MG408 and MG409: whether the head of the branch has the folder, and git everything in it.
 fn files(code: &Code, declared: &DeclaredCode, findings: &mut Vec<Diagnostic>) {
-    let DeclaredCode { directory, environment, revision, .. } = declared;
+    let DeclaredCode { repository, environment, revision, .. } = declared;
     let Some((branch, span)) = &revision.branch else { return };
-    let folder = directory.as_ref().map_or("", |(folder, _)| folder.as_str());
-    if let Some((folder, place)) = directory
+    let folder = repository.directory.as_ref().map_or("", |(folder, _)| folder.as_str());
+    if let Some((folder, place)) = &repository.directory
         && code.has_folder(branch, folder) == Some(false)
     {
         findings.push(
@@ -147,7 +147,7 @@ fn production(declared: &DeclaredCode, findings: &mut Vec<Diagnostic>) {
 /// MG404: two environments of one repository on one branch.
 fn shared_branches(all: &[DeclaredCode], findings: &mut Vec<Diagnostic>) {
     let mut seen: BTreeMap<(&Text, &Text), (&Text, Span)> = BTreeMap::new();
-    for DeclaredCode { url, environment, revision, .. } in all {
+    for DeclaredCode { repository: DeclaredRepository { url, .. }, environment, revision, .. } in all {
         let Some((branch, span)) = &revision.branch else { continue };
         match seen.get(&(url, branch)) {
             None => drop(seen.insert((url, branch), (environment, *span))),
@@ -165,7 +165,7 @@ fn shared_branches(all: &[DeclaredCode], findings: &mut Vec<Diagnostic>) {
 }
 
 /// MG406: nobody looked into a repository.
-fn unread(declared: &DeclaredCode, why: &Unread) -> Diagnostic {
+fn unread(repository: &DeclaredRepository, why: &Unread) -> Diagnostic {
     let (severity, help) = match why {
         Unread::NotFetched(_) => (Severity::Hint, "`magus lint --fetch` fetches it".to_owned()),
         Unread::Missing(_) => (
@@ -178,7 +178,7 @@ fn unread(declared: &DeclaredCode, why: &Unread) -> Diagnostic {
     let message = format!("branches and commits are not checked: {why}");
     Diagnostic {
         severity,
-        ..Diagnostic::new(&rules::REPOSITORY_UNREAD, declared.url_span, message).help(help)
+        ..Diagnostic::new(&rules::REPOSITORY_UNREAD, repository.url_span, message).help(help)
     }
 }
 
@@ -239,10 +239,11 @@ fn revisions(
 
 /// MG405: the stage before lacks commits that are here.
 fn behind(code: &Code, declared: &DeclaredCode, all: &[DeclaredCode], findings: &mut Vec<Diagnostic>) {
-    let DeclaredCode { url, environment, promotes_from: Some(before), revision, .. } = declared else {
+    let DeclaredCode { repository, environment, promotes_from: Some(before), revision, .. } = declared else {
         return;
     };
-    let before = all.iter().find(|other| other.url == *url && other.environment == *before);
+    let before =
+        all.iter().find(|other| other.repository.url == repository.url && other.environment == *before);
     let Some((before, (earlier, _))) = before.and_then(|one| Some((one, one.revision.branch.as_ref()?)))
     else {
         return;

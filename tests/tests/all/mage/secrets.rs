@@ -54,7 +54,10 @@ fn secrets_are_written_to_the_server_of_the_workspace() {
 
     // A server that nobody said is trusted gets no login and no value; what is made stays, and says what is missing.
     bed.declare("development", "ana", &ana(&slack("")));
-    let run = bed.apply(3, &["-vv"]);
+    let run = bed.sandbox.expect(3, &["-vv", "apply", "--yes", "--timeout", "60"]);
+    let looks =
+        bed.proxy.count(|request| request.method == "GET" && request.path.starts_with("/api/workspaces/"));
+    assert!(looks < 20, "no time makes it trusted, and nobody waits: {looks} looks");
     assert!(run.all().contains("MAGE_WORKSPACES_URL=http://workspaces.acme.test"), "{}", run.all());
     assert!(run.all().contains("created, and the secrets of"), "{}", run.all());
     outputs += &run.all();
