@@ -15,10 +15,10 @@ mod waves;
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
 
-use std::{collections::BTreeMap, sync::atomic::AtomicBool, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::atomic::AtomicBool, time::Duration};
 
 use jiff::Timestamp;
-use magus_engine::{Perform, PerformError, Task};
+use magus_engine::{CodeSource, Perform, PerformError, Task};
 use magus_model::{
     Text,
     desired::{Desired, Environment, Workspace},
@@ -45,6 +45,8 @@ pub struct ApplyRequest<'a> {
     pub desired: &'a Desired,
     /// Where the values of secrets come from.
     pub secrets: &'a Resolver,
+    /// The git directories of the pipelines' repositories, by their declared URLs.
+    pub repositories: &'a BTreeMap<Text, PathBuf>,
     /// Whose secrets are compared with those that run: what a person selected, and nobody's where an apply is not
     /// about the declarations.
     pub selected: &'a dyn Fn(&Environment, &Workspace) -> bool,
@@ -105,11 +107,12 @@ pub fn apply(approved: &ApprovedPlan, request: &ApplyRequest<'_>) -> ApplyReport
 }
 
 fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
-    let ApplyRequest { engines, desired, secrets, selected, jobs, cancelled, clock, events } = *request;
+    let ApplyRequest { engines, desired, secrets, repositories, selected, jobs, cancelled, clock, events } =
+        *request;
     let started_at = clock();
     let environments = Environments::new(desired);
     let comparisons = comparisons(plan, desired, engines, selected);
-    let hands = Hands { engines, secrets, environments: &environments, cancelled };
+    let hands = Hands { engines, secrets, repositories, environments: &environments, cancelled };
     let work = |job| match job {
         Job::Step(at) => hands.perform(&plan.steps[at], plan),
         Job::Mark(at) => hands.refresh_mark(&plan.marks[at]),
@@ -143,6 +146,7 @@ fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
 struct Hands<'a> {
     engines: &'a BTreeMap<Text, &'a dyn Perform>,
     secrets: &'a Resolver,
+    repositories: &'a BTreeMap<Text, PathBuf>,
     environments: &'a Environments<'a>,
     cancelled: &'a AtomicBool,
 }
@@ -163,8 +167,17 @@ impl Hands<'_> {
         let wait_for_runs = environment
             .map_or(Duration::ZERO, |environment| Duration::from_secs(environment.rollout.wait_for_runs));
         let (secrets, cancelled) = (self.secrets, self.cancelled);
-        let task = Task { step, secrets, refresh_secrets, wait_for_runs, cancelled };
+        let code = environment.and_then(|environment| self.code(environment, step));
+        let task = Task { step, secrets, code, refresh_secrets, wait_for_runs, cancelled };
         self.with(&step.cluster, |engine| engine.perform(&task).map(|()| Ending::Done))
+    }
+
+    /// Where the code of a step that deploys comes from.
+    fn code<'a>(&'a self, environment: &'a Environment, step: &Step) -> Option<CodeSource<'a>> {
+        step.deploy.as_ref()?;
+        let at = environment.workspaces.binary_search_by(|one| one.name.cmp(&step.workspace)).ok()?;
+        let code = environment.workspaces[at].code.as_ref()?;
+        Some(CodeSource { git: self.repositories.get(&code.repository)?, directory: &code.directory })
     }
 
     fn refresh_mark(&self, refresh: &MarkRefresh) -> Ending {

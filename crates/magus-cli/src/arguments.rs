@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use magus_model::Text;
 
 /// Keeps the workspaces of a Mage cluster as they are declared in git.
 #[derive(Debug, Parser)]
@@ -52,6 +53,9 @@ pub struct Global {
     /// Certificates in PEM: the only authorities that may vouch for a server [default: those of the system]
     #[arg(long, global = true, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+    /// Take the pipelines' repository as it was fetched before, and do not ask the network about it
+    #[arg(long, global = true)]
+    pub offline: bool,
     /// How much is done at once [default: one for each processor, and at least 8 steps]
     #[arg(short, long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub jobs: Option<u16>,
@@ -247,6 +251,9 @@ pub struct Plan {
     /// Only what the commits after this git revision changed; drift, and what was declared before, are set apart
     #[arg(long, value_name = "REV", conflicts_with = "refresh_secrets")]
     pub since: Option<String>,
+    /// Take a branch of the pipelines' repository for a commit that is not on it yet; may be given several times
+    #[arg(long, value_name = "BRANCH=COMMIT", value_parser = assumption)]
+    pub assume: Vec<(Text, Text)>,
     /// What creates and deletes that failed half-way have left in the clusters, and nothing else
     #[arg(long, conflicts_with_all = ["at", "since", "refresh_secrets"])]
     pub orphans: bool,
@@ -255,6 +262,16 @@ pub struct Plan {
     pub detailed_exitcode: bool,
     #[command(flatten)]
     pub guards: Guards,
+}
+
+/// `BRANCH=COMMIT`; a branch may have a `=` in its name, a commit has none.
+fn assumption(text: &str) -> Result<(Text, Text), String> {
+    match text.rsplit_once('=') {
+        Some((branch, commit)) if !branch.is_empty() && !commit.is_empty() => {
+            Ok((branch.into(), commit.into()))
+        }
+        _ => Err("write the branch, `=` and the commit: `staging=3f2a91c`".to_owned()),
+    }
 }
 
 /// How an apply is approved and shown.

@@ -1,13 +1,14 @@
 //! The way from files to a plan: load → validate → resolve → observe → diff → plan.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
-use magus_engine::{Declared, EngineError, EngineErrorKind};
-use magus_git::Fetch;
+use magus_diff::{Change, ChangeSet};
+use magus_engine::{Declared, DeclaredCode, EngineError, EngineErrorKind};
+use magus_git::{Code, Fetch};
 use magus_load::{Document, LoadError, Loaded, Role};
 use magus_model::{
     Text,
@@ -17,9 +18,9 @@ use magus_model::{
     observed::Observation,
     plan::{Overrides, Plan, Source},
 };
-use magus_plan::{Baseline, Filter, Intent, PlanRequest};
+use magus_plan::{Baseline, Filter, Intent, Move, Movements, PlanRequest};
 use magus_report::lint::{LintFormat, LintReport};
-use magus_resolve::{Resolution, SchemaFile, Settled};
+use magus_resolve::{Heads, LookedUp, Resolution, SchemaFile, Settled};
 use magus_schema::SchemaKind;
 
 use crate::{
@@ -42,6 +43,51 @@ pub struct Checked {
     pub resolution: Resolution,
     /// The findings that count.
     pub settled: Settled,
+    /// The pipelines' repositories that were looked into, by their declared URLs.
+    pub repositories: BTreeMap<Text, Code>,
+}
+
+/// How to look into the pipelines' repositories.
+#[derive(Debug, Clone, Copy)]
+pub struct Look<'a> {
+    /// When those on the network are asked for news.
+    pub news: News,
+    /// Which commit a branch is taken for.
+    pub heads: Heads<'a>,
+}
+
+impl<'a> Look<'a> {
+    /// At what was fetched before.
+    pub const OFFLINE: Self = Self { news: News::Never, heads: Heads::AsTheyAre };
+
+    /// As a command looks that is about what is deployed.
+    pub fn to_deploy(global: &Global, heads: Heads<'a>) -> Self {
+        Self { news: if global.offline { News::Never } else { News::ToDeploy }, heads }
+    }
+}
+
+/// When the repositories on the network are asked for news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// Never: what was fetched before is good enough.
+    Never,
+    /// Where something is deployed.
+    ToDeploy,
+    /// Always.
+    Always,
+}
+
+impl News {
+    fn fetch(self, desired: &Desired) -> Fetch {
+        let environments = || desired.clusters.iter().flat_map(|cluster| &cluster.environments);
+        let deploys =
+            || environments().flat_map(|environment| &environment.workspaces).any(|one| one.code.is_some());
+        match self {
+            News::Never => Fetch::Never,
+            News::ToDeploy if !deploys() => Fetch::Never,
+            News::ToDeploy | News::Always => Fetch::Now,
+        }
+    }
 }
 
 /// The working directory.
@@ -51,10 +97,10 @@ pub fn working_directory() -> Result<PathBuf, CommandError> {
     })
 }
 
-/// Reads and checks the declarations, as they lie there or as of a git revision. Without `fetch`, nobody looks into the
+/// Reads and checks the declarations, as they lie there or as of a git revision. Without `look`, nobody looks into the
 /// pipelines' repository.
-pub fn check(global: &Global, at: Option<&str>, fetch: Option<Fetch>) -> Result<Checked, CommandError> {
-    Ok(settle(load(global, at)?.map_err(load_error)?, at, fetch))
+pub fn check(global: &Global, at: Option<&str>, look: Option<Look<'_>>) -> Result<Checked, CommandError> {
+    Ok(settle(load(global, at)?.map_err(load_error)?, at, look))
 }
 
 fn load(global: &Global, at: Option<&str>) -> Result<Result<Loaded, LoadError>, CommandError> {
@@ -66,24 +112,31 @@ fn load(global: &Global, at: Option<&str>) -> Result<Result<Loaded, LoadError>, 
 }
 
 /// Validates and resolves what was loaded.
-fn settle(loaded: Loaded, at: Option<&str>, fetch: Option<Fetch>) -> Checked {
-    let resolution = magus_resolve::resolve(&loaded, validate(&loaded));
+fn settle(loaded: Loaded, at: Option<&str>, look: Option<Look<'_>>) -> Checked {
+    let mut resolution = magus_resolve::resolve(&loaded, validate(&loaded));
     let mut diagnostics = loaded.diagnostics.clone();
     if at.is_none() {
         // A schema lies in the work tree, whatever revision the declarations are read from.
         diagnostics.extend(magus_resolve::check_modelines(&loaded, &resolution, schema_file));
     }
-    if let Some(fetch) = fetch {
-        diagnostics.extend(magus_resolve::check_code(&resolution, |url| repository::open(url, fetch)));
-    }
+    let LookedUp { findings, repositories } = look.map_or_else(LookedUp::default, |Look { news, heads }| {
+        let fetch = news.fetch(&resolution.desired);
+        magus_resolve::look_up_code(&mut resolution, heads, |url| repository::open(url, fetch))
+    });
+    diagnostics.extend(findings);
     diagnostics.extend(resolution.diagnostics.iter().cloned());
     let settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
-    Checked { loaded, resolution, settled }
+    Checked { loaded, resolution, settled, repositories }
 }
 
 /// The same, where nothing but valid declarations will do: their findings are said, and errors end the command.
-pub fn check_valid(global: &Global, at: Option<&str>, output: &Output) -> Result<Checked, CommandError> {
-    let checked = check(global, at, Some(Fetch::Never))?;
+pub fn check_valid(
+    global: &Global,
+    at: Option<&str>,
+    look: Look<'_>,
+    output: &Output,
+) -> Result<Checked, CommandError> {
+    let checked = check(global, at, Some(look))?;
     let errors = checked.errors();
     if errors.is_empty() {
         return Ok(checked);
@@ -151,6 +204,16 @@ fn invalid(
 }
 
 impl Checked {
+    /// Forgets which code the workspaces are to run, for a command that is about something else: it has to work too while
+    /// nobody can read the repository.
+    pub fn deploy_nothing(&mut self) {
+        let clusters = self.resolution.desired.clusters.iter_mut();
+        let environments = clusters.flat_map(|cluster| &mut cluster.environments);
+        environments
+            .flat_map(|environment| &mut environment.workspaces)
+            .for_each(|workspace| workspace.code = None);
+    }
+
     fn errors(&self) -> Vec<Diagnostic> {
         self.settled.diagnostics.iter().filter(|found| found.severity == Severity::Error).cloned().collect()
     }
@@ -343,7 +406,7 @@ pub fn plan(
     engines: &Engines,
 ) -> Result<Planned, CommandError> {
     let desired = &checked.resolution.desired;
-    let (observations, unreadable) = observe(desired, engines);
+    let (observations, unreadable) = observe(desired, wish, engines);
     let changes = magus_diff::diff(desired, &observations, &checked.loaded.sources);
     if let Err(error) = check_filter(desired, &observations, &wish.filter) {
         let Some((cluster, why)) = unreadable.first() else { return Err(error) };
@@ -367,13 +430,41 @@ pub fn plan(
             commit: commit.clone(),
             desired,
         }),
+        movements: movements(&changes, &checked.repositories),
         command: wish.command.clone(),
     });
     Ok(Planned { plan, unreadable, observations })
 }
 
+/// What lies between the commits of all code that moves.
+fn movements(changes: &ChangeSet<'_>, repositories: &BTreeMap<Text, Code>) -> Movements {
+    let workspaces = changes.clusters.iter().flat_map(|cluster| &cluster.workspaces);
+    let moves: BTreeSet<Move> = workspaces
+        .filter_map(|change| {
+            let code = change.workspace.code.as_ref()?;
+            let from = match &change.change {
+                Change::Create(_) => None,
+                Change::Update(update) => update.code?.observed.commit.clone(),
+                _ => return None,
+            };
+            let (repository, directory) = (code.repository.clone(), code.directory.clone());
+            Some(Move { repository, directory, from, to: code.commit.clone().ok()? })
+        })
+        .collect();
+    let moved = moves.into_iter().filter_map(|one| {
+        let Move { repository, directory, from, to } = &one;
+        let movement = repositories.get(repository)?.movement(from.as_deref(), to, directory)?;
+        Some((one, movement))
+    });
+    moved.collect()
+}
+
 /// What every declared cluster answers. One that cannot be read makes its workspaces unknown.
-fn observe(desired: &Desired, engines: &Engines) -> (Vec<Observation>, Vec<(Text, EngineError)>) {
+fn observe(
+    desired: &Desired,
+    wish: &Wish<'_>,
+    engines: &Engines,
+) -> (Vec<Observation>, Vec<(Text, EngineError)>) {
     let answers: Vec<(Text, Result<Observation, EngineError>)> = std::thread::scope(|scope| {
         let threads: Vec<_> = desired
             .clusters
@@ -382,9 +473,17 @@ fn observe(desired: &Desired, engines: &Engines) -> (Vec<Observation>, Vec<(Text
                 let declared: Vec<Declared> = cluster
                     .environments
                     .iter()
-                    .flat_map(|environment| &environment.workspaces)
-                    .map(|workspace| Declared {
+                    .flat_map(|environment| {
+                        environment.workspaces.iter().map(move |workspace| (environment, workspace))
+                    })
+                    .map(|(environment, workspace)| Declared {
                         name: workspace.name.clone(),
+                        doomed: wish.intent == Intent::Destroy
+                            && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name),
+                        code: workspace
+                            .code
+                            .as_ref()
+                            .map(|code| DeclaredCode { commit: code.commit.clone().ok() }),
                         secrets: workspace.fields.iter().any(|field| field.path.is_within("secrets")),
                     })
                     .collect();

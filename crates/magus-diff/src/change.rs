@@ -7,11 +7,11 @@ use std::borrow::Cow;
 
 use magus_model::{
     Text,
-    desired::{Cluster, Environment, Workspace},
+    desired::{Cluster, Code, Environment, Workspace},
     name::WorkspaceName,
-    observed::{Mark, Observation, ObservedWorkspace},
+    observed::{Mark, Observation, ObservedCode, ObservedWorkspace},
     path::FieldPath,
-    plan::FieldChange,
+    plan::{FieldChange, Reason},
 };
 
 /// Stands for an observed literal that must not be shown: the declaration says that a secret belongs there, or
@@ -95,6 +95,29 @@ pub struct Update<'a> {
     pub state: Option<FieldChange>,
     /// A `restarted_at` that is later than the observed one.
     pub restart: Option<FieldChange>,
+    /// The difference of its code.
+    pub code: Option<CodeChange<'a>>,
+}
+
+/// Other code than the one that runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CodeChange<'a> {
+    /// What is declared.
+    pub declared: &'a Code,
+    /// The full number of the commit that is to run.
+    pub to: &'a Text,
+    /// What is there.
+    pub observed: &'a ObservedCode,
+    /// Who moved.
+    pub reason: Reason,
+}
+
+impl Update<'_> {
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        let Self { observed: _, renamed_from, fields, state, restart, code } = self;
+        renamed_from.is_none() && fields.is_empty() && state.is_none() && restart.is_none() && code.is_none()
+    }
 }
 
 /// Why a workspace is not ours to change.

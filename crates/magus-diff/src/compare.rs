@@ -5,11 +5,11 @@
 //! `drift`; all different `both`. A path that L does not have, while it has others, was last applied as absent.
 //! Where nothing is said, the server's default holds on all three sides.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use magus_model::{
     Text,
-    desired::{Cluster, DesiredState, Environment, Field, Workspace},
+    desired::{Cluster, Code, DesiredState, Environment, Field, Workspace},
     observed::{Capabilities, FieldCapability, Mark, ObservedWorkspace, RunState},
     path::FieldPath,
     plan::{FieldChange, FieldStatus, Reason},
@@ -18,7 +18,7 @@ use magus_model::{
 };
 
 use crate::{
-    change::{Change, Conflict, HIDDEN, Update},
+    change::{Change, CodeChange, Conflict, HIDDEN, Update},
     join::{Join, Triple},
     meaning::{digest, instant, is_absent, kept, same},
     telling,
@@ -27,11 +27,17 @@ use crate::{
 const STATE: &str = "state";
 const RESTARTED_AT: &str = "restarted_at";
 
+/// The path of a digest in a mark that is of no field: the commit that was last deployed.
+const CODE: &str = "code";
+
 /// The mark that a workspace carries once everything that is declared was applied.
 pub fn expected_mark(cluster: &Cluster, environment: &Environment, workspace: &Workspace) -> Mark {
     let mut applied: BTreeMap<_, _> =
         present(workspace).map(|field| (field.path.clone(), digest(&field.path, &field.value))).collect();
     applied.insert(FieldPath::key(STATE), state_digest(workspace.state));
+    if let Some(Code { once: false, commit: Ok(commit), .. }) = &workspace.code {
+        applied.insert(code_path(), code_digest(commit));
+    }
     Mark {
         managed_by: cluster.managed_by.clone(),
         environment: environment.name.clone(),
@@ -39,6 +45,15 @@ pub fn expected_mark(cluster: &Cluster, environment: &Environment, workspace: &W
         protected: environment.protected,
         applied,
     }
+}
+
+/// The path under which a mark remembers the commit that was last deployed.
+pub fn code_path() -> FieldPath {
+    FieldPath::key(CODE)
+}
+
+fn code_digest(commit: &str) -> Text {
+    digest(&code_path(), &text(commit))
 }
 
 /// A declared workspace and all that its comparison needs.
@@ -63,7 +78,12 @@ struct Compared {
 
 impl<'a> Place<'a, '_> {
     /// Everything that a new workspace is given.
-    pub(crate) fn create(&self) -> Vec<FieldChange> {
+    pub(crate) fn create(&self) -> Change<'a> {
+        if let Some(Code { commit: Err(reason), .. }) = &self.workspace.code
+            && self.capabilities.deploys
+        {
+            return Change::Unknown(Cow::Borrowed(reason));
+        }
         let mut fields: Vec<_> = present(self.workspace)
             .map(|field| self.change(&field.path, Some(field), None, Reason::Declared))
             .collect();
@@ -72,7 +92,7 @@ impl<'a> Place<'a, '_> {
             let at = fields.partition_point(|field| field.path < state.path);
             fields.insert(at, state);
         }
-        fields
+        Change::Create(fields)
     }
 
     /// What became of a workspace that exists under its own or its old name.
@@ -84,9 +104,14 @@ impl<'a> Place<'a, '_> {
             }
             Some(mark) => mark,
         };
+        let code = match self.code(observed, &mark.applied) {
+            Ok(code) => code,
+            Err(reason) => return Change::Unknown(Cow::Borrowed(reason)),
+        };
         let Compared { fields, state, restart, stale } = self.fields(observed, &mark.applied);
         let renamed_from = (observed.name != self.workspace.name).then_some(&observed.name);
-        if fields.is_empty() && state.is_none() && restart.is_none() && renamed_from.is_none() {
+        let update = Update { observed, renamed_from, fields, state, restart, code };
+        if update.is_empty() {
             let Mark { managed_by: _, environment, workspace, protected, applied: _ } = mark;
             let stale = stale
                 || *environment != self.environment.name
@@ -94,7 +119,36 @@ impl<'a> Place<'a, '_> {
                 || *protected != self.environment.protected;
             return Change::Unchanged { observed, stale };
         }
-        Change::Update(Box::new(Update { observed, renamed_from, fields, state, restart }))
+        Change::Update(Box::new(update))
+    }
+
+    /// The difference of the code; or why nobody can say what it should be.
+    fn code(
+        &self,
+        observed: &'a ObservedWorkspace,
+        applied: &BTreeMap<FieldPath, Text>,
+    ) -> Result<Option<CodeChange<'a>>, &'a str> {
+        let Some(declared) = self.workspace.code.as_ref().filter(|_| self.capabilities.deploys) else {
+            return Ok(None);
+        };
+        let observed = &observed.code;
+        let is_there = observed.commit.is_some() || !observed.uncommitted.is_empty();
+        if declared.once && is_there {
+            return Ok(None);
+        }
+        let to = declared.commit.as_ref().map_err(Text::as_str)?;
+        if observed.commit.as_ref() == Some(to) {
+            return Ok(None);
+        }
+        let last = applied.get(&code_path());
+        let found = observed.commit.as_ref().map(|commit| code_digest(commit));
+        let reason = match (last, &found) {
+            (None, None) => Reason::Declared,
+            // It is left to people until now, or was taken over.
+            (None, Some(_)) => Reason::Differs,
+            (Some(last), found) => three_way(*last == code_digest(to), Some(last) == found.as_ref()),
+        };
+        Ok(Some(CodeChange { declared, to, observed, reason }))
     }
 
     /// What nobody manages is taken over only where it is as declared, and can be seen to be.
@@ -119,13 +173,16 @@ impl<'a> Place<'a, '_> {
         let mut compared = Compared { fields: Vec::new(), state: None, restart: None, stale: !known };
         for triple in Join::new(&self.workspace.fields, &observed.fields, applied.iter()) {
             match triple.path.as_str() {
-                STATE => continue,
+                STATE | CODE => continue,
                 RESTARTED_AT => compared.restart = self.restart(&triple, known),
                 _ => compared.fields.extend(self.difference(&triple, known)),
             }
             compared.stale = compared.stale || is_stale(&triple);
         }
         let last = applied.get(&FieldPath::key(STATE));
+        if let Some(Code { once: false, commit: Ok(commit), .. }) = &self.workspace.code {
+            compared.stale = compared.stale || applied.get(&code_path()) != Some(&code_digest(commit));
+        }
         compared.stale =
             compared.stale || last.is_none_or(|last| *last != state_digest(self.workspace.state));
         compared.state = self.state(observed.state, last, known);

@@ -84,6 +84,7 @@ mod tests {
                 layer: Layer::Workspace,
             }],
             moved_from: None,
+            code: None,
             owner: None,
             span: Span::BUILT_IN,
         }

@@ -62,7 +62,7 @@ fn compare_cluster<'a>(
                 Presence::Present(observed) => place.compare(observed),
                 Presence::Unknown(reason) => Change::Unknown(Cow::Borrowed(reason)),
                 Presence::Absent => match moves.get(&workspace.name) {
-                    None => Change::Create(place.create()),
+                    None => place.create(),
                     Some(Move::Ours(observed)) => place.compare(observed),
                     Some(Move::NotOurs(observed)) => {
                         Change::Conflict { observed, conflict: Conflict::MovedFrom }

@@ -20,9 +20,10 @@ mod rename;
 mod telling;
 
 pub use change::{
-    Change, ChangeSet, ClusterChanges, Conflict, HIDDEN, Removed, RenameHint, Update, WorkspaceChange,
+    Change, ChangeSet, ClusterChanges, CodeChange, Conflict, HIDDEN, Removed, RenameHint, Update,
+    WorkspaceChange,
 };
-pub use compare::expected_mark;
+pub use compare::{code_path, expected_mark};
 pub use declared::{Row, compare_declared, same_declared};
 pub use diff::diff;
 pub use lines::{Hunk, HunkKind, line_diff};

@@ -28,6 +28,7 @@ pub(crate) fn capabilities() -> Capabilities {
         .map(|key| (FieldPath::key(key), FieldCapability { restarts: false, ..FieldCapability::default() }));
     Capabilities {
         rename: true,
+        deploys: true,
         fields: create_only.chain(without_restart).collect(),
         defaults: defaults(),
         refused: BTreeMap::new(),

@@ -8,6 +8,7 @@
 
 mod access;
 mod capabilities;
+mod code;
 mod dotenv;
 mod fingerprint;
 mod folders;

@@ -1,6 +1,11 @@
 //! Reads every workspace of a store at once.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::mpsc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::Path,
+    sync::mpsc,
+};
 
 use magus_engine::{Declared, EngineError, Observe};
 use magus_model::{
@@ -13,6 +18,7 @@ use rusqlite::Connection;
 use crate::{
     access::{self, QueryError},
     capabilities::capabilities,
+    code,
     folders::Folders,
     row::{COLUMNS, RawRow},
     schema, trouble,
@@ -39,8 +45,36 @@ impl Observer {
     }
 }
 
+impl Observer {
+    /// Adds the code, where it is declared or may be lost. Of all others nobody asks: ten thousand looks into folders are more
+    /// work than everything else.
+    fn with_code(
+        &self,
+        mut workspace: ObservedWorkspace,
+        declared: &HashMap<&WorkspaceName, &Declared>,
+    ) -> Parsed {
+        let declared = declared.get(&workspace.name);
+        let is_doomed = declared.is_none_or(|declared| declared.doomed);
+        let wanted = declared.and_then(|declared| declared.code.as_ref());
+        let Some(folder) = self.folders.workspace(&workspace.name).filter(|_| is_doomed || wanted.is_some())
+        else {
+            return Ok(workspace);
+        };
+        let observe = |thoroughly| code::observe(&folder, thoroughly);
+        let found = observe(is_doomed).and_then(|found| match wanted {
+            Some(wanted) if !is_doomed && wanted.commit != found.commit => observe(true),
+            _ => Ok(found),
+        });
+        match found {
+            Ok(found) => workspace.code = found,
+            Err(error) => return Err((workspace.name, format!("its code cannot be read: {error}"))),
+        }
+        Ok(workspace)
+    }
+}
+
 impl Observe for Observer {
-    fn observe(&self, _declared: &[Declared]) -> Result<Observation, EngineError> {
+    fn observe(&self, declared: &[Declared]) -> Result<Observation, EngineError> {
         let database = self.folders.database();
         let rows = access::read(&self.folders, |connection| {
             schema::check(connection, &database)?;
@@ -54,7 +88,9 @@ impl Observe for Observer {
             }
         };
         let (mut present, mut unknown) = (Vec::with_capacity(rows.len()), BTreeMap::new());
+        let declared: HashMap<_, _> = declared.iter().map(|declared| (&declared.name, declared)).collect();
         for row in rows {
+            let row = row.and_then(|workspace| self.with_code(workspace, &declared));
             match row {
                 Ok(workspace) => present.push((workspace.name.clone(), workspace)),
                 Err((name, reason)) => {

@@ -2,19 +2,19 @@
 
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use magus_engine::{Perform, PerformError, Task};
+use magus_engine::{CodeSource, Perform, PerformError, Task};
 use magus_model::{
     name::WorkspaceName,
-    observed::{ObservedWorkspace, RunState},
+    observed::{ObservedCode, ObservedWorkspace, RunState},
     path::FieldPath,
-    plan::{Action, FieldChange, MarkRefresh, Precondition, Step},
+    plan::{Action, Deploy, FieldChange, MarkRefresh, Precondition, Step},
     value::{FieldValue, SecretReference, Value},
 };
 use magus_secrets::Resolver;
 use rusqlite::OptionalExtension;
 
 use crate::{
-    folders, record,
+    code, folders, record,
     row::RawRow,
     store::{self, Change, Event, FingerprintChange, Store},
     trouble::failed,
@@ -26,7 +26,12 @@ type Fields = BTreeMap<FieldPath, FieldValue>;
 impl Perform for Store {
     fn perform(&self, task: &Task<'_>) -> Result<(), PerformError> {
         let Step { workspace, action, .. } = task.step;
-        let outcome = self.prepare(task).and_then(|change| self.carry_out(&change));
+        let outcome = self.prepare(task).and_then(|change| {
+            if let Some(deploy) = &task.step.deploy {
+                self.deploy(task, deploy)?;
+            }
+            self.carry_out(&change)
+        });
         self.settle(outcome, workspace, action.as_str(), task.secrets)
     }
 
@@ -101,11 +106,12 @@ impl Store {
             ..Change::of(name, before, secrets.redact(reason))
         };
         match action {
-            Action::Delete => return Ok(change),
-            Action::Deploy => {
-                return Err(PerformError::Failed("the local engine cannot deploy code".to_owned()));
+            Action::Delete => {
+                self.code(name)?;
+                return Ok(change);
             }
             Action::Adopt
+            | Action::Deploy
             | Action::Create
             | Action::Replace
             | Action::Stop
@@ -136,6 +142,37 @@ impl Store {
             change.staged = Some(self.stage(name, &file.text)?);
         }
         Ok(change)
+    }
+
+    /// Switches a workspace to other code, if it still has the one that the step expects. The store learns of it afterwards: the
+    /// link in the folder is what counts.
+    fn deploy(&self, task: &Task<'_>, deploy: &Deploy) -> Result<(), PerformError> {
+        let name = &task.step.workspace;
+        let found = self.code(name)?;
+        if found.commit == Some(deploy.to.clone()) {
+            return Ok(());
+        }
+        if found.commit != deploy.from {
+            return Err(store::moved(name));
+        }
+        let source = task.code.ok_or_else(|| {
+            PerformError::Failed("the pipelines' repository of the step is not known".to_owned())
+        })?;
+        let CodeSource { git, directory } = source;
+        code::deploy(&self.folder(name)?, git, directory, &deploy.to).map_err(PerformError::Failed)
+    }
+
+    /// The code of a workspace, where nobody has work in it that would be lost.
+    fn code(&self, name: &WorkspaceName) -> Result<ObservedCode, PerformError> {
+        let folder = self.folder(name)?;
+        let found = code::observe(&folder, true)
+            .map_err(|error| failed(format!("the code of `{name}` cannot be read"), &error))?;
+        match found.uncommitted.first() {
+            None => Ok(found),
+            Some(path) => Err(PerformError::Moved(format!(
+                "somebody works in `{name}` since the plan was made: `{path}` is in no commit"
+            ))),
+        }
     }
 
     fn find_secret_changes(

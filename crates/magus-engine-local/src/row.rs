@@ -5,7 +5,7 @@ use std::fmt;
 use magus_model::{
     Text,
     name::WorkspaceName,
-    observed::{Mark, ObservedWorkspace},
+    observed::{Mark, ObservedCode, ObservedWorkspace},
     path::FieldPath,
 };
 use rusqlite::{Row, types::ValueRef};
@@ -172,6 +172,7 @@ impl RawRow {
             state: record.state,
             fields: record.fields,
             lost: Vec::new(),
+            code: ObservedCode::default(),
             mark: self.mark()?,
             revision: self.revision(),
         })

@@ -79,7 +79,13 @@ pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, r
         _ => all(READ_ONLY, CHANGES),
     };
     if instances.is_some_and(InstanceType::are_tasks) {
-        return Capabilities { rename: false, fields: nothing(), defaults: BTreeMap::new(), refused };
+        return Capabilities {
+            rename: false,
+            deploys: false,
+            fields: nothing(),
+            defaults: BTreeMap::new(),
+            refused,
+        };
     }
     let mut fields = fields(edition);
     if instances == Some(&InstanceType::Docker) {
@@ -95,7 +101,7 @@ pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, r
         fields.retain(|(path, _)| *path != storage);
         fields.push((storage, volume));
     }
-    Capabilities { rename: false, fields, defaults: defaults(), refused }
+    Capabilities { rename: false, deploys: false, fields, defaults: defaults(), refused }
 }
 
 /// Every field, where none can be set.

@@ -7,7 +7,7 @@ use magus_model::{
     Text,
     leaves::flatten,
     name::WorkspaceName,
-    observed::{ObservedField, ObservedWorkspace, RunState},
+    observed::{ObservedCode, ObservedField, ObservedWorkspace, RunState},
     path::FieldPath,
     value::{FieldValue, Value},
 };
@@ -220,8 +220,15 @@ pub(crate) fn understand(
         let stored = mark::read(&name, &line)?;
         let mark = stored.as_ref().map(|stored| stored.mark.clone());
         let (state, revision) = (item.state(), item.revision(None));
-        let workspace =
-            ObservedWorkspace { name, state, fields: Vec::new(), lost: Vec::new(), mark, revision };
+        let workspace = ObservedWorkspace {
+            name,
+            state,
+            fields: Vec::new(),
+            lost: Vec::new(),
+            code: ObservedCode::default(),
+            mark,
+            revision,
+        };
         return Ok(Known { workspace, leaves: Leaves::new(), is_outdated: false, stored, seen: None });
     }
     let running = workloads.map(|workloads| workloads.of(item)).transpose()?;
@@ -270,6 +277,7 @@ pub(crate) fn understand(
         state: running.map_or_else(|| item.state(), |running| running.state(item.state())),
         fields,
         lost,
+        code: ObservedCode::default(),
         mark: stored.as_ref().map(|stored| stored.mark.clone()),
         revision: item.revision(running),
     };

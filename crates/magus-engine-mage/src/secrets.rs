@@ -299,6 +299,7 @@ mod tests {
                 state: RunState::Running,
                 fields: Vec::new(),
                 lost: Vec::new(),
+                code: magus_model::observed::ObservedCode::default(),
                 mark: None,
                 revision: "".into(),
             };

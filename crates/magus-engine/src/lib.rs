@@ -5,9 +5,10 @@
 
 mod error;
 
-use std::{sync::atomic::AtomicBool, time::Duration};
+use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
 
 use magus_model::{
+    Text,
     name::WorkspaceName,
     observed::Observation,
     path::FieldPath,
@@ -21,7 +22,8 @@ pub use error::{EngineError, EngineErrorKind, PerformError};
 /// Reads a cluster. Never changes anything in it, and needs no secret of a workspace.
 pub trait Observe: Send + Sync {
     /// What is there. `declared` are the workspaces that the caller will ask about; an engine whose lists are known to
-    /// omit some looks these up one by one, others need not look at them.
+    /// omit some looks these up one by one. Where a workspace may be deleted, because it is not among them or doomed, an engine
+    /// that keeps code looks for work of people in it.
     ///
     /// # Errors
     /// Where the cluster as a whole could not be read. A single workspace that could not is in
@@ -41,8 +43,29 @@ pub trait Observe: Send + Sync {
 pub struct Declared {
     /// Its name in the cluster.
     pub name: WorkspaceName,
+    /// Whether it is to be deleted although it is declared.
+    pub doomed: bool,
     /// Whether it has secrets of its own, which only its own server knows.
     pub secrets: bool,
+    /// The code that it is to run, where any is deployed to it.
+    pub code: Option<DeclaredCode>,
+}
+
+/// What an observation has to know about the code of a declared workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeclaredCode {
+    /// The full number of the commit; nothing where nobody can say. Where another one runs, an engine also looks for work of
+    /// people that a deploy would take away.
+    pub commit: Option<Text>,
+}
+
+/// Where the files of a step that deploys come from.
+#[derive(Debug, Clone, Copy)]
+pub struct CodeSource<'a> {
+    /// The git directory of the pipelines' repository, or of its mirror.
+    pub git: &'a Path,
+    /// The folder of the project in it.
+    pub directory: &'a str,
 }
 
 /// Does single steps. Called from several threads at once, never twice at once for the same workspace.
@@ -80,6 +103,8 @@ pub struct Task<'a> {
     pub step: &'a Step,
     /// Where the values of its secrets come from.
     pub secrets: &'a Resolver,
+    /// Where the code comes from, where it deploys.
+    pub code: Option<CodeSource<'a>>,
     /// Whether the step also sends the current values of the secrets that it does not change: `--refresh-secrets`
     /// names its environment. One restart is then enough for both.
     pub refresh_secrets: bool,
@@ -94,6 +119,13 @@ impl<'a> Task<'a> {
     /// A step that waits for no pipeline, in an apply that nobody stops.
     pub fn new(step: &'a Step, secrets: &'a Resolver) -> Self {
         static NEVER: AtomicBool = AtomicBool::new(false);
-        Self { step, secrets, refresh_secrets: false, wait_for_runs: Duration::ZERO, cancelled: &NEVER }
+        Self {
+            step,
+            secrets,
+            code: None,
+            refresh_secrets: false,
+            wait_for_runs: Duration::ZERO,
+            cancelled: &NEVER,
+        }
     }
 }

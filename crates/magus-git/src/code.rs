@@ -11,7 +11,7 @@ const SHORTEST: usize = 4;
 
 /// The repository of the pipelines' code, as it was when it was opened.
 pub struct Code {
-    repository: Repository,
+    pub(crate) repository: Repository,
     branches: BTreeMap<String, Oid>,
 }
 
@@ -63,6 +63,16 @@ impl Code {
     /// Whether it has this branch.
     pub fn has_branch(&self, name: &str) -> bool {
         self.branches.contains_key(name)
+    }
+
+    /// The full number of the commit that a branch is at; nothing where it is not there.
+    pub fn head(&self, branch: &str) -> Option<String> {
+        self.branches.get(branch).map(ToString::to_string)
+    }
+
+    /// The git directory, for others that open it too.
+    pub fn path(&self) -> &Path {
+        self.repository.path()
     }
 
     /// The commit that a full or short number, or a tag, names: its full number.
@@ -130,7 +140,7 @@ impl Code {
 }
 
 /// A folder of a tree, written as declared: `.`, `pipelines/`, `a/b`.
-fn below<'r>(repository: &'r Repository, tree: &Tree<'r>, folder: &str) -> Option<Tree<'r>> {
+pub(crate) fn below<'r>(repository: &'r Repository, tree: &Tree<'r>, folder: &str) -> Option<Tree<'r>> {
     let parts: Vec<&str> = folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.is_empty() {
         return Some(tree.clone());
@@ -153,26 +163,7 @@ mod tests {
     use git2::{Signature, Time};
 
     use super::*;
-
-    /// A bare repository in a folder that goes with the test.
-    fn repository() -> (tempfile::TempDir, Repository) {
-        let folder = tempfile::tempdir().unwrap();
-        let repository = Repository::init_bare(folder.path()).unwrap();
-        (folder, repository)
-    }
-
-    fn commit(repository: &Repository, message: &str, parents: &[Oid]) -> Oid {
-        let author = Signature::new("a", "a@example.com", &Time::new(1_700_000_000, 0)).unwrap();
-        let tree = repository.treebuilder(None).unwrap().write().unwrap();
-        let tree = repository.find_tree(tree).unwrap();
-        let parents: Vec<_> = parents.iter().map(|id| repository.find_commit(*id).unwrap()).collect();
-        let parents: Vec<_> = parents.iter().collect();
-        repository.commit(None, &author, &author, message, &tree, &parents).unwrap()
-    }
-
-    fn branch(repository: &Repository, name: &str, at: Oid) {
-        repository.reference(&format!("refs/heads/{name}"), at, true, "").unwrap();
-    }
+    use crate::testing::{branch, commit, repository};
 
     #[test]
     fn what_is_on_a_branch_and_what_is_not() {

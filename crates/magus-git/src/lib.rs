@@ -9,7 +9,12 @@
 
 mod code;
 mod fetch;
+mod movement;
 mod place;
+#[cfg(test)]
+mod testing;
+mod tree;
 
 pub use code::{Code, Lacking, NotFound};
 pub use place::{Ask, Fetch, Place, Ssh, Unread};
+pub use tree::{Manifest, Unwritten, write_tree};

@@ -179,6 +179,8 @@ pub struct Workspace {
     pub moved_from: Option<(Text, Span)>,
     /// A label for people.
     pub owner: Option<Text>,
+    /// The code that it runs; nothing where nothing is deployed.
+    pub code: Option<Code>,
     /// Where the workspace is declared: the start of its file.
     pub span: Span,
 }
@@ -187,6 +189,34 @@ impl Workspace {
     /// The field with this path.
     pub fn field(&self, path: &str) -> Option<&Field> {
         self.fields.binary_search_by(|field| field.path.as_str().cmp(path)).ok().map(|at| &self.fields[at])
+    }
+}
+
+/// The code that a workspace runs, as it is declared, and what that is at the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    /// The pipelines' repository: a URL, or a path that is absolute or relative to the working directory.
+    pub repository: Text,
+    /// The folder of the Mage project in it; `.` for the whole.
+    pub directory: Text,
+    /// The branch that is deployed.
+    pub branch: Text,
+    /// The commit or tag that is deployed instead of the head of the branch, as it is declared.
+    pub pinned: Option<Text>,
+    /// Whether it is deployed to a workspace without any, and left to people from then on.
+    pub once: bool,
+    /// The full number of the commit; or, where nobody can say, why.
+    pub commit: Result<Text, Text>,
+    /// Where the branch, or what is pinned, was declared.
+    pub span: Span,
+}
+
+impl Code {
+    /// Whether the same is declared, whatever it is at the time and wherever it was written.
+    pub fn is_declared_as(&self, other: &Self) -> bool {
+        let Self { repository, directory, branch, pinned, once, commit: _, span: _ } = self;
+        (repository, directory, branch, pinned, once)
+            == (&other.repository, &other.directory, &other.branch, &other.pinned, &other.once)
     }
 }
 

@@ -72,10 +72,22 @@ pub struct ObservedWorkspace {
     /// What it was made with and does not have any more, ordered by path: this value alone can be given to it again in
     /// place, where the engine can set the field only at creation.
     pub lost: Vec<ObservedField>,
+    /// The code that it has.
+    pub code: ObservedCode,
     /// Who manages it; nothing where nobody does.
     pub mark: Option<Mark>,
     /// Changes whenever anything that this observation holds changes: `sha256:…` of it. What a step's precondition names.
     pub revision: Text,
+}
+
+/// The code of a workspace, as far as it was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObservedCode {
+    /// The full number of the commit that it was deployed from; nothing where none was.
+    pub commit: Option<Text>,
+    /// Work of people that a deploy would take away: paths below the code, ordered. Only looked for where a deploy, or a
+    /// delete, is possible.
+    pub uncommitted: Vec<Text>,
 }
 
 /// A leaf of the observed configuration.
@@ -133,6 +145,8 @@ pub struct Mark {
 pub struct Capabilities {
     /// Whether a workspace can be given another name without losing it.
     pub rename: bool,
+    /// Whether it puts code into workspaces; where not, their code is nobody's business here.
+    pub deploys: bool,
     /// How the engine treats fields. The longest prefix decides; [`FieldCapability::default`] where none fits.
     pub fields: Vec<(FieldPath, FieldCapability)>,
     /// What the server fills in where nothing is declared: absent and this value are the same.

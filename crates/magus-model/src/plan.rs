@@ -46,6 +46,10 @@ pub struct Plan {
     pub unmanaged: Vec<Unmanaged>,
     /// Declared workspaces of which nobody can say whether they exist.
     pub unknown: Vec<Unknown>,
+    /// The heads of the branches that are deployed, ordered: an apply of this plan goes on with them while they are on their
+    /// branches, whatever was pushed since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub heads: Vec<Head>,
     /// What was left in the clusters by creates and deletes that failed half-way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
@@ -329,13 +333,67 @@ impl Reason {
     }
 }
 
-/// The code that a step deploys.
+/// The code that a step deploys. Commits are full numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deploy {
-    /// The commit that runs now.
+    /// The branch.
+    pub branch: Text,
+    /// The commit that runs now; nothing where none does.
     pub from: Option<Text>,
     /// The commit that will run.
     pub to: Text,
+    /// Who moved.
+    pub reason: Reason,
+    /// What lies between them; nothing where nobody can say, because the repository does not have `from` any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub movement: Option<Movement>,
+}
+
+/// What lies between two commits, of which the first may be none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Movement {
+    /// How many commits come.
+    pub ahead: usize,
+    /// How many commits go.
+    pub behind: usize,
+    /// The newest commits that come, newest first; where only some go, those. At most [`Movement::SHOWN`].
+    pub commits: Vec<Commit>,
+    /// How many files differ.
+    pub files: usize,
+    /// Whether the Python packages that the code asks for are others.
+    pub requirements: bool,
+}
+
+impl Movement {
+    /// How many commits are told.
+    pub const SHOWN: usize = 10;
+
+    /// Whether it only goes back.
+    pub fn is_rollback(&self) -> bool {
+        self.ahead == 0 && self.behind > 0
+    }
+}
+
+/// A commit, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Its full number.
+    pub id: Text,
+    /// The first line of its message.
+    pub title: Text,
+    /// The name of its author.
+    pub author: Text,
+}
+
+/// The head of a branch that a plan is made with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Head {
+    /// The cluster whose workspaces run it.
+    pub cluster: Text,
+    /// The branch.
+    pub branch: Text,
+    /// The full number of its commit.
+    pub commit: Text,
 }
 
 /// A guard: what refuses, or holds back, a step.
@@ -354,6 +412,8 @@ pub enum Guard {
     StalePlan,
     /// Somebody else is applying.
     Lock,
+    /// People have work in the workspace that no commit has.
+    UncommittedWork,
     /// The workspace exists and is not ours.
     Conflict,
     /// The engine cannot do it, or not without a loss that nobody declared.
@@ -370,6 +430,7 @@ impl Guard {
             Guard::EmptyDesired => "empty-desired",
             Guard::StalePlan => "stale-plan",
             Guard::Lock => "lock",
+            Guard::UncommittedWork => "uncommitted-work",
             Guard::Conflict => "conflict",
             Guard::Engine => "engine",
         }

@@ -9,7 +9,7 @@ use magus_model::{
         Cluster, Desired, DesiredState, Engine, Environment, Field, Layer, MaxDeletes, Rollout, Workspace,
     },
     name::WorkspaceName,
-    observed::{Capabilities, Observation, ObservedField, ObservedWorkspace, RunState},
+    observed::{Capabilities, Observation, ObservedCode, ObservedField, ObservedWorkspace, RunState},
     path::FieldPath,
     plan::{Overrides, Plan, Source},
     span::{FileId, SourceFile, Sources, Span},
@@ -43,6 +43,7 @@ fn workspace(at: usize) -> Workspace {
         state_span: Span::BUILT_IN,
         fields,
         moved_from: None,
+        code: None,
         owner: None,
         span: Span::start_of(FileId(0)),
     }
@@ -58,6 +59,7 @@ fn observed(desired: &Desired) -> Observation {
             state: RunState::Running,
             fields: workspace.fields.iter().map(field).collect(),
             lost: Vec::new(),
+            code: ObservedCode::default(),
             mark: Some(expected_mark(cluster, environment, workspace)),
             revision: "sha256:1".into(),
         };
@@ -133,6 +135,7 @@ fn planned<'a>(desired: &'a Desired, changes: &'a magus_diff::ChangeSet<'a>) -> 
         diagnostics: Vec::new(),
         intent: Intent::Converge,
         since: None,
+        movements: magus_plan::Movements::default(),
         command: vec!["magus".to_owned(), "plan".to_owned()],
     })
 }

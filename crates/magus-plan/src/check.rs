@@ -208,6 +208,12 @@ fn content(step: &Step, faults: &mut Vec<String>) {
     if bare && !step.fields.is_empty() {
         faults.push(format!("step `{}` sets fields", step.id));
     }
+    if step.deploy.is_some() != (step.action == Action::Deploy) {
+        faults.push(format!("step `{}` does not say which code it deploys, or should not", step.id));
+    }
+    if step.deploy.as_ref().is_some_and(|deploy| deploy.from.as_ref() == Some(&deploy.to)) {
+        faults.push(format!("step `{}` deploys what runs", step.id));
+    }
     if step.action == Action::Update && step.fields.is_empty() && step.renamed_from.is_none() {
         faults.push(format!("step `{}` changes nothing", step.id));
     }
@@ -261,6 +267,15 @@ fn marks(plan: &Plan, declared: &Declared<'_>, faults: &mut Vec<String>) {
         }
         let is_last = last.get(&name(step)) == Some(&id);
         let changes_nothing = step.action == Action::Restart && step.fields.is_empty();
+        let code = workspace.code.as_ref();
+        if let (Some(deploy), Some(code)) = (&step.deploy, code)
+            && code.commit.as_ref() != Ok(&deploy.to)
+        {
+            faults.push(format!("step `{id}` deploys another commit than the declared one"));
+        }
+        if step.deploy.is_some() && code.is_none() {
+            faults.push(format!("step `{id}` deploys where nothing is to be deployed"));
+        }
         if is_last && !held.contains(&place) && !changes_nothing {
             last_mark(id, mark, environment, workspace, faults);
         }

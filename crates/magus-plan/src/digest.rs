@@ -32,8 +32,16 @@ struct DecidedStep<'a> {
     needs: &'a [Text],
     precondition: &'a Precondition,
     fields: Vec<DecidedField<'a>>,
-    deploy: &'a Option<Deploy>,
+    deploy: Option<DecidedDeploy<'a>>,
     renamed_from: &'a Option<WorkspaceName>,
+}
+
+#[derive(Serialize)]
+struct DecidedDeploy<'a> {
+    branch: &'a Text,
+    from: &'a Option<Text>,
+    to: &'a Text,
+    reason: Reason,
 }
 
 #[derive(Serialize)]
@@ -115,9 +123,15 @@ fn decided_step(step: &Step) -> DecidedStep<'_> {
         needs,
         precondition,
         fields: fields.iter().map(decided_field).collect(),
-        deploy,
+        deploy: deploy.as_ref().map(decided_deploy),
         renamed_from,
     }
+}
+
+/// What lies between two commits follows from them.
+fn decided_deploy(deploy: &Deploy) -> DecidedDeploy<'_> {
+    let Deploy { branch, from, to, reason, movement: _ } = deploy;
+    DecidedDeploy { branch, from, to, reason: *reason }
 }
 
 fn decided_field(field: &FieldChange) -> DecidedField<'_> {

@@ -25,4 +25,4 @@ pub use check::check;
 pub use compare::{Difference, PlanDifference, Side, compare};
 pub use digest::digest;
 pub use planner::{plan, stage};
-pub use request::{Baseline, Filter, Intent, PlanRequest};
+pub use request::{Baseline, Filter, Intent, Move, Movements, PlanRequest};

@@ -5,14 +5,14 @@ use std::{
     collections::{BTreeSet, HashMap},
 };
 
-use magus_diff::{Change, ClusterChanges, Conflict, Removed, WorkspaceChange, expected_mark};
+use magus_diff::{Change, ClusterChanges, CodeChange, Conflict, Removed, WorkspaceChange, expected_mark};
 use magus_model::{
     Text,
     desired::Desired,
     name::WorkspaceName,
-    observed::{Mark, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
+    observed::{Mark, ObservedCode, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
     plan::{
-        Action, Apart, FORMAT_VERSION, Guard, MarkRefresh, NO_ENVIRONMENT, Orphan, Overrides, Plan,
+        Action, Apart, FORMAT_VERSION, Guard, Head, MarkRefresh, NO_ENVIRONMENT, Orphan, Overrides, Plan,
         PlanCluster, Precondition, Restarts, Since, Step, Summary, Unknown, Unmanaged, Withheld,
     },
 };
@@ -32,7 +32,7 @@ pub fn plan(request: &PlanRequest<'_>) -> Plan {
     let mut draft = Draft::new(request, &overrides);
     let dangers: Vec<_> = request.changes.clusters.iter().map(|changes| draft.dangers(changes)).collect();
     let enough = enough(&dangers);
-    let before = baseline(request).map(Before::new);
+    let before = baseline(request).map(|baseline| Before::new(baseline, &request.movements));
     for (changes, dangers) in request.changes.clusters.iter().zip(&dangers) {
         let guards = Guards::new(changes, dangers, enough, &overrides, request.intent);
         let hints = changes.hints.iter().map(|hint| (hint.to, hint.from)).collect();
@@ -230,11 +230,10 @@ impl<'a> Draft<'a> {
     fn converge(&mut self, scope: &Scope<'a>, change: &WorkspaceChange<'a>) {
         let Scope { changes, guards, hints, before: _ } = scope;
         let WorkspaceChange { environment, workspace, change: what } = change;
-        let place = Place { changes, environment, workspace };
+        let place = Place { changes, movements: &self.request.movements, environment, workspace };
         match what {
             Change::Create(fields) => {
-                let create = place.create(fields, hints.get(&workspace.name).copied());
-                self.admit(changes, vec![create]);
+                self.admit(changes, place.create(fields, hints.get(&workspace.name).copied()));
             }
             Change::Adopt(observed) => self.admit(changes, vec![place.adopt(observed)]),
             Change::Unchanged { observed, stale } => {
@@ -255,15 +254,20 @@ impl<'a> Draft<'a> {
                 }
             }
             Change::Update(update) => {
+                if let Some(CodeChange { observed: ObservedCode { uncommitted, .. }, .. }) = &update.code {
+                    self.keep_work(changes, &environment.name, &workspace.name, Action::Deploy, uncommitted);
+                }
                 if let Some(mark) = is_replaced(changes, change) {
                     let danger = Danger { action: Action::Replace, environment: &environment.name, mark };
                     let held = guards.holding(&danger);
                     let replace = place.replace(update);
                     if let Some(refusal) = place.refusal(Action::Replace) {
                         // No flag lifts this, so that what other guards say of it would only mislead.
-                        self.refuse(&replace, refusal.reason, refusal.instead.to_owned());
+                        if let Some(step) = replace.first() {
+                            self.refuse(step, refusal.reason, refusal.instead.to_owned());
+                        }
                     } else if held.is_empty() {
-                        self.steps.push(replace);
+                        self.steps.extend(replace);
                         return;
                     } else {
                         self.withhold(changes, &environment.name, &workspace.name, Action::Replace, held);
@@ -302,10 +306,10 @@ impl<'a> Draft<'a> {
             self.unchanged += 1;
             return;
         }
-        let place = Place { changes, environment, workspace };
+        let place = Place { changes, movements: &self.request.movements, environment, workspace };
         let precondition = Precondition::Revision(observed.revision.clone());
         let reason = "asked for by `magus restart`".to_owned();
-        let part = Part { action: Action::Restart, reason, restarts: Restarts::Yes, fields: Vec::new() };
+        let part = Part::new(Action::Restart, reason, Restarts::Yes, Vec::new());
         let step = observed.mark.clone().map(|mark| place.step(part, precondition, mark));
         self.admit(changes, step.into_iter().collect());
     }
@@ -355,6 +359,11 @@ impl<'a> Draft<'a> {
         if !held.is_empty() {
             return self.withhold(changes, &mark.environment, &observed.name, Action::Delete, held);
         }
+        let uncommitted = &observed.code.uncommitted;
+        if !uncommitted.is_empty() {
+            let environment = &mark.environment;
+            return self.keep_work(changes, environment, &observed.name, Action::Delete, uncommitted);
+        }
         let place = (&observed.name, &observed.revision);
         let step = deletion(&changes.cluster.name, &mark.environment, place, reason);
         self.admit(changes, vec![step]);
@@ -381,6 +390,29 @@ impl<'a> Draft<'a> {
             guard,
             message: messages.join("; "),
             unblock: unblock::command(&self.request.command, self.overrides, &flags),
+        });
+    }
+
+    /// Lists a step that would take work of people away, where there is any. No flag lifts this.
+    fn keep_work(
+        &mut self,
+        changes: &ClusterChanges<'_>,
+        environment: &Text,
+        name: &WorkspaceName,
+        action: Action,
+        uncommitted: &[Text],
+    ) {
+        if uncommitted.is_empty() {
+            return;
+        }
+        self.withheld.push(Withheld {
+            cluster: changes.cluster.name.clone(),
+            environment: environment.clone(),
+            workspace: name.clone(),
+            action,
+            guard: Guard::UncommittedWork,
+            message: format!("guard `uncommitted-work`: {}", words::uncommitted(uncommitted)),
+            unblock: words::KEEP_WORK.to_owned(),
         });
     }
 
@@ -510,6 +542,7 @@ impl<'a> Draft<'a> {
             steps,
             withheld,
             unmanaged,
+            heads: heads(desired),
             orphans,
             unknown,
             diagnostics: request.diagnostics.clone(),
@@ -520,6 +553,24 @@ impl<'a> Draft<'a> {
         debug_assert_eq!(crate::check::check(&plan, desired), Vec::<String>::new());
         plan
     }
+}
+
+/// The branches that are deployed, each with the commit that it is taken for.
+fn heads(desired: &Desired) -> Vec<Head> {
+    let mut heads = BTreeSet::new();
+    for cluster in &desired.clusters {
+        let workspaces = cluster.environments.iter().flat_map(|environment| &environment.workspaces);
+        for code in workspaces.filter_map(|workspace| workspace.code.as_ref()) {
+            if let (None, Ok(commit)) = (&code.pinned, &code.commit) {
+                heads.insert(Head {
+                    cluster: cluster.name.clone(),
+                    branch: code.branch.clone(),
+                    commit: commit.clone(),
+                });
+            }
+        }
+    }
+    heads.into_iter().collect()
 }
 
 /// The step that deletes something as it was observed.

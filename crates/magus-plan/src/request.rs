@@ -1,5 +1,7 @@
 //! What a plan is made from.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use magus_diff::ChangeSet;
 use magus_model::{
@@ -7,7 +9,7 @@ use magus_model::{
     desired::Desired,
     diagnostic::LocatedDiagnostic,
     name::WorkspaceName,
-    plan::{Overrides, Source},
+    plan::{Movement, Overrides, Source},
 };
 
 /// What a plan is made from.
@@ -33,8 +35,40 @@ pub struct PlanRequest<'a> {
     pub intent: Intent,
     /// Where only what changed since counts: what was declared then.
     pub since: Option<Baseline<'a>>,
+    /// What lies between the commits of the code that moves.
+    pub movements: Movements,
     /// The words of the command line, the program first: what lifts a guard is this command with more flags.
     pub command: Vec<String>,
+}
+
+/// What lies between commits, for each move of the code that the repositories know of.
+#[derive(Debug, Clone, Default)]
+pub struct Movements(BTreeMap<Move, Movement>);
+
+/// A move of the code of a project.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Move {
+    /// The repository, as it is declared.
+    pub repository: Text,
+    /// The folder of the project in it.
+    pub directory: Text,
+    /// The commit that runs; nothing where none does.
+    pub from: Option<Text>,
+    /// The commit that is to run.
+    pub to: Text,
+}
+
+impl FromIterator<(Move, Movement)> for Movements {
+    fn from_iter<I: IntoIterator<Item = (Move, Movement)>>(moves: I) -> Self {
+        Self(moves.into_iter().collect())
+    }
+}
+
+impl Movements {
+    /// What lies between the commits of a move.
+    pub fn of(&self, wanted: &Move) -> Option<&Movement> {
+        self.0.get(wanted)
+    }
 }
 
 /// What was declared at a revision. A plan that converges then has steps only for what is declared otherwise now, and

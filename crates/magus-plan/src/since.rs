@@ -21,7 +21,7 @@ use magus_model::{
 
 use crate::{
     guards::{Danger, Guards},
-    request::Baseline,
+    request::{Baseline, Movements},
     steps::{Place, is_replaced},
     words,
 };
@@ -29,6 +29,7 @@ use crate::{
 /// What was declared at a revision, by name.
 pub(crate) struct Before<'a> {
     revision: &'a Text,
+    movements: &'a Movements,
     clusters: HashMap<&'a Text, (&'a Cluster, Workspaces<'a>)>,
 }
 
@@ -43,7 +44,7 @@ pub(crate) struct Split<'a> {
 }
 
 impl<'a> Before<'a> {
-    pub(crate) fn new(baseline: &'a Baseline<'_>) -> Self {
+    pub(crate) fn new(baseline: &'a Baseline<'_>, movements: &'a Movements) -> Self {
         let Baseline { revision, commit: _, desired } = baseline;
         let Desired { clusters } = desired;
         let workspaces = |cluster: &'a Cluster| {
@@ -51,7 +52,7 @@ impl<'a> Before<'a> {
             workspaces.map(|workspace| (&workspace.name, workspace)).collect()
         };
         let clusters = clusters.iter().map(|cluster| (&cluster.name, (cluster, workspaces(cluster))));
-        Self { revision, clusters: clusters.collect() }
+        Self { revision, movements, clusters: clusters.collect() }
     }
 
     /// The workspaces of a cluster at that time. Nothing where it was another cluster, or another owner's: whatever
@@ -80,9 +81,7 @@ impl<'a> Before<'a> {
         match what {
             Change::Update(update) => {
                 let half = |update: Update<'b>| {
-                    let Update { observed: _, renamed_from, fields, state, restart } = &update;
-                    let is_empty =
-                        renamed_from.is_none() && fields.is_empty() && state.is_none() && restart.is_none();
+                    let is_empty = update.is_empty();
                     let change = Change::Update(Box::new(update));
                     (!is_empty).then_some(WorkspaceChange { environment, workspace, change })
                 };
@@ -129,12 +128,13 @@ impl<'a> Before<'a> {
                 (action, reason, Vec::new(), Some(Guard::Conflict))
             }
             Change::Update(update) => {
-                let place = Place { changes, environment, workspace };
-                let Update { observed: _, renamed_from, fields, state, restart } = &**update;
+                let place = Place { changes, movements: self.movements, environment, workspace };
+                let Update { observed: _, renamed_from, fields, state, restart, code } = &**update;
                 let replaced = is_replaced(changes, change);
                 let action = match (replaced, state) {
                     (Some(_), _) => Action::Replace,
                     (None, _) if renamed_from.is_some() || !fields.is_empty() => Action::Update,
+                    (None, None) if restart.is_none() && code.is_some() => Action::Deploy,
                     (None, None) => Action::Restart,
                     (None, Some(_)) if workspace.state == DesiredState::Stopped => Action::Stop,
                     (None, Some(_)) => Action::Start,
@@ -142,11 +142,17 @@ impl<'a> Before<'a> {
                 let held = replaced.and_then(|mark| {
                     guards.first(&Danger { action: Action::Replace, environment: &environment.name, mark })
                 });
-                let guard = place.refusal(action).map(|_| Guard::Engine).or(held);
+                let keeps_work = code.is_some_and(|change| !change.observed.uncommitted.is_empty());
+                let work = (action == Action::Deploy && keeps_work).then_some(Guard::UncommittedWork);
+                let guard = place.refusal(action).map(|_| Guard::Engine).or(held).or(work);
                 let mut fields: Vec<FieldChange> =
                     fields.iter().chain(state).chain(restart).cloned().collect();
                 fields.sort_by(|a, b| a.path.cmp(&b.path));
-                (action, words::update(&fields, *renamed_from), fields, guard)
+                let reason = match code {
+                    Some(change) if action == Action::Deploy => place.deploy_reason(*change),
+                    _ => words::update(&fields, *renamed_from),
+                };
+                (action, reason, fields, guard)
             }
             Change::Unchanged { .. } | Change::Unknown(_) => return None,
         };
@@ -226,15 +232,21 @@ impl<'a> Twice<'a> {
 
     /// What is declared otherwise, and the rest.
     fn split<'b>(&self, update: &Update<'b>) -> (Update<'b>, Update<'b>) {
-        let Update { observed, renamed_from, fields, state, restart } = update;
+        let Update { observed, renamed_from, fields, state, restart, code } = update;
         let differs = |field: &FieldChange| self.differs(&field.path);
         let is_new_name = self.then.name != self.now.name;
+        // What was pushed to the branch is no work of the declarations' commits.
+        let is_declared_anew = match (&self.then.code, &self.now.code) {
+            (Some(then), Some(now)) => !now.is_declared_as(then),
+            (then, _) => then.is_none(),
+        };
         let half = |is_since: bool| Update {
             observed,
             renamed_from: renamed_from.filter(|_| is_new_name == is_since),
             fields: fields.iter().filter(|field| differs(field) == is_since).cloned().collect(),
             state: state.clone().filter(|field| differs(field) == is_since),
             restart: restart.clone().filter(|field| differs(field) == is_since),
+            code: code.filter(|_| is_declared_anew == is_since),
         };
         (half(true), half(false))
     }

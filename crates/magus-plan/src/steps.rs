@@ -3,24 +3,30 @@
 use std::{cmp::Ordering, collections::BTreeMap};
 
 use magus_diff::{
-    Change, ClusterChanges, Update, WorkspaceChange, expected_mark, is_more, meaning::is_absent, same,
+    Change, ClusterChanges, CodeChange, Update, WorkspaceChange, code_path, expected_mark, is_more,
+    meaning::is_absent, same,
 };
 use magus_model::{
     desired::{DesiredState, Environment, Workspace},
     image,
     name::WorkspaceName,
-    observed::{Capabilities, FieldCapability, Mark, ObservedWorkspace, Refusal, RunState},
+    observed::{Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, Refusal, RunState},
     path::FieldPath,
-    plan::{Action, FieldChange, FieldStatus, Precondition, Reason, Restarts, Step},
+    plan::{Action, Deploy, FieldChange, FieldStatus, Movement, Precondition, Reason, Restarts, Step},
     value::{FieldValue, Value},
 };
 
-use crate::{planner::step_id, words};
+use crate::{
+    planner::step_id,
+    request::{Move, Movements},
+    words,
+};
 
 /// A declared workspace and where it belongs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub changes: &'a ClusterChanges<'a>,
+    pub movements: &'a Movements,
     pub environment: &'a Environment,
     pub workspace: &'a Workspace,
 }
@@ -32,6 +38,14 @@ pub(crate) struct Part {
     pub reason: String,
     pub restarts: Restarts,
     pub fields: Vec<FieldChange>,
+    pub deploy: Option<Deploy>,
+}
+
+impl Part {
+    /// A part that sets fields, or none.
+    pub(crate) fn new(action: Action, reason: String, restarts: Restarts, fields: Vec<FieldChange>) -> Self {
+        Self { action, reason, restarts, fields, deploy: None }
+    }
 }
 
 /// The mark of a workspace that can only become as declared by being deleted and created.
@@ -49,7 +63,7 @@ pub(crate) fn is_replaced<'a>(
 impl<'a> Place<'a> {
     /// A step that leaves this mark.
     pub(crate) fn step(&self, part: Part, precondition: Precondition, mark: Mark) -> Step {
-        let Part { action, reason, restarts, fields } = part;
+        let Part { action, reason, restarts, fields, deploy } = part;
         let cluster = &self.changes.cluster.name;
         Step {
             id: step_id(cluster, &self.workspace.name, action),
@@ -62,7 +76,7 @@ impl<'a> Place<'a> {
             needs: Vec::new(),
             precondition,
             fields,
-            deploy: None,
+            deploy,
             renamed_from: None,
             mark: Some(mark),
         }
@@ -73,21 +87,78 @@ impl<'a> Place<'a> {
         expected_mark(self.changes.cluster, self.environment, self.workspace)
     }
 
-    pub(crate) fn create(&self, fields: &[FieldChange], hint: Option<&WorkspaceName>) -> Step {
-        let reason = words::create(hint);
-        let part = Part { action: Action::Create, reason, restarts: Restarts::No, fields: fields.to_vec() };
-        self.step(part, Precondition::Absent, self.expected_mark())
+    /// The mark of a workspace that is as declared but for its code, of which it remembers as much as before.
+    fn mark_before_code(&self, last: Option<&Mark>) -> Mark {
+        let mut mark = self.expected_mark();
+        let path = code_path();
+        match last.and_then(|last| last.applied.get(&path)) {
+            Some(digest) => mark.applied.insert(path, digest.clone()),
+            None => mark.applied.remove(&path),
+        };
+        mark
+    }
+
+    /// A create, and the code of the new workspace.
+    pub(crate) fn create(&self, fields: &[FieldChange], hint: Option<&WorkspaceName>) -> Vec<Step> {
+        const NOTHING: &ObservedCode = &ObservedCode { commit: None, uncommitted: Vec::new() };
+        let part = Part::new(Action::Create, words::create(hint), Restarts::No, fields.to_vec());
+        let create = self.step(part, Precondition::Absent, self.mark_before_code(None));
+        let code = self.workspace.code.as_ref().filter(|_| self.capabilities().deploys);
+        let change = code.and_then(|declared| {
+            let to = declared.commit.as_ref().ok()?;
+            Some(CodeChange { declared, to, observed: NOTHING, reason: Reason::Declared })
+        });
+        let Some(change) = change else { return vec![create] };
+        let follows = Precondition::Follows(create.id.clone());
+        let needs = vec![create.id.clone()];
+        let deploy = self.step(self.deploy(change, RunState::Stopped), follows, self.expected_mark());
+        vec![create, Step { needs, ..deploy }]
+    }
+
+    /// Why other code is put in use.
+    pub(crate) fn deploy_reason(&self, change: CodeChange<'_>) -> String {
+        self.deploy(change, RunState::Stopped).reason
+    }
+
+    /// The part that puts other code in use.
+    fn deploy(&self, change: CodeChange<'_>, state: RunState) -> Part {
+        let CodeChange { declared, to, observed, reason } = change;
+        let from = observed.commit.clone();
+        let movement = self
+            .movements
+            .of(&Move {
+                repository: declared.repository.clone(),
+                directory: declared.directory.clone(),
+                from: from.clone(),
+                to: to.clone(),
+            })
+            .cloned();
+        let restarts = match &movement {
+            _ if state == RunState::Stopped || from.is_none() => Restarts::No,
+            Some(Movement { requirements: false, .. }) => Restarts::No,
+            Some(Movement { requirements: true, .. }) | None => Restarts::Yes,
+        };
+        let words = words::deploy(declared, reason, from.is_some(), movement.as_ref());
+        let deploy = Deploy { branch: declared.branch.clone(), from, to: to.clone(), reason, movement };
+        Part { deploy: Some(deploy), ..Part::new(Action::Deploy, words, restarts, Vec::new()) }
     }
 
     pub(crate) fn adopt(&self, observed: &ObservedWorkspace) -> Step {
         let reason = "as declared, and managed by nobody yet".to_owned();
-        let part = Part { action: Action::Adopt, reason, restarts: Restarts::No, fields: Vec::new() };
-        self.step(part, revision(observed), self.expected_mark())
+        let part = Part::new(Action::Adopt, reason, Restarts::No, Vec::new());
+        let declared = self.workspace.code.as_ref().and_then(|code| code.commit.as_ref().ok());
+        // Other code is no reason not to take a workspace over: the plan after it shows what would be deployed.
+        let mark = match declared == observed.code.commit.as_ref() {
+            true => self.expected_mark(),
+            false => self.mark_before_code(None),
+        };
+        self.step(part, revision(observed), mark)
     }
 
-    /// A replace carries everything: also what is as declared is lost with the old workspace, and sent again.
-    pub(crate) fn replace(&self, update: &Update<'_>) -> Step {
-        let Update { observed, renamed_from, fields: changed, state, restart } = update;
+    /// A replace carries everything: also what is as declared is lost with the old workspace, and sent again. The volume with
+    /// its code stays.
+    pub(crate) fn replace(&self, update: &Update<'_>) -> Vec<Step> {
+        let Update { observed, renamed_from, fields: changed, state, restart, code } = update;
         let capabilities = self.capabilities();
         let create_only: Vec<_> =
             changed.iter().filter(|field| takes_creation(capabilities, observed, field)).cloned().collect();
@@ -112,15 +183,26 @@ impl<'a> Place<'a> {
         fields.extend(unchanged);
         fields.sort_by(|a, b| a.path.cmp(&b.path));
         let restarts = if observed.state == RunState::Stopped { Restarts::No } else { Restarts::Yes };
-        let part = Part { action: Action::Replace, reason, restarts, fields };
-        let step = self.step(part, revision(observed), self.expected_mark());
-        Step { renamed_from: renamed_from.cloned(), ..step }
+        let part = Part::new(Action::Replace, reason, restarts, fields);
+        let mark = match code {
+            None => self.expected_mark(),
+            Some(_) => self.mark_before_code(observed.mark.as_ref()),
+        };
+        let replace =
+            Step { renamed_from: renamed_from.cloned(), ..self.step(part, revision(observed), mark) };
+        let Some(change) = code.filter(|change| change.observed.uncommitted.is_empty()) else {
+            return vec![replace];
+        };
+        let follows = Precondition::Follows(replace.id.clone());
+        let needs = vec![replace.id.clone()];
+        let deploy = self.step(self.deploy(change, RunState::Stopped), follows, self.expected_mark());
+        vec![replace, Step { needs, ..deploy }]
     }
 
     /// Stop, update, start and restart, as far as they are needed. A change that only a creation can make is left
     /// out: it is here only where the replace is held back.
     pub(crate) fn update(&self, update: &Update<'_>, refresh_secrets: bool) -> Vec<Step> {
-        let Update { observed, renamed_from, fields: changed, state, restart } = update;
+        let Update { observed, renamed_from, fields: changed, state, restart, code } = update;
         let capabilities = self.capabilities();
         let renamed_from = renamed_from.cloned();
         if renamed_from.is_some() && !capabilities.rename {
@@ -148,11 +230,8 @@ impl<'a> Place<'a> {
             fields.insert(at, absorbed.clone());
         }
 
-        let of_state = |action, change: &FieldChange| Part {
-            action,
-            reason: words::state(change),
-            restarts: Restarts::No,
-            fields: vec![change.clone()],
+        let of_state = |action, change: &FieldChange| {
+            Part::new(action, words::state(change), Restarts::No, vec![change.clone()])
         };
         let mut parts: Vec<_> = stops.map(|change| of_state(Action::Stop, change)).into_iter().collect();
         if !fields.is_empty() || renamed_from.is_some() {
@@ -164,13 +243,17 @@ impl<'a> Place<'a> {
                 reason.push_str(words::OLDER_IMAGE);
             }
             let at = if stops_first { parts.len() } else { 0 };
-            parts.insert(at, Part { action: Action::Update, reason, restarts, fields });
+            parts.insert(at, Part::new(Action::Update, reason, restarts, fields));
+        }
+        if let Some(change) = code.filter(|change| change.observed.uncommitted.is_empty()) {
+            let state = if stops.is_some() { RunState::Stopped } else { observed.state };
+            parts.push(self.deploy(change, state));
         }
         parts.extend(starts.map(|change| of_state(Action::Start, change)));
         if let Some(change) = restart.as_ref().filter(|_| !is_absorbed) {
             let reason = "`restarted_at` is later than the last restart".to_owned();
             let fields = vec![change.clone()];
-            parts.push(Part { action: Action::Restart, reason, restarts: Restarts::Yes, fields });
+            parts.push(Part::new(Action::Restart, reason, Restarts::Yes, fields));
         }
         self.chain(update, parts, renamed_from)
     }
@@ -185,7 +268,7 @@ impl<'a> Place<'a> {
         let restarts =
             if observed.state == RunState::Stopped { Restarts::No } else { restarts(capabilities, &fields) };
         let reason = "its secrets are sent again where their values changed".to_owned();
-        let part = Part { action: Action::Update, reason, restarts, fields };
+        let part = Part::new(Action::Update, reason, restarts, fields);
         Some(self.step(part, revision(observed), self.expected_mark()))
     }
 
@@ -208,18 +291,21 @@ impl<'a> Place<'a> {
         let expected = self.expected_mark();
         let mut mark = expected.clone();
         let last = update.observed.mark.as_ref().map(|mark| &mark.applied);
-        for pending in update.fields.iter().chain(&update.state).chain(&update.restart) {
-            match last.and_then(|last| last.get(&pending.path)) {
-                Some(digest) => mark.applied.insert(pending.path.clone(), digest.clone()),
-                None => mark.applied.remove(&pending.path),
+        let of_code = update.code.map(|_| code_path());
+        let pending = update.fields.iter().chain(&update.state).chain(&update.restart);
+        for path in pending.map(|change| &change.path).chain(&of_code) {
+            match last.and_then(|last| last.get(path)) {
+                Some(digest) => mark.applied.insert(path.clone(), digest.clone()),
+                None => mark.applied.remove(path),
             };
         }
         let mut steps: Vec<Step> = Vec::new();
         for part in parts {
-            for done in &part.fields {
-                match expected.applied.get(&done.path) {
-                    Some(digest) => mark.applied.insert(done.path.clone(), digest.clone()),
-                    None => mark.applied.remove(&done.path),
+            let deployed = part.deploy.as_ref().map(|_| code_path());
+            for done in part.fields.iter().map(|change| &change.path).chain(&deployed) {
+                match expected.applied.get(done) {
+                    Some(digest) => mark.applied.insert(done.clone(), digest.clone()),
+                    None => mark.applied.remove(done),
                 };
             }
             let previous = steps.last().map(|step| step.id.clone());
@@ -240,6 +326,7 @@ impl<'a> Place<'a> {
     fn capabilities(&self) -> &'a Capabilities {
         const NONE: &Capabilities = &Capabilities {
             rename: false,
+            deploys: false,
             fields: Vec::new(),
             defaults: BTreeMap::new(),
             refused: BTreeMap::new(),

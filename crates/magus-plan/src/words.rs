@@ -2,9 +2,11 @@
 
 use magus_diff::{Conflict, Update};
 use magus_model::{
+    Text,
+    desired::Code,
     name::WorkspaceName,
     path::FieldPath,
-    plan::{FieldChange, FieldStatus, Reason},
+    plan::{FieldChange, FieldStatus, Movement, Reason},
 };
 
 /// `2 fields declared, 1 drifted`.
@@ -46,6 +48,48 @@ pub(crate) fn paths(paths: &[FieldPath]) -> String {
         Some(last) => format!("{} and {last}", words.join(", ")),
         None => String::new(),
     }
+}
+
+/// What a person can do whose work holds a step back.
+pub(crate) const KEEP_WORK: &str =
+    "commit and push the work, or take it out of the workspace, and plan again";
+
+/// What people work on in a workspace.
+pub(crate) fn uncommitted(files: &[Text]) -> String {
+    let files: Vec<_> = files.iter().map(|path| FieldPath::from(path.as_str())).collect();
+    format!("somebody works in it: {} would be lost", paths(&files))
+}
+
+/// Why other code is put in use.
+pub(crate) fn deploy(code: &Code, reason: Reason, runs: bool, movement: Option<&Movement>) -> String {
+    let branch = &code.branch;
+    let goal = match &code.pinned {
+        Some(commit) => format!("`{commit}` of `{branch}`"),
+        None => format!("`{branch}`"),
+    };
+    if !runs {
+        return format!("{goal}, for the first time");
+    }
+    let mut words = match movement {
+        None => format!("{goal}; what lies between is not known, because what runs is in no commit there"),
+        Some(Movement { ahead: 0, behind, .. }) => {
+            format!("rollback: {goal} is {} before what runs", plural(*behind, "commit"))
+        }
+        Some(Movement { ahead, behind: 0, .. }) => {
+            format!("{goal} is {} ahead", plural(*ahead, "commit"))
+        }
+        Some(Movement { ahead, behind, .. }) => format!(
+            "{goal} is {} ahead, and lacks {} of what runs",
+            plural(*ahead, "commit"),
+            plural(*behind, "commit")
+        ),
+    };
+    match reason {
+        Reason::Drift => words.push_str("; somebody deployed other code"),
+        Reason::Both => words.push_str("; somebody deployed other code meanwhile"),
+        Reason::Declared | Reason::Differs => {}
+    }
+    words
 }
 
 /// Why a workspace is created.

@@ -9,7 +9,12 @@ use magus_model::{
 };
 use serde::Serialize;
 
-use crate::{Styles, escape, json, plan, style::paint, words::count};
+use crate::{
+    Styles, escape, json,
+    plan::{self, deploy::short},
+    style::paint,
+    words::count,
+};
 
 /// The version of the JSON format.
 pub const FORMAT_VERSION: u32 = 1;
@@ -38,6 +43,17 @@ pub struct Drifted {
     pub workspace: WorkspaceName,
     /// The fields that differ; `before` is what is there, `after` what is declared.
     pub fields: Vec<FieldChange>,
+    /// The code, where somebody put other code there.
+    pub code: Option<DriftedCode>,
+}
+
+/// Code that nobody declared.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DriftedCode {
+    /// The commit that is there; nothing where none is.
+    pub before: Option<Text>,
+    /// The commit that is declared.
+    pub after: Text,
 }
 
 /// The fields of a plan that nobody declared, or that moved on both sides.
@@ -45,20 +61,27 @@ pub fn drift(plan: &Plan) -> Drift {
     let plan = plan::without_secrets(plan);
     let mut workspaces: Vec<Drifted> = Vec::new();
     for step in &plan.steps {
-        let drifted = step.fields.iter().filter(|field| matches!(field.reason, Reason::Drift | Reason::Both));
+        let is_drift = |reason: Reason| matches!(reason, Reason::Drift | Reason::Both);
+        let drifted = step.fields.iter().filter(|field| is_drift(field.reason));
         let fields: Vec<FieldChange> = drifted.cloned().collect();
-        if fields.is_empty() {
+        let deploy = step.deploy.as_ref().filter(|deploy| is_drift(deploy.reason));
+        let code = deploy.map(|deploy| DriftedCode { before: deploy.from.clone(), after: deploy.to.clone() });
+        if fields.is_empty() && code.is_none() {
             continue;
         }
         let same = |known: &&mut Drifted| known.cluster == step.cluster && known.workspace == step.workspace;
         // The steps of one workspace stand next to each other or far apart; there are few for each.
         match workspaces.last_mut().filter(same) {
-            Some(known) => known.fields.extend(fields),
+            Some(known) => {
+                known.fields.extend(fields);
+                known.code = known.code.take().or(code);
+            }
             None => workspaces.push(Drifted {
                 cluster: step.cluster.clone(),
                 environment: step.environment.clone(),
                 workspace: step.workspace.clone(),
                 fields,
+                code,
             }),
         }
     }
@@ -86,6 +109,10 @@ pub fn text(drift: &Drift, styles: &Styles) -> String {
         for field in &workspace.fields {
             plan::write_field(&mut out, field, Action::Update, "    ", styles);
         }
+        if let Some(DriftedCode { before, after }) = &workspace.code {
+            let before = before.as_deref().map_or_else(|| "nothing".to_owned(), short);
+            let _ = writeln!(out, "    ~ code: {before} → {}", short(after));
+        }
         out.push('\n');
     }
     for unknown in &drift.unknown {
@@ -97,7 +124,7 @@ pub fn text(drift: &Drift, styles: &Styles) -> String {
             escape::line(&unknown.message)
         );
     }
-    let fields = drift.workspaces.iter().map(|workspace| workspace.fields.len()).sum();
+    let fields = drift.workspaces.iter().map(|one| one.fields.len() + usize::from(one.code.is_some())).sum();
     let sentence = match drift.workspaces.len() {
         0 if drift.unknown.is_empty() => "No drift: nothing differs that nobody declared.".to_owned(),
         0 => format!("No drift was found; {} unknown.", count(drift.unknown.len(), "workspace")),

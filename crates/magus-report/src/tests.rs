@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use magus_model::{
     desired::*,
     name::WorkspaceName,
-    observed::{Capabilities, Observation, ObservedWorkspace, RunState},
+    observed::{Capabilities, Observation, ObservedCode, ObservedWorkspace, RunState},
     plan::Action,
     report::{ApplyReport, ApplySummary, Outcome, StepResult},
     span::{FileId, SourceFile, Sources, Span},
@@ -125,6 +125,7 @@ fn workspace(name: &str, file: u32, text: &str) -> (Workspace, SourceFile) {
         state_span: Span::BUILT_IN,
         fields,
         moved_from: None,
+        code: None,
         owner: None,
         span: Span::start_of(FileId(file)),
     };
@@ -271,6 +272,7 @@ fn status_names_state_drift_and_what_is_pending() {
             state,
             fields: Vec::new(),
             lost: Vec::new(),
+            code: ObservedCode::default(),
             mark: None,
             revision: "r".into(),
         };

@@ -6,6 +6,7 @@
 //! no engine, and never reads a secret.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
+mod deploy;
 mod directory;
 mod explain;
 mod import;
@@ -32,7 +33,7 @@ pub use import::{ImportError, Imported, import_layer};
 pub use lint::Lint;
 pub use resolve::{FileComments, Resolution, resolve};
 pub use rules::{
-    code::{DeclaredCode, DeclaredRepository, Revision, check_code},
+    code::{DeclaredCode, DeclaredRepository, Heads, LookedUp, Revision, look_up_code},
     files::{SchemaFile, check_modelines},
 };
 pub use settle::{Lowered, Settled, settle};

@@ -20,6 +20,7 @@ use magus_model::{
 use rayon::prelude::*;
 
 use crate::{
+    deploy,
     directory::{Directory, Folder, settings},
     layer::{self, OWN_KEYS, lay_over},
     lint::Lint,
@@ -199,7 +200,7 @@ fn settings_file(document: &Document<'_>, findings: &mut Vec<Diagnostic>) {
     if matches!(document.file.role, Role::Cluster { .. }) {
         clusters::check_file(root, findings);
     }
-    files::without_effect(&document.file.role, root, findings);
+    files::without_effect(root, findings);
     texts::check(texts::Kind::Settings, root, findings);
     let templates = root.get("templates").map_or(&[][..], Node::entries).iter().map(|entry| &entry.value);
     let of_server = root.get("server").and_then(|server| server.get("workspace_defaults"));
@@ -212,6 +213,9 @@ fn settings_file(document: &Document<'_>, findings: &mut Vec<Diagnostic>) {
 fn environment(environs: &Environs<'_, '_>, findings: &mut Vec<Diagnostic>) {
     let Environs { directory: _, folder, scope, lower } = environs;
     findings.extend(names::pattern_fault(scope));
+    if let Some((document, root)) = folder.environment.and_then(|found| Some((found, found.root.as_ref()?))) {
+        deploy::check(&document.file.role, root, scope, findings);
+    }
     let lower = lower.read().unwrap_or_else(PoisonError::into_inner);
     let again = lower.values().flat_map(|list| list.iter()).filter_map(|inherited| inherited.again.as_ref());
     workspaces::branchless(again, &scope.variables(folder, None), folder.name, findings);
@@ -240,7 +244,7 @@ fn workspace<'a>(
     unknown_templates(root, scope, findings);
     layers::check(root, findings);
     texts::check(texts::Kind::Workspace, root, findings);
-    files::without_effect(&file.role, root, findings);
+    deploy::check(&file.role, root, scope, findings);
     workspaces::overrides(root, environs, findings);
 
     let reader = reader(directory, scope.variables_of(folder, stem, root));
@@ -274,6 +278,7 @@ fn workspace<'a>(
                 fields,
                 moved_from: layer::text(root, "moved_from").map(|(name, span)| (name.clone(), span)),
                 owner,
+                code: deploy::code(scope, root),
                 span: Span::start_of(file.id),
             });
         }

@@ -93,6 +93,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) branch: Option<Spanned<'a>>,
     /// The commit that is pinned.
     pub(crate) commit: Option<Spanned<'a>>,
+    /// What is deployed, in a word.
+    pub(crate) deploy: Option<Spanned<'a>>,
     /// Whether workspaces may set a branch of their own.
     pub(crate) allow_branch_override: bool,
     /// Whether it is protected.
@@ -154,6 +156,7 @@ impl<'a> Scope<'a> {
             repository: near("repository").and_then(|(document, node)| repository(directory, document, node)),
             branch: own("branch").and_then(spanned),
             commit: own("commit").and_then(spanned),
+            deploy: own("deploy").and_then(spanned),
             allow_branch_override: own("allow_branch_override").and_then(boolean).unwrap_or(stage.depth == 0),
             protected: own("protected").and_then(boolean).unwrap_or(false),
             rollout: own("rollout").map_or_else(Rollout::default, rollout),

@@ -19,7 +19,9 @@ pub(crate) struct Stage {
     pub(crate) depth: u32,
     /// The stage before, where it exists.
     pub(crate) promotes_from: Option<Text>,
-    /// Whether it ends a chain of at least two stages.
+    /// Whether it begins a chain of at least two stages.
+    pub(crate) first: bool,
+    /// Whether it ends one.
     pub(crate) last: bool,
 }
 
@@ -62,6 +64,7 @@ pub(crate) fn order(directory: &Directory<'_>, findings: &mut Vec<Diagnostic>) -
             depth: u32::try_from(std::iter::successors(before[at], |stage| before[*stage]).count())
                 .unwrap_or(0),
             promotes_from: before[at].map(|stage| environments[stage].name.clone()),
+            first: before[at].is_none() && follows(at),
             last: before[at].is_some() && !follows(at),
         })
         .collect()

@@ -1,7 +1,9 @@
 //! The pipelines' repository: what is declared of its branches and commits, against real repositories of every kind.
 
 use std::{
+    fs::{self, File},
     net::TcpStream,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -92,19 +94,19 @@ fn commits_are_checked_and_nothing_is_planned_with_what_is_not_there() {
     };
     let ahead = sandbox.git(&["--git-dir", "pipelines.git", "rev-parse", "development"]);
     let main = sandbox.git(&["--git-dir", "pipelines.git", "rev-parse", "main"]);
-    production(&format!("branch: main\ncommit: \"{}\"\n", &main[..8]));
+    production(&format!("branch: main\ndeploy: pinned\ncommit: \"{}\"\n", &main[..8]));
     assert_eq!(lint(&sandbox, 0, &[]), "");
-    production(&format!("branch: main\ncommit: \"{}\"\n", ahead.trim()));
+    production(&format!("branch: main\ndeploy: pinned\ncommit: \"{}\"\n", ahead.trim()));
     let said = lint(&sandbox, 1, &[]);
     assert!(said.contains("MG403") && said.contains("is not on the branch `main`"), "{said}");
     for command in [&["plan"][..], &["apply", "--yes"], &["status"]] {
         let run = sandbox.expect(1, command);
         assert!(run.stderr.contains("MG403") && run.stderr.contains("nothing was sent"), "{}", run.stderr);
     }
-    production("branch: main\ncommit: deadbeef\n");
+    production("branch: main\ndeploy: pinned\ncommit: deadbeef\n");
     assert!(lint(&sandbox, 1, &[]).contains("no commit and no tag `deadbeef`"));
     // It is a finding like any other.
-    production("branch: main\ncommit: deadbeef # magus: ignore[MG402] until it is pushed\n");
+    production("branch: main\ndeploy: pinned\ncommit: deadbeef # magus: ignore[MG402] until it is pushed\n");
     assert_eq!(lint(&sandbox, 0, &[]), "");
     production("branch: main\n");
 
@@ -124,21 +126,22 @@ fn commits_are_checked_and_nothing_is_planned_with_what_is_not_there() {
     assert!(lint(&sandbox, 1, &[]).contains("development/ana.yaml:1:9: error[MG401]"));
     let feature = commit(&sandbox, "feature/x", &["development"]);
     assert_eq!(lint(&sandbox, 0, &[]), "");
-    ana(&format!("branch: feature/x\ncommit: \"{feature}\"\n"));
+    ana(&format!("branch: feature/x\ndeploy: pinned\ncommit: \"{feature}\"\n"));
     assert_eq!(lint(&sandbox, 0, &[]), "");
-    ana(&format!("commit: \"{feature}\"\n"));
+    ana(&format!("deploy: pinned\ncommit: \"{feature}\"\n"));
     assert!(lint(&sandbox, 1, &[]).contains("is not on the branch `development`"));
 }
 
 /// `git daemon` over the folder of a sandbox, on a free port; it ends with this.
-struct Daemon {
+pub(crate) struct Daemon {
     process: Child,
     port: u16,
+    log: PathBuf,
 }
 
 impl Daemon {
     /// Nothing where this git has none.
-    fn start(sandbox: &Sandbox) -> Option<Self> {
+    pub(crate) fn start(sandbox: &Sandbox) -> Option<Self> {
         let folder = Command::new("git").arg("--exec-path").output().expect("git starts").stdout;
         let program =
             std::path::Path::new(String::from_utf8(folder).expect("a path").trim()).join("git-daemon");
@@ -147,10 +150,18 @@ impl Daemon {
         }
         let port = free_port();
         let mut daemon = Command::new(program);
-        daemon.args(["--listen=127.0.0.1", "--reuseaddr", "--export-all", &format!("--port={port}")]);
+        daemon.args([
+            "--listen=127.0.0.1",
+            "--reuseaddr",
+            "--verbose",
+            "--export-all",
+            &format!("--port={port}"),
+        ]);
         daemon.arg(format!("--base-path={}", sandbox.path().display()));
-        let process = daemon.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
-        let mut daemon = Self { process, port };
+        let log = sandbox.file("daemon.log");
+        let file = File::create(&log).expect("a log");
+        let process = daemon.stdout(Stdio::null()).stderr(file).spawn().expect("it starts");
+        let mut daemon = Self { process, port, log };
         let deadline = Instant::now() + Duration::from_secs(30);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(daemon.process.try_wait().expect("a state").is_none(), "it ended");
@@ -158,6 +169,17 @@ impl Daemon {
             std::thread::yield_now();
         }
         Some(daemon)
+    }
+
+    /// The URL of a repository in the folder.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("git://127.0.0.1:{}/{path}", self.port)
+    }
+
+    /// How many fetches it has answered.
+    pub(crate) fn fetches(&self) -> usize {
+        let log = fs::read_to_string(&self.log).expect("a log");
+        log.lines().filter(|line| line.contains("Request upload-pack")).count()
     }
 }
 
@@ -173,14 +195,14 @@ fn a_repository_on_the_network_is_read_as_it_was_fetched() {
     let Some(daemon) = Daemon::start(&sandbox) else {
         return skip("a_repository_on_the_network_is_read_as_it_was_fetched", "git-daemon");
     };
-    declare(&sandbox, &format!("git://127.0.0.1:{}/pipelines.git", daemon.port));
+    declare(&sandbox, &daemon.url("pipelines.git"));
     let cache = || magus_tests::files_below(&sandbox.file("home")).len();
     let said = lint(&sandbox, 0, &[]);
     assert!(said.contains("hint[MG406]") && said.contains("was not fetched"), "{said}");
     assert!(sandbox.expect(0, &["lint"]).all().contains("`magus lint --fetch` fetches it"));
     assert_eq!(cache(), 0, "nobody asked, and nothing was kept");
-    // A plan asks no network either.
-    sandbox.expect(0, &["plan"]);
+    // A plan that may not ask the network knows of nothing to deploy.
+    sandbox.expect(5, &["plan", "--offline"]);
     assert_eq!(cache(), 0);
 
     std::thread::scope(|scope| {
@@ -200,12 +222,12 @@ fn a_repository_on_the_network_is_read_as_it_was_fetched() {
     assert_eq!(lint(&sandbox, 0, &["--fetch"]), "");
 
     // A repository whose first fetch failed was not read, and is not one without branches.
-    declare(&sandbox, &format!("git://127.0.0.1:{}/missing.git", daemon.port));
+    declare(&sandbox, &daemon.url("missing.git"));
     for (more, says) in [(&["--fetch"][..], "cannot be fetched"), (&[], "was not fetched")] {
         let said = lint(&sandbox, 0, more);
         assert!(said.contains("MG406") && said.contains(says), "{said}");
     }
-    declare(&sandbox, &format!("git://127.0.0.1:{}/pipelines.git", daemon.port));
+    declare(&sandbox, &daemon.url("pipelines.git"));
 
     // Gone: what was fetched before is good enough, and a fetch says why it is none.
     drop(daemon);

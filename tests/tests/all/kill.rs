@@ -63,7 +63,7 @@ fn killed_at_random_moments() {
 
 /// Applies, and kills the apply so long after its first step if it is still at work then. Whether it was killed, and
 /// how long its steps took.
-fn applied_until(sandbox: &Sandbox, moment: Option<Duration>) -> (bool, Duration) {
+pub(crate) fn applied_until(sandbox: &Sandbox, moment: Option<Duration>) -> (bool, Duration) {
     let mut command = sandbox.command(&["apply", "--yes", "-j", "4"]);
     let mut apply = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("magus starts");
     // The clock starts with the first step, not with the process.

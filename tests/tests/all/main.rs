@@ -3,6 +3,7 @@
 mod apply;
 mod bed;
 mod code;
+mod deploy;
 mod editor;
 mod fixture;
 mod guards;

@@ -166,6 +166,7 @@ fn with_secret(desired: &mut Desired, environment: usize, name: &str, reference:
         state_span: Span::BUILT_IN,
         fields: vec![field],
         moved_from: None,
+        code: None,
         owner: None,
         span: Span::BUILT_IN,
     });
@@ -216,6 +217,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         steps,
         withheld: Vec::new(),
         unmanaged: Vec::new(),
+        heads: Vec::new(),
         orphans: Vec::new(),
         unknown: Vec::new(),
         diagnostics: Vec::new(),
@@ -298,6 +300,7 @@ impl Scene<'_> {
                 engines: &engines,
                 desired: &self.desired,
                 secrets: &secrets,
+                repositories: &BTreeMap::new(),
                 selected: &|_, _| true,
                 jobs: self.jobs,
                 cancelled: &self.cancelled,

@@ -167,6 +167,7 @@ fn values_do_not_leave_through_the_message_of_an_engine() {
             engines: &BTreeMap::from([("acme".into(), engine)]),
             desired: &desired(Rollout::default()),
             secrets: &secrets,
+            repositories: &BTreeMap::new(),
             selected: &|_, _| false,
             jobs: 1,
             cancelled: &false.into(),

@@ -26,6 +26,7 @@ use magus_report::{
     plan::{Detail, PlanOptions},
     stale::Moved,
 };
+use magus_resolve::Heads;
 use magus_secrets::Resolver;
 
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
     engines::{self, Engines},
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Checked, Planned, Wish},
+    pipeline::{self, Checked, Look, Planned, Wish},
     progress::Progress,
 };
 
@@ -81,7 +82,19 @@ fn converge(
     }
     let engines = Engines::new(global).with_timeout(approval.timeout);
     let mut expectation = reviewed.map(read_plan).transpose()?;
-    let checked = pipeline::check_valid(global, None, output)?;
+    let checked = {
+        // What is reviewed is what is deployed, whatever was pushed since.
+        let heads = expectation.as_ref().map_or(Heads::AsTheyAre, |plan| Heads::Reviewed(&plan.heads));
+        let look = match wish.intent {
+            Intent::Converge => Look::to_deploy(global, heads),
+            Intent::Restart | Intent::Destroy | Intent::Orphans => Look::OFFLINE,
+        };
+        let mut checked = pipeline::check_valid(global, None, look, output)?;
+        if wish.intent != Intent::Converge {
+            checked.deploy_nothing();
+        }
+        checked
+    };
     if !approval.yes {
         let planned = pipeline::plan(global, &checked, wish, &engines)?;
         if let Some(expected) = &expectation {
@@ -110,6 +123,8 @@ fn converge(
     let secrets = Resolver::new(checked.loaded.root.clone(), Box::new(|name| std::env::var_os(name)));
     let performing: BTreeMap<Text, &dyn Perform> =
         opened.engines.iter().map(|(name, engine)| (name.clone(), &**engine)).collect();
+    let repositories =
+        checked.repositories.iter().map(|(url, code)| (url.clone(), code.path().to_owned())).collect();
     listen_for_signals()?;
     let progress = Progress::new(planned.plan.steps.len(), output);
     let report = apply(
@@ -118,6 +133,7 @@ fn converge(
             engines: &performing,
             desired: &checked.resolution.desired,
             secrets: &secrets,
+            repositories: &repositories,
             selected: &|environment, workspace| {
                 wish.intent == Intent::Converge
                     && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)

@@ -6,12 +6,12 @@ use crate::{
     arguments::{Diff, Format, Global},
     error::{CommandError, Exit},
     output::Output,
-    pipeline,
+    pipeline::{self, Look},
 };
 
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Diff, output: &Output) -> Result<Exit, CommandError> {
-    let checked = pipeline::check_valid(global, None, output)?;
+    let checked = pipeline::check_valid(global, None, Look::OFFLINE, output)?;
     let find = |name| pipeline::find_workspace(&checked.resolution.desired, name);
     let view = side_by_side::compare(
         (&arguments.left, find(&arguments.left)?),

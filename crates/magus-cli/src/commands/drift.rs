@@ -1,18 +1,19 @@
 //! `magus drift`: only the differences that nobody declared.
 
 use magus_plan::Intent;
+use magus_resolve::Heads;
 
 use crate::{
     arguments::{Format, Global, Guards},
     engines::Engines,
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Wish},
+    pipeline::{self, Look, Wish},
 };
 
 /// Runs the command.
 pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
-    let checked = pipeline::check_valid(global, None, output)?;
+    let checked = pipeline::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
     let wish = Wish::new(global, &Guards::default(), "drift", Intent::Converge)?;
     let planned = pipeline::plan(global, &checked, &wish, &Engines::new(global))?;
     let drift = magus_report::drift::drift(&planned.plan);

@@ -21,7 +21,7 @@ use crate::{
     engines::Engines,
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Checked, Planned, Wish},
+    pipeline::{self, Checked, Look, Planned, Wish},
 };
 
 /// A file to be written.
@@ -36,7 +36,7 @@ struct Draft {
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit, CommandError> {
     let everywhere = Global { environment: Vec::new(), workspace: Vec::new(), ..global.clone() };
-    let checked = pipeline::check_valid(&everywhere, None, output)?;
+    let checked = pipeline::check_valid(&everywhere, None, Look::OFFLINE, output)?;
     let wish = Wish::new(&everywhere, &Guards::default(), "import", Intent::Converge)?;
     let engines = Engines::new(global);
     let planned = pipeline::plan(&everywhere, &checked, &wish, &engines)?;
@@ -253,7 +253,7 @@ fn prove(
     engines: &Engines,
     output: &Output,
 ) -> Result<(), CommandError> {
-    let checked = pipeline::check_valid(global, None, output).map_err(|_| {
+    let checked = pipeline::check_valid(global, None, Look::OFFLINE, output).map_err(|_| {
         CommandError::new(
             Exit::Invalid,
             "what runs there cannot be declared as it is: it has the errors above",

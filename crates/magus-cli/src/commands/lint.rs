@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use magus_git::Fetch;
 use magus_load::{File, Role, edit};
 use magus_model::{
     diagnostic::{Diagnostic, Fix, Severity},
@@ -20,16 +19,16 @@ use crate::{
     arguments::{FailOn, Format, Global, Lint},
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Checked},
+    pipeline::{self, Checked, Look, News},
 };
 
 /// Runs the command.
 pub fn run(global: &Global, lint: &Lint, output: &Output) -> Result<Exit, CommandError> {
-    let fetch = if lint.fetch { Fetch::Now } else { Fetch::Never };
-    let mut checked = pipeline::check(global, None, Some(fetch))?;
+    let news = if lint.fetch { News::Always } else { News::Never };
+    let mut checked = pipeline::check(global, None, Some(Look { news, ..Look::OFFLINE }))?;
     let paths = [below(&checked, &lint.paths)?, selected(&checked, global)?];
     if lint.fix && fix(&checked, &shown(&checked, &paths), output) {
-        checked = pipeline::check(global, None, Some(Fetch::Never))?;
+        checked = pipeline::check(global, None, Some(Look::OFFLINE))?;
     }
     let diagnostics = shown(&checked, &paths);
     let report = LintReport {

@@ -1,16 +1,23 @@
 //! `magus plan`: what would change, and why. Changes nothing.
 
-use std::{fs, io::Write as _, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Write as _,
+    path::Path,
+};
 
+use magus_model::Text;
 use magus_plan::Intent;
 use magus_report::plan::{Detail, PlanOptions};
+use magus_resolve::Heads;
 
 use crate::{
     arguments::{Format, Global, Plan},
     engines::Engines,
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Planned, Wish, quoted},
+    pipeline::{self, Checked, Look, Planned, Wish, quoted},
 };
 
 /// Runs the command.
@@ -26,7 +33,10 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
         at: arguments.at.as_deref(),
         ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)?.of_orphans(arguments.orphans)
     };
-    let checked = pipeline::check_valid(global, wish.at, output)?;
+    let assumed = assumed(&arguments.assume)?;
+    let look = Look::to_deploy(global, Heads::Assumed(&assumed));
+    let checked = pipeline::check_valid(global, wish.at, look, output)?;
+    check_assumed(&assumed, &checked)?;
     if let Some(revision) = &arguments.since {
         wish.since = Some(pipeline::baseline(global, revision, wish.at, output)?);
     }
@@ -66,6 +76,33 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
     let exit = verdict(&planned, arguments.detailed_exitcode);
     pipeline::leave((checked, planned));
     Ok(exit)
+}
+
+/// What branches are taken for; each once.
+fn assumed(given: &[(Text, Text)]) -> Result<BTreeMap<Text, Text>, CommandError> {
+    let mut assumed = BTreeMap::new();
+    for (branch, commit) in given {
+        if assumed.insert(branch.clone(), commit.clone()).is_some_and(|other| other != *commit) {
+            let message = format!("`--assume` takes the branch `{branch}` for two commits");
+            return Err(CommandError::new(Exit::Usage, message).hint("name each branch once"));
+        }
+    }
+    Ok(assumed)
+}
+
+/// A branch that nobody deploys is a slip of the pen.
+fn check_assumed(assumed: &BTreeMap<Text, Text>, checked: &Checked) -> Result<(), CommandError> {
+    let environments = checked.resolution.desired.clusters.iter().flat_map(|one| &one.environments);
+    let workspaces = environments.flat_map(|environment| &environment.workspaces);
+    let known: BTreeSet<&str> =
+        workspaces.filter_map(|one| one.code.as_ref()).map(|code| code.branch.as_str()).collect();
+    let Some(branch) = assumed.keys().find(|branch| !known.contains(branch.as_str())) else { return Ok(()) };
+    let message = format!("nothing deploys the branch `{branch}`, which `--assume` names");
+    Err(CommandError::new(Exit::Usage, message).hint(magus_model::suggest::help(
+        branch,
+        known.iter().copied(),
+        "nothing is deployed from a branch at all",
+    )))
 }
 
 fn verdict(planned: &Planned, detailed: bool) -> Exit {

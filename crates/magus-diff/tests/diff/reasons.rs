@@ -17,6 +17,7 @@ fn capabilities() -> Capabilities {
     let usual = FieldCapability::default();
     Capabilities {
         rename: true,
+        deploys: true,
         fields: vec![("hidden".into(), FieldCapability { readable: false, ..usual })],
         defaults: [("service_account_name".into(), Value::string("default")), ("nothing".into(), list(&[]))]
             .into(),

@@ -9,7 +9,7 @@ use magus_model::{
         Cluster, Desired, DesiredState, Engine, Environment, Field, Layer, MaxDeletes, Rollout, Workspace,
     },
     name::WorkspaceName,
-    observed::{Capabilities, Mark, Observation, ObservedField, ObservedWorkspace, RunState},
+    observed::{Capabilities, Mark, Observation, ObservedCode, ObservedField, ObservedWorkspace, RunState},
     path::FieldPath,
     plan::FieldChange,
     span::{FileId, SourceFile, Sources, Span},
@@ -95,6 +95,7 @@ pub fn workspace(name: &str, fields: &[(&str, FieldValue)]) -> Workspace {
         state_span: line(7),
         fields,
         moved_from: None,
+        code: None,
         owner: None,
         span: line(1),
     }
@@ -150,6 +151,7 @@ pub fn observed(name: &str, fields: &[(&str, FieldValue)], mark: Option<Mark>) -
         state: RunState::Running,
         fields,
         lost: Vec::new(),
+        code: ObservedCode::default(),
         mark,
         revision: "sha256:1".into(),
     }

@@ -8,7 +8,7 @@ use std::{
 use magus_model::{
     Text,
     name::WorkspaceName,
-    observed::{Capabilities, Observation, ObservedField, ObservedWorkspace, RunState},
+    observed::{Capabilities, Observation, ObservedCode, ObservedField, ObservedWorkspace, RunState},
     path::FieldPath,
     plan::{Action, MarkRefresh, Precondition, Step},
     value::{FieldValue, Value},
@@ -91,6 +91,12 @@ fn perform(observation: &mut Observation, step: &Step, done: &BTreeSet<Text>) ->
             set(&mut observed, &field.path, field.after.clone());
         }
     }
+    if let Some(deploy) = &step.deploy {
+        if observed.code.commit != deploy.from || !observed.code.uncommitted.is_empty() {
+            return Err(format!("{} has other code: {:?}", step.workspace, observed.code));
+        }
+        observed.code.commit = Some(deploy.to.clone());
+    }
     fill_in(&mut observed, &capabilities);
     observed.mark = step.mark.clone();
     observed.revision = revision(&observed);
@@ -104,6 +110,7 @@ fn blank(name: &WorkspaceName, capabilities: &Capabilities) -> ObservedWorkspace
         state: RunState::Running,
         fields: Vec::new(),
         lost: Vec::new(),
+        code: ObservedCode::default(),
         mark: None,
         revision: Text::default(),
     };
@@ -132,8 +139,8 @@ pub fn set(observed: &mut ObservedWorkspace, path: &FieldPath, value: Option<Fie
 
 /// Changes whenever anything of a workspace changes.
 pub fn revision(observed: &ObservedWorkspace) -> Text {
-    let ObservedWorkspace { name, state, fields, lost, mark, revision: _ } = observed;
+    let ObservedWorkspace { name, state, fields, lost, code, mark, revision: _ } = observed;
     let mut hasher = std::hash::DefaultHasher::new();
-    format!("{name} {state:?} {fields:?} {lost:?} {mark:?}").hash(&mut hasher);
+    format!("{name} {state:?} {fields:?} {lost:?} {code:?} {mark:?}").hash(&mut hasher);
     format!("{:x}", hasher.finish()).into()
 }

@@ -66,6 +66,7 @@ pub fn workspace(name: &str) -> Workspace {
         state_span: Span::BUILT_IN,
         fields: Vec::new(),
         moved_from: None,
+        code: None,
         owner: None,
         span: line(1),
     }
@@ -110,6 +111,7 @@ pub fn capabilities() -> Capabilities {
     let usual = FieldCapability::default();
     Capabilities {
         rename: true,
+        deploys: true,
         fields: vec![
             (FieldPath::from("storage_class_name"), FieldCapability { create_only: true, ..usual }),
             (FieldPath::from("secrets"), FieldCapability { readable: false, ..usual }),
@@ -178,6 +180,7 @@ impl World {
                 commit: "3f2a9c1".into(),
                 desired,
             }),
+            movements: magus_plan::Movements::default(),
             command: command.iter().map(|word| (*word).to_owned()).collect(),
         })
     }

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{
     Detail, PlanOptions,
     apart::{self, Together},
+    deploy,
     groups::{self, Groups},
     summary, text,
     value::{self, DiffLine, Shown},
@@ -59,6 +60,7 @@ struct EntryView {
     names: Vec<String>,
     outline: Option<String>,
     code: Option<(String, String)>,
+    between: Vec<String>,
     fields: Vec<FieldView>,
     in_common: usize,
     sent_again: usize,
@@ -286,12 +288,13 @@ fn entries(plan: &Plan, steps: &[usize], groups: &Groups<'_>, every_value: bool)
             names: _,
             outline,
             code,
+            between,
             fields,
             in_common,
             sent_again,
         } = &entry;
         let key = format!(
-            "{action}{restarts}{reason:?}{renamed_from:?}{outline:?}{code:?}{fields:?}{in_common}/{sent_again}"
+            "{action}{restarts}{reason:?}{renamed_from:?}{outline:?}{code:?}{between:?}{fields:?}{in_common}/{sent_again}"
         );
         let place = *places.entry(key).or_insert(entries.len());
         match entries.get_mut(place) {
@@ -330,10 +333,8 @@ fn entry(at: usize, step: &Step, groups: &Groups<'_>, every_value: bool) -> Opti
         renamed_from: step.renamed_from.as_ref().map(|name| line(name.as_str())),
         names: vec![line(step.workspace.as_str())],
         outline: (step.action == Action::Create).then(|| text::outline(&step.fields)),
-        code: step
-            .deploy
-            .as_ref()
-            .map(|deploy| (deploy.from.as_deref().map_or("nothing".to_owned(), line), line(&deploy.to))),
+        code: step.deploy.as_ref().map(deploy::from_to),
+        between: step.deploy.as_ref().map_or_else(Vec::new, deploy::between),
         fields,
         in_common,
         sent_again: step.fields.iter().filter(|field| value::is_sent_again(step.action, field)).count(),

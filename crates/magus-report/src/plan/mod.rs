@@ -5,6 +5,7 @@
 //! Nothing here plans, or knows the declarations: a plan that was read from a file is shown like a fresh one.
 
 mod apart;
+pub(crate) mod deploy;
 mod findings;
 pub(crate) mod groups;
 mod html;

@@ -41,6 +41,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         steps,
         withheld: Vec::new(),
         unmanaged: Vec::new(),
+        heads: Vec::new(),
         orphans: Vec::new(),
         unknown: Vec::new(),
         diagnostics: Vec::new(),
@@ -141,7 +142,23 @@ pub(crate) fn everything() -> Plan {
     let mut renamed = step(Action::Update, "staging", "ingest-staging", vec![image()]);
     renamed.renamed_from = Some(WorkspaceName::observed("old-ingest"));
     let mut deploy = step(Action::Deploy, "production", "analytics-production", Vec::new());
-    deploy.deploy = Some(Deploy { from: Some("3f2a9c1".into()), to: "9c8d7e6".into() });
+    deploy.deploy = Some(Deploy {
+        branch: "main".into(),
+        from: Some("3f2a9c1d0b3f2a9c1d0b3f2a9c1d0b3f2a9c1d0b".into()),
+        to: "9c8d7e6f5a9c8d7e6f5a9c8d7e6f5a9c8d7e6f5a".into(),
+        reason: Reason::Declared,
+        movement: Some(Movement {
+            ahead: 12,
+            behind: 1,
+            commits: vec![Commit {
+                id: "9c8d7e6f5a9c8d7e6f5a9c8d7e6f5a9c8d7e6f5a".into(),
+                title: "Add refunds\u{1b}[31m".into(),
+                author: "Ana".into(),
+            }],
+            files: 1,
+            requirements: true,
+        }),
+    });
     let mut plan = plan(vec![
         step(Action::Create, "development", "ana-development", created),
         step(Action::Update, "development", "bob-development", vec![image()]),

@@ -12,7 +12,7 @@ use magus_model::{
 };
 
 use super::{
-    Detail, PlanOptions, apart, findings,
+    Detail, PlanOptions, apart, deploy, findings,
     groups::{self, Group, Groups},
     summary,
     value::{self, DiffLine, Shown},
@@ -205,8 +205,11 @@ impl<'a> Renderer<'a> {
             }
         }
         if let Some(deploy) = &step.deploy {
-            let from = deploy.from.as_deref().map_or("nothing".into(), escape::line);
-            let _ = writeln!(out, "        code: {from} → {}", escape::line(&deploy.to));
+            let (from, to) = deploy::from_to(deploy);
+            let _ = writeln!(out, "        code: {from} → {to}");
+            for line in deploy::between(deploy) {
+                let _ = writeln!(out, "          {}", paint(self.styles.dim, line));
+            }
         }
         if sent_again > 0 {
             let more = format!("and {} sent again as before", count(sent_again, "value"));

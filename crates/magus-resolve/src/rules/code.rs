@@ -1,11 +1,12 @@
 //! Rules about the pipelines' repository: MG401 to MG409. What it has is looked up by the caller's `open`, once for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use magus_git::{Code, Lacking, NotFound, Unread};
 use magus_model::{
     Text,
     diagnostic::{Diagnostic, Severity},
+    plan::Head,
     rules,
     span::Span,
     suggest,
@@ -59,27 +60,112 @@ pub struct Revision {
     pub commit: Option<(Text, Span)>,
 }
 
-/// Checks branches and commits. `open` gets each repository once.
-pub fn check_code(resolution: &Resolution, open: impl Fn(&str) -> Result<Code, Unread>) -> Vec<Diagnostic> {
-    let mut opened: BTreeMap<&Text, Option<Code>> = BTreeMap::new();
-    let mut findings = Vec::new();
-    shared_branches(&resolution.code, &mut findings);
+/// Which commit a branch is taken for.
+#[derive(Debug, Clone, Copy)]
+pub enum Heads<'a> {
+    /// The one that it is at.
+    AsTheyAre,
+    /// For these branches a commit that may not be on them yet.
+    Assumed(&'a BTreeMap<Text, Text>),
+    /// Those of a plan that was reviewed, while they are on their branches.
+    Reviewed(&'a [Head]),
+}
+
+/// What became of a look into the pipelines' repositories.
+#[derive(Default)]
+pub struct LookedUp {
+    /// What is wrong with branches and commits.
+    pub findings: Vec<Diagnostic>,
+    /// The repositories that could be opened, by their declared URLs.
+    pub repositories: BTreeMap<Text, Code>,
+}
+
+/// Checks branches and commits, and finds out which commit each workspace is to run. `open` gets each repository once.
+pub fn look_up_code(
+    resolution: &mut Resolution,
+    heads: Heads<'_>,
+    open: impl Fn(&str) -> Result<Code, Unread>,
+) -> LookedUp {
+    let mut looked_up = LookedUp::default();
+    let LookedUp { findings, repositories } = &mut looked_up;
+    let mut unreadable: BTreeMap<Text, Unread> = BTreeMap::new();
+    shared_branches(&resolution.code, findings);
     for declared in &resolution.code {
-        production(declared, &mut findings);
+        production(declared, findings);
         let repository = &declared.repository;
-        let code = opened.entry(&repository.url).or_insert_with(|| {
-            open(&repository.url).map_err(|why| findings.push(unread(repository, &why))).ok()
-        });
-        let Some(code) = code else { continue };
-        let DeclaredCode { revision, own, .. } = declared;
-        revisions(code, revision, None, &mut findings);
-        for one in own {
-            revisions(code, one, revision.branch.as_ref(), &mut findings);
+        let url = &repository.url;
+        if !repositories.contains_key(url) && !unreadable.contains_key(url) {
+            match open(url) {
+                Ok(code) => drop(repositories.insert(url.clone(), code)),
+                Err(why) => {
+                    findings.push(unread(repository, &why));
+                    unreadable.insert(url.clone(), why);
+                }
+            }
         }
-        behind(code, declared, &resolution.code, &mut findings);
-        files(code, declared, &mut findings);
+        let Some(code) = repositories.get(url) else { continue };
+        let DeclaredCode { revision, own, .. } = declared;
+        revisions(code, revision, None, findings);
+        for one in own {
+            revisions(code, one, revision.branch.as_ref(), findings);
+        }
+        behind(code, declared, &resolution.code, findings);
+        files(code, declared, findings);
     }
-    findings
+    for cluster in &mut resolution.desired.clusters {
+        // Many workspaces run one branch.
+        let mut known: HashMap<(Text, Text, Option<Text>), Result<Text, Text>> = HashMap::new();
+        let workspaces = cluster.environments.iter_mut().flat_map(|environment| &mut environment.workspaces);
+        for wanted in workspaces.filter_map(|workspace| workspace.code.as_mut()) {
+            let key = (wanted.repository.clone(), wanted.branch.clone(), wanted.pinned.clone());
+            let commit = known.entry(key).or_insert_with(|| match repositories.get(&wanted.repository) {
+                Some(code) => commit(code, &cluster.name, wanted, heads),
+                None => Err(match unreadable.get(&wanted.repository) {
+                    Some(why) => format!("what it is to run is not known: {why}").into(),
+                    None => Text::new_static("nobody looked into the repository"),
+                }),
+            });
+            wanted.commit = commit.clone();
+        }
+    }
+    looked_up
+}
+
+/// The commit that is to run, or why nobody can say which.
+fn commit(
+    code: &Code,
+    cluster: &Text,
+    wanted: &magus_model::desired::Code,
+    heads: Heads<'_>,
+) -> Result<Text, Text> {
+    let branch = &wanted.branch;
+    if let Some(pinned) = &wanted.pinned {
+        return match code.commit(pinned) {
+            Ok(commit) if code.is_on(&commit, branch) => Ok(commit.into()),
+            Ok(_) => Err(format!("the commit `{pinned}` is not on the branch `{branch}`").into()),
+            Err(_) => Err(format!("the repository has no commit `{pinned}`").into()),
+        };
+    }
+    let head = || {
+        let missing = || Text::from(format!("the repository has no branch `{branch}`"));
+        code.head(branch).map(Text::from).ok_or_else(missing)
+    };
+    match heads {
+        Heads::AsTheyAre => head(),
+        Heads::Assumed(assumed) => match assumed.get(branch) {
+            Some(text) => code.commit(text).map(Text::from).map_err(|_| {
+                format!("the repository has no commit `{text}`, which `{branch}` is taken for").into()
+            }),
+            None => head(),
+        },
+        Heads::Reviewed(reviewed) => {
+            let reviewed = reviewed.iter().find(|head| head.cluster == *cluster && head.branch == *branch);
+            match reviewed.filter(|head| code.is_on(&head.commit, branch)) {
+                Some(reviewed) => Ok(reviewed.commit.clone()),
+                None => head(),
+            }
+        }
+    }
 }
 
 /// MG408 and MG409: whether the head of the branch has the folder, and git everything in it.

@@ -11,29 +11,17 @@ use magus_model::{Text, diagnostic::Diagnostic, rules, span::Span, tree::Node};
 use super::clusters::VERSION;
 use crate::Resolution;
 
-/// Keys that this version of Magus reads and does nothing with: what is deployed, and when.
-pub(crate) fn without_effect(role: &Role, root: &Node, findings: &mut Vec<Diagnostic>) {
-    let keys: &[&str] = match role {
-        Role::Cluster { .. } => &[],
-        Role::Environment { .. } => &["gates", "deploy"],
-        Role::Workspace { .. } => &["deploy"],
-    };
-    for key in keys {
-        let Some(entry) = root.entry(key).filter(|entry| !entry.value.is_null()) else { continue };
-        if *key == "deploy" && entry.value.as_str() == Some("none") {
-            continue;
-        }
-        findings.push(
-            Diagnostic::new(
-                &rules::NO_EFFECT,
-                entry.key_span,
-                format!("`{key}` has no effect: Magus {VERSION} does not deploy code"),
-            )
-            .help(
-                "leave it for a later version, and silence this with `# magus: ignore[MG708]`, or remove it",
-            ),
-        );
-    }
+/// A key that this version of Magus reads and does nothing with: when something is deployed.
+pub(crate) fn without_effect(root: &Node, findings: &mut Vec<Diagnostic>) {
+    let Some(gates) = root.entry("gates").filter(|entry| !entry.value.is_null()) else { return };
+    findings.push(
+        Diagnostic::new(
+            &rules::NO_EFFECT,
+            gates.key_span,
+            format!("`gates` has no effect: Magus {VERSION} holds nothing back by time"),
+        )
+        .help("leave it for a later version, and silence this with `# magus: ignore[MG708]`, or remove it"),
+    );
 }
 
 /// What a look at the schema that a modeline names gives.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use magus_model::{
     Text,
     name::WorkspaceName,
-    observed::{ObservedField, ObservedWorkspace, RunState},
+    observed::{ObservedCode, ObservedField, ObservedWorkspace, RunState},
     path::FieldPath,
     value::{FieldValue, SecretReference, SecretSource, Value},
 };
@@ -37,6 +37,7 @@ fn observed(name: &str, state: RunState, fields: &[(&str, Value)]) -> ObservedWo
         state,
         fields,
         lost: Vec::new(),
+        code: ObservedCode::default(),
         mark: None,
         revision: "".into(),
     }

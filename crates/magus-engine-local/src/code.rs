@@ -1,0 +1,183 @@
+//! The code of a workspace: `code`, a link to one of the trees beside it.
+//!
+//! The link is the truth: a tree is written as a whole beside the others, and one rename of the link puts it in use. Whoever is
+//! killed before it leaves the old code, and a folder that the next deploy clears away. A tree is called by its number and its
+//! commit, `7-3f2a…`, and its manifest lies beside it.
+
+use std::{
+    fs, io,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+use magus_git::{Manifest, write_tree};
+use magus_model::observed::ObservedCode;
+
+use crate::folders;
+
+/// The link.
+pub(crate) const CODE: &str = "code";
+
+/// The folder of the trees.
+const TREES: &str = "trees";
+
+/// Where a tree is written before it is one.
+const UNFINISHED: &str = ".new";
+
+/// The link before it takes the place of the old one.
+const NEXT: &str = ".link";
+
+/// What the name of a manifest ends with.
+const MANIFEST: &str = ".files";
+
+/// How many trees stay, the one in use among them.
+const KEPT: usize = 5;
+
+/// How many files of people are told.
+const TOLD: usize = 20;
+
+/// A tree, by the name of its folder.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Tree {
+    number: u64,
+    commit: String,
+}
+
+impl Tree {
+    fn parse(name: &str) -> Option<Self> {
+        let (number, commit) = name.split_once('-')?;
+        let is_commit = commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+        Some(Self { number: number.parse().ok()?, commit: is_commit.then(|| commit.to_owned())? })
+    }
+
+    fn name(&self) -> String {
+        format!("{}-{}", self.number, self.commit)
+    }
+
+    fn path(&self, workspace: &Path) -> PathBuf {
+        workspace.join(TREES).join(self.name())
+    }
+
+    fn manifest(&self, workspace: &Path) -> PathBuf {
+        workspace.join(TREES).join(format!("{}{MANIFEST}", self.name()))
+    }
+
+    /// What people made of it. Without a readable manifest nobody can say, so that all of it counts.
+    fn changed(&self, workspace: &Path) -> io::Result<Vec<String>> {
+        let path = self.path(workspace);
+        if !path.is_dir() {
+            return Ok(Vec::new());
+        }
+        match fs::read(self.manifest(workspace)).ok().and_then(|bytes| Manifest::parse(&bytes)) {
+            Some(manifest) => manifest.changed(&path),
+            None => Ok(vec![".".to_owned()]),
+        }
+    }
+}
+
+/// The code in the folder of a workspace. People's work is looked for where `thoroughly` says so.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub(crate) fn observe(workspace: &Path, thoroughly: bool) -> io::Result<ObservedCode> {
+    let link = workspace.join(CODE);
+    let metadata = match fs::symlink_metadata(&link) {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(ObservedCode::default());
+        }
+        Err(error) => return Err(error),
+    };
+    let tree = if metadata.is_symlink() { in_use(workspace)? } else { None };
+    let Some(tree) = tree else {
+        // A folder, or a link to elsewhere: somebody's own.
+        let is_empty = metadata.is_dir() && fs::read_dir(&link)?.next().is_none();
+        let uncommitted = if is_empty { Vec::new() } else { vec![CODE.into()] };
+        return Ok(ObservedCode { commit: None, uncommitted });
+    };
+    let mut uncommitted = Vec::new();
+    if thoroughly {
+        let changed = tree.changed(workspace)?;
+        uncommitted.extend(changed.iter().take(TOLD).map(|path| path.as_str().into()));
+    }
+    let is_there = tree.path(workspace).is_dir();
+    Ok(ObservedCode { commit: is_there.then(|| tree.commit.into()), uncommitted })
+}
+
+/// The tree that the link leads to; nothing where it leads elsewhere.
+fn in_use(workspace: &Path) -> io::Result<Option<Tree>> {
+    let target = fs::read_link(workspace.join(CODE))?;
+    let mut parts = target.iter().map(|part| part.to_str());
+    Ok(match (parts.next(), parts.next(), parts.next()) {
+        (Some(Some(TREES)), Some(Some(name)), None) => Tree::parse(name),
+        _ => None,
+    })
+}
+
+/// Puts a commit of a repository in use.
+///
+/// # Errors
+/// Where it cannot be read or written: the code is then as it was.
+pub(crate) fn deploy(workspace: &Path, git: &Path, directory: &str, commit: &str) -> Result<(), String> {
+    let folder = workspace.join(TREES);
+    let disk = |path: &Path, error: io::Error| format!("`{}` cannot be written: {error}", path.display());
+    let at = |path: PathBuf| move |error| disk(&path, error);
+    folders::make(&folder).map_err(at(folder.clone()))?;
+    let unfinished = folder.join(UNFINISHED);
+    let mut trees = clear(&folder).map_err(at(folder.clone()))?;
+    let number = trees.last().map_or(1, |last| last.number + 1);
+    let tree = Tree { number, commit: commit.to_owned() };
+    let manifest = write_tree(git, commit, directory, &unfinished).map_err(|error| error.to_string())?;
+    let beside = tree.manifest(workspace);
+    folders::write_new(&beside, &manifest.to_bytes()).map_err(at(beside.clone()))?;
+    let place = tree.path(workspace);
+    fs::rename(&unfinished, &place).map_err(at(place.clone()))?;
+    folders::sync(&folder).map_err(at(folder.clone()))?;
+
+    let link = workspace.join(CODE);
+    let next = folder.join(NEXT);
+    symlink(Path::new(TREES).join(tree.name()), &next).map_err(at(next.clone()))?;
+    if link.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        // An empty folder, which a link cannot take the place of.
+        fs::remove_dir(&link).map_err(at(link.clone()))?;
+    }
+    fs::rename(&next, &link).map_err(at(link.clone()))?;
+    trees.push(tree);
+    forget(workspace, &trees);
+    Ok(())
+}
+
+/// Clears away what a killed deploy left. The trees that were finished, oldest first.
+fn clear(folder: &Path) -> io::Result<Vec<Tree>> {
+    let mut trees = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        trees.extend(Tree::parse(name));
+        let of_no_tree = name.strip_suffix(MANIFEST).is_some_and(|tree| !folder.join(tree).exists());
+        if name == UNFINISHED || name == NEXT || of_no_tree {
+            folders::remove(&entry.path())?;
+        }
+    }
+    trees.sort();
+    Ok(trees)
+}
+
+/// Removes what is older than the trees that stay, but for what somebody worked in. The deploy is done: what cannot be removed
+/// now is tried again after the next one.
+fn forget(workspace: &Path, trees: &[Tree]) {
+    for tree in trees.iter().rev().skip(KEPT) {
+        if tree.changed(workspace).is_ok_and(|changed| changed.is_empty()) {
+            let removed = folders::remove(&tree.path(workspace))
+                .and_then(|()| folders::remove(&tree.manifest(workspace)));
+            if let Err(error) = removed {
+                tracing::debug!(tree = tree.name(), %error, "an old tree was not removed");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "code_tests.rs"]
+mod tests;

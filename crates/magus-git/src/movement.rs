@@ -1,0 +1,72 @@
+//! What lies between two commits, for people who have to decide.
+
+use git2::{Commit, DiffOptions, Oid, Sort, Tree};
+use magus_model::plan::{self, Movement};
+
+use crate::code::{Code, below};
+
+/// Where Mage's projects say which Python packages they need.
+const REQUIREMENTS: &str = "requirements.txt";
+
+/// How many characters of a title or a name are told.
+const LONGEST: usize = 100;
+
+impl Code {
+    /// What comes and what goes when a workspace with the code of one commit, or none, gets that of another. Only files below
+    /// the folder of the project are looked at. Nothing where one of the commits is not there.
+    pub fn movement(&self, from: Option<&str>, to: &str, directory: &str) -> Option<Movement> {
+        let find = |id: &str| Oid::from_str(id).and_then(|id| self.repository.find_commit(id)).ok();
+        let to = find(to)?;
+        let Some(from) = from else {
+            return Some(Movement { commits: vec![told(&to)], ..Movement::default() });
+        };
+        let from = find(from)?;
+        let (ahead, behind) = self.repository.graph_ahead_behind(to.id(), from.id()).ok()?;
+        let (newest, without) = if ahead > 0 { (&to, &from) } else { (&from, &to) };
+        let mut walk = self.repository.revwalk().ok()?;
+        walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME).ok()?;
+        walk.push(newest.id()).ok()?;
+        walk.hide(without.id()).ok()?;
+        let commits = walk
+            .take(Movement::SHOWN)
+            .filter_map(|id| self.repository.find_commit(id.ok()?).ok().map(|commit| told(&commit)))
+            .collect();
+        let (old, new) = (from.tree().ok()?, to.tree().ok()?);
+        let (old, new) = (below(&self.repository, &old, directory), below(&self.repository, &new, directory));
+        let mut options = DiffOptions::new();
+        options.include_typechange(true);
+        let diff = self.repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut options)).ok()?;
+        Some(Movement {
+            ahead,
+            behind,
+            commits,
+            files: diff.deltas().count(),
+            requirements: requirements(old.as_ref()) != requirements(new.as_ref()),
+        })
+    }
+}
+
+fn requirements(tree: Option<&Tree<'_>>) -> Option<Oid> {
+    tree?.get_name(REQUIREMENTS).map(|entry| entry.id())
+}
+
+fn told(commit: &Commit<'_>) -> plan::Commit {
+    let line = |bytes: &[u8]| {
+        let whole = String::from_utf8_lossy(bytes);
+        let line = whole.lines().next().unwrap_or_default().trim();
+        let mut told: String = line.chars().take(LONGEST).collect();
+        if told.len() < line.len() {
+            told.push('…');
+        }
+        told.into()
+    };
+    plan::Commit {
+        id: commit.id().to_string().into(),
+        title: line(commit.message_bytes()),
+        author: line(commit.author().name_bytes()),
+    }
+}
+
+#[cfg(test)]
+#[path = "movement_tests.rs"]
+mod tests;

@@ -1,0 +1,56 @@
+use git2::{Oid, Repository};
+
+use super::*;
+use crate::testing::{commit_files, repository};
+
+const FILE: u32 = 0o100_644;
+
+fn movement(repository: &Repository, from: Option<Oid>, to: Oid, directory: &str) -> Option<Movement> {
+    let code = Code::read(Repository::open(repository.path()).unwrap()).unwrap();
+    code.movement(from.map(|id| id.to_string()).as_deref(), &to.to_string(), directory)
+}
+
+#[test]
+fn what_comes_and_what_goes_is_told() {
+    let (_folder, repository) = repository();
+    let first = commit_files(&repository, "first\n\nmore", &[], &[("a/x", FILE, "1"), ("b/y", FILE, "1")]);
+    let second = commit_files(&repository, "second", &[first], &[("a/x", FILE, "2"), ("b/y", FILE, "1")]);
+    let fix = commit_files(
+        &repository,
+        "fix",
+        &[first],
+        &[("a/x", FILE, "1"), ("b/y", FILE, "1"), ("a/requirements.txt", FILE, "pandas\n")],
+    );
+    let of = |from, to, directory| {
+        let Movement { ahead, behind, commits, files, requirements } =
+            movement(&repository, from, to, directory).unwrap();
+        let titles: Vec<_> = commits.iter().map(|commit| commit.title.to_string()).collect();
+        (ahead, behind, titles.join(","), files, requirements)
+    };
+    let told = |text: &str| text.to_owned();
+    assert_eq!(of(None, second, ""), (0, 0, told("second"), 0, false));
+    assert_eq!(of(Some(first), second, ""), (1, 0, told("second"), 1, false));
+    assert_eq!(of(Some(second), first, ""), (0, 1, told("second"), 1, false));
+    assert_eq!(of(Some(second), fix, "a"), (1, 1, told("fix"), 2, true));
+    assert_eq!(of(Some(second), fix, "b"), (1, 1, told("fix"), 0, false));
+    assert!(movement(&repository, Some(first), second, "").is_some_and(|one| !one.is_rollback()));
+    assert!(movement(&repository, Some(second), first, "").is_some_and(|one| one.is_rollback()));
+    let gone = Oid::from_str("1234567890123456789012345678901234567890").unwrap();
+    assert_eq!(movement(&repository, Some(gone), first, ""), None);
+    assert_eq!(movement(&repository, None, gone, ""), None);
+}
+
+#[test]
+fn ten_commits_are_told_newest_first_and_no_title_is_too_long() {
+    let (_folder, repository) = repository();
+    let first = commit_files(&repository, "0", &[], &[]);
+    let mut head = first;
+    for number in 1..=11 {
+        let title = if number == 11 { "é".repeat(LONGEST + 1) } else { number.to_string() };
+        head = commit_files(&repository, &title, &[head], &[]);
+    }
+    let Movement { ahead, commits, .. } = movement(&repository, Some(first), head, "").unwrap();
+    assert_eq!((ahead, commits.len()), (11, Movement::SHOWN));
+    assert_eq!(commits[0].title, format!("{}…", "é".repeat(LONGEST)).as_str());
+    assert_eq!((commits[1].title.as_str(), commits[1].author.as_str()), ("10", "Ana"));
+}

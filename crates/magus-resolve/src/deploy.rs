@@ -1,0 +1,119 @@
+//! Which code a workspace runs, as its files and those of its environment say. What a branch or a commit is at the time is
+//! looked up later ([`crate::look_up_code`]).
+
+use magus_load::Role;
+use magus_model::{
+    Text,
+    desired::{Code, Engine},
+    diagnostic::Diagnostic,
+    rules,
+    span::Span,
+    tree::Node,
+};
+
+use crate::{layer, scope::Scope};
+
+/// What is deployed, by the word for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Head,
+    Pinned,
+    Once,
+    Nothing,
+}
+
+fn mode(word: &str) -> Option<Mode> {
+    match word {
+        "head" => Some(Mode::Head),
+        "pinned" => Some(Mode::Pinned),
+        "once" => Some(Mode::Once),
+        "none" => Some(Mode::Nothing),
+        _ => None,
+    }
+}
+
+/// The code of a workspace; nothing where nothing is deployed to it, or it does not say enough.
+pub(crate) fn code(scope: &Scope<'_>, root: &Node) -> Option<Code> {
+    let repository = scope.repository.as_ref()?;
+    if !deploys(scope) {
+        return None;
+    }
+    let own = |key: &str| layer::text(root, key).filter(|_| scope.allow_branch_override);
+    let (branch, branch_span) = own("branch").or(scope.branch)?;
+    let declared = own("deploy").or(scope.deploy).and_then(|(word, _)| mode(word));
+    let mode = declared.unwrap_or(if scope.stage.first { Mode::Once } else { Mode::Head });
+    let pinned = own("commit").or(scope.commit).filter(|_| mode == Mode::Pinned);
+    let whole = Text::new_static(".");
+    match mode {
+        Mode::Nothing => return None,
+        Mode::Pinned if pinned.is_none() => return None,
+        Mode::Head | Mode::Pinned | Mode::Once => {}
+    }
+    Some(Code {
+        repository: repository.url.clone(),
+        directory: repository.directory.as_ref().map_or(whole, |(folder, _)| folder.clone()),
+        branch: branch.clone(),
+        pinned: pinned.map(|(commit, _)| commit.clone()),
+        once: mode == Mode::Once,
+        commit: Err(Text::new_static("nobody looked into the repository")),
+        span: pinned.map_or(branch_span, |(_, span)| span),
+    })
+}
+
+/// Whether this version of Magus puts code into workspaces of the cluster.
+fn deploys(scope: &Scope<'_>) -> bool {
+    matches!(scope.engine.as_ref().and_then(|declared| declared.engine.as_ref()), Some(Engine::Local { .. }))
+}
+
+/// MG401, MG402 and MG708: `deploy` without what it deploys, and what is declared for nothing.
+pub(crate) fn check(role: &Role, root: &Node, scope: &Scope<'_>, findings: &mut Vec<Diagnostic>) {
+    let is_own = matches!(role, Role::Workspace { .. });
+    if is_own && !scope.allow_branch_override {
+        return;
+    }
+    let own = |key: &str| layer::text(root, key);
+    let or_environment = |of_environment| if is_own { of_environment } else { None };
+    let branch = own("branch").or(or_environment(scope.branch));
+    let commit = own("commit").or(or_environment(scope.commit));
+    let deploy = own("deploy").or(or_environment(scope.deploy));
+    let declared = deploy.and_then(|(word, _)| mode(word));
+    let own_span =
+        |key: &str| root.entry(key).filter(|entry| !entry.value.is_null()).map(|entry| entry.key_span);
+    let no_effect = |span: Span, message: String, help: &str| {
+        Diagnostic::new(&rules::NO_EFFECT, span, message).help(help)
+    };
+    if let (Some(span), Some(mode)) = (own_span("deploy"), declared.filter(|mode| *mode != Mode::Nothing)) {
+        if scope.repository.is_none() {
+            let help = "declare the `repository` in cluster.yaml, or remove it";
+            findings.push(no_effect(
+                span,
+                "`deploy` has no effect: there is no `repository`".to_owned(),
+                help,
+            ));
+        } else if !deploys(scope) {
+            let message = "`deploy` has no effect: code is deployed on the local engine alone".to_owned();
+            let help =
+                "leave it for a later version, and silence this with `# magus: ignore[MG708]`, or remove it";
+            findings.push(no_effect(span, message, help));
+        } else if branch.is_none() {
+            let message = "`deploy` needs a `branch`, and none is declared".to_owned();
+            findings.push(
+                Diagnostic::new(&rules::UNKNOWN_BRANCH, span, message)
+                    .help("name the branch beside it, or write `deploy: none`"),
+            );
+        } else if mode == Mode::Pinned && commit.is_none() {
+            let message = "`deploy: pinned` needs a `commit`, and none is declared".to_owned();
+            findings.push(
+                Diagnostic::new(&rules::UNKNOWN_COMMIT, span, message)
+                    .help("name the commit or tag that is to run, or write `deploy: head`"),
+            );
+        }
+    }
+    if let Some(span) = own_span("commit").filter(|_| declared != Some(Mode::Pinned)) {
+        findings.push(no_effect(
+            span,
+            "`commit` has no effect: only `deploy: pinned` deploys it".to_owned(),
+            "write `deploy: pinned` beside it, or remove it",
+        ));
+    }
+}
