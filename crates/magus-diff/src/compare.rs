@@ -160,7 +160,12 @@ impl<'a> Place<'a, '_> {
         };
         let (changed, unverifiable) = (with(FieldStatus::Change), with(FieldStatus::Unverifiable));
         let conflict = match (changed.is_empty(), unverifiable.is_empty()) {
-            (true, true) => return Change::Adopt(observed),
+            (true, true) => {
+                return match self.code(observed, &BTreeMap::new()) {
+                    Ok(code) => Change::Adopt { observed, code },
+                    Err(reason) => Change::Unknown(Cow::Borrowed(reason)),
+                };
+            }
             (true, false) => Conflict::Unverifiable(unverifiable),
             (false, _) => Conflict::Differs(changed),
         };

@@ -235,7 +235,12 @@ impl<'a> Draft<'a> {
             Change::Create(fields) => {
                 self.admit(changes, place.create(fields, hints.get(&workspace.name).copied()));
             }
-            Change::Adopt(observed) => self.admit(changes, vec![place.adopt(observed)]),
+            Change::Adopt { observed, code } => {
+                if let Some(CodeChange { observed: ObservedCode { uncommitted, .. }, .. }) = code {
+                    self.keep_work(changes, &environment.name, &workspace.name, Action::Deploy, uncommitted);
+                }
+                self.admit(changes, place.adopt(observed, *code));
+            }
             Change::Unchanged { observed, stale } => {
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
                 match refresh.then(|| place.refresh_secrets(observed)).flatten() {
@@ -295,7 +300,7 @@ impl<'a> Draft<'a> {
             Change::Conflict { observed, conflict } => {
                 return self.conflict(change, changes, &observed.name, conflict, Action::Restart);
             }
-            Change::Adopt(observed) => {
+            Change::Adopt { observed, code: _ } => {
                 let conflict = Conflict::Differs(Vec::new());
                 return self.conflict(change, changes, &observed.name, &conflict, Action::Restart);
             }

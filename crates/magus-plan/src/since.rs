@@ -89,12 +89,13 @@ impl<'a> Before<'a> {
                 Split { since: half(since), apart: half(apart) }
             }
             Change::Create(_) => Split { since: None, apart: Some(change.clone()) },
-            Change::Adopt(_) | Change::Conflict { .. } if !twice.differ() => {
+            Change::Adopt { .. } | Change::Conflict { .. } if !twice.differ() => {
                 Split { since: None, apart: Some(change.clone()) }
             }
-            Change::Adopt(_) | Change::Conflict { .. } | Change::Unchanged { .. } | Change::Unknown(_) => {
-                since()
-            }
+            Change::Adopt { .. }
+            | Change::Conflict { .. }
+            | Change::Unchanged { .. }
+            | Change::Unknown(_) => since(),
         }
     }
 
@@ -116,7 +117,7 @@ impl<'a> Before<'a> {
                 let reason = words::created_before(self.revision, changed.count());
                 (Action::Create, reason, fields.clone(), None)
             }
-            Change::Adopt(_) => (
+            Change::Adopt { .. } => (
                 Action::Adopt,
                 format!("as declared, at `{}` too, and managed by nobody yet", self.revision),
                 Vec::new(),

@@ -108,11 +108,7 @@ impl<'a> Place<'a> {
             let to = declared.commit.as_ref().ok()?;
             Some(CodeChange { declared, to, observed: NOTHING, reason: Reason::Declared })
         });
-        let Some(change) = change else { return vec![create] };
-        let follows = Precondition::Follows(create.id.clone());
-        let needs = vec![create.id.clone()];
-        let deploy = self.step(self.deploy(change, RunState::Stopped), follows, self.expected_mark());
-        vec![create, Step { needs, ..deploy }]
+        self.with_code(create, change, RunState::Stopped)
     }
 
     /// Why other code is put in use.
@@ -143,16 +139,24 @@ impl<'a> Place<'a> {
         Part { deploy: Some(deploy), ..Part::new(Action::Deploy, words, restarts, Vec::new()) }
     }
 
-    pub(crate) fn adopt(&self, observed: &ObservedWorkspace) -> Step {
+    /// Takes a workspace over, and puts its declared code in use.
+    pub(crate) fn adopt(&self, observed: &ObservedWorkspace, code: Option<CodeChange<'_>>) -> Vec<Step> {
         let reason = "as declared, and managed by nobody yet".to_owned();
         let part = Part::new(Action::Adopt, reason, Restarts::No, Vec::new());
-        let declared = self.workspace.code.as_ref().and_then(|code| code.commit.as_ref().ok());
-        // Other code is no reason not to take a workspace over: the plan after it shows what would be deployed.
-        let mark = match declared == observed.code.commit.as_ref() {
-            true => self.expected_mark(),
-            false => self.mark_before_code(None),
+        let mark = if code.is_some() { self.mark_before_code(None) } else { self.expected_mark() };
+        let adopt = self.step(part, revision(observed), mark);
+        self.with_code(adopt, code, observed.state)
+    }
+
+    /// A step, and after it the one that puts other code in use, where there is any and nobody's work stands in its way.
+    fn with_code(&self, first: Step, code: Option<CodeChange<'_>>, state: RunState) -> Vec<Step> {
+        let Some(change) = code.filter(|change| change.observed.uncommitted.is_empty()) else {
+            return vec![first];
         };
-        self.step(part, revision(observed), mark)
+        let follows = Precondition::Follows(first.id.clone());
+        let needs = vec![first.id.clone()];
+        let deploy = self.step(self.deploy(change, state), follows, self.expected_mark());
+        vec![first, Step { needs, ..deploy }]
     }
 
     /// A replace carries everything: also what is as declared is lost with the old workspace, and sent again. The volume with
@@ -190,13 +194,7 @@ impl<'a> Place<'a> {
         };
         let replace =
             Step { renamed_from: renamed_from.cloned(), ..self.step(part, revision(observed), mark) };
-        let Some(change) = code.filter(|change| change.observed.uncommitted.is_empty()) else {
-            return vec![replace];
-        };
-        let follows = Precondition::Follows(replace.id.clone());
-        let needs = vec![replace.id.clone()];
-        let deploy = self.step(self.deploy(change, RunState::Stopped), follows, self.expected_mark());
-        vec![replace, Step { needs, ..deploy }]
+        self.with_code(replace, *code, RunState::Stopped)
     }
 
     /// Stop, update, start and restart, as far as they are needed. A change that only a creation can make is left

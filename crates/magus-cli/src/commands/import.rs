@@ -13,7 +13,7 @@ use magus_model::{
 };
 use magus_plan::Intent;
 use magus_report::escape;
-use magus_resolve::{ImportError, Imported, import_layer};
+use magus_resolve::{Heads, ImportError, Imported, import_layer};
 use serde::{Serialize, Serializer};
 
 use crate::{
@@ -36,7 +36,8 @@ struct Draft {
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit, CommandError> {
     let everywhere = Global { environment: Vec::new(), workspace: Vec::new(), ..global.clone() };
-    let checked = pipeline::check_valid(&everywhere, None, Look::OFFLINE, output)?;
+    let checked =
+        pipeline::check_valid(&everywhere, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
     let wish = Wish::new(&everywhere, &Guards::default(), "import", Intent::Converge)?;
     let engines = Engines::new(global);
     let planned = pipeline::plan(&everywhere, &checked, &wish, &engines)?;

@@ -182,7 +182,7 @@ fn tell(change: &Change<'_>) -> String {
         }
         Change::Unchanged { stale: false, .. } => "unchanged".to_owned(),
         Change::Unchanged { stale: true, .. } => "stale".to_owned(),
-        Change::Adopt(_) => "adopt".to_owned(),
+        Change::Adopt { .. } => "adopt".to_owned(),
         Change::Conflict { conflict, .. } => format!("{conflict:?}"),
         Change::Unknown(reason) => format!("unknown, {reason}"),
     }

@@ -2,6 +2,7 @@
 
 mod belonging;
 mod checker;
+mod deploy;
 mod guards;
 mod properties;
 mod review;

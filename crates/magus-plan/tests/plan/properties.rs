@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use magus_model::{
-    desired::{Desired, DesiredState, Environment, Workspace},
+    desired::{Code, Desired, DesiredState, Environment, Workspace},
     name::WorkspaceName,
     observed::{Mark, Observation, RunState},
     path::FieldPath,
@@ -16,7 +16,7 @@ use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 use crate::{
     guards::lifted,
     simulate,
-    world::{World, cluster, environment, kept, line, names, plain, secret, set, steps, workspace},
+    world::{World, cluster, code, environment, kept, line, names, plain, secret, set, steps, workspace},
 };
 
 const ENVIRONMENTS: [&str; 3] = ["development", "staging", "production"];
@@ -54,10 +54,22 @@ fn state() -> impl Strategy<Value = DesiredState> {
     ]
 }
 
+/// Code that follows a branch, that is left to people, and that nobody knows.
+fn code_of() -> impl Strategy<Value = Option<Code>> {
+    let commit = || (0..3usize).prop_map(|at| ["1", "2", "3"][at]);
+    prop_oneof![
+        4 => Just(None),
+        4 => commit().prop_map(|commit| Some(code(commit))),
+        1 => commit().prop_map(|commit| Some(Code { once: true, ..code(commit) })),
+        1 => Just(Some(Code { commit: Err("nobody knows".into()), ..code("1") })),
+    ]
+}
+
 fn one(name: &'static str) -> impl Strategy<Value = Workspace> {
     let moved_from = option::weighted(0.3, (0..NAMES.len()).prop_map(|at| NAMES[at]));
-    (vec(field(), 0..5), state(), moved_from).prop_map(move |(fields, state, moved_from)| {
+    (vec(field(), 0..5), state(), moved_from, code_of()).prop_map(move |(fields, state, moved_from, code)| {
         let mut declared = workspace(name);
+        declared.code = code;
         declared.state = state;
         declared.moved_from = moved_from.filter(|old| *old != name).map(|old| (old.into(), line(2)));
         fields.into_iter().fold(declared, |declared, (path, value)| set(declared, path, value))
@@ -91,6 +103,8 @@ enum Event {
     Set(&'static str, FieldValue),
     Remove(&'static str),
     State(RunState),
+    Code(Option<&'static str>),
+    Work,
     Unmark,
     MarkedByOthers,
     Forget,
@@ -105,6 +119,8 @@ fn event() -> impl Strategy<Value = (&'static str, Event)> {
         2 => prop_oneof![
             Just(RunState::Running), Just(RunState::Stopped), Just(RunState::Pending), Just(RunState::Failed)
         ].prop_map(Event::State),
+        1 => (0..4usize).prop_map(|at| Event::Code([None, Some("1"), Some("2"), Some("9")][at])),
+        1 => Just(Event::Work),
         1 => Just(Event::Unmark),
         1 => Just(Event::MarkedByOthers),
         1 => Just(Event::Forget),
@@ -145,6 +161,8 @@ fn happen(observation: &mut Observation, name: &WorkspaceName, event: Event) {
         Event::Set(path, value) => simulate::set(observed, &FieldPath::from(path), Some(value)),
         Event::Remove(path) => simulate::set(observed, &FieldPath::from(path), None),
         Event::State(state) => observed.state = state,
+        Event::Code(commit) => observed.code.commit = commit.map(Into::into),
+        Event::Work => observed.code.uncommitted = vec!["x.py".into()],
         Event::Unmark => observed.mark = None,
         Event::MarkedByOthers => {
             let mark = |mark: Mark| Mark { managed_by: "others".into(), ..mark };
@@ -222,7 +240,8 @@ proptest! {
         let second = world.plan();
         prop_assert_eq!(steps(&second), Vec::<String>::new(), "after {:?}", steps(&first));
         prop_assert_eq!(second.marks, vec![]);
-        prop_assert!(second.withheld.iter().all(|held| held.guard == Guard::Conflict));
+        let no_flag_lifts = [Guard::Conflict, Guard::UncommittedWork];
+        prop_assert!(second.withheld.iter().all(|held| no_flag_lifts.contains(&held.guard)));
     }
 
     /// Whatever was declared before: what is set apart and what is not are the whole.
@@ -286,7 +305,15 @@ proptest! {
     #[test]
     fn what_unblock_says_lifts_the_guard(world in world()) {
         let plan = world.plan();
-        for held in plan.withheld.iter().filter(|held| held.guard != Guard::Conflict) {
+        let has_work = |name: &WorkspaceName| {
+            let observed = world.observations[0].present.get(name);
+            observed.is_some_and(|observed| !observed.code.uncommitted.is_empty())
+        };
+        // What others have, and what people work on, no flag lets go.
+        let liftable = |held: &&magus_model::plan::Withheld| {
+            ![Guard::Conflict, Guard::UncommittedWork].contains(&held.guard) && !has_work(&held.workspace)
+        };
+        for held in plan.withheld.iter().filter(liftable) {
             let mut lifted_world = world.clone();
             lifted_world.overrides = lifted(&world.overrides, &held.unblock);
             let now = lifted_world.plan();

@@ -208,7 +208,15 @@ fn every_difference_of_a_digest_has_words() {
         |plan| plan.steps[0].restarts = magus_model::plan::Restarts::Unknown,
         |plan| plan.steps[1].needs.clear(),
         |plan| plan.steps[0].precondition = Precondition::Absent,
-        |plan| plan.steps[0].deploy = Some(magus_model::plan::Deploy { from: None, to: "3f2a".into() }),
+        |plan| {
+            plan.steps[0].deploy = Some(magus_model::plan::Deploy {
+                branch: "main".into(),
+                from: None,
+                to: "3f2a".into(),
+                reason: magus_model::plan::Reason::Declared,
+                movement: None,
+            });
+        },
         |plan| plan.steps[0].fields[0].sensitive = true,
         |plan| plan.steps[0].fields[0].status = magus_model::plan::FieldStatus::Unverifiable,
         |plan| drop(plan.steps[0].fields.pop()),

@@ -69,8 +69,8 @@ fn perform(observation: &mut Observation, step: &Step, done: &BTreeSet<Text>) ->
         }
         Action::Create => blank(&step.workspace, &capabilities),
         Action::Replace => {
-            present.remove(name).ok_or("nothing to replace")?;
-            blank(&step.workspace, &capabilities)
+            let old = present.remove(name).ok_or("nothing to replace")?;
+            ObservedWorkspace { code: old.code, ..blank(&step.workspace, &capabilities) }
         }
         _ => present.remove(name).ok_or("it does not exist")?,
     };

@@ -6,7 +6,8 @@ use magus_diff::diff;
 use magus_model::{
     Text,
     desired::{
-        Cluster, Desired, DesiredState, Engine, Environment, Field, Layer, MaxDeletes, Rollout, Workspace,
+        Cluster, Code, Desired, DesiredState, Engine, Environment, Field, Layer, MaxDeletes, Rollout,
+        Workspace,
     },
     name::WorkspaceName,
     observed::{Capabilities, FieldCapability, Observation},
@@ -15,7 +16,7 @@ use magus_model::{
     span::{FileId, SourceFile, Sources, Span},
     value::{FieldValue, SecretReference, SecretSource, Value},
 };
-use magus_plan::{Baseline, Filter, Intent, PlanRequest, plan};
+use magus_plan::{Baseline, Filter, Intent, Movements, PlanRequest, plan};
 
 use crate::simulate;
 
@@ -29,6 +30,8 @@ pub struct World {
     pub intent: Intent,
     /// What was declared at `main`, for plans of what changed since.
     pub since: Option<Desired>,
+    /// What lies between commits.
+    pub movements: Movements,
 }
 
 /// The file in which every test declares everything, one line for each line number.
@@ -69,6 +72,19 @@ pub fn workspace(name: &str) -> Workspace {
         code: None,
         owner: None,
         span: line(1),
+    }
+}
+
+/// The head of `main`, which is this commit.
+pub fn code(commit: &str) -> Code {
+    Code {
+        repository: "code.git".into(),
+        directory: ".".into(),
+        branch: "main".into(),
+        pinned: None,
+        once: false,
+        commit: Ok(commit.into()),
+        span: line(3),
     }
 }
 
@@ -141,6 +157,7 @@ impl World {
             filter: Filter::default(),
             intent: Intent::Converge,
             since: None,
+            movements: Movements::default(),
         }
     }
 
@@ -180,7 +197,7 @@ impl World {
                 commit: "3f2a9c1".into(),
                 desired,
             }),
-            movements: magus_plan::Movements::default(),
+            movements: self.movements.clone(),
             command: command.iter().map(|word| (*word).to_owned()).collect(),
         })
     }

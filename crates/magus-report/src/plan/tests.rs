@@ -56,7 +56,11 @@ fn a_plan_with_everything_as_text() {
               … 2 lines unchanged
         and 1 change in common with others, above
     > analytics-production  deploy: the declaration changed
-        code: 3f2a9c1 → 9c8d7e6
+        code: 3f2a9c1d0b → 9c8d7e6f5a
+          + 9c8d7e6f5a Add refunds\u{1b}[31m (Ana)
+          + and 11 more
+          - 1 commit of what runs
+          1 file differs, `requirements.txt` among them
     ▶ ingest-production  start: declared as running
         ~ state: stopped → running  (declared)
   -/+ volume-production  replace, restarts: `storage_class_name` can only be set at creation

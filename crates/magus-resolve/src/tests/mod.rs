@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 
+mod deploy;
 mod details;
 mod explain;
 mod import;

@@ -253,15 +253,11 @@ fn keys_without_effect_are_named_once() {
     check(
         &[
             ("cluster.yaml", "name: a\nengine: {local: {path: x}}\nrepository: {url: x}\n"),
-            ("dev/environment.yaml", "deploy: pinned\ncommit: abc\ngates: {soak: 1h}\n"),
+            ("dev/environment.yaml", "deploy: pinned\ncommit: abc\ngates: {soak: 1h}\nbranch: d\n"),
             ("dev/a.yaml", "deploy: none\n"),
             ("dev/b.yaml", "deploy: head\n"),
         ],
-        &[
-            "dev/b.yaml:1:1 MG708 `deploy` has no effect: Magus 0.1.0 does not deploy code",
-            "dev/environment.yaml:1:1 MG708 `deploy` has no effect: Magus 0.1.0 does not deploy code",
-            "dev/environment.yaml:3:1 MG708 `gates` has no effect: Magus 0.1.0 does not deploy code",
-        ],
+        &["dev/environment.yaml:3:1 MG708 `gates` has no effect: Magus 0.1.0 holds nothing back by time"],
     );
 }
 
