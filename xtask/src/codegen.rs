@@ -1,4 +1,4 @@
-//! Generated files: the schemas, the reference of the command line, the table of rules.
+//! Generated files: the schemas, the reference of the command line, the table of rules, the pipelines of the example.
 //!
 //! Each is a function from the product's own types to a text, so that writing and checking cannot differ.
 
@@ -8,7 +8,7 @@ use clap::Command;
 use magus_model::rules::RULES;
 use magus_schema::SchemaKind;
 
-use crate::{Done, root};
+use crate::{Done, pipelines, root};
 
 /// A file that is generated, relative to the root.
 struct Generated {
@@ -40,6 +40,7 @@ pub fn write() -> Done {
             .map_err(|error| format!("cannot write `{path}`: {error}"))?;
         println!("wrote {path}");
     }
+    pipelines::write()?;
     missing_pages()
 }
 
@@ -56,6 +57,7 @@ pub fn check() -> Done {
     if !stale.is_empty() {
         return Err(format!("not as generated: {}; run `cargo xtask codegen` and commit", stale.join(", ")));
     }
+    pipelines::check()?;
     missing_pages()
 }
 

@@ -12,6 +12,7 @@ mod bench;
 mod codegen;
 mod manifests;
 mod measure;
+mod pipelines;
 mod process;
 mod sources;
 mod suite;
@@ -26,7 +27,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Write what is generated: schemas/, docs/CLI.md and docs/rules/README.md
+    /// Write what is generated: schemas/, docs/CLI.md, docs/rules/README.md and the pipelines of the example
     Codegen {
         /// Write nothing; fail where a file is not what would be written
         #[arg(long)]

@@ -133,6 +133,8 @@ pub enum Command {
     Restart(Restart),
     /// Delete what is declared, or managed, in an environment
     Destroy(Destroy),
+    /// Merge the branch of one stage into that of the next, for the next apply to deploy
+    Promote(Promote),
     /// Print a completion script
     Completions(Completions),
     /// Print the manual page
@@ -323,6 +325,23 @@ pub struct Destroy {
     /// How it is approved and shown.
     #[command(flatten)]
     pub approval: Approval,
+}
+
+/// `magus promote`.
+#[derive(Debug, Args)]
+pub struct Promote {
+    /// The environment whose branch is merged
+    #[arg(value_name = "FROM")]
+    pub from: String,
+    /// The environment whose branch moves: the stage after it
+    #[arg(value_name = "TO")]
+    pub to: String,
+    /// Do not ask; needed without a terminal
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Move nothing, and print the title and body of a pull request instead
+    #[arg(long, conflicts_with = "yes")]
+    pub pull_request: bool,
 }
 
 /// `magus completions`.

@@ -1,6 +1,6 @@
 //! `magus init`: the files that a repository starts with.
 //!
-//! Everything is text that was compiled in; nothing is asked of a cluster, of git or of the network. A file that is
+//! Everything was compiled in; nothing is asked of a cluster or of the network. A file that is
 //! already there stays as it is, and so does a directory of declarations that is already in use: an example beside real
 //! workspaces would be workspaces that the next apply creates.
 
@@ -77,6 +77,9 @@ pub enum InitError {
         #[source]
         source: io::Error,
     },
+    /// The repository of the demo's pipelines could not be made.
+    #[error("the pipelines of the demo cannot be unpacked")]
+    Pipelines(#[source] magus_git::Unread),
 }
 
 /// Where git finds the source of Magus: what the package says, and nothing where it says nothing.
@@ -116,6 +119,13 @@ const DEMO: &[Declaration] = &[
     ("production/ingest.yaml", include_str!("../../../environments/production/ingest.yaml")),
 ];
 
+/// The pipelines of the example, as a git bundle, and where the example's declarations look for it.
+const PIPELINES: &[u8] = include_bytes!("../../../tests/fixtures/pipelines.bundle");
+const BUNDLE: &str = "../tests/fixtures/pipelines.bundle";
+
+/// Where the demo keeps its pipelines: a repository that can be pushed to, relative to the declarations.
+const REPOSITORY_OF_DEMO: &str = "../.magus/pipelines.git";
+
 /// What stands beside the declarations. `@dir@`, `@version@` and `@repository@` are filled in; all three stand in
 /// double quotes, in JSON as in YAML.
 const BESIDE: &[(&str, &str)] = &[
@@ -148,7 +158,8 @@ pub fn init(request: &InitRequest<'_>) -> Result<InitReport, InitError> {
         report.advice.push(format!("`{dir}` holds declarations already, so no example was written there"));
     }
     for (path, text) in templates {
-        let (path, text) = (format!("{dir}/{path}"), declaration(path, text));
+        let text = declaration(path, text).replace(BUNDLE, REPOSITORY_OF_DEMO);
+        let path = format!("{dir}/{path}");
         if !in_use || report.root.join(&path).exists() {
             write(&mut report, path, &text)?;
         }
@@ -166,6 +177,9 @@ pub fn init(request: &InitRequest<'_>) -> Result<InitReport, InitError> {
     }
     for (path, text) in BESIDE {
         write(&mut report, (*path).to_owned(), &fill(text, &dir))?;
+    }
+    if example == Example::Demo && !in_use {
+        pipelines(&mut report, &dir)?;
     }
     keep_stores_out_of_git(&mut report)?;
     advise(&mut report);
@@ -263,6 +277,26 @@ fn write(report: &mut InitReport, path: String, text: &str) -> Result<(), InitEr
         },
         Err(error) => return Err(failed(error)),
     }
+    Ok(())
+}
+
+/// Makes the repository of the demo's pipelines, where there is none yet.
+fn pipelines(report: &mut InitReport, dir: &str) -> Result<(), InitError> {
+    let beside = dir.rsplit_once('/').map_or(String::new(), |(parent, _)| format!("{parent}/"));
+    let path = format!("{beside}{}", REPOSITORY_OF_DEMO.trim_start_matches("../"));
+    let repository = &report.root.join(&path);
+    if repository.exists() {
+        report.kept.push(path);
+        return Ok(());
+    }
+    let failed = |source| InitError::Write { path: repository.to_owned(), source };
+    if let Some(folder) = repository.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut bundle = tempfile::NamedTempFile::new().map_err(failed)?;
+    bundle.write_all(PIPELINES).map_err(failed)?;
+    magus_git::unbundle(bundle.path(), repository).map_err(InitError::Pipelines)?;
+    report.written.push(path);
     Ok(())
 }
 

@@ -74,6 +74,7 @@ fn run(arguments: &Arguments, output: &Output) -> Result<Exit, CommandError> {
         Command::Import(import) => commands::import::run(global, import, output),
         Command::Restart(restart) => commands::apply::restart(global, restart, output),
         Command::Destroy(destroy) => commands::apply::destroy(global, destroy, output),
+        Command::Promote(promote) => commands::promote::run(global, promote, output),
         Command::Completions(completions) => commands::completions(completions, output),
         Command::Man => commands::man(output),
     }
@@ -103,6 +104,7 @@ fn check_format(format: Format, command: &Command) -> Result<(), CommandError> {
         Command::Status => ("status", &[Format::Text, Format::Json]),
         Command::Restart(_) => ("restart", &[Format::Text, Format::Json]),
         Command::Destroy(_) => ("destroy", &[Format::Text, Format::Json]),
+        Command::Promote(_) => ("promote", &[Format::Text, Format::Json]),
         Command::Init(_) => ("init", &[Format::Text]),
         Command::Schema(_) => ("schema", &[Format::Text, Format::Json]),
         Command::Import(_) => ("import", &[Format::Text]),

@@ -1,6 +1,6 @@
 //! Standard output and standard error: the result on the one, everything else on the other.
 
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead as _, IsTerminal, Write};
 
 use magus_report::Styles;
 
@@ -27,6 +27,22 @@ pub struct Output {
 }
 
 impl Output {
+    /// Asks a person whether to go on.
+    ///
+    /// # Errors
+    /// Where the answer cannot be read.
+    pub fn ask(&self, question: &str) -> Result<bool, CommandError> {
+        let mut stderr = std::io::stderr().lock();
+        let _ = write!(stderr, "\n{question} Only `yes` is taken as approval: ");
+        let _ = stderr.flush();
+        let mut answer = String::new();
+        std::io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .map_err(|error| CommandError::new(Exit::Usage, "the answer cannot be read").source(error))?;
+        Ok(answer.trim() == "yes")
+    }
+
     /// Decides on colours and width once.
     pub fn new(global: &Global) -> Self {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());

@@ -78,7 +78,8 @@ pub enum News {
 }
 
 impl News {
-    fn fetch(self, desired: &Desired) -> Fetch {
+    /// Whether to fetch now.
+    pub fn fetch(self, desired: &Desired) -> Fetch {
         let environments = || desired.clusters.iter().flat_map(|cluster| &cluster.environments);
         let deploys =
             || environments().flat_map(|environment| &environment.workspaces).any(|one| one.code.is_some());

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use magus_git::{Ask, Code, Fetch, Place, Ssh, Unread};
+use magus_git::{Ask, Code, Fetch, Lease, Place, Ssh, Unpushed, Unread};
 
 /// Opens the repository of the pipelines' code. What git fetches of it lies in the user's cache directory.
 pub fn open(url: &str, fetch: Fetch) -> Result<Code, Unread> {
@@ -13,7 +13,15 @@ pub fn open(url: &str, fetch: Fetch) -> Result<Code, Unread> {
         message: "there is no cache directory".to_owned(),
         help: "set `XDG_CACHE_HOME` to a folder that is yours".to_owned(),
     })?;
-    let own_ssh = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| std::env::var_os(name).is_some());
-    let ssh = if own_ssh { Ssh::OfTheUser } else { Ssh::Usual };
-    place.open(Ask { cache: &cache.join("magus"), fetch, ssh })
+    place.open(Ask { cache: &cache.join("magus"), fetch, ssh: ssh() })
+}
+
+/// Moves a branch of the repository, if it is still where it was seen.
+pub fn push(url: &str, code: &Code, lease: Lease<'_>) -> Result<(), Unpushed> {
+    magus_git::push(code.path(), &Place::parse(url)?, lease, ssh())
+}
+
+fn ssh() -> Ssh {
+    let own = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| std::env::var_os(name).is_some());
+    if own { Ssh::OfTheUser } else { Ssh::Usual }
 }

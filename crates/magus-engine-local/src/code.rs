@@ -24,6 +24,9 @@ const TREES: &str = "trees";
 /// Where a tree is written before it is one.
 const UNFINISHED: &str = ".new";
 
+/// A tree on its way out.
+const OLD: &str = ".old";
+
 /// The link before it takes the place of the old one.
 const NEXT: &str = ".link";
 
@@ -156,7 +159,7 @@ fn clear(folder: &Path) -> io::Result<Vec<Tree>> {
         let Some(name) = name.to_str() else { continue };
         trees.extend(Tree::parse(name));
         let of_no_tree = name.strip_suffix(MANIFEST).is_some_and(|tree| !folder.join(tree).exists());
-        if name == UNFINISHED || name == NEXT || of_no_tree {
+        if [UNFINISHED, NEXT, OLD].contains(&name) || of_no_tree {
             folders::remove(&entry.path())?;
         }
     }
@@ -169,13 +172,21 @@ fn clear(folder: &Path) -> io::Result<Vec<Tree>> {
 fn forget(workspace: &Path, trees: &[Tree]) {
     for tree in trees.iter().rev().skip(KEPT) {
         if tree.changed(workspace).is_ok_and(|changed| changed.is_empty()) {
-            let removed = folders::remove(&tree.path(workspace))
-                .and_then(|()| folders::remove(&tree.manifest(workspace)));
+            let removed = remove(workspace, tree);
             if let Err(error) = removed {
                 tracing::debug!(tree = tree.name(), %error, "an old tree was not removed");
             }
         }
     }
+}
+
+/// Removes a tree. It loses its name first, so that nobody takes what is left of it after a `kill` for somebody's work.
+fn remove(workspace: &Path, tree: &Tree) -> io::Result<()> {
+    let nameless = workspace.join(TREES).join(OLD);
+    folders::remove(&nameless)?;
+    fs::rename(tree.path(workspace), &nameless)?;
+    folders::remove(&tree.manifest(workspace))?;
+    folders::remove(&nameless)
 }
 
 #[cfg(test)]

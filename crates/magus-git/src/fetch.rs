@@ -1,5 +1,5 @@
-//! Runs `git fetch` into a mirror: no prompt, no hook, no protocol that runs commands, and nothing of the repository that the
-//! caller may be in.
+//! Runs git, to fetch into a mirror and otherwise: no prompt, no hook, no protocol that runs commands, and nothing of the
+//! repository that the caller may be in.
 
 use std::{
     path::Path,
@@ -27,13 +27,7 @@ const LONGEST: usize = 300;
 
 /// Brings all branches and tags of a mirror to what they are there; what is gone there goes here.
 pub(crate) fn fetch(mirror: &Path, url: &str, ssh: Ssh) -> Result<(), Unread> {
-    let mut git = Command::new("git");
-    git.arg("--git-dir").arg(mirror);
-    for setting in
-        ["core.hooksPath=/dev/null", "credential.interactive=false", "gc.auto=0", "maintenance.auto=false"]
-    {
-        git.args(["-c", setting]);
-    }
+    let mut git = git(mirror, ssh);
     git.args([
         "fetch",
         "--quiet",
@@ -44,6 +38,22 @@ pub(crate) fn fetch(mirror: &Path, url: &str, ssh: Ssh) -> Result<(), Unread> {
         "--update-head-ok",
     ]);
     git.args(["--", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
+    let output = git.output().map_err(|error| no_git(&error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failure(url, "fetched", &String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Git for this repository: it asks nothing, runs nothing that is configured, and looks nowhere else.
+pub(crate) fn git(directory: &Path, ssh: Ssh) -> Command {
+    let mut git = Command::new("git");
+    git.arg("--git-dir").arg(directory);
+    for setting in
+        ["core.hooksPath=/dev/null", "credential.interactive=false", "gc.auto=0", "maintenance.auto=false"]
+    {
+        git.args(["-c", setting]);
+    }
     git.env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh").env("GIT_TERMINAL_PROMPT", "0");
     git.env("LC_ALL", "C");
     // Who has said how ssh is run, there or in the configuration, knows what it may ask.
@@ -54,18 +64,26 @@ pub(crate) fn fetch(mirror: &Path, url: &str, ssh: Ssh) -> Result<(), Unread> {
     for name in OF_OTHERS {
         git.env_remove(name);
     }
-    let output = git.stdin(Stdio::null()).output().map_err(|error| Unread::Failed {
+    git.stdin(Stdio::null());
+    git
+}
+
+pub(crate) fn no_git(error: &std::io::Error) -> Unread {
+    Unread::Failed {
         message: format!("git cannot be started: {error}"),
         help: "install git, and let it be found in `PATH`".to_owned(),
-    })?;
-    if output.status.success() {
-        return Ok(());
     }
-    Err(failure(url, &String::from_utf8_lossy(&output.stderr)))
+}
+
+/// A URL without a password, as a shell takes it.
+fn word(url: &str) -> String {
+    let url = shown(url);
+    let is_plain = url.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:@~+%=".contains(c));
+    if is_plain { url } else { format!("'{}'", url.replace('\'', "'\\''")) }
 }
 
 /// What git said, in one line and without a password, and what to do about it.
-fn failure(url: &str, stderr: &str) -> Unread {
+pub(crate) fn failure(url: &str, what: &str, stderr: &str) -> Unread {
     // Git may spell the URL in its own way: every word is looked at.
     let clean = |line: &str| line.split_whitespace().map(shown).collect::<Vec<_>>().join(" ");
     let lines: Vec<String> = stderr.lines().map(clean).filter(|line| !line.is_empty()).collect();
@@ -81,7 +99,7 @@ fn failure(url: &str, stderr: &str) -> Unread {
     ]) {
         format!(
             "git has no credentials for it, or they are refused: `git ls-remote {}` has to work without a prompt",
-            shown(url)
+            word(url)
         )
     } else if has(&[
         "does not appear to be a git repository",
@@ -102,13 +120,13 @@ fn failure(url: &str, stderr: &str) -> Unread {
     ]) {
         "check the network and its proxy; without `--fetch`, what was fetched before is used".to_owned()
     } else {
-        format!("`git ls-remote {}` tells more", shown(url))
+        format!("`git ls-remote {}` tells more", word(url))
     };
     let mut told: String = said.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     if told.len() < said.len() {
         told.push('…');
     }
-    Unread::Failed { message: format!("`{}` cannot be fetched: {told}", shown(url)), help }
+    Unread::Failed { message: format!("`{}` cannot be {what}: {told}", shown(url)), help }
 }
 
 #[cfg(test)]
@@ -118,7 +136,7 @@ mod tests {
     #[test]
     fn what_git_said_is_one_line_without_a_password_and_with_what_to_do() {
         let url = "https://ana:canary@a.dev/b";
-        let failed = |said: &str| match failure(url, said) {
+        let failed = |said: &str| match failure(url, "fetched", said) {
             Unread::Failed { message, help } => (message, help),
             other => panic!("{other:?}"),
         };
@@ -143,6 +161,7 @@ mod tests {
             assert!(help.contains(does), "{said}: {help}");
             assert!(!format!("{message}{help}").contains("canary"), "{message} {help}");
         }
+        assert_eq!(word("/a b/it's"), "'/a b/it'\\''s'");
         let (message, _) = failed(&"x".repeat(LONGEST + 1));
         assert!(message.ends_with("x…"), "{message}");
     }

@@ -9,12 +9,16 @@
 
 mod code;
 mod fetch;
+mod merge;
 mod movement;
 mod place;
+mod push;
 #[cfg(test)]
 mod testing;
 mod tree;
 
 pub use code::{Code, Lacking, NotFound};
-pub use place::{Ask, Fetch, Place, Ssh, Unread};
+pub use merge::{Conflict, Merge};
+pub use place::{Ask, Fetch, Place, Ssh, Unread, unbundle};
+pub use push::{Lease, Unpushed, push};
 pub use tree::{Manifest, Unwritten, write_tree};

@@ -127,6 +127,15 @@ impl Place {
         }
     }
 
+    /// What git pushes to; nothing for a bundle, which nobody can push to.
+    pub(crate) fn destination(&self) -> Result<Option<String>, Unread> {
+        match self {
+            Self::Folder(path) => absolute(path).map(Some),
+            Self::Bundle(_) => Ok(None),
+            Self::Remote(url) => Ok(Some(url.clone())),
+        }
+    }
+
     /// Opens it. A bundle is read into its mirror again each time: that asks no network.
     ///
     /// # Errors
@@ -149,6 +158,16 @@ impl Place {
         }
         Code::read(Repository::open_bare(&mirror).map_err(|error| unreadable(&mirror, &error))?)
     }
+}
+
+/// Makes a bare repository of what a bundle holds. Its head is the bundle's `main`.
+///
+/// # Errors
+/// Where one of them cannot be read or written.
+pub fn unbundle(bundle: &Path, repository: &Path) -> Result<(), Unread> {
+    let made = Repository::init_bare(repository).map_err(|error| unreadable(repository, &error))?;
+    fetch::fetch(repository, &absolute(bundle)?, Ssh::Usual)?;
+    made.set_head("refs/heads/main").map_err(|error| unreadable(repository, &error))
 }
 
 /// Brings a mirror up to date, or makes it; one process at a time.

@@ -14,6 +14,7 @@ pub mod explain;
 mod json;
 pub mod lint;
 pub mod plan;
+pub mod promote;
 pub mod side_by_side;
 pub mod stale;
 pub mod status;

@@ -367,6 +367,7 @@ fn code(environs: &[Environs<'_, '_>], workspaces: &[Resolved<'_>]) -> Vec<Decla
             environment: folder.name.clone(),
             promotes_from: scope.stage.promotes_from.clone(),
             last: scope.stage.last,
+            pinned: scope.deploy.is_some_and(|(word, _)| word == "pinned"),
             revision: Revision { branch: scope.branch.map(owned), commit: scope.commit.map(owned) },
             own: own.filter_map(|resolved| resolved.revision.clone()).collect(),
         })

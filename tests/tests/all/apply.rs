@@ -23,6 +23,7 @@ fn the_worked_example_applies_and_then_nothing_is_to_do() {
         let sandbox = Sandbox::new();
         copy(&sandbox, "schemas");
         copy(&sandbox, directory);
+        copy(&sandbox, "tests/fixtures");
         let run =
             |code: i32, arguments: &[&str]| sandbox.expect(code, &[&["-C", directory], arguments].concat());
         let lint = run(0, &["lint", "--fail-on", "hint", "--format", "concise"]);

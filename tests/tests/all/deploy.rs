@@ -7,7 +7,7 @@ use magus_tests::{Sandbox, cases, skip};
 use crate::{code::Daemon, kill};
 
 /// Three environments over a repository with a branch each, and a clone at `work` from which people push.
-fn sandbox() -> Sandbox {
+pub(crate) fn sandbox() -> Sandbox {
     let sandbox = Sandbox::with(&[
         (
             "environments/cluster.yaml",
@@ -30,7 +30,7 @@ fn sandbox() -> Sandbox {
 }
 
 /// Pushes a commit with these files to a branch; its number.
-fn push(sandbox: &Sandbox, branch: &str, title: &str, files: &[(&str, &str)]) -> String {
+pub(crate) fn push(sandbox: &Sandbox, branch: &str, title: &str, files: &[(&str, &str)]) -> String {
     sandbox.git(&["-C", "work", "fetch", "--quiet"]);
     let start = format!("origin/{branch}");
     let heads = sandbox.git(&["-C", "work", "branch", "--remotes"]);
@@ -53,7 +53,7 @@ fn code(workspace: &str) -> String {
 }
 
 /// The commit whose tree a workspace's link leads to.
-fn runs(sandbox: &Sandbox, workspace: &str) -> String {
+pub(crate) fn runs(sandbox: &Sandbox, workspace: &str) -> String {
     let target = fs::read_link(sandbox.file(&code(workspace))).expect("a link");
     let name = target.file_name().expect("a tree").to_str().expect("text").to_owned();
     name.split_once('-').expect("a number").1.to_owned()

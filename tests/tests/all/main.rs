@@ -15,6 +15,7 @@ mod lint;
 mod mage;
 mod mage_facts;
 mod plan_file;
+mod promote;
 mod properties;
 mod reasons;
 mod revision;

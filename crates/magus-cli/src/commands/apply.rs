@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{BufRead, IsTerminal, Write as _},
+    io::IsTerminal,
     path::Path,
     sync::{
         Arc,
@@ -102,7 +102,7 @@ fn converge(
                 .map_err(|stale| refused(&stale, wish, expected, &planned.plan))?;
         }
         show(global, wish, &planned, output)?;
-        if planned.plan.has_changes && !ask()? {
+        if planned.plan.has_changes && !output.ask("Apply this plan?")? {
             output.message("nothing was applied");
             return Ok(Exit::Done);
         }
@@ -235,18 +235,6 @@ fn check(plan: &Plan, checked: &Checked) -> Result<(), CommandError> {
     let faults: Vec<_> = faults.iter().map(|fault| magus_report::escape::line(fault)).collect();
     Err(CommandError::new(Exit::Invalid, format!("the plan breaks its own rules: {}", faults.join("; ")))
         .hint("nothing was sent; please report this with the output of `magus plan`"))
-}
-
-fn ask() -> Result<bool, CommandError> {
-    let mut stderr = std::io::stderr().lock();
-    let _ = write!(stderr, "\nApply this plan? Only `yes` is taken as approval: ");
-    let _ = stderr.flush();
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| CommandError::new(Exit::Usage, "the answer cannot be read").source(error))?;
-    Ok(answer.trim() == "yes")
 }
 
 fn read_plan(path: &Path) -> Result<Plan, CommandError> {

@@ -1,6 +1,7 @@
 //! One module a command; the short ones stand here.
 
 pub mod apply;
+mod conflict;
 pub mod diff;
 pub mod drift;
 pub mod explain;
@@ -8,6 +9,7 @@ pub mod import;
 pub mod init;
 pub mod lint;
 pub mod plan;
+pub mod promote;
 pub mod status;
 
 use magus_schema::SchemaKind;

@@ -12,6 +12,11 @@ pub(crate) fn short(commit: &str) -> String {
     escape::line(commit.get(..DIGITS).unwrap_or(commit)).into_owned()
 }
 
+/// A commit, in a line.
+pub(crate) fn commit_line(symbol: &str, Commit { id, title, author }: &Commit) -> String {
+    format!("{symbol} {} {} ({})", short(id), escape::line(title), escape::line(author))
+}
+
 /// From which code to which.
 pub(super) fn from_to(deploy: &Deploy) -> (String, String) {
     (deploy.from.as_deref().map_or("nothing".to_owned(), short), short(&deploy.to))
@@ -23,12 +28,7 @@ pub(super) fn between(deploy: &Deploy) -> Vec<String> {
         return Vec::new();
     };
     let (symbol, all) = if *ahead == 0 && *behind > 0 { ("-", *behind) } else { ("+", (*ahead).max(1)) };
-    let mut lines: Vec<String> = commits
-        .iter()
-        .map(|Commit { id, title, author }| {
-            format!("{symbol} {} {} ({})", short(id), escape::line(title), escape::line(author))
-        })
-        .collect();
+    let mut lines: Vec<String> = commits.iter().map(|commit| commit_line(symbol, commit)).collect();
     let more = all.saturating_sub(commits.len());
     if more > 0 {
         lines.push(format!("{symbol} and {more} more"));

@@ -302,6 +302,7 @@ fn entries(plan: &Plan, steps: &[usize], groups: &Groups<'_>, every_value: bool)
             None => entries.push(entry),
         }
     }
+    entries.sort_by_key(|entry| entry.action == Action::Deploy.as_str() && entry.names.len() > 1);
     entries
 }
 

@@ -141,6 +141,8 @@ impl<'a> Renderer<'a> {
                 }
             }
         }
+        // A deploy of many workspaces stands after all that makes them.
+        entries.sort_by_key(|entry| entry.step.action == Action::Deploy && entry.names.len() > 1);
         entries
     }
 

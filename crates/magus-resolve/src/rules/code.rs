@@ -45,6 +45,8 @@ pub struct DeclaredCode {
     pub promotes_from: Option<Text>,
     /// Whether it ends a chain of stages.
     pub last: bool,
+    /// Whether the commit is what is deployed, and not the head of the branch.
+    pub pinned: bool,
     /// Its branch and commit.
     pub revision: Revision,
     /// Those of workspaces that may have their own.

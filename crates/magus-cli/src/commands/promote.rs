@@ -1,0 +1,251 @@
+//! `magus promote`: merges the branch of one stage into that of the next, and moves that branch. Nothing is deployed by it:
+//! that is what the next apply does.
+
+use std::{io::IsTerminal, path::Path};
+
+use magus_git::{Code, Lease, Merge, Unpushed, Unread};
+use magus_load::edit;
+use magus_model::{
+    Text,
+    diagnostic::{Diagnostic, Fix},
+    plan::Movement,
+    rules,
+    span::Span,
+};
+use magus_report::promote::{self, Conflicting, FORMAT_VERSION, Kind, Promotion, Stage};
+use magus_resolve::{DeclaredCode, Heads};
+
+use crate::{
+    arguments::{Format, Global, Promote},
+    commands::conflict,
+    error::{CommandError, Exit},
+    output::Output,
+    pipeline::{self, Checked, Look, News, unknown_name},
+    repository,
+};
+
+/// Runs the command.
+pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit, CommandError> {
+    let asks = !arguments.yes && !arguments.pull_request;
+    if asks && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Err(CommandError::new(Exit::Usage, "there is no terminal to ask for approval")
+            .hint("pass `--yes` to promote without asking, or `--pull-request` to only write its text"));
+    }
+    let news = if global.offline { News::Never } else { News::Always };
+    let checked = pipeline::check_valid(global, None, Look { news, heads: Heads::AsTheyAre }, output)?;
+    let (from, to) = stages(&checked, arguments)?;
+    let url = &to.repository.url;
+    let Some(code) = checked.repositories.get(url) else {
+        // The finding is only a warning, and this command can do nothing without it.
+        let Err(why) = repository::open(url, news.fetch(&checked.resolution.desired)) else {
+            return Err(CommandError::new(Exit::Unreachable, "the repository could not be read before"));
+        };
+        return Err(unread(&why));
+    };
+    let (source, target) = (stage(code, from)?, stage(code, to)?);
+    let directory = to.repository.directory.as_ref().map_or("", |(folder, _)| folder.as_str());
+    let mut promotion = compare(code, source, target, directory)?;
+    let pin = pin(to, &promotion);
+    promotion.pinned =
+        pin.as_ref().map(|(_, commit)| commit.clone()).filter(|_| promotion.kind == Kind::Nothing);
+
+    if arguments.pull_request {
+        output.result(&match global.format {
+            Format::Json => promote::json(&promotion),
+            _ => promote::pull_request(&promotion),
+        })?;
+        return Ok(Exit::Done);
+    }
+    if global.format == Format::Text {
+        output.result(&promote::text(&promotion, &output.styles()))?;
+    }
+    match promotion.kind {
+        Kind::Conflict => {
+            if global.format == Format::Json {
+                output.result(&promote::json(&promotion))?;
+            }
+            let target = &promotion.to.branch;
+            return Err(CommandError::new(
+                Exit::Refused,
+                format!("`{}` and `{target}` are in conflict; nothing was changed", promotion.from.branch),
+            )
+            .hint(format!(
+                "merge `{target}` into `{}` there, where people can decide, and promote again",
+                promotion.from.branch
+            )));
+        }
+        Kind::Nothing if pin.is_none() => {}
+        Kind::Nothing | Kind::FastForward | Kind::Merge => {
+            if asks && !output.ask("Promote this?")? {
+                output.message("nothing was promoted");
+                return Ok(Exit::Done);
+            }
+            if promotion.kind != Kind::Nothing {
+                let to = moved_to(code, &promotion)?;
+                push(url, code, &promotion, &to, output)?;
+                promotion.pushed = Some(to);
+            }
+            if let Some((span, of_source)) = &pin {
+                let commit = promotion.pushed.as_ref().unwrap_or(of_source);
+                move_pin(&checked, *span, commit, output)?;
+                promotion.pinned = Some(commit.clone());
+            }
+        }
+    }
+    if global.format == Format::Json {
+        output.result(&promote::json(&promotion))?;
+    }
+    if promotion.pushed.is_some() || promotion.pinned.is_some() {
+        let directory = pipeline::directory_flag(global);
+        output.note(&format!("next: magus plan{directory} -e {}", pipeline::quoted(&to.environment)));
+    }
+    Ok(Exit::Done)
+}
+
+/// The two stages, if one is promoted to the other and both have a branch of one repository.
+fn stages<'a>(
+    checked: &'a Checked,
+    arguments: &Promote,
+) -> Result<(&'a DeclaredCode, &'a DeclaredCode), CommandError> {
+    let resolution = &checked.resolution;
+    let known: Vec<&str> = resolution.environment_folders.iter().map(Text::as_str).collect();
+    unknown_name("environment", &[&arguments.from, &arguments.to], &known)?;
+    let find = |name: &str| {
+        let found = resolution.code.iter().find(|declared| declared.environment == name);
+        found.filter(|declared| declared.revision.branch.is_some()).ok_or_else(|| {
+            CommandError::new(Exit::Usage, format!("`{name}` has no branch that could be promoted"))
+                .hint("declare the `repository` in cluster.yaml, and the `branch` in its environment.yaml")
+        })
+    };
+    let (from, to) = (find(&arguments.from)?, find(&arguments.to)?);
+    if to.promotes_from.as_deref() != Some(from.environment.as_str()) {
+        let (from, to) = (&from.environment, &to.environment);
+        let wrong = CommandError::new(Exit::Usage, format!("`{to}` is not promoted from `{from}`"));
+        return Err(match resolution.code.iter().find(|one| one.environment == *to) {
+            Some(DeclaredCode { promotes_from: Some(before), .. }) => {
+                wrong.hint(format!("magus promote {before} {to}"))
+            }
+            _ => wrong.hint(format!("set `promotes_from: {from}` in the environment.yaml of `{to}`")),
+        });
+    }
+    if from.repository.url != to.repository.url {
+        let message = format!("`{}` and `{}` have different repositories", from.environment, to.environment);
+        return Err(CommandError::new(Exit::Invalid, message).hint("a merge needs both branches in one"));
+    }
+    Ok((from, to))
+}
+
+fn stage(code: &Code, declared: &DeclaredCode) -> Result<Stage, CommandError> {
+    let branch = declared.revision.branch.as_ref().map(|(branch, _)| branch.clone()).unwrap_or_default();
+    let commit = code.head(&branch).ok_or_else(|| {
+        CommandError::new(Exit::Invalid, format!("the repository has no branch `{branch}`"))
+    })?;
+    Ok(Stage { environment: declared.environment.clone(), branch, commit: commit.into() })
+}
+
+/// What the promotion brings, and whether it goes together.
+fn compare(code: &Code, from: Stage, to: Stage, directory: &str) -> Result<Promotion, CommandError> {
+    let merge = code.merge(&from.commit, &to.commit).map_err(|why| unread(&why))?;
+    let movement = code.movement(Some(&to.commit), &from.commit, directory).unwrap_or_default();
+    let hotfixes = match movement.behind {
+        0 => Vec::new(),
+        _ => code.movement(Some(&from.commit), &to.commit, directory).unwrap_or_default().commits,
+    };
+    let (kind, conflicts) = match merge {
+        Merge::Nothing => (Kind::Nothing, Vec::new()),
+        Merge::FastForward => (Kind::FastForward, Vec::new()),
+        Merge::Tree(_) => (Kind::Merge, Vec::new()),
+        Merge::Conflicts(conflicts) => (Kind::Conflict, conflicts),
+    };
+    let movement = match kind {
+        Kind::Nothing => Movement { commits: Vec::new(), ..movement },
+        _ => movement,
+    };
+    let conflicts =
+        conflicts.iter().map(|one| Conflicting { path: one.path.clone(), keys: conflict::keys(one) });
+    let conflicts = conflicts.collect();
+    let (pushed, pinned) = (None, None);
+    Ok(Promotion {
+        format_version: FORMAT_VERSION,
+        from,
+        to,
+        kind,
+        movement,
+        hotfixes,
+        conflicts,
+        pushed,
+        pinned,
+    })
+}
+
+/// The place of a pin that the promotion moves, and the commit that it names afterwards where the branch stays.
+fn pin(to: &DeclaredCode, promotion: &Promotion) -> Option<(Span, Text)> {
+    let (commit, span) = to.revision.commit.as_ref().filter(|_| to.pinned)?;
+    let head = &promotion.to.commit;
+    let is_there = promotion.kind == Kind::Nothing && commit == head;
+    (!is_there && promotion.kind != Kind::Conflict).then(|| (*span, head.clone()))
+}
+
+/// The commit that the target's branch is to be at: that of the source, or a new one that merges both.
+fn moved_to(code: &Code, promotion: &Promotion) -> Result<Text, CommandError> {
+    let Promotion { from, to, .. } = promotion;
+    match code.merge(&from.commit, &to.commit).map_err(|why| unread(&why))? {
+        Merge::Tree(tree) => {
+            let message = format!("Promote {} to {}\n", from.environment, to.environment);
+            let made = code.commit_merge(&tree, &to.commit, &from.commit, &message);
+            made.map(Text::from).map_err(|why| unread(&why))
+        }
+        Merge::Nothing | Merge::FastForward | Merge::Conflicts(_) => Ok(from.commit.clone()),
+    }
+}
+
+fn push(
+    url: &str,
+    code: &Code,
+    promotion: &Promotion,
+    to: &Text,
+    output: &Output,
+) -> Result<(), CommandError> {
+    let Stage { branch, commit, .. } = &promotion.to;
+    let lease = Lease { branch, from: commit, to };
+    match repository::push(url, code, lease) {
+        Ok(()) => {
+            output.message(&format!("pushed `{branch}`: {commit} → {to}"));
+            Ok(())
+        }
+        Err(Unpushed::Moved(branch)) => Err(CommandError::new(
+            Exit::Refused,
+            format!("`{branch}` was moved by somebody else meanwhile; nothing was changed"),
+        )
+        .hint("promote again, and look at what came")),
+        Err(Unpushed::Bundle) => {
+            Err(CommandError::new(Exit::Invalid, "the `repository` is a bundle, and nobody can push to one")
+                .hint(format!("git clone --bare {} pipelines.git, and name that", pipeline::quoted(url))))
+        }
+        Err(Unpushed::Failed(why)) => Err(unread(&why)),
+    }
+}
+
+/// Writes another commit where the declarations pin one. Comments and layout stay.
+fn move_pin(checked: &Checked, span: Span, commit: &str, output: &Output) -> Result<(), CommandError> {
+    let Some(file) = checked.loaded.sources.file(span.file) else { return Ok(()) };
+    let fix = Fix::Edit(vec![(span, format!("\"{commit}\""))]);
+    let pin = Diagnostic { fix: Some(fix), ..Diagnostic::new(&rules::UNKNOWN_COMMIT, span, "") };
+    let written = edit::apply(span.file, &file.text, &[&pin])
+        .and_then(|edited| edit::write(Path::new(&*file.path), &file.text, &edited.text));
+    written.map_err(|error| {
+        CommandError::from_error(Exit::Incomplete, error)
+            .hint(format!("the branch has moved; write `commit: \"{commit}\"` into `{}` yourself", file.path))
+    })?;
+    output.message(&format!("wrote `commit: \"{commit}\"` into `{}`", file.path));
+    Ok(())
+}
+
+fn unread(why: &Unread) -> CommandError {
+    let error = CommandError::new(Exit::Unreachable, why.to_string());
+    match why {
+        Unread::Failed { help, .. } => error.hint(help.clone()),
+        Unread::NotFetched(_) => error.hint("without `--offline` it is fetched"),
+        Unread::Missing(_) | Unread::Refused { .. } => error.hint("check the `url` of the `repository`"),
+    }
+}

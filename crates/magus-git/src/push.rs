@@ -1,0 +1,106 @@
+//! Moves one branch of the repository that others see, if it is still where it was seen.
+
+use std::path::Path;
+
+use crate::{
+    fetch::{failure, git, no_git},
+    place::{Place, Ssh, Unread},
+};
+
+/// A branch that is to move.
+#[derive(Debug, Clone, Copy)]
+pub struct Lease<'a> {
+    /// Its name.
+    pub branch: &'a str,
+    /// The full number of the commit that it was seen at: it moves from there, and from nowhere else.
+    pub from: &'a str,
+    /// The full number of the commit that it moves to.
+    pub to: &'a str,
+}
+
+/// Why a branch did not move.
+#[derive(Debug, thiserror::Error)]
+pub enum Unpushed {
+    /// It is not where it was seen.
+    #[error("the branch `{0}` was moved meanwhile")]
+    Moved(String),
+    /// A bundle is a file.
+    #[error("a bundle cannot be pushed to")]
+    Bundle,
+    /// The repository refused it, or was not reached.
+    #[error(transparent)]
+    Failed(#[from] Unread),
+}
+
+/// Pushes a commit that the git directory has. Nothing else moves, and nothing is overwritten.
+///
+/// # Errors
+/// Where the branch is elsewhere, and where git cannot push.
+pub fn push(directory: &Path, place: &Place, lease: Lease<'_>, ssh: Ssh) -> Result<(), Unpushed> {
+    let Lease { branch, from, to } = lease;
+    let destination = place.destination()?.ok_or(Unpushed::Bundle)?;
+    let mut git = git(directory, ssh);
+    git.args([
+        "push",
+        "--quiet",
+        "--porcelain",
+        "--no-follow-tags",
+        "--no-recurse-submodules",
+        "--no-verify",
+    ]);
+    git.arg(format!("--force-with-lease=refs/heads/{branch}:{from}"));
+    git.args(["--", &destination, &format!("{to}:refs/heads/{branch}")]);
+    let output = git.output().map_err(|error| no_git(&error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    // `! FROM:TO  [rejected] (stale info)`: the lease does not hold (git-push, "OUTPUT").
+    let told = String::from_utf8_lossy(&output.stdout);
+    let stale =
+        ["(stale info)", "(fetch first)", "(non-fast-forward)", "cannot lock ref", "failed to update ref"];
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if stale.iter().any(|reason| told.contains(reason) || errors.contains(reason)) {
+        return Err(Unpushed::Moved(branch.to_owned()));
+    }
+    let refused = told.lines().filter(|line| line.starts_with('!'));
+    let said: Vec<&str> = refused.chain(errors.lines()).collect();
+    Err(Unpushed::Failed(failure(&destination, "pushed to", &said.join("\n"))))
+}
+
+#[cfg(test)]
+mod tests {
+    use git2::Repository;
+
+    use super::*;
+    use crate::testing::{branch, commit, repository};
+
+    #[test]
+    fn a_branch_moves_only_from_where_it_was_seen() {
+        let (folder, mine) = repository();
+        let first = commit(&mine, "first", &[]);
+        let second = commit(&mine, "second", &[first]);
+        let theirs = folder.path().join("their s.git");
+        let other = Repository::init_bare(&theirs).unwrap();
+        let lone = commit(&other, "theirs", &[]);
+        branch(&other, "main", lone);
+        let place = Place::parse(theirs.to_str().unwrap()).unwrap();
+        let (first, second, lone) = (first.to_string(), second.to_string(), lone.to_string());
+        let push =
+            |from: &str, to: &str| push(mine.path(), &place, Lease { branch: "main", from, to }, Ssh::Usual);
+        let at = || other.find_reference("refs/heads/main").unwrap().target().unwrap().to_string();
+        assert!(matches!(push(&first, &second), Err(Unpushed::Moved(name)) if name == "main"));
+        assert_eq!(at(), lone);
+        push(&lone, &first).unwrap();
+        assert_eq!(at(), first);
+        push(&first, &second).unwrap();
+        assert_eq!(at(), second);
+
+        let bundle = folder.path().join("x.bundle");
+        std::fs::write(&bundle, "").unwrap();
+        let bundle = Place::parse(bundle.to_str().unwrap()).unwrap();
+        let lease = Lease { branch: "main", from: &first, to: &second };
+        assert!(matches!(super::push(mine.path(), &bundle, lease, Ssh::Usual), Err(Unpushed::Bundle)));
+        std::fs::remove_dir_all(&theirs).unwrap();
+        assert!(matches!(push(&second, &first), Err(Unpushed::Failed(_))));
+    }
+}
