@@ -28,7 +28,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("magus-report", &["magus-diff", "magus-model"]),
     ("magus-secrets", &["magus-model"]),
     ("magus-engine", &["magus-model", "magus-secrets"]),
-    ("magus-engine-local", &["magus-engine", "magus-model", "magus-secrets"]),
+    ("magus-engine-local", &["magus-engine", "magus-git", "magus-model", "magus-secrets"]),
     ("magus-engine-kubernetes", &["magus-engine", "magus-model"]),
     (
         "magus-engine-mage",

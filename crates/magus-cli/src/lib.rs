@@ -5,6 +5,7 @@
 
 mod arguments;
 mod commands;
+mod declarations;
 mod engines;
 mod error;
 mod init;

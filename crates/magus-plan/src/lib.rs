@@ -12,6 +12,7 @@ mod approve;
 mod check;
 mod compare;
 mod digest;
+mod finish;
 mod guards;
 mod planner;
 mod request;

@@ -1,9 +1,6 @@
 //! From differences to a plan: which steps there are, in which order, and what is held back.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeSet, HashMap},
-};
+use std::collections::{BTreeSet, HashMap};
 
 use magus_diff::{Change, ClusterChanges, CodeChange, Conflict, Removed, WorkspaceChange, expected_mark};
 use magus_model::{
@@ -12,13 +9,12 @@ use magus_model::{
     name::WorkspaceName,
     observed::{Mark, ObservedCode, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
     plan::{
-        Action, Apart, FORMAT_VERSION, Guard, Head, MarkRefresh, NO_ENVIRONMENT, Orphan, Overrides, Plan,
-        PlanCluster, Precondition, Restarts, Since, Step, Summary, Unknown, Unmanaged, Withheld,
+        Action, Apart, Guard, MarkRefresh, NO_ENVIRONMENT, Orphan, Overrides, Plan, Precondition, Restarts,
+        Step, Unknown, Unmanaged, Withheld,
     },
 };
 
 use crate::{
-    digest::digest,
     guards::{Danger, Guards, Held, enough},
     request::{Baseline, Intent, PlanRequest},
     since::{Before, Split},
@@ -78,17 +74,17 @@ struct Scope<'a> {
 }
 
 /// A plan in the making.
-struct Draft<'a> {
-    request: &'a PlanRequest<'a>,
-    overrides: &'a Overrides,
-    steps: Vec<Step>,
-    withheld: Vec<Withheld>,
-    unmanaged: Vec<Unmanaged>,
-    orphans: Vec<Orphan>,
-    unknown: Vec<Unknown>,
-    marks: Vec<MarkRefresh>,
-    apart: Vec<Apart>,
-    unchanged: usize,
+pub(crate) struct Draft<'a> {
+    pub(crate) request: &'a PlanRequest<'a>,
+    pub(crate) overrides: &'a Overrides,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) withheld: Vec<Withheld>,
+    pub(crate) unmanaged: Vec<Unmanaged>,
+    pub(crate) orphans: Vec<Orphan>,
+    pub(crate) unknown: Vec<Unknown>,
+    pub(crate) marks: Vec<MarkRefresh>,
+    pub(crate) apart: Vec<Apart>,
+    pub(crate) unchanged: usize,
 }
 
 impl<'a> Draft<'a> {
@@ -451,131 +447,6 @@ impl<'a> Draft<'a> {
             unblock,
         });
     }
-
-    /// Brings everything in order and counts it.
-    fn finish(self) -> Plan {
-        let Self {
-            request,
-            overrides,
-            mut steps,
-            mut withheld,
-            mut unmanaged,
-            mut orphans,
-            mut unknown,
-            mut marks,
-            mut apart,
-            unchanged,
-        } = self;
-        let desired = request.desired;
-        let stages: HashMap<Text, u32> = steps
-            .iter()
-            .map(|step| &step.environment)
-            .chain(withheld.iter().map(|withheld| &withheld.environment))
-            .chain(apart.iter().map(|apart| &apart.environment))
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .map(|environment| (environment.clone(), stage(desired, environment)))
-            .collect();
-        let place = |environment: &Text| {
-            let stage = stages.get(environment).copied().unwrap_or(u32::MAX);
-            // One of both is the same for all, and the other decides.
-            match request.intent {
-                Intent::Destroy => (0, Reverse(stage)),
-                Intent::Converge | Intent::Restart | Intent::Orphans => (stage, Reverse(0)),
-            }
-        };
-        // Stable: the steps of one workspace stay in the order in which they were made.
-        steps.sort_by(|a, b| {
-            let is_delete = |step: &Step| step.action == Action::Delete;
-            place(&a.environment).cmp(&place(&b.environment)).then_with(|| {
-                let of_a = (is_delete(a), &a.cluster, &a.environment, &a.workspace);
-                of_a.cmp(&(is_delete(b), &b.cluster, &b.environment, &b.workspace))
-            })
-        });
-        withheld.sort_by(|a, b| {
-            place(&a.environment).cmp(&place(&b.environment)).then_with(|| {
-                let of_a = (&a.cluster, &a.environment, &a.workspace);
-                of_a.cmp(&(&b.cluster, &b.environment, &b.workspace))
-            })
-        });
-        apart.sort_by(|a, b| {
-            place(&a.environment).cmp(&place(&b.environment)).then_with(|| {
-                let of_a = (&a.cluster, &a.environment, &a.workspace);
-                of_a.cmp(&(&b.cluster, &b.environment, &b.workspace))
-            })
-        });
-        unmanaged.sort();
-        orphans.sort();
-        unknown.sort_by(|a, b| (&a.cluster, &a.workspace).cmp(&(&b.cluster, &b.workspace)));
-        marks.sort_by(|a, b| (&a.cluster, &a.workspace).cmp(&(&b.cluster, &b.workspace)));
-
-        let since = baseline(request).map(|Baseline { revision, commit, desired: _ }| {
-            // A part is not applied, so that it leaves no mark that would say that the whole was.
-            steps.iter_mut().for_each(|step| step.mark = None);
-            marks.clear();
-            Since { revision: revision.clone(), commit: commit.clone(), apart }
-        });
-        let mut clusters: Vec<_> = desired
-            .clusters
-            .iter()
-            .map(|cluster| {
-                let mut environments: Vec<_> = cluster.environments.iter().collect();
-                environments.sort_by_key(|environment| (environment.stage, &environment.name));
-                PlanCluster {
-                    name: cluster.name.clone(),
-                    engine: cluster.engine.kind().into(),
-                    unverifiable: unverifiable(request, &cluster.name),
-                    environments: environments
-                        .into_iter()
-                        .map(|environment| environment.name.clone())
-                        .collect(),
-                }
-            })
-            .collect();
-        clusters.sort_by(|a, b| a.name.cmp(&b.name));
-        let summary = summary(&steps, &withheld, &unknown, unchanged);
-        let mut plan = Plan {
-            format_version: FORMAT_VERSION,
-            magus_version: request.magus_version.clone(),
-            clusters,
-            source: request.source.clone(),
-            created_at: request.now.to_string().into(),
-            digest: Text::default(),
-            has_changes: !steps.is_empty(),
-            summary,
-            overrides: overrides.clone(),
-            steps,
-            withheld,
-            unmanaged,
-            heads: heads(desired),
-            orphans,
-            unknown,
-            diagnostics: request.diagnostics.clone(),
-            since,
-            marks,
-        };
-        plan.digest = digest(&plan);
-        debug_assert_eq!(crate::check::check(&plan, desired), Vec::<String>::new());
-        plan
-    }
-}
-
-/// The branches that are deployed, each with the commit that it is taken for.
-fn heads(desired: &Desired) -> Vec<Head> {
-    let mut heads = BTreeSet::new();
-    for cluster in &desired.clusters {
-        let workspaces = cluster.environments.iter().flat_map(|environment| &environment.workspaces);
-        for code in workspaces.filter_map(|workspace| workspace.code.as_ref()) {
-            if let (None, Ok(commit)) = (&code.pinned, &code.commit) {
-                heads.insert(Head {
-                    cluster: cluster.name.clone(),
-                    branch: code.branch.clone(),
-                    commit: commit.clone(),
-                });
-            }
-        }
-    }
-    heads.into_iter().collect()
 }
 
 /// The step that deletes something as it was observed.
@@ -608,7 +479,7 @@ fn orphans<'a>(changes: &ClusterChanges<'a>) -> impl Iterator<Item = &'a Observe
 }
 
 /// What was declared before, where the plan is of what is declared: a restart and a destroy are asked for.
-fn baseline<'r>(request: &'r PlanRequest<'_>) -> Option<&'r Baseline<'r>> {
+pub(crate) fn baseline<'r>(request: &'r PlanRequest<'_>) -> Option<&'r Baseline<'r>> {
     request.since.as_ref().filter(|_| request.intent == Intent::Converge)
 }
 
@@ -621,30 +492,4 @@ fn selects(request: &PlanRequest<'_>, change: &WorkspaceChange<'_>) -> bool {
 /// `CLUSTER/WORKSPACE/ACTION`.
 pub(crate) fn step_id(cluster: &Text, workspace: &WorkspaceName, action: Action) -> Text {
     format!("{cluster}/{workspace}/{}", action.as_str()).into()
-}
-
-/// What a cluster's observation shows without having seen it.
-fn unverifiable(request: &PlanRequest<'_>, cluster: &Text) -> Option<Text> {
-    let changes = request.changes.clusters.iter().find(|changes| changes.cluster.name == *cluster)?;
-    changes.observation?.unverifiable.clone()
-}
-
-fn summary(steps: &[Step], withheld: &[Withheld], unknown: &[Unknown], unchanged: usize) -> Summary {
-    let count = |action: Action| steps.iter().filter(|step| step.action == action).count();
-    let held: BTreeSet<_> =
-        withheld.iter().map(|withheld| (&withheld.cluster, &withheld.workspace)).collect();
-    Summary {
-        create: count(Action::Create),
-        update: count(Action::Update),
-        replace: count(Action::Replace),
-        delete: count(Action::Delete),
-        adopt: count(Action::Adopt),
-        unchanged,
-        withheld: held.len(),
-        unknown: unknown.len(),
-        deploy: count(Action::Deploy),
-        start: count(Action::Start),
-        stop: count(Action::Stop),
-        restart: count(Action::Restart),
-    }
 }

@@ -31,10 +31,11 @@ use magus_secrets::Resolver;
 
 use crate::{
     arguments::{Apply, Approval, Destroy, Format, Global, Restart},
+    declarations::{self, Checked, Look},
     engines::{self, Engines},
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Checked, Look, Planned, Wish},
+    pipeline::{self, Planned, Wish},
     progress::Progress,
 };
 
@@ -89,7 +90,7 @@ fn converge(
             Intent::Converge => Look::to_deploy(global, heads),
             Intent::Restart | Intent::Destroy | Intent::Orphans => Look::OFFLINE,
         };
-        let mut checked = pipeline::check_valid(global, None, look, output)?;
+        let mut checked = declarations::check_valid(global, None, look, output)?;
         if wish.intent != Intent::Converge {
             checked.deploy_nothing();
         }

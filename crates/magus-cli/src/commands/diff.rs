@@ -4,14 +4,15 @@ use magus_report::side_by_side;
 
 use crate::{
     arguments::{Diff, Format, Global},
+    declarations::{self, Look},
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Look},
+    pipeline,
 };
 
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Diff, output: &Output) -> Result<Exit, CommandError> {
-    let checked = pipeline::check_valid(global, None, Look::OFFLINE, output)?;
+    let checked = declarations::check_valid(global, None, Look::OFFLINE, output)?;
     let find = |name| pipeline::find_workspace(&checked.resolution.desired, name);
     let view = side_by_side::compare(
         (&arguments.left, find(&arguments.left)?),

@@ -5,15 +5,16 @@ use magus_resolve::Heads;
 
 use crate::{
     arguments::{Format, Global, Guards},
+    declarations::{self, Look},
     engines::Engines,
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Look, Wish},
+    pipeline::{self, Wish},
 };
 
 /// Runs the command.
 pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
-    let checked = pipeline::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
+    let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
     let wish = Wish::new(global, &Guards::default(), "drift", Intent::Converge)?;
     let planned = pipeline::plan(global, &checked, &wish, &Engines::new(global))?;
     let drift = magus_report::drift::drift(&planned.plan);

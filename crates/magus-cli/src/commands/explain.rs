@@ -5,14 +5,14 @@ use magus_resolve::{ExplainError, Explained, Overridden};
 
 use crate::{
     arguments::{Explain, Format, Global},
+    declarations,
     error::{CommandError, Exit},
     output::Output,
-    pipeline,
 };
 
 /// Runs the command. It works on declarations with errors as well: they may be what is looked for.
 pub fn run(global: &Global, arguments: &Explain, output: &Output) -> Result<Exit, CommandError> {
-    let checked = pipeline::check(global, None, None)?;
+    let checked = declarations::check(global, None, None)?;
     let explanation = magus_resolve::explain(
         &checked.resolution,
         &checked.loaded,

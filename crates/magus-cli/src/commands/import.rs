@@ -18,10 +18,11 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     arguments::{Global, Guards, Import},
+    declarations::{self, Checked, Look},
     engines::Engines,
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Checked, Look, Planned, Wish},
+    pipeline::{self, Planned, Wish},
 };
 
 /// A file to be written.
@@ -37,7 +38,7 @@ struct Draft {
 pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit, CommandError> {
     let everywhere = Global { environment: Vec::new(), workspace: Vec::new(), ..global.clone() };
     let checked =
-        pipeline::check_valid(&everywhere, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
+        declarations::check_valid(&everywhere, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
     let wish = Wish::new(&everywhere, &Guards::default(), "import", Intent::Converge)?;
     let engines = Engines::new(global);
     let planned = pipeline::plan(&everywhere, &checked, &wish, &engines)?;
@@ -254,7 +255,7 @@ fn prove(
     engines: &Engines,
     output: &Output,
 ) -> Result<(), CommandError> {
-    let checked = pipeline::check_valid(global, None, Look::OFFLINE, output).map_err(|_| {
+    let checked = declarations::check_valid(global, None, Look::OFFLINE, output).map_err(|_| {
         CommandError::new(
             Exit::Invalid,
             "what runs there cannot be declared as it is: it has the errors above",

@@ -4,6 +4,7 @@ use magus_schema::SchemaKind;
 
 use crate::{
     arguments::{Global, Init},
+    declarations,
     error::{CommandError, Exit},
     init::{Example, InitRequest, Schemas, init},
     output::Output,
@@ -12,7 +13,7 @@ use crate::{
 
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Init, output: &Output) -> Result<Exit, CommandError> {
-    let working_directory = pipeline::working_directory()?;
+    let working_directory = declarations::working_directory()?;
     let report = init(&InitRequest {
         working_directory: &working_directory,
         directory: &global.dir,

@@ -17,18 +17,19 @@ use magus_report::lint::{LintFormat, LintReport};
 use crate::{
     VERSION,
     arguments::{FailOn, Format, Global, Lint},
+    declarations::{self, Checked, Look, News},
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Checked, Look, News},
+    pipeline,
 };
 
 /// Runs the command.
 pub fn run(global: &Global, lint: &Lint, output: &Output) -> Result<Exit, CommandError> {
     let news = if lint.fetch { News::Always } else { News::Never };
-    let mut checked = pipeline::check(global, None, Some(Look { news, ..Look::OFFLINE }))?;
+    let mut checked = declarations::check(global, None, Some(Look { news, ..Look::OFFLINE }))?;
     let paths = [below(&checked, &lint.paths)?, selected(&checked, global)?];
     if lint.fix && fix(&checked, &shown(&checked, &paths), output) {
-        checked = pipeline::check(global, None, Some(Look::OFFLINE))?;
+        checked = declarations::check(global, None, Some(Look::OFFLINE))?;
     }
     let diagnostics = shown(&checked, &paths);
     let report = LintReport {

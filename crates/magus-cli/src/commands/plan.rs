@@ -14,10 +14,11 @@ use magus_resolve::Heads;
 
 use crate::{
     arguments::{Format, Global, Plan},
+    declarations::{self, Checked, Look},
     engines::Engines,
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Checked, Look, Planned, Wish, quoted},
+    pipeline::{self, Planned, Wish, quoted},
 };
 
 /// Runs the command.
@@ -35,10 +36,10 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
     };
     let assumed = assumed(&arguments.assume)?;
     let look = Look::to_deploy(global, Heads::Assumed(&assumed));
-    let checked = pipeline::check_valid(global, wish.at, look, output)?;
+    let checked = declarations::check_valid(global, wish.at, look, output)?;
     check_assumed(&assumed, &checked)?;
     if let Some(revision) = &arguments.since {
-        wish.since = Some(pipeline::baseline(global, revision, wish.at, output)?);
+        wish.since = Some(declarations::baseline(global, revision, wish.at, output)?);
     }
     let planned = pipeline::plan(global, &checked, &wish, &Engines::new(global))?;
     let plan = &planned.plan;

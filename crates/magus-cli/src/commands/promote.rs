@@ -18,9 +18,10 @@ use magus_resolve::{DeclaredCode, Heads};
 use crate::{
     arguments::{Format, Global, Promote},
     commands::conflict,
+    declarations::{self, Checked, Look, News},
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Checked, Look, News, unknown_name},
+    pipeline::{self, unknown_name},
     repository,
 };
 
@@ -32,7 +33,7 @@ pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit
             .hint("pass `--yes` to promote without asking, or `--pull-request` to only write its text"));
     }
     let news = if global.offline { News::Never } else { News::Always };
-    let checked = pipeline::check_valid(global, None, Look { news, heads: Heads::AsTheyAre }, output)?;
+    let checked = declarations::check_valid(global, None, Look { news, heads: Heads::AsTheyAre }, output)?;
     let (from, to) = stages(&checked, arguments)?;
     let url = &to.repository.url;
     let Some(code) = checked.repositories.get(url) else {

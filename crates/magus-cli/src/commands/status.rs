@@ -7,15 +7,16 @@ use magus_resolve::Heads;
 
 use crate::{
     arguments::{Format, Global, Guards},
+    declarations::{self, Look},
     engines::Engines,
     error::{CommandError, Exit},
     output::Output,
-    pipeline::{self, Look, Planned, Wish},
+    pipeline::{self, Planned, Wish},
 };
 
 /// Runs the command. What a guard withholds is shown and is no failure: nothing was asked to change.
 pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
-    let checked = pipeline::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
+    let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
     let wish = Wish::new(global, &Guards::default(), "status", Intent::Converge)?;
     let engines = Engines::new(global);
     let planned = pipeline::plan(global, &checked, &wish, &engines)?;
