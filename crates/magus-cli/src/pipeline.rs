@@ -41,6 +41,8 @@ pub struct Wish<'a> {
     pub at: Option<&'a str>,
     /// Where only what changed since counts: what was declared then.
     pub since: Option<Since>,
+    /// Whether work of people is looked for in all that is selected, and not only where a step would take it.
+    pub look_for_work: bool,
 }
 
 impl<'a> Wish<'a> {
@@ -71,6 +73,7 @@ impl<'a> Wish<'a> {
             intent,
             at: None,
             since: None,
+            look_for_work: false,
         })
     }
 
@@ -225,7 +228,7 @@ fn observe(
                     })
                     .map(|(environment, workspace)| Declared {
                         name: workspace.name.clone(),
-                        doomed: wish.intent == Intent::Destroy
+                        look_for_work: (wish.look_for_work || wish.intent == Intent::Destroy)
                             && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name),
                         code: workspace
                             .code

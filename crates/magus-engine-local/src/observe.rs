@@ -54,15 +54,15 @@ impl Observer {
         declared: &HashMap<&WorkspaceName, &Declared>,
     ) -> Parsed {
         let declared = declared.get(&workspace.name);
-        let is_doomed = declared.is_none_or(|declared| declared.doomed);
+        let looks = declared.is_none_or(|declared| declared.look_for_work);
         let wanted = declared.and_then(|declared| declared.code.as_ref());
-        let Some(folder) = self.folders.workspace(&workspace.name).filter(|_| is_doomed || wanted.is_some())
+        let Some(folder) = self.folders.workspace(&workspace.name).filter(|_| looks || wanted.is_some())
         else {
             return Ok(workspace);
         };
         let observe = |thoroughly| code::observe(&folder, thoroughly);
-        let found = observe(is_doomed).and_then(|found| match wanted {
-            Some(wanted) if !is_doomed && wanted.commit != found.commit => observe(true),
+        let found = observe(looks).and_then(|found| match wanted {
+            Some(wanted) if !looks && wanted.commit != found.commit => observe(true),
             _ => Ok(found),
         });
         match found {

@@ -22,8 +22,8 @@ pub use error::{EngineError, EngineErrorKind, PerformError};
 /// Reads a cluster. Never changes anything in it, and needs no secret of a workspace.
 pub trait Observe: Send + Sync {
     /// What is there. `declared` are the workspaces that the caller will ask about; an engine whose lists are known to
-    /// omit some looks these up one by one. Where a workspace may be deleted, because it is not among them or doomed, an engine
-    /// that keeps code looks for work of people in it.
+    /// omit some looks these up one by one. Where a workspace may be deleted, because it is not among them, an engine that
+    /// keeps code looks for work of people in it.
     ///
     /// # Errors
     /// Where the cluster as a whole could not be read. A single workspace that could not is in
@@ -43,8 +43,9 @@ pub trait Observe: Send + Sync {
 pub struct Declared {
     /// Its name in the cluster.
     pub name: WorkspaceName,
-    /// Whether it is to be deleted although it is declared.
-    pub doomed: bool,
+    /// Whether to look for work of people in its code whatever it is to run: because it may be deleted although it is
+    /// declared, or because somebody wants to know.
+    pub look_for_work: bool,
     /// Whether it has secrets of its own, which only its own server knows.
     pub secrets: bool,
     /// The code that it is to run, where any is deployed to it.

@@ -12,6 +12,17 @@ const REQUIREMENTS: &str = "requirements.txt";
 const LONGEST: usize = 100;
 
 impl Code {
+    /// A commit, for people; nothing where it is not there.
+    pub fn told(&self, commit: &str) -> Option<plan::Commit> {
+        Oid::from_str(commit).and_then(|id| self.repository.find_commit(id)).ok().map(|commit| told(&commit))
+    }
+
+    /// How many commits one has that another one lacks, and the other way round; nothing where one is not there.
+    pub fn apart(&self, one: &str, other: &str) -> Option<(usize, usize)> {
+        let (one, other) = (Oid::from_str(one).ok()?, Oid::from_str(other).ok()?);
+        self.repository.graph_ahead_behind(one, other).ok()
+    }
+
     /// What comes and what goes when a workspace with the code of one commit, or none, gets that of another. Only files below
     /// the folder of the project are looked at. Nothing where one of the commits is not there.
     pub fn movement(&self, from: Option<&str>, to: &str, directory: &str) -> Option<Movement> {

@@ -6,13 +6,14 @@ use magus_model::{
     Text,
     desired::{Desired, Environment, Workspace},
     name::WorkspaceName,
-    observed::{Observation, Presence},
-    plan::{Action, Guard, Orphan, Plan, Reason},
+    observed::{Observation, ObservedCode, Presence},
+    plan::{Action, Commit, Guard, Orphan, Plan, Reason},
 };
 use serde::Serialize;
 
 use crate::{
     Styles, escape, json,
+    plan::deploy::short,
     style::paint,
     table::{self, Cell},
     words::{count, thousands},
@@ -69,6 +70,9 @@ pub struct WorkspaceStatus {
     pub workspace: WorkspaceName,
     /// `running`, `stopped`, `pending` or `failed`; `absent` or `unknown`.
     pub state: &'static str,
+    /// The code that runs; nothing where none is deployed to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<CodeStatus>,
     /// How many fields differ that nobody declared.
     pub drift: usize,
     /// What an apply would do.
@@ -77,6 +81,22 @@ pub struct WorkspaceStatus {
     pub withheld: Vec<Guard>,
 }
 
+/// The code that a workspace runs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CodeStatus {
+    /// The branch that is declared.
+    pub branch: Text,
+    /// What runs, as far as the repository knows it; nothing where no code was deployed.
+    pub commit: Option<Commit>,
+    /// How many commits of the branch, or up to what is pinned, it lacks; nothing where nobody can say.
+    pub behind: Option<usize>,
+    /// What people work on in it: paths.
+    pub uncommitted: Vec<Text>,
+}
+
+/// Says what is known of the code of a workspace that is there.
+pub type CodeOf<'a> = dyn Fn(&Workspace, &ObservedCode) -> Option<CodeStatus> + 'a;
+
 /// Puts together what is declared and `selected`, what was observed and what is planned. The plan has to be of the same
 /// selection: what it leaves out would look as if it were as declared.
 pub fn status(
@@ -84,6 +104,7 @@ pub fn status(
     observations: &[Observation],
     plan: &Plan,
     selected: &dyn Fn(&Environment, &Workspace) -> bool,
+    code: &CodeOf<'_>,
 ) -> Status {
     let mut workspaces: BTreeMap<(&str, usize, &str, &WorkspaceName), WorkspaceStatus> = BTreeMap::new();
     let place = |cluster: &str, environment: &str| {
@@ -97,6 +118,7 @@ pub fn status(
         environment: environment.clone(),
         workspace: workspace.clone(),
         state: state(observations, cluster, workspace),
+        code: None,
         drift: 0,
         pending: Vec::new(),
         withheld: Vec::new(),
@@ -105,7 +127,12 @@ pub fn status(
         for (at, environment) in cluster.environments.iter().enumerate() {
             for workspace in environment.workspaces.iter().filter(|one| selected(environment, one)) {
                 let key = (cluster.name.as_str(), at, environment.name.as_str(), &workspace.name);
-                workspaces.insert(key, fresh(&cluster.name, &environment.name, &workspace.name));
+                let fresh = fresh(&cluster.name, &environment.name, &workspace.name);
+                let code = match presence(observations, &cluster.name, &workspace.name) {
+                    Some(Presence::Present(observed)) => code(workspace, &observed.code),
+                    _ => None,
+                };
+                workspaces.insert(key, WorkspaceStatus { code, ..fresh });
             }
         }
     }
@@ -142,12 +169,17 @@ pub fn status(
     }
 }
 
+fn presence<'a>(
+    observations: &'a [Observation],
+    cluster: &str,
+    workspace: &WorkspaceName,
+) -> Option<Presence<'a>> {
+    let observation = observations.iter().find(|observation| observation.cluster == cluster)?;
+    Some(observation.presence(workspace))
+}
+
 fn state(observations: &[Observation], cluster: &str, workspace: &WorkspaceName) -> &'static str {
-    match observations
-        .iter()
-        .find(|observation| observation.cluster == cluster)
-        .map(|o| o.presence(workspace))
-    {
+    match presence(observations, cluster, workspace) {
         Some(Presence::Present(workspace)) => workspace.state.as_str(),
         Some(Presence::Absent) => "absent",
         Some(Presence::Unknown(_)) | None => "unknown",
@@ -172,6 +204,7 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
                 out.push_str(&format!("  {name} {}\n", escape::line(value)));
             }
         }
+        let has_code = cluster.iter().any(|workspace| workspace.code.is_some());
         let mut environment = "";
         let rows: Vec<Vec<Cell>> = cluster
             .iter()
@@ -187,21 +220,23 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
                 };
                 let drift =
                     if workspace.drift == 0 { String::new() } else { count(workspace.drift, "field") };
-                vec![
+                let mut row = vec![
                     (escape::line(name).into_owned(), styles.strong),
                     (escape::line(workspace.workspace.as_str()).into_owned(), plain),
                     (workspace.state.to_owned(), state),
-                    (drift, styles.warning),
-                    (pending(workspace), styles.changed),
-                ]
+                ];
+                if has_code {
+                    let (branch, commit, behind) =
+                        workspace.code.as_ref().map(code_cells).unwrap_or_default();
+                    row.extend([(branch, plain), (commit, styles.dim), (behind, styles.warning)]);
+                }
+                row.extend([(drift, styles.warning), (pending(workspace), styles.changed)]);
+                row
             })
             .collect();
-        out.push_str(&table::table(
-            &["environment", "workspace", "state", "drift", "pending"],
-            &rows,
-            width,
-            styles,
-        ));
+        let of_code: &[&str] = if has_code { &["branch", "commit", "code"] } else { &[] };
+        let headings = [&["environment", "workspace", "state"], of_code, &["drift", "pending"]].concat();
+        out.push_str(&table::table(&headings, &rows, width, styles));
         out.push('\n');
     }
     let drifted = status.workspaces.iter().filter(|workspace| workspace.drift > 0).count();
@@ -235,6 +270,27 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
         ));
     }
     out
+}
+
+/// The branch, what runs, and how that lies to it.
+fn code_cells(code: &CodeStatus) -> (String, String, String) {
+    const TITLE: usize = 40;
+    let CodeStatus { branch, commit, behind, uncommitted } = code;
+    let shown = commit.as_ref().map_or_else(String::new, |commit| {
+        format!("{} {}", short(&commit.id), escape::line(&escape::shorten(&commit.title, TITLE)))
+    });
+    let mut lies = Vec::new();
+    match (commit, behind) {
+        (_, Some(0)) => {}
+        (_, Some(number)) => lies.push(format!("{} behind", thousands(*number))),
+        (Some(_), None) => lies.push("not known".to_owned()),
+        (None, None) if uncommitted.is_empty() => lies.push("nothing deployed".to_owned()),
+        (None, None) => {}
+    }
+    if !uncommitted.is_empty() {
+        lies.push(format!("{} not committed", count(uncommitted.len(), "file")));
+    }
+    (escape::line(branch).into_owned(), shown, lies.join(", "))
 }
 
 fn pending(workspace: &WorkspaceStatus) -> String {

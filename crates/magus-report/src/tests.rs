@@ -292,7 +292,7 @@ fn status_names_state_drift_and_what_is_pending() {
     let mut plan = samples::everything();
     let ours = ["ana-development", "eve-development", "analytics-production"];
     plan.steps.retain(|step| ours.contains(&step.workspace.as_str()) && step.action != Action::Deploy);
-    let status = status::status(&desired, &[observation], &plan, &|_, _| true);
+    let status = status::status(&desired, &[observation], &plan, &|_, _| true, &|_, _| None);
     assert_eq!(
         status::text(&status, 100, &Styles::plain()),
         "acme

@@ -313,6 +313,29 @@ fn a_repository_on_the_network_is_fetched_once_and_can_do_without() {
 }
 
 #[test]
+fn status_says_what_runs_where_and_what_is_in_no_commit() {
+    let sandbox = sandbox();
+    assert!(sandbox.expect(0, &["status"]).stdout.contains("absent"));
+    sandbox.expect(0, &["apply", "--yes"]);
+    push(&sandbox, "development", "second", &[]);
+    push(&sandbox, "development", "third \u{1b}[31m", &[]);
+    sandbox.write(&format!("{}/mine.py", code("ana-production")), "");
+    let shown = sandbox.expect(0, &["status"]).stdout;
+    let line = |name: &str| shown.lines().find(|line| line.contains(name)).expect("a line").to_owned();
+    let first = runs(&sandbox, "ana-production");
+    for name in ["ana-development", "ana-staging", "ana-production"] {
+        assert!(line(name).contains(&format!("{} first", &first[..10])), "{shown}");
+    }
+    assert!(line("ana-development").contains("2 behind"), "left to people, and behind: {shown}");
+    assert!(line("ana-production").contains("1 file not committed"), "{shown}");
+    let json = sandbox.expect(0, &["status", "--format", "json"]).stdout;
+    let status: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let code = &status["workspaces"][2]["code"];
+    assert_eq!((&code["branch"], &code["behind"]), (&"main".into(), &0.into()));
+    assert_eq!((&code["commit"]["title"], &code["uncommitted"][0]), (&"first".into(), &"mine.py".into()));
+}
+
+#[test]
 fn a_link_that_leads_outside_is_not_written() {
     let sandbox = sandbox();
     let before = runs_after_apply(&sandbox, "ana-production");

@@ -1,8 +1,19 @@
 //! `magus status`: what runs where, and what an apply would do.
 
-use magus_model::desired::{Cluster, Desired};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
+};
+
+use magus_git::Code;
+use magus_model::{
+    Text,
+    desired::{Cluster, Desired, Workspace},
+    observed::ObservedCode,
+    plan::Commit,
+};
 use magus_plan::Intent;
-use magus_report::status::{ClusterStatus, Fact};
+use magus_report::status::{ClusterStatus, CodeStatus, Fact};
 use magus_resolve::Heads;
 
 use crate::{
@@ -17,7 +28,8 @@ use crate::{
 /// Runs the command. What a guard withholds is shown and is no failure: nothing was asked to change.
 pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
-    let wish = Wish::new(global, &Guards::default(), "status", Intent::Converge)?;
+    let wish =
+        Wish { look_for_work: true, ..Wish::new(global, &Guards::default(), "status", Intent::Converge)? };
     let engines = Engines::new(global);
     let planned = pipeline::plan(global, &checked, &wish, &engines)?;
     let desired = &checked.resolution.desired;
@@ -28,6 +40,7 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
         &|environment, workspace| {
             wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)
         },
+        &code(&checked.repositories),
     );
     if output.verbose > 0 {
         status.clusters = about(desired, &planned, &engines, output);
@@ -40,6 +53,27 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let unknown = !planned.unreadable.is_empty() || !planned.plan.unknown.is_empty();
     pipeline::leave((checked, planned));
     Ok(if unknown { Exit::Unreachable } else { Exit::Done })
+}
+
+/// Says what runs and what it lacks. Many workspaces run the same.
+fn code(repositories: &BTreeMap<Text, Code>) -> impl Fn(&Workspace, &ObservedCode) -> Option<CodeStatus> {
+    let known: RefCell<HashMap<(Text, Text), Option<usize>>> = RefCell::default();
+    move |workspace, observed| {
+        let declared = workspace.code.as_ref()?;
+        let repository = repositories.get(&declared.repository);
+        let unknown = |id: &Text| Commit { id: id.clone(), title: Text::default(), author: Text::default() };
+        let commit = observed
+            .commit
+            .as_ref()
+            .map(|id| repository.and_then(|repository| repository.told(id)).unwrap_or_else(|| unknown(id)));
+        let behind =
+            observed.commit.as_ref().zip(declared.commit.as_ref().ok()).and_then(|(runs, wanted)| {
+                let lacks = || repository?.apart(wanted, runs).map(|(ahead, _)| ahead);
+                *known.borrow_mut().entry((runs.clone(), wanted.clone())).or_insert_with(lacks)
+            });
+        let (branch, uncommitted) = (declared.branch.clone(), observed.uncommitted.clone());
+        Some(CodeStatus { branch, commit, behind, uncommitted })
+    }
 }
 
 /// What every cluster is that could be read. One that does not tell is said, and is no failure.
