@@ -28,6 +28,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("magus-report", &["magus-diff", "magus-model"]),
     ("magus-secrets", &["magus-model"]),
     ("magus-engine", &["magus-model", "magus-secrets"]),
+    ("magus-code", &["magus-git", "magus-model"]),
     ("magus-engine-local", &["magus-engine", "magus-git", "magus-model", "magus-secrets"]),
     ("magus-engine-kubernetes", &["magus-engine", "magus-model"]),
     (
@@ -39,6 +40,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         "magus-cli",
         &[
             "magus-apply",
+            "magus-code",
             "magus-diff",
             "magus-engine",
             "magus-engine-local",

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use magus_code::Projects;
 use magus_diff::{Change, ChangeSet};
 use magus_engine::{Declared, DeclaredCode, EngineError, EngineErrorKind};
 use magus_git::Code;
@@ -201,9 +202,11 @@ fn movements(changes: &ChangeSet<'_>, repositories: &BTreeMap<Text, Code>) -> Mo
             Some(Move { repository, directory, from, to: code.commit.clone().ok()? })
         })
         .collect();
+    let projects = Projects::default();
     let moved = moves.into_iter().filter_map(|one| {
         let Move { repository, directory, from, to } = &one;
-        let movement = repositories.get(repository)?.movement(from.as_deref(), to, directory)?;
+        let code = repositories.get(repository)?;
+        let movement = projects.movement(code, from.as_deref(), to, directory)?;
         Some((one, movement))
     });
     moved.collect()

@@ -9,6 +9,7 @@
 
 mod code;
 mod fetch;
+mod files;
 mod merge;
 mod movement;
 mod place;
@@ -18,6 +19,7 @@ mod testing;
 mod tree;
 
 pub use code::{Code, Lacking, NotFound};
+pub use files::Files;
 pub use merge::{Conflict, Merge};
 pub use place::{Ask, Fetch, Place, Ssh, Unread, unbundle};
 pub use push::{Lease, Unpushed, push};

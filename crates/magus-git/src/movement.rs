@@ -1,12 +1,9 @@
 //! What lies between two commits, for people who have to decide.
 
-use git2::{Commit, DiffOptions, Oid, Sort, Tree};
+use git2::{Commit, Oid, Sort};
 use magus_model::plan::{self, Movement};
 
-use crate::code::{Code, below};
-
-/// Where Mage's projects say which Python packages they need.
-const REQUIREMENTS: &str = "requirements.txt";
+use crate::code::Code;
 
 /// How many characters of a title or a name are told.
 const LONGEST: usize = 100;
@@ -42,23 +39,9 @@ impl Code {
             .take(Movement::SHOWN)
             .filter_map(|id| self.repository.find_commit(id.ok()?).ok().map(|commit| told(&commit)))
             .collect();
-        let (old, new) = (from.tree().ok()?, to.tree().ok()?);
-        let (old, new) = (below(&self.repository, &old, directory), below(&self.repository, &new, directory));
-        let mut options = DiffOptions::new();
-        options.include_typechange(true);
-        let diff = self.repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut options)).ok()?;
-        Some(Movement {
-            ahead,
-            behind,
-            commits,
-            files: diff.deltas().count(),
-            requirements: requirements(old.as_ref()) != requirements(new.as_ref()),
-        })
+        let files = self.changed(&from.id().to_string(), &to.id().to_string(), directory)?.len();
+        Some(Movement { ahead, behind, commits, files, ..Movement::default() })
     }
-}
-
-fn requirements(tree: Option<&Tree<'_>>) -> Option<Oid> {
-    tree?.get_name(REQUIREMENTS).map(|entry| entry.id())
 }
 
 fn told(commit: &Commit<'_>) -> plan::Commit {

@@ -360,8 +360,27 @@ pub struct Movement {
     pub commits: Vec<Commit>,
     /// How many files differ.
     pub files: usize,
-    /// Whether the Python packages that the code asks for are others.
-    pub requirements: bool,
+    /// The pipelines that what differs belongs to, or is used by, ordered. These and what follows are told only where some code
+    /// ran before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pipelines: Vec<Text>,
+    /// The triggers that run at another time: `PIPELINE/TRIGGER`, and when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Difference>,
+    /// The Python packages of which another version is asked for, or which come or go: then the workspace restarts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requirements: Vec<Difference>,
+}
+
+/// Something of the code that is there otherwise than before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// What.
+    pub name: Text,
+    /// As it is; nothing where it comes.
+    pub before: Option<Text>,
+    /// As it will be; nothing where it goes.
+    pub after: Option<Text>,
 }
 
 impl Movement {

@@ -12,7 +12,7 @@ use magus_model::{
     name::WorkspaceName,
     observed::{Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, Refusal, RunState},
     path::FieldPath,
-    plan::{Action, Deploy, FieldChange, FieldStatus, Movement, Precondition, Reason, Restarts, Step},
+    plan::{Action, Deploy, FieldChange, FieldStatus, Precondition, Reason, Restarts, Step},
     value::{FieldValue, Value},
 };
 
@@ -131,8 +131,9 @@ impl<'a> Place<'a> {
             .cloned();
         let restarts = match &movement {
             _ if state == RunState::Stopped || from.is_none() => Restarts::No,
-            Some(Movement { requirements: false, .. }) => Restarts::No,
-            Some(Movement { requirements: true, .. }) | None => Restarts::Yes,
+            Some(movement) if movement.requirements.is_empty() => Restarts::No,
+            // Nobody knows which packages it has.
+            Some(_) | None => Restarts::Yes,
         };
         let words = words::deploy(declared, reason, from.is_some(), movement.as_ref());
         let deploy = Deploy { branch: declared.branch.clone(), from, to: to.clone(), reason, movement };

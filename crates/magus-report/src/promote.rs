@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     Styles, escape, json,
-    plan::deploy::{commit_line, short},
+    plan::deploy::{commit_line, short, touched},
     style::paint,
     words::count,
 };
@@ -92,7 +92,7 @@ pub fn text(promotion: &Promotion, styles: &Styles) -> String {
         }
     };
     lines(styles.added, brought(promotion));
-    lines(styles.dim, differing(&promotion.movement).into_iter().collect());
+    lines(styles.dim, differing(&promotion.movement));
     lines(styles.warning, lacking(promotion));
     lines(styles.removed, conflicting(promotion));
     let _ = writeln!(
@@ -121,7 +121,7 @@ pub fn pull_request(promotion: &Promotion) -> String {
     let _ = writeln!(out, "Merges {} into {}.\n", code(&from.branch), code(&to.branch));
     for (heading, lines) in [
         ("Commits", brought(promotion)),
-        ("Files", differing(movement).into_iter().collect()),
+        ("What they touch", differing(movement)),
         ("Only on the target", lacking(promotion)),
         ("Conflicts", conflicting(promotion)),
     ] {
@@ -154,10 +154,8 @@ fn brought(promotion: &Promotion) -> Vec<String> {
     listed("+", commits, *ahead)
 }
 
-fn differing(movement: &Movement) -> Option<String> {
-    let Movement { ahead, files, requirements, .. } = movement;
-    let packages = if *requirements { ", `requirements.txt` among them" } else { "" };
-    (*ahead > 0).then(|| format!("{} changed{packages}", count(*files, "file")))
+fn differing(movement: &Movement) -> Vec<String> {
+    if movement.ahead == 0 { Vec::new() } else { touched(movement) }
 }
 
 fn lacking(promotion: &Promotion) -> Vec<String> {
@@ -195,6 +193,8 @@ fn listed(symbol: &str, commits: &[Commit], all: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use magus_model::plan::Difference;
+
     use super::*;
 
     fn promotion(kind: Kind) -> Promotion {
@@ -218,7 +218,13 @@ mod tests {
                 behind: 1,
                 commits: vec![commit("3f", "Add `refunds`\u{1b}[31m")],
                 files: 1,
-                requirements: true,
+                pipelines: vec!["orders".into(), "refunds".into()],
+                triggers: vec![Difference {
+                    name: "orders/daily".into(),
+                    before: Some("0 5 * * *".into()),
+                    after: None,
+                }],
+                requirements: Vec::new(),
             },
             hotfixes: vec![commit("9c", "Fix")],
             conflicts: Vec::new(),
@@ -241,7 +247,9 @@ mod tests {
             "development → staging: `development` into `staging`
   + 3f3f3f3f3f Add `refunds`\\u{1b}[31m (Ana)
   + and 11 more
-  1 file changed, `requirements.txt` among them
+  1 file differs
+  pipelines: orders, refunds
+  trigger orders/daily goes
   `staging` has 1 commit that `development` lacks; merge back what is a hotfix
   ! 9c9c9c9c9c Fix (Ana)
   conflict in a.yaml: triggers.daily.status, x

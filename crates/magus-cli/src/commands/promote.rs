@@ -3,6 +3,7 @@
 
 use std::{io::IsTerminal, path::Path};
 
+use magus_code::Projects;
 use magus_git::{Code, Lease, Merge, Unpushed, Unread};
 use magus_load::edit;
 use magus_model::{
@@ -147,7 +148,8 @@ fn stage(code: &Code, declared: &DeclaredCode) -> Result<Stage, CommandError> {
 /// What the promotion brings, and whether it goes together.
 fn compare(code: &Code, from: Stage, to: Stage, directory: &str) -> Result<Promotion, CommandError> {
     let merge = code.merge(&from.commit, &to.commit).map_err(|why| unread(&why))?;
-    let movement = code.movement(Some(&to.commit), &from.commit, directory).unwrap_or_default();
+    let projects = Projects::default();
+    let movement = projects.movement(code, Some(&to.commit), &from.commit, directory).unwrap_or_default();
     let hotfixes = match movement.behind {
         0 => Vec::new(),
         _ => code.movement(Some(&from.commit), &to.commit, directory).unwrap_or_default().commits,

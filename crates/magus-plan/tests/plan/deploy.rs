@@ -4,7 +4,7 @@ use magus_model::{
     desired::{Code, DesiredState, Environment, Workspace},
     name::WorkspaceName,
     observed::ObservedCode,
-    plan::{Movement, Plan, Restarts},
+    plan::{Difference, Movement, Plan, Restarts},
 };
 use magus_plan::{Intent, Move, Movements, check};
 
@@ -77,7 +77,11 @@ fn who_moved_the_code_is_told() {
 fn how_far_it_moves_is_said_and_other_packages_restart() {
     let mut world = applied();
     world.declare(development(at("2")));
-    let moved = |ahead, behind, requirements| Movement { ahead, behind, requirements, ..Movement::default() };
+    let moved = |ahead, behind, requires: bool| {
+        let pandas = Difference { name: "pandas".into(), before: None, after: Some("==2".into()) };
+        let requirements = if requires { vec![pandas] } else { Vec::new() };
+        Movement { ahead, behind, requirements, ..Movement::default() }
+    };
     for (lies_between, says, restarts) in [
         (
             None,

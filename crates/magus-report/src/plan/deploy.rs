@@ -1,6 +1,6 @@
 //! What a deploy brings and takes away, in lines.
 
-use magus_model::plan::{Commit, Deploy, Movement};
+use magus_model::plan::{Commit, Deploy, Difference, Movement};
 
 use crate::{escape, words::count};
 
@@ -24,9 +24,10 @@ pub(super) fn from_to(deploy: &Deploy) -> (String, String) {
 
 /// What lies between, a line each, ready to be shown.
 pub(super) fn between(deploy: &Deploy) -> Vec<String> {
-    let Some(Movement { ahead, behind, commits, files, requirements }) = &deploy.movement else {
+    let Some(movement) = &deploy.movement else {
         return Vec::new();
     };
+    let Movement { ahead, behind, commits, .. } = movement;
     let (symbol, all) = if *ahead == 0 && *behind > 0 { ("-", *behind) } else { ("+", (*ahead).max(1)) };
     let mut lines: Vec<String> = commits.iter().map(|commit| commit_line(symbol, commit)).collect();
     let more = all.saturating_sub(commits.len());
@@ -37,13 +38,49 @@ pub(super) fn between(deploy: &Deploy) -> Vec<String> {
         lines.push(format!("- {} of what runs", count(*behind, "commit")));
     }
     if deploy.from.is_some() {
-        if *files == 0 {
-            lines.push("no file differs".to_owned());
-            return lines;
-        }
-        let differ = if *files == 1 { "differs" } else { "differ" };
-        let packages = if *requirements { ", `requirements.txt` among them" } else { "" };
-        lines.push(format!("{} {differ}{packages}", count(*files, "file")));
+        lines.extend(touched(movement));
     }
     lines
+}
+
+/// What differs, in the words of a Mage project.
+pub(crate) fn touched(movement: &Movement) -> Vec<String> {
+    let Movement { files, pipelines, triggers, requirements, .. } = movement;
+    if *files == 0 {
+        return vec!["no file differs".to_owned()];
+    }
+    let differ = if *files == 1 { "differs" } else { "differ" };
+    let mut lines = vec![format!("{} {differ}", count(*files, "file"))];
+    if !pipelines.is_empty() {
+        let noun = if pipelines.len() == 1 { "pipeline" } else { "pipelines" };
+        lines.push(format!("{noun}: {}", some(pipelines.iter().map(|name| escape::line(name).into_owned()))));
+    }
+    for (noun, all) in [("trigger", triggers), ("requirement", requirements)] {
+        lines.extend(all.iter().take(MOST).map(|one| format!("{noun} {}", difference(one))));
+        if all.len() > MOST {
+            lines.push(format!("and {} more", count(all.len() - MOST, noun)));
+        }
+    }
+    lines
+}
+
+/// How many of a kind are named.
+const MOST: usize = 10;
+
+fn some(names: impl ExactSizeIterator<Item = String>) -> String {
+    let all = names.len();
+    let mut shown: Vec<String> = names.take(MOST).collect();
+    if all > MOST {
+        shown.push(format!("and {} more", all - MOST));
+    }
+    shown.join(", ")
+}
+
+fn difference(Difference { name, before, after }: &Difference) -> String {
+    let name = escape::line(name);
+    match (before.as_deref().map(escape::line), after.as_deref().map(escape::line)) {
+        (Some(before), Some(after)) => format!("{name}: {before} → {after}"),
+        (None, Some(after)) => format!("{name} comes: {after}").trim_end_matches(": ").to_owned(),
+        (Some(_), None) | (None, None) => format!("{name} goes"),
+    }
 }

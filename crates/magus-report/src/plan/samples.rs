@@ -156,7 +156,17 @@ pub(crate) fn everything() -> Plan {
                 author: "Ana".into(),
             }],
             files: 1,
-            requirements: true,
+            pipelines: vec!["orders".into()],
+            triggers: vec![Difference {
+                name: "orders/daily".into(),
+                before: Some("0 5 * * *".into()),
+                after: Some("@once".into()),
+            }],
+            requirements: vec![Difference {
+                name: "pandas".into(),
+                before: None,
+                after: Some("==2.2".into()),
+            }],
         }),
     });
     let mut plan = plan(vec![

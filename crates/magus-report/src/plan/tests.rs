@@ -60,7 +60,10 @@ fn a_plan_with_everything_as_text() {
           + 9c8d7e6f5a Add refunds\u{1b}[31m (Ana)
           + and 11 more
           - 1 commit of what runs
-          1 file differs, `requirements.txt` among them
+          1 file differs
+          pipeline: orders
+          trigger orders/daily: 0 5 * * * → @once
+          requirement pandas comes: ==2.2
     ▶ ingest-production  start: declared as running
         ~ state: stopped → running  (declared)
   -/+ volume-production  replace, restarts: `storage_class_name` can only be set at creation

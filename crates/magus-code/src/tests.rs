@@ -1,0 +1,159 @@
+use std::path::Path;
+
+use git2::{Repository, Signature, Time};
+use magus_git::{Ask, Code, Fetch, Place, Ssh};
+use magus_model::plan::{Difference, Movement};
+
+use crate::Projects;
+
+/// A commit of these files, and of nothing else.
+fn commit(repository: &Repository, files: &[(&str, &str)]) -> String {
+    let mut index = git2::Index::new().unwrap();
+    for (path, content) in files {
+        let zero = git2::IndexTime::new(0, 0);
+        let id = repository.blob(content.as_bytes()).unwrap();
+        index
+            .add(&git2::IndexEntry {
+                ctime: zero,
+                mtime: zero,
+                dev: 0,
+                ino: 0,
+                mode: 0o100_644,
+                uid: 0,
+                gid: 0,
+                file_size: 0,
+                id,
+                flags: 0,
+                flags_extended: 0,
+                path: path.as_bytes().to_vec(),
+            })
+            .unwrap();
+    }
+    let tree = repository.find_tree(index.write_tree_to(repository).unwrap()).unwrap();
+    let author = Signature::new("Ana", "ana@example.com", &Time::new(1_700_000_000, 0)).unwrap();
+    repository.commit(None, &author, &author, "x", &tree, &[]).unwrap().to_string()
+}
+
+fn open(path: &Path) -> Code {
+    let ask = Ask { cache: path, fetch: Fetch::Never, ssh: Ssh::Usual };
+    Place::parse(path.to_str().unwrap()).unwrap().open(ask).unwrap()
+}
+
+/// Orders with every kind of file that belongs to a pipeline; customers with none of them; dbt alone.
+const PROJECT: &[(&str, &str)] = &[
+    ("m/metadata.yaml", "project_type: standalone\n"),
+    ("m/io_config.yaml", "default: {}\n"),
+    ("m/requirements.txt", "pandas==2.1\nrequests\n"),
+    (
+        "m/pipelines/orders/metadata.yaml",
+        "blocks:\n- {uuid: load, type: data_loader, language: python}\n- {uuid: sub/export, type: data_exporter, language: sql}\n\
+         callbacks:\n- {uuid: warn, type: callback}\n",
+    ),
+    (
+        "m/pipelines/orders/triggers.yaml",
+        "triggers:\n- {name: daily, schedule_interval: '0 5 * * *', status: active}\n",
+    ),
+    (
+        "m/pipelines/customers/metadata.yaml",
+        "blocks:\n- {uuid: c, type: custom, configuration: {file_source: {path: ./custom/deep/c.py}}}\n",
+    ),
+    ("m/pipelines/models/metadata.yaml", "blocks:\n- {uuid: dbt/all, type: dbt, language: yaml}\n"),
+    ("m/pipelines/broken/metadata.yaml", "blocks: [\n"),
+    ("m/pipelines/notes.txt", ""),
+    ("m/data_loaders/load.py", "import os\nfrom utils.api import get\n"),
+    ("m/data_exporters/sub/export.sql", "SELECT 1\n"),
+    ("m/callbacks/warn.py", ""),
+    ("m/custom/deep/c.py", "import m.helpers.x as x, json\n"),
+    ("m/utils/api.py", ""),
+    ("m/helpers/x.py", ""),
+    ("m/dbt/models/a.sql", ""),
+    ("README.md", ""),
+];
+
+/// What changing one file touches.
+fn touched(path: &str, content: &str) -> Movement {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = Repository::init_bare(folder.path()).unwrap();
+    let from = commit(&repository, PROJECT);
+    let mut files = PROJECT.to_vec();
+    files.retain(|(known, _)| *known != path);
+    files.push((path, content));
+    let to = commit(&repository, &files);
+    Projects::default().movement(&open(folder.path()), Some(&from), &to, "m").unwrap()
+}
+
+#[test]
+fn a_file_touches_the_pipelines_that_use_it() {
+    let all: &[&str] = &["customers", "models", "orders"];
+    for (path, pipelines) in [
+        ("m/data_loaders/load.py", &["orders"][..]),
+        ("m/data_exporters/sub/export.sql", &["orders"]),
+        ("m/callbacks/warn.py", &["orders"]),
+        ("m/custom/deep/c.py", &["customers"]),
+        ("m/utils/api.py", &["orders"]),
+        ("m/helpers/x.py", &["customers"]),
+        ("m/helpers/x.txt", &[]),
+        ("m/dbt/models/a.sql", &["models"]),
+        ("m/io_config.yaml", &["orders"]),
+        ("m/metadata.yaml", all),
+        ("m/requirements.txt", all),
+        ("m/pipelines/orders/new.txt", &["orders"]),
+        ("m/pipelines/new/metadata.yaml", &["new"]),
+        ("m/charts/x.py", &[]),
+        ("README.md", &[]),
+    ] {
+        let content = if path.ends_with("metadata.yaml") { "{a: 1}\n" } else { "# other\n" };
+        let found: Vec<_> = touched(path, content).pipelines.iter().map(ToString::to_string).collect();
+        assert_eq!(found, pipelines, "{path}");
+    }
+}
+
+#[test]
+fn triggers_and_packages_are_told_with_what_they_were() {
+    let one = |name: &str, before: Option<&str>, after: Option<&str>| Difference {
+        name: name.into(),
+        before: before.map(Into::into),
+        after: after.map(Into::into),
+    };
+    let path = "m/pipelines/orders/triggers.yaml";
+    let moved = touched(
+        path,
+        "triggers:\n- {name: daily, schedule_interval: '@hourly', status: active}\n- {name: api, schedule_type: api}\n",
+    );
+    assert_eq!(
+        moved.triggers,
+        [
+            one("orders/api", None, Some("by api, inactive")),
+            one("orders/daily", Some("0 5 * * *"), Some("@hourly")),
+        ]
+    );
+    // Tokens and times that Mage writes there are nothing that runs otherwise.
+    let same = "triggers:\n- {name: daily, schedule_interval: '0 5 * * *', status: active, token: x}\n";
+    assert_eq!(touched(path, same).triggers, []);
+    assert_eq!(touched(path, "[").triggers, [one("orders/daily", Some("0 5 * * *"), None)]);
+    let moved = touched("m/requirements.txt", "Pandas==2.2 # newer\npolars\n");
+    assert_eq!(
+        moved.requirements,
+        [
+            one("pandas", Some("==2.1"), Some("==2.2")),
+            one("polars", None, Some("")),
+            one("requests", Some(""), None)
+        ]
+    );
+    assert_eq!(touched("m/requirements.txt", "# why\nrequests\npandas==2.1\n").requirements, []);
+}
+
+#[test]
+fn a_first_deploy_and_a_commit_that_is_gone_touch_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = Repository::init_bare(folder.path()).unwrap();
+    let to = commit(&repository, PROJECT);
+    let code = open(folder.path());
+    let projects = Projects::default();
+    let first = projects.movement(&code, None, &to, "m").unwrap();
+    assert_eq!((first.commits.len(), first.pipelines.len()), (1, 0));
+    assert_eq!(projects.movement(&code, Some(&"1".repeat(40)), &to, "m"), None);
+    // A folder that was not there before has no file that could have changed.
+    let moved = projects.movement(&code, Some(&commit(&repository, &[("x", "")])), &to, "m").unwrap();
+    assert_eq!(moved.pipelines, ["customers", "models", "orders"]);
+}

@@ -1,0 +1,64 @@
+//! The files of a folder of a commit, read from git objects.
+
+use std::path::Path;
+
+use git2::{DiffOptions, ObjectType, Oid, Repository, Tree};
+
+use crate::code::{Code, below};
+
+/// A file that is larger is not read: it is no text that somebody wrote.
+const LARGEST: usize = 1 << 20;
+
+/// The files of a folder of a commit.
+pub struct Files<'c> {
+    repository: &'c Repository,
+    tree: Tree<'c>,
+}
+
+impl Code {
+    /// The files below a folder of a commit; nothing where either is not there.
+    pub fn files(&self, commit: &str, directory: &str) -> Option<Files<'_>> {
+        let commit = self.repository.find_commit(Oid::from_str(commit).ok()?).ok()?;
+        let tree = below(&self.repository, &commit.tree().ok()?, directory)?;
+        Some(Files { repository: &self.repository, tree })
+    }
+
+    /// The paths of the files below a folder that differ between two commits; nothing where one of them is not there. One that
+    /// lacks the folder has no file in it.
+    pub fn changed(&self, from: &str, to: &str, directory: &str) -> Option<Vec<String>> {
+        let tree = |id: &str| {
+            let whole = self.repository.find_commit(Oid::from_str(id).ok()?).ok()?.tree().ok()?;
+            Some(below(&self.repository, &whole, directory))
+        };
+        let (old, new) = (tree(from)?, tree(to)?);
+        let mut options = DiffOptions::new();
+        options.include_typechange(true);
+        let diff = self.repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut options)).ok()?;
+        let path = |delta: git2::DiffDelta<'_>| {
+            let file = delta.new_file().path_bytes().or_else(|| delta.old_file().path_bytes())?;
+            Some(String::from_utf8_lossy(file).into_owned())
+        };
+        Some(diff.deltas().filter_map(path).collect())
+    }
+}
+
+impl Files<'_> {
+    /// The names of the folders in a folder.
+    pub fn folders(&self, path: &str) -> Vec<String> {
+        let Some(tree) = below(self.repository, &self.tree, path) else { return Vec::new() };
+        let folders = tree.iter().filter(|entry| entry.kind() == Some(ObjectType::Tree));
+        folders.map(|entry| String::from_utf8_lossy(entry.name_bytes()).into_owned()).collect()
+    }
+
+    /// What tells the content of a file from every other; nothing where it is not there.
+    pub fn id(&self, path: &str) -> Option<String> {
+        self.tree.get_path(Path::new(path)).ok().map(|entry| entry.id().to_string())
+    }
+
+    /// The content of a file; nothing where it is not there, no file, or too large to be read by people.
+    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
+        let entry = self.tree.get_path(Path::new(path)).ok()?;
+        let blob = self.repository.find_blob(entry.id()).ok()?;
+        (blob.size() <= LARGEST).then(|| blob.content().to_owned())
+    }
+}
