@@ -19,7 +19,7 @@ pub struct EnvironmentFile {
     pub branch: Option<Text>,
     /// The environment before this one in the order of promotion.
     pub promotes_from: Option<Text>,
-    /// What is deployed. Without it, `head`, and `once` in a first stage; without a repository, `none`.
+    /// What is deployed. Without it, `head`, and `once` in a first stage that another one follows; without a repository, `none`.
     pub deploy: Option<DeployMode>,
     /// With `deploy: pinned`, the commit or tag that is deployed. It has to be on `branch`.
     pub commit: Option<Text>,
