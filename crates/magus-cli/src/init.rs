@@ -364,7 +364,8 @@ mod tests {
         while let Some(next) = open.pop() {
             for entry in fs::read_dir(&next).expect("a folder") {
                 let path = entry.expect("an entry").path();
-                if path.is_dir() {
+                // A repository is one thing.
+                if path.is_dir() && path.extension().is_none_or(|ending| ending != "git") {
                     open.push(path);
                 } else {
                     let relative =
