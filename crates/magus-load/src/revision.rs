@@ -145,6 +145,48 @@ pub fn source_revision(directory: &Path) -> Result<SourceRevision, LoadError> {
     Ok(SourceRevision { revision, dirty })
 }
 
+/// Where a directory is instead of on a branch of its repository, for people; nothing where it is on it. A commit that is
+/// checked out without a branch, as in CI, is on every branch that has it, here or as it was fetched.
+///
+/// # Errors
+/// Where there is no repository, or it cannot be read.
+pub fn off_branch(directory: &Path, branch: &str) -> Result<Option<String>, LoadError> {
+    let display = directory.display().to_string();
+    let absolute = std::path::absolute(directory)
+        .map_err(|source| LoadError::Unreadable { path: display.clone(), source })?;
+    let Place { repository, path: _ } = discover(&absolute, &display)?;
+    let failed = |source: git2::Error| LoadError::Git { path: display.clone(), source };
+    let head = match repository.head() {
+        Ok(head) => head,
+        Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
+            return Ok(Some("a branch without a commit".to_owned()));
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    if head.is_branch() {
+        let name = String::from_utf8_lossy(head.shorthand_bytes()).into_owned();
+        return Ok((name != branch).then(|| format!("the branch `{name}`")));
+    }
+    let commit = head.peel_to_commit().map_err(failed)?.id();
+    let ending = format!("/{branch}");
+    for reference in repository.references().map_err(failed)? {
+        let Ok(reference) = reference else { continue };
+        let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
+        // `refs/remotes/REMOTE/BRANCH`; nobody's remote has a slash in its name, and branches do.
+        let is_it = name == format!("refs/heads/{branch}")
+            || name
+                .strip_prefix("refs/remotes/")
+                .is_some_and(|rest| rest.strip_suffix(&ending).is_some_and(|remote| !remote.contains('/')));
+        let Some(tip) = reference.peel_to_commit().ok().filter(|_| is_it).map(|tip| tip.id()) else {
+            continue;
+        };
+        if tip == commit || repository.graph_descendant_of(tip, commit).unwrap_or(false) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(format!("the commit `{commit}`")))
+}
+
 /// Whether a path of the repository could be a document of the directory.
 fn counts(path: &[u8], directory: &Path) -> bool {
     let path = String::from_utf8_lossy(path);

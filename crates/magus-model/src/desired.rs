@@ -24,6 +24,8 @@ pub struct Cluster {
     pub managed_by: Text,
     /// How it is reached.
     pub engine: Engine,
+    /// The branch of the declarations' repository from which alone it is changed, where one is declared.
+    pub declared_on: Option<Text>,
     /// How much may be deleted at once.
     pub max_deletes: MaxDeletes,
     /// Its environments, in order of promotion and then of name.

@@ -89,6 +89,7 @@ fn main() -> std::io::Result<()> {
         name: "acme".into(),
         managed_by: "acme".into(),
         engine: Engine::Local { path: ".magus".into() },
+        declared_on: None,
         max_deletes: MaxDeletes::default(),
         environments: vec![environment],
         span: Span::BUILT_IN,

@@ -257,6 +257,7 @@ fn status_names_state_drift_and_what_is_pending() {
             name: "acme".into(),
             managed_by: "acme".into(),
             engine: Engine::Local { path: ".magus".into() },
+            declared_on: None,
             max_deletes: MaxDeletes::default(),
             environments: vec![
                 environment("development", 0, &["ana-development", "zoe-development"]),

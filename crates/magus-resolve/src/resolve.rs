@@ -390,6 +390,7 @@ fn desired(environs: &[Environs<'_, '_>], workspaces: Vec<Resolved<'_>>) -> Desi
             name: name.clone(),
             managed_by: scope.managed_by.map_or_else(|| name.clone(), |(owner, _)| owner.clone()),
             engine: engine.clone(),
+            declared_on: scope.declared_on.map(|(branch, _)| branch.clone()),
             max_deletes: scope.max_deletes,
             environments: Vec::new(),
             span,

@@ -85,6 +85,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) server: Option<MainServer<'a>>,
     /// How a workspace is called in the cluster.
     pub(crate) workspace_name: Option<Spanned<'a>>,
+    /// The branch from which alone the cluster is changed.
+    pub(crate) declared_on: Option<Spanned<'a>>,
     /// How much may be deleted.
     pub(crate) max_deletes: MaxDeletes,
     /// The repository of the pipelines' code.
@@ -152,6 +154,7 @@ impl<'a> Scope<'a> {
             engine,
             server,
             workspace_name: near_text("workspace_name"),
+            declared_on: near("declarations").and_then(|(_, node)| spanned(node.get("branch")?)),
             max_deletes: limits.and_then(max_deletes).unwrap_or_default(),
             repository: near("repository").and_then(|(document, node)| repository(directory, document, node)),
             branch: own("branch").and_then(spanned),

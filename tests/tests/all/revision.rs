@@ -159,3 +159,38 @@ fn where_nothing_was_declared_everything_is_new() {
     assert!(run.stdout.contains("6 to create"), "{}", run.stdout);
     assert!(run.stderr.contains("there is no `environments` at `HEAD`"), "{}", run.stderr);
 }
+
+#[test]
+fn a_cluster_is_changed_from_its_branch_alone() {
+    let sandbox = crate::fixture::three_stages();
+    let text = sandbox.read("environments/cluster.yaml");
+    sandbox.write("environments/cluster.yaml", format!("{text}declarations: {{branch: main}}\n"));
+    let says = |code: i32, words: &[&str], says: &str| {
+        let run = sandbox.expect(code, words);
+        assert!(run.all().contains(says), "{}", run.all());
+    };
+    says(1, &["apply", "--yes"], "is not in a git repository");
+    sandbox.git(&["init", "--quiet"]);
+    says(4, &["apply", "--yes"], "a branch without a commit");
+    sandbox.git(&["add", "environments"]);
+    sandbox.git(&["commit", "--quiet", "--message", "first"]);
+    sandbox.git(&["checkout", "--quiet", "-b", "topic/main"]);
+    for command in [
+        &["apply", "--yes"][..],
+        &["restart", "-e", "staging", "--yes"],
+        &["destroy", "-e", "staging", "--yes"],
+    ] {
+        says(4, command, "these declarations are those of the branch `topic/main`");
+    }
+    sandbox.expect(0, &["plan"]);
+    assert!(!sandbox.file("store").exists());
+    sandbox.git(&["commit", "--quiet", "--allow-empty", "--message", "second"]);
+    sandbox.git(&["checkout", "--quiet", "--detach"]);
+    says(4, &["apply", "--yes"], "those of the commit `");
+    // As CI checks it out: a commit of the branch, and the branch only as it was fetched.
+    sandbox.git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    sandbox.git(&["branch", "--quiet", "-D", "main"]);
+    sandbox.expect(0, &["apply", "--yes"]);
+    sandbox.git(&["checkout", "--quiet", "-B", "main", "topic/main"]);
+    sandbox.expect(0, &["apply", "--yes"]);
+}

@@ -144,6 +144,7 @@ fn desired(rollout: Rollout) -> Desired {
         name: name.into(),
         managed_by: name.into(),
         engine: Engine::Local { path: name.into() },
+        declared_on: None,
         max_deletes: MaxDeletes::default(),
         environments: [(0, "development"), (1, "staging"), (2, "production")].map(environment).into(),
         span: Span::BUILT_IN,

@@ -96,6 +96,7 @@ fn converge(
         }
         checked
     };
+    refuse_other_branch(global, &checked)?;
     if !approval.yes {
         let planned = pipeline::plan(global, &checked, wish, &engines)?;
         if let Some(expected) = &expectation {
@@ -157,6 +158,27 @@ fn converge(
     let exit = if incomplete { Exit::Incomplete } else { Exit::Done };
     let unopened = if opened.failed { Exit::Unreachable } else { Exit::Done };
     Ok(exit.or(unopened).or(pipeline::verdict(&planned)))
+}
+
+/// A cluster whose declarations count on one branch is changed from that one alone.
+fn refuse_other_branch(global: &Global, checked: &Checked) -> Result<(), CommandError> {
+    for cluster in &checked.resolution.desired.clusters {
+        let Some(branch) = &cluster.declared_on else { continue };
+        let place = magus_load::off_branch(&global.dir, branch).map_err(|error| {
+            let mut said = declarations::load_error(error);
+            said.hints.push(format!("`declarations` in cluster.yaml wants them on `{branch}`"));
+            said
+        })?;
+        if let Some(place) = place {
+            let message = format!(
+                "cluster `{}` is changed from the branch `{branch}` alone, and these declarations are those of {place}",
+                cluster.name
+            );
+            return Err(CommandError::new(Exit::Refused, message)
+                .hint(format!("merge into `{branch}`, and apply there; `magus plan` works everywhere")));
+        }
+    }
+    Ok(())
 }
 
 /// The clusters that are open for writing.

@@ -118,6 +118,7 @@ pub fn cluster(environments: Vec<Environment>) -> Cluster {
         name: "acme".into(),
         managed_by: "team".into(),
         engine: Engine::Local { path: ".magus".into() },
+        declared_on: None,
         max_deletes: MaxDeletes::default(),
         environments,
         span: line(1),

@@ -28,6 +28,8 @@ pub struct ClusterFile {
     pub engine: Option<EngineConfig>,
     /// What is known of the main Mage server: what workspaces get from it that nobody declares for them.
     pub server: Option<ServerFacts>,
+    /// Which declarations count, where they are in git.
+    pub declarations: Option<Declarations>,
     /// The repository of the pipelines' code.
     pub repository: Option<Repository>,
     /// A workspace's name in the cluster, where it has to be unique. Without it, `${workspace}-${environment}`.
@@ -59,6 +61,15 @@ fn lint_schema(generator: &mut SchemaGenerator) -> Schema {
     };
     let rules: BTreeMap<String, Schema> = RULES.iter().map(rule).collect();
     json_schema!({ "type": ["object", "null"], "properties": rules, "additionalProperties": level })
+}
+
+/// Which declarations count.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Declarations {
+    /// The branch of their repository that is applied: `apply`, `restart` and `destroy` refuse from another.
+    #[schemars(extend("examples" = ["main"]))]
+    pub branch: Text,
 }
 
 one_of! {

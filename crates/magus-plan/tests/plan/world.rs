@@ -115,6 +115,7 @@ pub fn cluster(name: &str, environments: Vec<Environment>) -> Cluster {
         name: name.into(),
         managed_by: "team".into(),
         engine: Engine::Local { path: ".magus".into() },
+        declared_on: None,
         max_deletes: MaxDeletes::default(),
         environments,
         span: line(1),
