@@ -24,11 +24,21 @@ const IO_CONFIG: &str = "io_config.yaml";
 const PROJECT: &str = "metadata.yaml";
 const DBT: &str = "dbt";
 
-/// Reads projects. What a file says is remembered by its content, because most of a project is the same at every commit.
+/// Reads projects. What a file says is remembered by its content, and all pipelines together by that of their folder, because
+/// most of a project is the same at every commit.
 #[derive(Debug, Default)]
 pub struct Projects {
     pipelines: RefCell<HashMap<String, Option<Rc<Pipeline>>>>,
+    projects: RefCell<HashMap<String, Rc<Project>>>,
     sources: RefCell<HashMap<String, Rc<Source>>>,
+}
+
+/// The pipelines of a project.
+#[derive(Debug, Default)]
+struct Project {
+    pipelines: BTreeMap<String, Rc<Pipeline>>,
+    /// By the file of a block, the pipelines that have it.
+    by_file: HashMap<String, Vec<String>>,
 }
 
 /// What is known of the file of a block.
@@ -46,30 +56,24 @@ impl Projects {
         let (old, new) = (code.files(from, directory), code.files(to, directory));
         let changed = code.changed(from, to, directory)?;
         let read = |files: &Option<Files<'_>>, path: &str| files.as_ref().and_then(|files| files.read(path));
-        let text = |files, path| String::from_utf8_lossy(&read(files, path).unwrap_or_default()).into_owned();
-        movement.requirements = differences(
-            "",
-            &requirements::parse(&text(&old, REQUIREMENTS)),
-            &requirements::parse(&text(&new, REQUIREMENTS)),
-        );
-        let mut touched: BTreeSet<String> = BTreeSet::new();
-        let has_packages = !movement.requirements.is_empty();
+        if changed.iter().any(|path| path == REQUIREMENTS) {
+            let packages = |files| {
+                let text = read(files, REQUIREMENTS).unwrap_or_default();
+                requirements::parse(&String::from_utf8_lossy(&text))
+            };
+            movement.requirements = differences("", &packages(&old), &packages(&new));
+        }
+        let mut touched = BTreeSet::new();
         for files in [&old, &new].into_iter().flatten() {
-            for name in files.folders(PIPELINES) {
-                let folder = format!("{PIPELINES}/{name}/");
-                let Some(pipeline) = self.pipeline(files, &folder) else { continue };
-                let is_touched = has_packages
-                    || changed.iter().any(|path| {
-                        path.starts_with(&folder) || path == PROJECT || self.uses(files, &pipeline, path)
-                    });
-                if is_touched {
-                    touched.insert(name);
-                }
+            let project = self.project(files);
+            if !movement.requirements.is_empty() || changed.iter().any(|path| path == PROJECT) {
+                touched.extend(project.pipelines.keys().cloned());
+            } else {
+                self.touch(files, &project, &changed, &mut touched);
             }
         }
         for path in &changed {
-            let Some(name) =
-                path.strip_prefix("pipelines/").and_then(|rest| rest.strip_suffix("/triggers.yaml"))
+            let Some(name) = below_pipelines(path).and_then(|rest| rest.strip_suffix("/triggers.yaml"))
             else {
                 continue;
             };
@@ -80,8 +84,26 @@ impl Projects {
         Some(movement)
     }
 
-    fn pipeline(&self, files: &Files<'_>, folder: &str) -> Option<Rc<Pipeline>> {
-        let path = format!("{folder}metadata.yaml");
+    fn project(&self, files: &Files<'_>) -> Rc<Project> {
+        let Some(id) = files.id(PIPELINES) else { return Rc::default() };
+        if let Some(known) = self.projects.borrow().get(&id) {
+            return Rc::clone(known);
+        }
+        let mut project = Project::default();
+        for name in files.folders(PIPELINES) {
+            let Some(pipeline) = self.pipeline(files, &name) else { continue };
+            for file in &pipeline.files {
+                project.by_file.entry(file.clone()).or_default().push(name.clone());
+            }
+            project.pipelines.insert(name, pipeline);
+        }
+        let project = Rc::new(project);
+        self.projects.borrow_mut().insert(id, Rc::clone(&project));
+        project
+    }
+
+    fn pipeline(&self, files: &Files<'_>, name: &str) -> Option<Rc<Pipeline>> {
+        let path = format!("{PIPELINES}/{name}/metadata.yaml");
         let id = files.id(&path)?;
         if let Some(known) = self.pipelines.borrow().get(&id) {
             return known.clone();
@@ -91,17 +113,51 @@ impl Projects {
         read
     }
 
-    /// Whether a pipeline uses a file outside of its own folder.
-    fn uses(&self, files: &Files<'_>, pipeline: &Pipeline, path: &str) -> bool {
-        if pipeline.files.contains(path) {
-            return true;
+    /// The pipelines of a project that these files belong to, or are used by.
+    fn touch(
+        &self,
+        files: &Files<'_>,
+        project: &Project,
+        changed: &[String],
+        touched: &mut BTreeSet<String>,
+    ) {
+        // What is no pipeline's own: the folders that a block may import from, and what all share.
+        let (mut modules, mut profiles, mut dbt) = (BTreeSet::new(), false, false);
+        for path in changed {
+            if let Some(name) = below_pipelines(path).and_then(|rest| rest.split('/').next()) {
+                touched.extend(project.pipelines.contains_key(name).then(|| name.to_owned()));
+            } else if let Some(names) = project.by_file.get(path) {
+                touched.extend(names.iter().cloned());
+            } else {
+                match path.split_once('/') {
+                    None => profiles |= path == IO_CONFIG,
+                    Some((DBT, _)) => dbt = true,
+                    Some((folder, _)) if path.ends_with(".py") => drop(modules.insert(folder)),
+                    Some(_) => {}
+                }
+            }
         }
-        let sources = || pipeline.files.iter().filter_map(|file| self.source(files, file));
-        match path.split_once('/') {
-            None => path == IO_CONFIG && (pipeline.has_profile || sources().any(|one| one.reads_profiles)),
-            Some((DBT, _)) => pipeline.runs_dbt,
-            // A folder that a block imports from.
-            Some((folder, _)) => path.ends_with(".py") && sources().any(|one| one.imports.contains(folder)),
+        if !profiles && !dbt && modules.is_empty() {
+            return;
+        }
+        for (name, pipeline) in
+            project.pipelines.iter().filter(|(name, _)| !touched.contains(*name)).collect::<Vec<_>>()
+        {
+            let uses = |source: &Source| {
+                profiles && source.reads_profiles
+                    || modules.iter().any(|folder| source.imports.contains(*folder))
+            };
+            let is_touched = profiles && pipeline.has_profile
+                || dbt && pipeline.runs_dbt
+                || (profiles || !modules.is_empty())
+                    && pipeline
+                        .files
+                        .iter()
+                        .filter_map(|file| self.source(files, file))
+                        .any(|one| uses(&one));
+            if is_touched {
+                touched.insert(name.clone());
+            }
         }
     }
 
@@ -118,6 +174,11 @@ impl Projects {
         self.sources.borrow_mut().insert(id, Rc::clone(&source));
         Some(source)
     }
+}
+
+/// The path below the folder of the pipelines, for what is there.
+fn below_pipelines(path: &str) -> Option<&str> {
+    path.strip_prefix(PIPELINES)?.strip_prefix('/')
 }
 
 /// What one map has that the other has otherwise, by name.

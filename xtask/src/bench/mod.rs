@@ -2,6 +2,7 @@
 //!
 //! It prints a table and never fails because something was slow: a machine under load is no fault of the code.
 
+mod code;
 mod corpus;
 mod mage;
 mod peers;
@@ -71,6 +72,7 @@ pub fn run(options: &Options) -> Done {
     let floor = |rows: &[Row]| rows.first().map_or(f64::NAN, |row| seconds(row.measured));
     table(options.workspaces, floor(&small), &small);
     mage::run(options.runs)?;
+    code::run(options.runs)?;
     if options.peers {
         let directory = directory(options.workspaces).join("environments");
         let peers = peers::measure_all(&directory)?;
