@@ -51,10 +51,11 @@ struct Source {
 impl Projects {
     /// What comes and what goes between two commits, of which the first may be none. Nothing where one is not there.
     pub fn movement(&self, code: &Code, from: Option<&str>, to: &str, directory: &str) -> Option<Movement> {
-        let mut movement = code.movement(from, to, directory)?;
+        let mut movement = code.movement(from, to)?;
         let Some(from) = from else { return Some(movement) };
         let (old, new) = (code.files(from, directory), code.files(to, directory));
         let changed = code.changed(from, to, directory)?;
+        movement.files = changed.len();
         let read = |files: &Option<Files<'_>>, path: &str| files.as_ref().and_then(|files| files.read(path));
         if changed.iter().any(|path| path == REQUIREMENTS) {
             let packages = |files| {

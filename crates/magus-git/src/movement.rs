@@ -20,9 +20,9 @@ impl Code {
         self.repository.graph_ahead_behind(one, other).ok()
     }
 
-    /// What comes and what goes when a workspace with the code of one commit, or none, gets that of another. Only files below
-    /// the folder of the project are looked at. Nothing where one of the commits is not there.
-    pub fn movement(&self, from: Option<&str>, to: &str, directory: &str) -> Option<Movement> {
+    /// The commits that come and those that go when a workspace with the code of one commit, or none, gets that of another.
+    /// Nothing where one of them is not there.
+    pub fn movement(&self, from: Option<&str>, to: &str) -> Option<Movement> {
         let find = |id: &str| Oid::from_str(id).and_then(|id| self.repository.find_commit(id)).ok();
         let to = find(to)?;
         let Some(from) = from else {
@@ -39,8 +39,7 @@ impl Code {
             .take(Movement::SHOWN)
             .filter_map(|id| self.repository.find_commit(id.ok()?).ok().map(|commit| told(&commit)))
             .collect();
-        let files = self.changed(&from.id().to_string(), &to.id().to_string(), directory)?.len();
-        Some(Movement { ahead, behind, commits, files, ..Movement::default() })
+        Some(Movement { ahead, behind, commits, ..Movement::default() })
     }
 }
 

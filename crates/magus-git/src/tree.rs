@@ -75,6 +75,8 @@ const KINDS: [(Kind, &str); 3] =
 pub fn write_tree(git: &Path, commit: &str, directory: &str, target: &Path) -> Result<Manifest, Unwritten> {
     let unread = |source| Unwritten::Unread { commit: commit.to_owned(), source };
     let repository = Repository::open(git).map_err(unread)?;
+    // What runs is what has this number, whoever can write into the repository.
+    git2::opts::strict_hash_verification(true);
     let found = Oid::from_str(commit).and_then(|id| repository.find_commit(id)).map_err(unread)?;
     let whole = found.tree().map_err(unread)?;
     let tree = crate::code::below(&repository, &whole, directory).ok_or_else(|| Unwritten::Refused {

@@ -1,5 +1,5 @@
-//! What code costs a plan: 1,000 workspaces that follow 200 branches of a repository with 5,000 files and 10,000 commits, each 500
-//! commits behind, next to the same plan without any repository.
+//! What code costs a plan: 1,000 workspaces that follow 200 branches of a repository with 5,000 files and 10,000 commits, next to
+//! the same plan without any repository. Once with nothing new, and once where all of them are 500 commits behind.
 
 use std::{
     fmt::Write as _,
@@ -40,13 +40,11 @@ pub fn run(runs: usize) -> Done {
         .map(str::to_owned)
         .to_vec()
     };
-    // Without code the same store is as declared; with it, every workspace has something to be deployed.
-    let without = plan("without", "0");
-    let with = plan("with", "2");
     let measured: Vec<Row> = rows(
         &[
-            ("plan without a repository", without, Target::None),
-            ("plan with what is deployed", with, Target::Floors(2.0)),
+            ("plan without a repository", plan("without", "0"), Target::None),
+            ("nothing new", plan("settled", "0"), Target::Floors(2.0)),
+            ("200 branches 500 ahead", plan("behind", "2"), Target::None),
         ],
         runs,
     )?;
@@ -59,12 +57,15 @@ fn generate(folder: &Path) -> io::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder)?;
     }
-    for (directory, repository, deploy) in
-        [("without", "", "none"), ("with", "repository: {url: ../pipelines.git}\n", "head")]
-    {
+    const REPOSITORY: &str = "repository: {url: ../pipelines.git}\n";
+    for (directory, store, repository, deploy) in [
+        ("without", "settled", "", "none"),
+        ("settled", "settled", REPOSITORY, "head"),
+        ("behind", "behind", REPOSITORY, "head"),
+    ] {
         let directory = folder.join(directory).join("development");
         fs::create_dir_all(&directory)?;
-        let cluster = format!("name: bench\nengine: {{local: {{path: ../store}}}}\n{repository}");
+        let cluster = format!("name: bench\nengine: {{local: {{path: ../stores/{store}}}}}\n{repository}");
         fs::write(folder.join(directory.parent().unwrap_or(folder)).join("cluster.yaml"), cluster)?;
         let environment = format!("branch: development\ndeploy: {deploy}\n");
         fs::write(directory.join("environment.yaml"), environment)?;
@@ -90,16 +91,21 @@ fn generate(folder: &Path) -> io::Result<()> {
     let mut apply = Command::new(root().join("target/release/magus"));
     apply.arg("--dir").arg(folder.join("without")).args(["--quiet", "apply", "--yes"]);
     output(apply).map_err(failed)?;
-    for branch in 0..BRANCHES {
-        let old = format!("feature/b{branch}~{BEHIND}");
-        let commit = output(git(&["rev-parse", &old])).map_err(failed)?;
-        let tree = format!("1-{}", commit.trim());
-        for number in (branch..WORKSPACES).step_by(BRANCHES) {
-            let workspace = folder.join(format!("store/workspaces/ws{number}-development"));
-            let trees = workspace.join("trees");
-            fs::create_dir_all(trees.join(&tree))?;
-            fs::write(trees.join(format!("{tree}.files")), "")?;
-            symlink(Path::new("trees").join(&tree), workspace.join("code"))?;
+    let (settled, behind) = (folder.join("stores/settled"), folder.join("stores/behind"));
+    fs::create_dir_all(&behind)?;
+    fs::copy(settled.join("magus.db"), behind.join("magus.db"))?;
+    for (store, back) in [(settled, 0), (behind, BEHIND)] {
+        for branch in 0..BRANCHES {
+            let old = format!("feature/b{branch}~{back}");
+            let commit = output(git(&["rev-parse", &old])).map_err(failed)?;
+            let tree = format!("1-{}", commit.trim());
+            for number in (branch..WORKSPACES).step_by(BRANCHES) {
+                let workspace = store.join(format!("workspaces/ws{number}-development"));
+                let trees = workspace.join("trees");
+                fs::create_dir_all(trees.join(&tree))?;
+                fs::write(trees.join(format!("{tree}.files")), "")?;
+                symlink(Path::new("trees").join(&tree), workspace.join("code"))?;
+            }
         }
     }
     Ok(())

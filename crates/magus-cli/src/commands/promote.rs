@@ -152,7 +152,7 @@ fn compare(code: &Code, from: Stage, to: Stage, directory: &str) -> Result<Promo
     let movement = projects.movement(code, Some(&to.commit), &from.commit, directory).unwrap_or_default();
     let hotfixes = match movement.behind {
         0 => Vec::new(),
-        _ => code.movement(Some(&from.commit), &to.commit, directory).unwrap_or_default().commits,
+        _ => code.movement(Some(&from.commit), &to.commit).unwrap_or_default().commits,
     };
     let (kind, conflicts) = match merge {
         Merge::Nothing => (Kind::Nothing, Vec::new()),
