@@ -84,3 +84,53 @@ fn difference(Difference { name, before, after }: &Difference) -> String {
         (Some(_), None) | (None, None) => format!("{name} goes"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use magus_model::plan::{Action, Restarts, Step};
+
+    use super::*;
+    use crate::{
+        Styles,
+        plan::{
+            PlanOptions, groups,
+            samples::{plan, step},
+            text,
+        },
+    };
+
+    #[test]
+    fn a_workspace_that_an_update_and_a_deploy_restart_is_one() {
+        let both = [Action::Update, Action::Deploy].map(|action| {
+            let mut step = step(action, "production", "a", Vec::new());
+            step.restarts = Restarts::Yes;
+            step
+        });
+        let perhaps = Step { restarts: Restarts::Unknown, ..both[0].clone() };
+        assert_eq!(groups::restarts(both.iter().chain([&perhaps])), (1, 0));
+        assert_eq!(groups::restarts([&perhaps].into_iter()), (0, 1));
+        let options = PlanOptions { width: 100, ..PlanOptions::default() };
+        assert!(text(&plan(both.to_vec()), &options, &Styles::plain()).contains("Restarts 1 workspace.\n"));
+    }
+
+    #[test]
+    fn what_is_much_is_cut() {
+        let many = |count: usize| {
+            (0..count).map(|number| Difference {
+                name: format!("p{number}").into(),
+                before: None,
+                after: None,
+            })
+        };
+        let movement = Movement {
+            files: 2,
+            pipelines: many(12).map(|one| one.name).collect(),
+            triggers: many(11).collect(),
+            ..Movement::default()
+        };
+        let told = touched(&movement);
+        assert_eq!(told[1], "pipelines: p0, p1, p2, p3, p4, p5, p6, p7, p8, p9, and 2 more");
+        assert_eq!((told.len(), told[12].as_str()), (13, "and 1 trigger more"));
+        assert_eq!(touched(&Movement::default()), ["no file differs"]);
+    }
+}

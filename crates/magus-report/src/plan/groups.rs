@@ -152,11 +152,17 @@ pub(crate) fn heading(plan: &Plan, group: &Group<'_>) -> String {
     heading
 }
 
-/// How many of these steps restart a running workspace, and how many may.
+/// How many running workspaces these steps restart, and how many more they may.
 pub(crate) fn restarts<'a>(steps: impl Iterator<Item = &'a Step>) -> (usize, usize) {
-    steps.fold((0, 0), |(yes, unknown), step| match step.restarts {
-        Restarts::Yes => (yes + 1, unknown),
-        Restarts::Unknown => (yes, unknown + 1),
-        Restarts::No => (yes, unknown),
-    })
+    // An update and a deploy may both restart one workspace.
+    let (mut sure, mut perhaps) = (HashSet::new(), HashSet::new());
+    for step in steps {
+        let name = (&step.cluster, &step.workspace);
+        match step.restarts {
+            Restarts::Yes => drop(sure.insert(name)),
+            Restarts::Unknown => drop(perhaps.insert(name)),
+            Restarts::No => {}
+        }
+    }
+    (sure.len(), perhaps.difference(&sure).count())
 }
