@@ -385,6 +385,9 @@ fn killed_at_random_moments_of_deploys() {
         sandbox.expect(0, &["apply", "--yes"]);
         sandbox.expect(0, &["plan", "--detailed-exitcode"]);
     }
+    // What was killed after it had switched the link is as declared: its old trees go with the next deploy.
+    release(round + 1);
+    sandbox.expect(0, &["apply", "--yes"]);
     for number in 0..WORKSPACES {
         let trees = sandbox.file(&format!("store/workspaces/ws-{number}-development/trees"));
         let count = fs::read_dir(trees).expect("trees").count();
