@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use magus_git::{Code, Fetch};
+use magus_git::{Code, Fetch, Unread};
 use magus_load::{Document, LoadError, Loaded, Role};
 use magus_model::{
     Text,
@@ -35,6 +35,8 @@ pub struct Checked {
     pub settled: Settled,
     /// The pipelines' repositories that were looked into, by their declared URLs.
     pub repositories: BTreeMap<Text, Code>,
+    /// Why the others could not be.
+    pub unread: BTreeMap<Text, Unread>,
 }
 
 /// How to look into the pipelines' repositories.
@@ -68,8 +70,7 @@ pub enum News {
 }
 
 impl News {
-    /// Whether to fetch now.
-    pub fn fetch(self, desired: &Desired) -> Fetch {
+    fn fetch(self, desired: &Desired) -> Fetch {
         let environments = || desired.clusters.iter().flat_map(|cluster| &cluster.environments);
         let deploys =
             || environments().flat_map(|environment| &environment.workspaces).any(|one| one.code.is_some());
@@ -120,14 +121,15 @@ fn settle(loaded: Loaded, at: Option<&str>, look: Option<Look<'_>>) -> Checked {
         // A schema lies in the work tree, whatever revision the declarations are read from.
         diagnostics.extend(magus_resolve::check_modelines(&loaded, &resolution, schema_file));
     }
-    let LookedUp { findings, repositories } = look.map_or_else(LookedUp::default, |Look { news, heads }| {
-        let fetch = news.fetch(&resolution.desired);
-        magus_resolve::look_up_code(&mut resolution, heads, |url| repository::open(url, fetch))
-    });
+    let LookedUp { findings, repositories, unread } =
+        look.map_or_else(LookedUp::default, |Look { news, heads }| {
+            let fetch = news.fetch(&resolution.desired);
+            magus_resolve::look_up_code(&mut resolution, heads, |url| repository::open(url, fetch))
+        });
     diagnostics.extend(findings);
     diagnostics.extend(resolution.diagnostics.iter().cloned());
     let settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
-    Checked { loaded, resolution, settled, repositories }
+    Checked { loaded, resolution, settled, repositories, unread }
 }
 
 /// The same, where nothing but valid declarations will do: their findings are said, and errors end the command.

@@ -1,6 +1,6 @@
-use std::path::Path;
+use std::{fs, path::Path};
 
-use git2::{Repository, Signature, Time};
+use git2::{IndexAddOption, Repository, Signature, Time};
 use magus_git::{Ask, Code, Fetch, Place, Ssh};
 use magus_model::plan::{Difference, Movement};
 
@@ -8,28 +8,23 @@ use crate::Projects;
 
 /// A commit of these files, and of nothing else.
 fn commit(repository: &Repository, files: &[(&str, &str)]) -> String {
-    let mut index = git2::Index::new().unwrap();
-    for (path, content) in files {
-        let zero = git2::IndexTime::new(0, 0);
-        let id = repository.blob(content.as_bytes()).unwrap();
-        index
-            .add(&git2::IndexEntry {
-                ctime: zero,
-                mtime: zero,
-                dev: 0,
-                ino: 0,
-                mode: 0o100_644,
-                uid: 0,
-                gid: 0,
-                file_size: 0,
-                id,
-                flags: 0,
-                flags_extended: 0,
-                path: path.as_bytes().to_vec(),
-            })
-            .unwrap();
+    let folder = repository.workdir().unwrap();
+    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.is_file() {
+            fs::remove_file(entry).unwrap();
+        } else if !entry.ends_with(".git") {
+            fs::remove_dir_all(entry).unwrap();
+        }
     }
-    let tree = repository.find_tree(index.write_tree_to(repository).unwrap()).unwrap();
+    for (path, content) in files {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let mut index = repository.index().unwrap();
+    index.clear().unwrap();
+    index.add_all(["*"], IndexAddOption::FORCE, None).unwrap();
+    let tree = repository.find_tree(index.write_tree().unwrap()).unwrap();
     let author = Signature::new("Ana", "ana@example.com", &Time::new(1_700_000_000, 0)).unwrap();
     repository.commit(None, &author, &author, "x", &tree, &[]).unwrap().to_string()
 }
@@ -73,7 +68,7 @@ const PROJECT: &[(&str, &str)] = &[
 /// What changing one file touches.
 fn touched(path: &str, content: &str) -> Movement {
     let folder = tempfile::tempdir().unwrap();
-    let repository = Repository::init_bare(folder.path()).unwrap();
+    let repository = Repository::init(folder.path()).unwrap();
     let from = commit(&repository, PROJECT);
     let mut files = PROJECT.to_vec();
     files.retain(|(known, _)| *known != path);
@@ -146,7 +141,7 @@ fn triggers_and_packages_are_told_with_what_they_were() {
 #[test]
 fn a_first_deploy_and_a_commit_that_is_gone_touch_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let repository = Repository::init_bare(folder.path()).unwrap();
+    let repository = Repository::init(folder.path()).unwrap();
     let to = commit(&repository, PROJECT);
     let code = open(folder.path());
     let projects = Projects::default();

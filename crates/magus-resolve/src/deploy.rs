@@ -6,31 +6,13 @@ use magus_model::{
     Text,
     desired::{Code, Engine},
     diagnostic::Diagnostic,
+    files::DeployMode,
     rules,
     span::Span,
     tree::Node,
 };
 
 use crate::{layer, scope::Scope};
-
-/// What is deployed, by the word for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
-    Head,
-    Pinned,
-    Once,
-    Nothing,
-}
-
-fn mode(word: &str) -> Option<Mode> {
-    match word {
-        "head" => Some(Mode::Head),
-        "pinned" => Some(Mode::Pinned),
-        "once" => Some(Mode::Once),
-        "none" => Some(Mode::Nothing),
-        _ => None,
-    }
-}
 
 /// The code of a workspace; nothing where nothing is deployed to it, or it does not say enough.
 pub(crate) fn code(scope: &Scope<'_>, root: &Node) -> Option<Code> {
@@ -40,21 +22,21 @@ pub(crate) fn code(scope: &Scope<'_>, root: &Node) -> Option<Code> {
     }
     let own = |key: &str| layer::text(root, key).filter(|_| scope.allow_branch_override);
     let (branch, branch_span) = own("branch").or(scope.branch)?;
-    let declared = own("deploy").or(scope.deploy).and_then(|(word, _)| mode(word));
-    let mode = declared.unwrap_or(if scope.stage.first { Mode::Once } else { Mode::Head });
-    let pinned = own("commit").or(scope.commit).filter(|_| mode == Mode::Pinned);
+    let declared = own("deploy").or(scope.deploy).and_then(|(word, _)| DeployMode::parse(word));
+    let mode = declared.unwrap_or(if scope.stage.first { DeployMode::Once } else { DeployMode::Head });
+    let pinned = own("commit").or(scope.commit).filter(|_| mode == DeployMode::Pinned);
     let whole = Text::new_static(".");
     match mode {
-        Mode::Nothing => return None,
-        Mode::Pinned if pinned.is_none() => return None,
-        Mode::Head | Mode::Pinned | Mode::Once => {}
+        DeployMode::None => return None,
+        DeployMode::Pinned if pinned.is_none() => return None,
+        DeployMode::Head | DeployMode::Pinned | DeployMode::Once => {}
     }
     Some(Code {
         repository: repository.url.clone(),
         directory: repository.directory.as_ref().map_or(whole, |(folder, _)| folder.clone()),
         branch: branch.clone(),
         pinned: pinned.map(|(commit, _)| commit.clone()),
-        once: mode == Mode::Once,
+        once: mode == DeployMode::Once,
         commit: Err(Text::new_static("nobody looked into the repository")),
         span: pinned.map_or(branch_span, |(_, span)| span),
     })
@@ -76,13 +58,14 @@ pub(crate) fn check(role: &Role, root: &Node, scope: &Scope<'_>, findings: &mut 
     let branch = own("branch").or(or_environment(scope.branch));
     let commit = own("commit").or(or_environment(scope.commit));
     let deploy = own("deploy").or(or_environment(scope.deploy));
-    let declared = deploy.and_then(|(word, _)| mode(word));
+    let declared = deploy.and_then(|(word, _)| DeployMode::parse(word));
     let own_span =
         |key: &str| root.entry(key).filter(|entry| !entry.value.is_null()).map(|entry| entry.key_span);
     let no_effect = |span: Span, message: String, help: &str| {
         Diagnostic::new(&rules::NO_EFFECT, span, message).help(help)
     };
-    if let (Some(span), Some(mode)) = (own_span("deploy"), declared.filter(|mode| *mode != Mode::Nothing)) {
+    if let (Some(span), Some(mode)) = (own_span("deploy"), declared.filter(|mode| *mode != DeployMode::None))
+    {
         if scope.repository.is_none() {
             let help = "declare the `repository` in cluster.yaml, or remove it";
             findings.push(no_effect(
@@ -101,7 +84,7 @@ pub(crate) fn check(role: &Role, root: &Node, scope: &Scope<'_>, findings: &mut 
                 Diagnostic::new(&rules::UNKNOWN_BRANCH, span, message)
                     .help("name the branch beside it, or write `deploy: none`"),
             );
-        } else if mode == Mode::Pinned && commit.is_none() {
+        } else if mode == DeployMode::Pinned && commit.is_none() {
             let message = "`deploy: pinned` needs a `commit`, and none is declared".to_owned();
             findings.push(
                 Diagnostic::new(&rules::UNKNOWN_COMMIT, span, message)
@@ -109,7 +92,7 @@ pub(crate) fn check(role: &Role, root: &Node, scope: &Scope<'_>, findings: &mut 
             );
         }
     }
-    if let Some(span) = own_span("commit").filter(|_| declared != Some(Mode::Pinned)) {
+    if let Some(span) = own_span("commit").filter(|_| declared != Some(DeployMode::Pinned)) {
         findings.push(no_effect(
             span,
             "`commit` has no effect: only `deploy: pinned` deploys it".to_owned(),

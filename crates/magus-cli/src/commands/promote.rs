@@ -39,17 +39,15 @@ pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit
     let url = &to.repository.url;
     let Some(code) = checked.repositories.get(url) else {
         // The finding is only a warning, and this command can do nothing without it.
-        let Err(why) = repository::open(url, news.fetch(&checked.resolution.desired)) else {
-            return Err(CommandError::new(Exit::Unreachable, "the repository could not be read before"));
-        };
-        return Err(unread(&why));
+        return Err(match checked.unread.get(url) {
+            Some(why) => unread(why),
+            None => CommandError::new(Exit::Unreachable, format!("nobody looked into `{}`", url)),
+        });
     };
     let (source, target) = (stage(code, from)?, stage(code, to)?);
     let directory = to.repository.directory.as_ref().map_or("", |(folder, _)| folder.as_str());
-    let mut promotion = compare(code, source, target, directory)?;
+    let (mut promotion, tree) = compare(code, source, target, directory)?;
     let pin = pin(to, &promotion);
-    promotion.pinned =
-        pin.as_ref().map(|(_, commit)| commit.clone()).filter(|_| promotion.kind == Kind::Nothing);
 
     if arguments.pull_request {
         output.result(&match global.format {
@@ -83,7 +81,7 @@ pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit
                 return Ok(Exit::Done);
             }
             if promotion.kind != Kind::Nothing {
-                let to = moved_to(code, &promotion)?;
+                let to = moved_to(code, &promotion, tree.as_deref())?;
                 push(url, code, &promotion, &to, output)?;
                 promotion.pushed = Some(to);
             }
@@ -145,8 +143,13 @@ fn stage(code: &Code, declared: &DeclaredCode) -> Result<Stage, CommandError> {
     Ok(Stage { environment: declared.environment.clone(), branch, commit: commit.into() })
 }
 
-/// What the promotion brings, and whether it goes together.
-fn compare(code: &Code, from: Stage, to: Stage, directory: &str) -> Result<Promotion, CommandError> {
+/// What the promotion brings, and whether it goes together; and the tree of a merge that is still to be committed.
+fn compare(
+    code: &Code,
+    from: Stage,
+    to: Stage,
+    directory: &str,
+) -> Result<(Promotion, Option<String>), CommandError> {
     let merge = code.merge(&from.commit, &to.commit).map_err(|why| unread(&why))?;
     let projects = Projects::default();
     let movement = projects.movement(code, Some(&to.commit), &from.commit, directory).unwrap_or_default();
@@ -154,11 +157,11 @@ fn compare(code: &Code, from: Stage, to: Stage, directory: &str) -> Result<Promo
         0 => Vec::new(),
         _ => code.movement(Some(&from.commit), &to.commit).unwrap_or_default().commits,
     };
-    let (kind, conflicts) = match merge {
-        Merge::Nothing => (Kind::Nothing, Vec::new()),
-        Merge::FastForward => (Kind::FastForward, Vec::new()),
-        Merge::Tree(_) => (Kind::Merge, Vec::new()),
-        Merge::Conflicts(conflicts) => (Kind::Conflict, conflicts),
+    let (kind, tree, conflicts) = match merge {
+        Merge::Nothing => (Kind::Nothing, None, Vec::new()),
+        Merge::FastForward => (Kind::FastForward, None, Vec::new()),
+        Merge::Tree(tree) => (Kind::Merge, Some(tree), Vec::new()),
+        Merge::Conflicts(conflicts) => (Kind::Conflict, None, conflicts),
     };
     let movement = match kind {
         Kind::Nothing => Movement { commits: Vec::new(), ..movement },
@@ -167,8 +170,7 @@ fn compare(code: &Code, from: Stage, to: Stage, directory: &str) -> Result<Promo
     let conflicts =
         conflicts.iter().map(|one| Conflicting { path: one.path.clone(), keys: conflict::keys(one) });
     let conflicts = conflicts.collect();
-    let (pushed, pinned) = (None, None);
-    Ok(Promotion {
+    let promotion = Promotion {
         format_version: FORMAT_VERSION,
         from,
         to,
@@ -176,9 +178,10 @@ fn compare(code: &Code, from: Stage, to: Stage, directory: &str) -> Result<Promo
         movement,
         hotfixes,
         conflicts,
-        pushed,
-        pinned,
-    })
+        pushed: None,
+        pinned: None,
+    };
+    Ok((promotion, tree))
 }
 
 /// The place of a pin that the promotion moves, and the commit that it names afterwards where the branch stays.
@@ -190,16 +193,12 @@ fn pin(to: &DeclaredCode, promotion: &Promotion) -> Option<(Span, Text)> {
 }
 
 /// The commit that the target's branch is to be at: that of the source, or a new one that merges both.
-fn moved_to(code: &Code, promotion: &Promotion) -> Result<Text, CommandError> {
+fn moved_to(code: &Code, promotion: &Promotion, tree: Option<&str>) -> Result<Text, CommandError> {
     let Promotion { from, to, .. } = promotion;
-    match code.merge(&from.commit, &to.commit).map_err(|why| unread(&why))? {
-        Merge::Tree(tree) => {
-            let message = format!("Promote {} to {}\n", from.environment, to.environment);
-            let made = code.commit_merge(&tree, &to.commit, &from.commit, &message);
-            made.map(Text::from).map_err(|why| unread(&why))
-        }
-        Merge::Nothing | Merge::FastForward | Merge::Conflicts(_) => Ok(from.commit.clone()),
-    }
+    let Some(tree) = tree else { return Ok(from.commit.clone()) };
+    let message = format!("Promote {} to {}\n", from.environment, to.environment);
+    let made = code.commit_merge(tree, &to.commit, &from.commit, &message);
+    made.map(Text::from).map_err(|why| unread(&why))
 }
 
 fn push(

@@ -51,6 +51,19 @@ pub enum DeployMode {
     None,
 }
 
+impl DeployMode {
+    /// Reads the word for one; nothing for any other.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "head" => Some(Self::Head),
+            "pinned" => Some(Self::Pinned),
+            "once" => Some(Self::Once),
+            "none" => Some(Self::None),
+            _ => None,
+        }
+    }
+}
+
 /// How steps that restart a workspace are rolled out.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -80,6 +80,8 @@ pub struct LookedUp {
     pub findings: Vec<Diagnostic>,
     /// The repositories that could be opened, by their declared URLs.
     pub repositories: BTreeMap<Text, Code>,
+    /// Why the others could not.
+    pub unread: BTreeMap<Text, Unread>,
 }
 
 /// Checks branches and commits, and finds out which commit each workspace is to run. `open` gets each repository once.
@@ -89,8 +91,7 @@ pub fn look_up_code(
     open: impl Fn(&str) -> Result<Code, Unread>,
 ) -> LookedUp {
     let mut looked_up = LookedUp::default();
-    let LookedUp { findings, repositories } = &mut looked_up;
-    let mut unreadable: BTreeMap<Text, Unread> = BTreeMap::new();
+    let LookedUp { findings, repositories, unread: unreadable } = &mut looked_up;
     shared_branches(&resolution.code, findings);
     for declared in &resolution.code {
         production(declared, findings);
