@@ -56,10 +56,10 @@ impl Observer {
         let declared = declared.get(&workspace.name);
         let looks = declared.is_none_or(|declared| declared.look_for_work);
         let wanted = declared.and_then(|declared| declared.code.as_ref());
-        let Some(folder) = self.folders.workspace(&workspace.name).filter(|_| looks || wanted.is_some())
-        else {
+        if !looks && wanted.is_none() {
             return Ok(workspace);
-        };
+        }
+        let Some(folder) = self.folders.workspace(&workspace.name) else { return Ok(workspace) };
         let observe = |thoroughly| code::observe(&folder, thoroughly);
         let found = observe(looks).and_then(|found| match wanted {
             Some(wanted) if !looks && wanted.commit != found.commit => observe(true),
