@@ -52,6 +52,8 @@ pub struct ApplyRequest<'a> {
     pub selected: &'a dyn Fn(&Environment, &Workspace) -> bool,
     /// How many steps are under way at once, over all clusters; 0 counts as 1.
     pub jobs: usize,
+    /// Asked before each wave: why nothing more may begin, such as a lock that is somebody else's by now.
+    pub may_go_on: &'a dyn Fn() -> Result<(), String>,
     /// Set by a signal: what is under way ends without waiting to be seen done, nothing else begins.
     pub cancelled: &'a AtomicBool,
     /// What time it is.
@@ -107,8 +109,18 @@ pub fn apply(approved: &ApprovedPlan, request: &ApplyRequest<'_>) -> ApplyReport
 }
 
 fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
-    let ApplyRequest { engines, desired, secrets, repositories, selected, jobs, cancelled, clock, events } =
-        *request;
+    let ApplyRequest {
+        engines,
+        desired,
+        secrets,
+        repositories,
+        selected,
+        jobs,
+        may_go_on,
+        cancelled,
+        clock,
+        events,
+    } = *request;
     let started_at = clock();
     let environments = Environments::new(desired);
     let comparisons = comparisons(plan, desired, engines, selected);
@@ -123,6 +135,7 @@ fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
         environments: &environments,
         comparisons,
         jobs,
+        may_go_on,
         cancelled,
         clock,
         events,

@@ -27,6 +27,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) environments: &'a Environments<'a>,
     pub(crate) comparisons: &'a [Comparison<'a>],
     pub(crate) jobs: usize,
+    pub(crate) may_go_on: &'a dyn Fn() -> Result<(), String>,
     pub(crate) cancelled: &'a AtomicBool,
     pub(crate) clock: &'a (dyn Fn() -> Timestamp + Sync),
     pub(crate) events: &'a (dyn Fn(Event<'_>) + Sync),
@@ -69,6 +70,7 @@ impl<'a> Walk<'a> {
         let of = waves.iter().filter(|wave| !wave.steps.is_empty()).count();
         let mut number = 0;
         let mut stopped_by: Option<String> = None;
+        let mut refused: Option<String> = None;
         for wave in &waves {
             if let Some(why) = &stopped_by {
                 run.skip_all(wave.steps.clone(), why, self.around);
@@ -78,6 +80,10 @@ impl<'a> Walk<'a> {
                 break;
             }
             if !wave.steps.is_empty() {
+                if let Err(why) = (self.around.may_go_on)() {
+                    refused = Some(why);
+                    break;
+                }
                 number += 1;
                 let (environments, steps) = (wave.environments.as_slice(), wave.steps.len());
                 (self.around.events)(Event::WaveStarted { number, of, environments, steps });
@@ -90,7 +96,11 @@ impl<'a> Walk<'a> {
             }
         }
         let cancelled = self.cancelled();
-        let why = if cancelled { "interrupted before it began" } else { "no thread could be started for it" };
+        let why = match &refused {
+            Some(why) => why,
+            None if cancelled => "interrupted before it began",
+            None => "no thread could be started for it",
+        };
         for at in run.left() {
             run.record(at, Outcome::NotStarted, Some(why.to_owned()), self.around);
         }

@@ -135,6 +135,13 @@ pub enum Command {
     Destroy(Destroy),
     /// Merge the branch of one stage into that of the next, for the next apply to deploy
     Promote(Promote),
+    /// Record how a commit did in a stage, for the gates of the next one
+    Verify(Verify),
+    /// Show what was done to the clusters, newest first
+    History(HistoryArguments),
+    /// Show who changes a cluster at the time, and release a lock that was left
+    #[command(subcommand)]
+    Lock(LockCommand),
     /// Print a completion script
     Completions(Completions),
     /// Print the manual page
@@ -236,9 +243,40 @@ pub struct Guards {
     /// Send the secrets of this environment whose values changed without a new `version`
     #[arg(long, value_name = "ENV")]
     pub refresh_secrets: Vec<String>,
-    /// Why; recorded, and needed to lift a guard of a protected environment
+    /// Let through what this gate holds back; needs --reason, and is recorded. May be given several times
+    #[arg(long, value_name = "GATE")]
+    pub override_gate: Vec<Gate>,
+    /// Why; recorded, and needed to lift a gate, or a guard of a protected environment
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+}
+
+/// A gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Gate {
+    /// The commit was verified in the stage before
+    Verified,
+    /// It has run there long enough
+    Soak,
+    /// It runs there
+    RunsBefore,
+    /// The times of the week in which something may restart
+    Windows,
+    /// The days on which nothing restarts
+    Freezes,
+}
+
+impl Gate {
+    /// As it is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Gate::Verified => "verified",
+            Gate::Soak => "soak",
+            Gate::RunsBefore => "runs-before",
+            Gate::Windows => "windows",
+            Gate::Freezes => "freezes",
+        }
+    }
 }
 
 /// `magus plan`.
@@ -276,6 +314,13 @@ fn assumption(text: &str) -> Result<(Text, Text), String> {
     }
 }
 
+/// A length of time as declarations write it.
+fn duration(text: &str) -> Result<std::time::Duration, String> {
+    let parsed = magus_model::files::Duration::parse(text);
+    let parsed = parsed.map(|duration| std::time::Duration::from_secs(duration.seconds()));
+    parsed.ok_or_else(|| "write a number and `s`, `m`, `h` or `d`: `10m`".to_owned())
+}
+
 /// How an apply is approved and shown.
 #[derive(Debug, Clone, Args)]
 pub struct Approval {
@@ -285,6 +330,9 @@ pub struct Approval {
     /// How many seconds a step waits until its workspace runs, or has stopped [default: 300]
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u32>,
+    /// How long to wait for somebody else's apply to end, such as `10m` [default: not at all]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub lock_timeout: Option<std::time::Duration>,
     #[command(flatten)]
     pub guards: Guards,
 }
@@ -342,6 +390,59 @@ pub struct Promote {
     /// Move nothing, and print the title and body of a pull request instead
     #[arg(long, conflicts_with = "yes")]
     pub pull_request: bool,
+}
+
+/// `magus verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// The environment in which it was tried
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// How it ended
+    #[arg(long)]
+    pub result: Verdict,
+    /// The commit of the pipelines' repository: its number or a tag [default: the one that runs there]
+    #[arg(long, value_name = "SHA")]
+    pub commit: Option<String>,
+    /// Where more is told, such as the page of the CI job
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// What to say about it
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+}
+
+/// How a verification ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Verdict {
+    /// It passed
+    Pass,
+    /// It failed
+    Fail,
+}
+
+/// `magus history`.
+#[derive(Debug, Args)]
+pub struct HistoryArguments {
+    /// Only so many entries, the newest
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u32>,
+}
+
+/// `magus lock`.
+#[derive(Debug, Subcommand)]
+pub enum LockCommand {
+    /// Show who holds the locks
+    List,
+    /// Release a lock that somebody left, such as a machine that is gone
+    Release {
+        /// The cluster
+        #[arg(value_name = "CLUSTER")]
+        cluster: String,
+        /// Do not ask; needed without a terminal
+        #[arg(short, long)]
+        yes: bool,
+    },
 }
 
 /// `magus completions`.

@@ -53,7 +53,7 @@ impl Engines {
     }
 
     /// Opens a cluster for writing, with its lock where the engine has one. `operation` is told to everybody who finds it
-    /// locked, `reason` is recorded.
+    /// locked, `reason` is recorded; `wait` is how long to wait for the lock.
     ///
     /// # Errors
     /// Where somebody else holds the lock, or the cluster cannot be written.
@@ -62,12 +62,13 @@ impl Engines {
         cluster: &Cluster,
         operation: &str,
         reason: Option<&str>,
+        wait: Duration,
     ) -> Result<Arc<dyn Perform>, EngineError> {
         Ok(match &cluster.engine {
             Engine::Local { path } => Arc::new(Store::open(OpenRequest {
                 path: Path::new(path.as_str()),
                 holder: Holder { actor: actor(), host: host(), operation: operation.into() },
-                wait: Duration::ZERO,
+                wait,
                 clock: Box::new(Timestamp::now),
                 reason: reason.map(str::to_owned),
             })?),
@@ -97,14 +98,18 @@ impl Engines {
     }
 }
 
-/// Who runs this: what the system calls the user, for messages and events only.
-fn actor() -> String {
-    let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+/// Who runs this: what CI or the system calls the user, for messages, events and the history only.
+pub fn actor() -> String {
+    // In CI, the account of the machine says nothing.
+    let named = ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
     let number = || std::fs::metadata("/proc/self").map(|process| format!("uid {}", process.uid()));
     named.or_else(|| number().ok()).unwrap_or_else(|| "unknown".into())
 }
 
-fn host() -> String {
+/// The machine that this runs on, for messages and events only.
+pub fn host() -> String {
     ["/etc/hostname", "/proc/sys/kernel/hostname"]
         .iter()
         .find_map(|path| std::fs::read_to_string(path).ok())

@@ -8,6 +8,7 @@ mod commands;
 mod declarations;
 mod engines;
 mod error;
+mod history;
 mod init;
 mod output;
 mod pipeline;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 
 use crate::{
-    arguments::{Arguments, Command, Format, Global},
+    arguments::{Arguments, Command, Format, Global, LockCommand},
     error::{CommandError, Exit},
     output::Output,
 };
@@ -76,6 +77,9 @@ fn run(arguments: &Arguments, output: &Output) -> Result<Exit, CommandError> {
         Command::Restart(restart) => commands::apply::restart(global, restart, output),
         Command::Destroy(destroy) => commands::apply::destroy(global, destroy, output),
         Command::Promote(promote) => commands::promote::run(global, promote, output),
+        Command::Verify(verify) => commands::verify::run(global, verify, output),
+        Command::History(history) => commands::history::run(global, history, output),
+        Command::Lock(lock) => commands::lock::run(global, lock, output),
         Command::Completions(completions) => commands::completions(completions, output),
         Command::Man => commands::man(output),
     }
@@ -106,6 +110,10 @@ fn check_format(format: Format, command: &Command) -> Result<(), CommandError> {
         Command::Restart(_) => ("restart", &[Format::Text, Format::Json]),
         Command::Destroy(_) => ("destroy", &[Format::Text, Format::Json]),
         Command::Promote(_) => ("promote", &[Format::Text, Format::Json]),
+        Command::Verify(_) => ("verify", &[Format::Text, Format::Json]),
+        Command::History(_) => ("history", &[Format::Text, Format::Json]),
+        Command::Lock(LockCommand::List) => ("lock list", &[Format::Text, Format::Json]),
+        Command::Lock(LockCommand::Release { .. }) => ("lock release", &[Format::Text]),
         Command::Init(_) => ("init", &[Format::Text]),
         Command::Schema(_) => ("schema", &[Format::Text, Format::Json]),
         Command::Import(_) => ("import", &[Format::Text]),

@@ -22,6 +22,7 @@ use crate::{
     declarations::{self, Checked, Since},
     engines::Engines,
     error::{CommandError, Exit},
+    history,
     output::Output,
 };
 
@@ -58,8 +59,15 @@ impl<'a> Wish<'a> {
             return Err(CommandError::new(Exit::Usage, format!("`{wrong}` is no limit of deletes"))
                 .hint("give a number, or a share such as `--max-deletes 50%`"));
         }
-        let Guards { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } =
-            guards;
+        let Guards {
+            allow_delete,
+            allow_replace,
+            allow_empty,
+            max_deletes,
+            refresh_secrets,
+            override_gate,
+            reason,
+        } = guards;
         Ok(Self {
             command: words(global, guards, command),
             filter: filter(global),
@@ -69,6 +77,7 @@ impl<'a> Wish<'a> {
                 allow_empty: texts(allow_empty),
                 max_deletes: max_deletes.as_ref().map(Text::from),
                 refresh_secrets: texts(refresh_secrets),
+                override_gate: override_gate.iter().map(|gate| gate.name().into()).collect(),
                 reason: reason.as_ref().map(Text::from),
             },
             intent,
@@ -111,6 +120,9 @@ fn words(global: &Global, guards: &Guards, command: &str) -> Vec<String> {
         for value in values {
             flag(name, value);
         }
+    }
+    for gate in &guards.override_gate {
+        flag("--override-gate", gate.name());
     }
     for (name, value) in [("--max-deletes", &guards.max_deletes), ("--reason", &guards.reason)] {
         if let Some(value) = value {
@@ -182,6 +194,7 @@ pub fn plan(
             desired,
         }),
         movements: movements(&changes, &checked.repositories),
+        evidence: history::evidence(global, checked, &observations),
         command: wish.command.clone(),
     });
     Ok(Planned { plan, unreadable, observations })
@@ -369,8 +382,15 @@ pub fn say_idle_flags(desired: &Desired, planned: &Planned, wish: &Wish<'_>, out
         .map(|environment| environment.name.as_str())
         .chain(marks.map(|mark| mark.environment.as_str()))
         .collect();
-    let Overrides { allow_delete, allow_replace, allow_empty, max_deletes: _, refresh_secrets, reason: _ } =
-        &wish.overrides;
+    let Overrides {
+        allow_delete,
+        allow_replace,
+        allow_empty,
+        max_deletes: _,
+        refresh_secrets,
+        override_gate: _,
+        reason: _,
+    } = &wish.overrides;
     for (flag, names) in [
         ("--allow-delete", allow_delete),
         ("--allow-replace", allow_replace),
@@ -425,7 +445,8 @@ pub fn verdict(planned: &Planned) -> Exit {
     if !planned.unreadable.is_empty() || !plan.unknown.is_empty() {
         exit = exit.or(Exit::Unreachable);
     }
-    if !plan.withheld.is_empty() {
+    // What a gate holds back waits, and is no failure.
+    if plan.withheld.iter().any(|held| !held.guard.is_gate()) {
         exit = exit.or(Exit::Refused);
     }
     exit

@@ -7,9 +7,7 @@ use magus_git::{Ask, Code, Fetch, Lease, Place, Ssh, Unpushed, Unread};
 /// Opens the repository of the pipelines' code. What git fetches of it lies in the user's cache directory.
 pub fn open(url: &str, fetch: Fetch) -> Result<Code, Unread> {
     let place = Place::parse(url)?;
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let cache = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
-    let cache = cache.ok_or_else(|| Unread::Failed {
+    let cache = user_folder("XDG_CACHE_HOME", ".cache").ok_or_else(|| Unread::Failed {
         message: "there is no cache directory".to_owned(),
         help: "set `XDG_CACHE_HOME` to a folder that is yours".to_owned(),
     })?;
@@ -21,7 +19,14 @@ pub fn push(url: &str, code: &Code, lease: Lease<'_>) -> Result<(), Unpushed> {
     magus_git::push(code.path(), &Place::parse(url)?, lease, ssh())
 }
 
-fn ssh() -> Ssh {
+/// A folder of the user's: the one that a variable names, or a place below the home directory.
+pub fn user_folder(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder(variable).or_else(|| Some(folder("HOME")?.join(below_home)))
+}
+
+/// Who says how git runs ssh.
+pub fn ssh() -> Ssh {
     let own = ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| std::env::var_os(name).is_some());
     if own { Ssh::OfTheUser } else { Ssh::Usual }
 }

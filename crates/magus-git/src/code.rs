@@ -126,6 +126,14 @@ impl Code {
         self.repository.find_commit(*self.branches.get(branch)?).ok()?.tree().ok()
     }
 
+    /// Whether two commits have the same files. False where either is not there.
+    pub fn have_same_files(&self, one: &str, other: &str) -> bool {
+        let tree = |id: &str| {
+            self.repository.find_commit(Oid::from_str(id).ok()?).ok().map(|commit| commit.tree_id())
+        };
+        tree(one).zip(tree(other)).is_some_and(|(one, other)| one == other)
+    }
+
     /// Whether a commit is on a branch: its head, or before it. False where either is not there.
     pub fn is_on(&self, commit: &str, branch: &str) -> bool {
         let (Ok(commit), Some(head)) = (Oid::from_str(commit), self.branches.get(branch)) else {

@@ -107,7 +107,7 @@ pub(crate) fn failure(url: &str, what: &str, stderr: &str) -> Unread {
         "does not exist",
         "Repository not found",
     ]) {
-        "check the `url` of the `repository`, and that the login may read it".to_owned()
+        "check its URL, and that the login may read it".to_owned()
     } else if has(&["dubious ownership"]) {
         "git does not trust who owns it: `git config --global --add safe.directory` with its path".to_owned()
     } else if has(&[
@@ -153,7 +153,7 @@ mod tests {
                 "fatal: could not read Username for 'https://ANA:canary@a.dev': terminal prompts disabled",
                 "no credentials",
             ),
-            ("ERROR: Repository not found.", "check the `url`"),
+            ("ERROR: Repository not found.", "check its URL"),
             ("fatal: detected dubious ownership in repository at '/x'", "safe.directory"),
             ("something else", "`git ls-remote https://a.dev/b` tells more"),
         ] {

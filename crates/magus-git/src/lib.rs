@@ -4,6 +4,8 @@
 //! mirror in the user's cache directory; only [`Place::open`] with [`Fetch::Now`] asks the network. Fetching runs the `git`
 //! program, which knows everybody's credentials, proxies and keys. This crate knows no declaration and no environment: where
 //! the cache is, is an argument.
+//!
+//! [`Remote`] is another repository, that of the declarations: records of what was done, on references of their own.
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
@@ -14,6 +16,7 @@ mod merge;
 mod movement;
 mod place;
 mod push;
+mod records;
 #[cfg(test)]
 mod testing;
 mod tree;
@@ -23,4 +26,5 @@ pub use files::Files;
 pub use merge::{Conflict, Merge};
 pub use place::{Ask, Fetch, Place, Ssh, Unread, unbundle};
 pub use push::{Lease, Unpushed, push};
+pub use records::{Record, Remote};
 pub use tree::{Manifest, Unwritten, write_tree};

@@ -1,6 +1,6 @@
-//! Moves one branch of the repository that others see, if it is still where it was seen.
+//! Moves one reference of a repository that others see, if it is still where it was seen.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use crate::{
     fetch::{failure, git, no_git},
@@ -32,6 +32,26 @@ pub enum Unpushed {
     Failed(#[from] Unread),
 }
 
+/// A reference that is to move. Nothing on a side means that it does not exist there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Move<'a> {
+    /// Its whole name.
+    pub reference: &'a str,
+    /// The full number of what it was seen at.
+    pub from: Option<&'a str>,
+    /// The full number of what it is to be at.
+    pub to: Option<&'a str>,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It moved.
+    Done,
+    /// It is not where it was seen.
+    Stale,
+}
+
 /// Pushes a commit that the git directory has. Nothing else moves, and nothing is overwritten.
 ///
 /// # Errors
@@ -39,7 +59,17 @@ pub enum Unpushed {
 pub fn push(directory: &Path, place: &Place, lease: Lease<'_>, ssh: Ssh) -> Result<(), Unpushed> {
     let Lease { branch, from, to } = lease;
     let destination = place.destination()?.ok_or(Unpushed::Bundle)?;
-    let mut git = git(directory, ssh);
+    let reference = format!("refs/heads/{branch}");
+    let lease = Move { reference: &reference, from: Some(from), to: Some(to) };
+    match move_reference(git(directory, ssh), &destination, lease)? {
+        Pushed::Done => Ok(()),
+        Pushed::Stale => Err(Unpushed::Moved(branch.to_owned())),
+    }
+}
+
+/// Moves one reference of the destination from where it was seen, and from nowhere else.
+pub(crate) fn move_reference(mut git: Command, destination: &str, lease: Move<'_>) -> Result<Pushed, Unread> {
+    let Move { reference, from, to } = lease;
     git.args([
         "push",
         "--quiet",
@@ -48,23 +78,32 @@ pub fn push(directory: &Path, place: &Place, lease: Lease<'_>, ssh: Ssh) -> Resu
         "--no-recurse-submodules",
         "--no-verify",
     ]);
-    git.arg(format!("--force-with-lease=refs/heads/{branch}:{from}"));
-    git.args(["--", &destination, &format!("{to}:refs/heads/{branch}")]);
+    // An empty side: it must not exist, or is to go (git-push, "--force-with-lease" and "<refspec>").
+    git.arg(format!("--force-with-lease={reference}:{}", from.unwrap_or_default()));
+    git.args(["--", destination, &format!("{}:{reference}", to.unwrap_or_default())]);
     let output = git.output().map_err(|error| no_git(&error))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(Pushed::Done);
     }
     // `! FROM:TO  [rejected] (stale info)`: the lease does not hold (git-push, "OUTPUT").
     let told = String::from_utf8_lossy(&output.stdout);
-    let stale =
-        ["(stale info)", "(fetch first)", "(non-fast-forward)", "cannot lock ref", "failed to update ref"];
+    let stale = [
+        "(stale info)",
+        "(fetch first)",
+        "(non-fast-forward)",
+        "(already exists)",
+        "cannot lock ref",
+        "failed to update ref",
+        "reference already exists",
+        "incorrect old value",
+    ];
     let errors = String::from_utf8_lossy(&output.stderr);
     if stale.iter().any(|reason| told.contains(reason) || errors.contains(reason)) {
-        return Err(Unpushed::Moved(branch.to_owned()));
+        return Ok(Pushed::Stale);
     }
     let refused = told.lines().filter(|line| line.starts_with('!'));
     let said: Vec<&str> = refused.chain(errors.lines()).collect();
-    Err(Unpushed::Failed(failure(&destination, "pushed to", &said.join("\n"))))
+    Err(failure(destination, "pushed to", &said.join("\n")))
 }
 
 #[cfg(test)]

@@ -2,6 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::{
+    civil::{Date, Time, Weekday},
+    tz::TimeZone,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -26,6 +30,8 @@ pub struct Cluster {
     pub engine: Engine,
     /// The branch of the declarations' repository from which alone it is changed, where one is declared.
     pub declared_on: Option<Text>,
+    /// The remote of the declarations' repository that has its history and its lock, where one is declared.
+    pub history: Option<Text>,
     /// How much may be deleted at once.
     pub max_deletes: MaxDeletes,
     /// Its environments, in order of promotion and then of name.
@@ -147,6 +153,10 @@ pub struct Environment {
     pub protected: bool,
     /// How steps that restart are rolled out.
     pub rollout: Rollout,
+    /// What has to hold before something is deployed or restarted.
+    pub gates: Gates,
+    /// Why nothing is promoted to it for now.
+    pub hold: Option<Text>,
     /// Its workspaces, ordered by their names in the cluster.
     pub workspaces: Vec<Workspace>,
     /// Where the environment is declared.
@@ -162,6 +172,63 @@ pub struct Rollout {
     pub wait_for_runs: u64,
     /// Whether the first failure keeps the steps of this environment that have not begun from beginning.
     pub stop_on_failure: bool,
+}
+
+/// What has to hold before something is deployed or restarted. The first three look at the stage before, and hold deploys;
+/// the others hold what restarts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Gates {
+    /// Its commit was verified there, and how many seconds ago at most.
+    pub verified: Option<Verified>,
+    /// For how many seconds its commit has run there.
+    pub soak: Option<u64>,
+    /// Whether its commit, or one that follows it, has to run there.
+    pub runs_before: bool,
+    /// When something may restart; always where there are none.
+    pub windows: Vec<Window>,
+    /// When nothing may.
+    pub freezes: Vec<Freeze>,
+}
+
+impl Gates {
+    /// Whether a gate looks at the stage before.
+    pub fn look_back(&self) -> bool {
+        let Self { verified, soak, runs_before, windows: _, freezes: _ } = self;
+        verified.is_some() || soak.is_some() || *runs_before
+    }
+}
+
+/// How a commit has to be verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified {
+    /// How many seconds ago at most.
+    pub within: Option<u64>,
+}
+
+/// A time of the week in which something may restart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    /// The days on which it begins; every day where there are none.
+    pub days: Vec<Weekday>,
+    /// When it begins.
+    pub from: Time,
+    /// When it ends: on the next day where it is not after `from`.
+    pub to: Time,
+    /// Where these times count.
+    pub zone: TimeZone,
+}
+
+/// Days on which nothing restarts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Freeze {
+    /// The first.
+    pub from: Date,
+    /// The last.
+    pub to: Date,
+    /// Where these days count.
+    pub zone: TimeZone,
+    /// Why.
+    pub reason: Option<Text>,
 }
 
 /// A workspace with all layers applied.

@@ -8,6 +8,7 @@ pub mod desired;
 pub mod diagnostic;
 pub mod files;
 pub mod git;
+pub mod history;
 pub mod image;
 pub mod leaves;
 pub mod mage;

@@ -72,9 +72,25 @@ pub struct PlanCluster {
     pub engine: Text,
     /// Its environments in order of promotion.
     pub environments: Vec<Text>,
+    /// What keeps two from changing it at once.
+    #[serde(default)]
+    pub lock: LockKind,
     /// What the plan takes for true of this cluster without having seen it; nothing where everything was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unverifiable: Option<Text>,
+}
+
+/// What keeps two from changing a cluster at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LockKind {
+    /// Nothing.
+    #[default]
+    None,
+    /// A lock in the store of the engine.
+    Store,
+    /// A reference of a git remote.
+    Remote,
 }
 
 /// What the desired state was read from.
@@ -130,6 +146,9 @@ pub struct Overrides {
     pub max_deletes: Option<Text>,
     /// `--refresh-secrets`.
     pub refresh_secrets: Vec<Text>,
+    /// `--override-gate`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub override_gate: Vec<Text>,
     /// `--reason`.
     pub reason: Option<Text>,
 }
@@ -437,6 +456,16 @@ pub enum Guard {
     Conflict,
     /// The engine cannot do it, or not without a loss that nobody declared.
     Engine,
+    /// A gate: its commit was not verified in the stage before.
+    Verified,
+    /// A gate: its commit has not run long enough in the stage before.
+    Soak,
+    /// A gate: its commit does not run in the stage before.
+    RunsBefore,
+    /// A gate: it is not the time of the week.
+    Windows,
+    /// A gate: these are days on which nothing restarts.
+    Freezes,
 }
 
 impl Guard {
@@ -452,7 +481,17 @@ impl Guard {
             Guard::UncommittedWork => "uncommitted-work",
             Guard::Conflict => "conflict",
             Guard::Engine => "engine",
+            Guard::Verified => "verified",
+            Guard::Soak => "soak",
+            Guard::RunsBefore => "runs-before",
+            Guard::Windows => "windows",
+            Guard::Freezes => "freezes",
         }
+    }
+
+    /// Whether it is a gate: what it holds back waits, and is no failure.
+    pub fn is_gate(self) -> bool {
+        matches!(self, Self::Verified | Self::Soak | Self::RunsBefore | Self::Windows | Self::Freezes)
     }
 }
 
@@ -473,6 +512,9 @@ pub struct Withheld {
     pub message: String,
     /// The whole command that lifts it, or what to change where no flag does.
     pub unblock: String,
+    /// When a gate opens by itself, RFC 3339 in UTC, as far as anybody can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opens_at: Option<Text>,
 }
 
 /// Something that runs as a workspace does, and that the server does not know.

@@ -95,6 +95,7 @@ rules! {
     PRODUCTION_BRANCH "MG407" "production-branch" Error "production takes from another branch than `main` or `master`"
     UNKNOWN_DIRECTORY "MG408" "unknown-directory" Error "the folder of the Mage project is not on the branch"
     NOT_IN_GIT "MG409" "not-in-git" Warning "code that the pipelines' repository points to and does not hold"
+    GATE_WITHOUT_STAGE "MG410" "gate-without-stage" Error "a gate that looks at the stage before, and there is none"
     IMAGE_TAG "MG701" "image-tag" Warning "an image without a tag, or with `latest`"
     PRODUCTION_AUTO_TERMINATION "MG702" "production-auto-termination" Warning "auto-termination in production"
     SCHEMA_MISSING "MG703" "schema-missing" Warning "the schema that the modeline names does not exist"

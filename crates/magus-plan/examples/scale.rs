@@ -6,7 +6,8 @@ use magus_diff::{diff, expected_mark};
 use magus_model::{
     Text,
     desired::{
-        Cluster, Desired, DesiredState, Engine, Environment, Field, Layer, MaxDeletes, Rollout, Workspace,
+        Cluster, Desired, DesiredState, Engine, Environment, Field, Gates, Layer, MaxDeletes, Rollout,
+        Workspace,
     },
     name::WorkspaceName,
     observed::{Capabilities, Observation, ObservedCode, ObservedField, ObservedWorkspace, RunState},
@@ -15,7 +16,7 @@ use magus_model::{
     span::{FileId, SourceFile, Sources, Span},
     value::{FieldValue, Value},
 };
-use magus_plan::{Filter, Intent, PlanRequest, check, plan};
+use magus_plan::{Evidence, Filter, Intent, PlanRequest, check, plan};
 
 fn workspace(at: usize) -> Workspace {
     let mut fields: Vec<_> = (0..30)
@@ -82,6 +83,8 @@ fn main() -> std::io::Result<()> {
         promotes_from: None,
         protected: false,
         rollout: Rollout::default(),
+        gates: Gates::default(),
+        hold: None,
         workspaces: (0..count).map(workspace).collect(),
         span: Span::BUILT_IN,
     };
@@ -90,6 +93,7 @@ fn main() -> std::io::Result<()> {
         managed_by: "acme".into(),
         engine: Engine::Local { path: ".magus".into() },
         declared_on: None,
+        history: None,
         max_deletes: MaxDeletes::default(),
         environments: vec![environment],
         span: Span::BUILT_IN,
@@ -137,6 +141,7 @@ fn planned<'a>(desired: &'a Desired, changes: &'a magus_diff::ChangeSet<'a>) -> 
         intent: Intent::Converge,
         since: None,
         movements: magus_plan::Movements::default(),
+        evidence: Evidence::default(),
         command: vec!["magus".to_owned(), "plan".to_owned()],
     })
 }

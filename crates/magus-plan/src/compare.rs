@@ -240,14 +240,22 @@ fn overrides(approved: &Overrides, current: &Overrides, differences: &mut Vec<Di
     let list = |names: &[Text]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
     let one = |value: &Option<Text>| value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
     let rows = |overrides: &Overrides| {
-        let Overrides { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } =
-            overrides;
+        let Overrides {
+            allow_delete,
+            allow_replace,
+            allow_empty,
+            max_deletes,
+            refresh_secrets,
+            override_gate,
+            reason,
+        } = overrides;
         [
             ("--allow-delete", list(allow_delete)),
             ("--allow-replace", list(allow_replace)),
             ("--allow-empty", list(allow_empty)),
             ("--max-deletes", one(max_deletes)),
             ("--refresh-secrets", list(refresh_secrets)),
+            ("--override-gate", list(override_gate)),
             ("--reason", one(reason)),
         ]
     };

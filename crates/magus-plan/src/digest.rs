@@ -140,6 +140,7 @@ fn decided_field(field: &FieldChange) -> DecidedField<'_> {
 }
 
 fn decided_withheld(withheld: &Withheld) -> DecidedWithheld<'_> {
-    let Withheld { cluster, environment, workspace, action, guard, message: _, unblock: _ } = withheld;
+    let Withheld { cluster, environment, workspace, action, guard, message: _, unblock: _, opens_at: _ } =
+        withheld;
     DecidedWithheld { cluster, environment, workspace, action: *action, guard: *guard }
 }

@@ -7,8 +7,10 @@ use std::{
 
 use magus_model::{
     Text,
-    desired::Desired,
-    plan::{Action, FORMAT_VERSION, Head, Plan, PlanCluster, Since, Step, Summary, Unknown, Withheld},
+    desired::{Desired, Engine},
+    plan::{
+        Action, FORMAT_VERSION, Head, LockKind, Plan, PlanCluster, Since, Step, Summary, Unknown, Withheld,
+    },
 };
 
 use crate::{
@@ -90,6 +92,11 @@ impl Draft<'_> {
                 PlanCluster {
                     name: cluster.name.clone(),
                     engine: cluster.engine.kind().into(),
+                    lock: match &cluster.engine {
+                        _ if cluster.history.is_some() => LockKind::Remote,
+                        Engine::Local { .. } => LockKind::Store,
+                        Engine::Mage(_) => LockKind::None,
+                    },
                     unverifiable: unverifiable(request, &cluster.name),
                     environments: environments
                         .into_iter()

@@ -9,16 +9,17 @@ use magus_model::{
     name::WorkspaceName,
     observed::{Mark, ObservedCode, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
     plan::{
-        Action, Apart, Guard, MarkRefresh, NO_ENVIRONMENT, Orphan, Overrides, Plan, Precondition, Restarts,
-        Step, Unknown, Unmanaged, Withheld,
+        Action, Apart, Guard, MarkRefresh, Movement, NO_ENVIRONMENT, Orphan, Overrides, Plan, Precondition,
+        Restarts, Step, Unknown, Unmanaged, Withheld,
     },
 };
 
 use crate::{
+    gates::{Closed, Keeper},
     guards::{Danger, Guards, Held, enough},
     request::{Baseline, Intent, PlanRequest},
     since::{Before, Split},
-    steps::{Part, Place, is_replaced, unsettable},
+    steps::{Part, Place, is_replaced, rest_on, unsettable},
     unblock, words,
 };
 
@@ -51,14 +52,22 @@ pub fn stage(desired: &Desired, environment: &str) -> u32 {
 /// Overrides in one order, so that the order of flags changes no digest.
 fn normalized(overrides: &Overrides) -> Overrides {
     let sorted = |names: &[Text]| names.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-    let Overrides { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } =
-        overrides;
+    let Overrides {
+        allow_delete,
+        allow_replace,
+        allow_empty,
+        max_deletes,
+        refresh_secrets,
+        override_gate,
+        reason,
+    } = overrides;
     Overrides {
         allow_delete: sorted(allow_delete),
         allow_replace: sorted(allow_replace),
         allow_empty: sorted(allow_empty),
         max_deletes: max_deletes.clone(),
         refresh_secrets: sorted(refresh_secrets),
+        override_gate: sorted(override_gate),
         reason: reason.clone(),
     }
 }
@@ -229,18 +238,18 @@ impl<'a> Draft<'a> {
         let place = Place { changes, movements: &self.request.movements, environment, workspace };
         match what {
             Change::Create(fields) => {
-                self.admit(changes, place.create(fields, hints.get(&workspace.name).copied()));
+                self.let_through(&place, None, place.create(fields, hints.get(&workspace.name).copied()));
             }
             Change::Adopt { observed, code } => {
                 if let Some(CodeChange { observed: ObservedCode { uncommitted, .. }, .. }) = code {
                     self.keep_work(changes, &environment.name, &workspace.name, Action::Deploy, uncommitted);
                 }
-                self.admit(changes, place.adopt(observed, *code));
+                self.let_through(&place, None, place.adopt(observed, *code));
             }
             Change::Unchanged { observed, stale } => {
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
                 match refresh.then(|| place.refresh_secrets(observed)).flatten() {
-                    Some(step) => self.admit(changes, vec![step]),
+                    Some(step) => self.let_through(&place, observed.mark.as_ref(), vec![step]),
                     None => {
                         self.unchanged += 1;
                         if *stale {
@@ -268,14 +277,14 @@ impl<'a> Draft<'a> {
                             self.refuse(step, refusal.reason, refusal.instead.to_owned());
                         }
                     } else if held.is_empty() {
-                        self.steps.extend(replace);
-                        return;
+                        return self.let_through(&place, update.observed.mark.as_ref(), replace);
                     } else {
                         self.withhold(changes, &environment.name, &workspace.name, Action::Replace, held);
                     }
                 }
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
-                self.admit(changes, place.update(update, refresh));
+                let steps = place.update(update, refresh);
+                self.let_through(&place, update.observed.mark.as_ref(), steps);
             }
             Change::Conflict { observed, conflict } => {
                 let action = if *conflict == Conflict::MovedFrom { Action::Update } else { Action::Adopt };
@@ -312,7 +321,62 @@ impl<'a> Draft<'a> {
         let reason = "asked for by `magus restart`".to_owned();
         let part = Part::new(Action::Restart, reason, Restarts::Yes, Vec::new());
         let step = observed.mark.clone().map(|mark| place.step(part, precondition, mark));
-        self.admit(changes, step.into_iter().collect());
+        self.let_through(&place, observed.mark.as_ref(), step.into_iter().collect());
+    }
+
+    /// Takes those steps of a workspace into the plan that no gate holds back. `last` is the mark that it carries now.
+    fn let_through(&mut self, place: &Place<'a>, last: Option<&Mark>, steps: Vec<Step>) {
+        let request = self.request;
+        let keeper = Keeper::new(request.now, &request.evidence, self.overrides);
+        let environment = place.environment;
+        let mut passed: Vec<Step> = Vec::new();
+        // What a step that is held back would have done, and the step that comes in its place.
+        let mut held: Vec<Step> = Vec::new();
+        for mut step in steps {
+            for before in &held {
+                rest_on(&mut step, before, passed.last().and_then(|step| step.mark.as_ref()).or(last));
+            }
+            let goes_back = step.deploy.as_ref().and_then(|deploy| deploy.movement.as_ref());
+            let goes_back = goes_back.is_some_and(Movement::is_rollback);
+            let mut closed = match &step.deploy {
+                // What ran here before needs no proof from elsewhere.
+                Some(deploy) if !goes_back => keeper.deploy(environment, &deploy.to),
+                Some(_) | None => Vec::new(),
+            };
+            if step.restarts != Restarts::No || step.action == Action::Replace {
+                closed.extend(keeper.restart(environment));
+            }
+            if closed.is_empty() {
+                passed.push(step);
+                continue;
+            }
+            self.wait(&step, &closed);
+            if !matches!(step.action, Action::Deploy | Action::Update) || step.renamed_from.is_some() {
+                // What follows would rest on it.
+                break;
+            }
+            held.push(step);
+        }
+        self.admit(place.changes, passed);
+    }
+
+    /// Lists a step that gates hold back.
+    fn wait(&mut self, step: &Step, closed: &[Closed]) {
+        let Some(first) = closed.first() else { return };
+        let flags: Vec<_> = closed.iter().flat_map(|closed| closed.flags(self.overrides)).collect();
+        // It opens when the last of them does, if anybody can tell of all.
+        let opens: Option<Vec<_>> = closed.iter().map(|closed| closed.opens_at).collect();
+        let messages: Vec<&str> = closed.iter().map(|closed| closed.message.as_str()).collect();
+        self.withheld.push(Withheld {
+            cluster: step.cluster.clone(),
+            environment: step.environment.clone(),
+            workspace: step.workspace.clone(),
+            action: step.action,
+            guard: first.gate,
+            message: messages.join("; "),
+            unblock: unblock::command(&self.request.command, self.overrides, &flags),
+            opens_at: opens.and_then(|all| all.into_iter().max()).map(|at| at.to_string().into()),
+        });
     }
 
     /// Takes the steps of one workspace into the plan, up to the first that the engine refuses: what comes after it
@@ -342,6 +406,7 @@ impl<'a> Draft<'a> {
             guard: Guard::Engine,
             message: format!("guard `engine`: {}; {reason}", step.reason),
             unblock: instead,
+            opens_at: None,
         });
     }
 
@@ -391,6 +456,7 @@ impl<'a> Draft<'a> {
             guard,
             message: messages.join("; "),
             unblock: unblock::command(&self.request.command, self.overrides, &flags),
+            opens_at: None,
         });
     }
 
@@ -414,6 +480,7 @@ impl<'a> Draft<'a> {
             guard: Guard::UncommittedWork,
             message: format!("guard `uncommitted-work`: {}", words::uncommitted(uncommitted)),
             unblock: words::KEEP_WORK.to_owned(),
+            opens_at: None,
         });
     }
 
@@ -445,6 +512,7 @@ impl<'a> Draft<'a> {
             guard: Guard::Conflict,
             message: format!("guard `conflict`: {}", words::conflict(existing, ours, conflict)),
             unblock,
+            opens_at: None,
         });
     }
 }

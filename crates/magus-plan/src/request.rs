@@ -12,6 +12,8 @@ use magus_model::{
     plan::{Movement, Overrides, Source},
 };
 
+use crate::evidence::Evidence;
+
 /// What a plan is made from.
 #[derive(Debug, Clone)]
 pub struct PlanRequest<'a> {
@@ -37,6 +39,8 @@ pub struct PlanRequest<'a> {
     pub since: Option<Baseline<'a>>,
     /// What lies between the commits of the code that moves.
     pub movements: Movements,
+    /// What is known of commits on the stages before, for the gates that look there.
+    pub evidence: Evidence,
     /// The words of the command line, the program first: what lifts a guard is this command with more flags.
     pub command: Vec<String>,
 }

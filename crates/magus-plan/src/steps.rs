@@ -334,6 +334,25 @@ impl<'a> Place<'a> {
     }
 }
 
+/// What becomes of a step where the one before it is not done.
+pub(crate) fn rest_on(step: &mut Step, held: &Step, last: Option<&Mark>) {
+    if step.precondition == Precondition::Follows(held.id.clone()) {
+        step.precondition = held.precondition.clone();
+    }
+    if let Some(at) = step.needs.iter().position(|needed| *needed == held.id) {
+        step.needs.splice(at..=at, held.needs.iter().cloned());
+    }
+    // The mark remembers of what was not done as much as before.
+    let Some(mark) = &mut step.mark else { return };
+    let code = held.deploy.as_ref().map(|_| code_path());
+    for path in held.fields.iter().map(|change| &change.path).chain(&code) {
+        match last.and_then(|last| last.applied.get(path)) {
+            Some(digest) => mark.applied.insert(path.clone(), digest.clone()),
+            None => mark.applied.remove(path),
+        };
+    }
+}
+
 /// Why a workspace cannot be made as it is declared, and what to do instead: the cluster has no way to give it a field.
 pub(crate) fn unsettable(step: &Step, capabilities: &Capabilities) -> Option<(String, String)> {
     let fields = if step.action == Action::Create { &step.fields[..] } else { &[] };

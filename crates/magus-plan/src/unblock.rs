@@ -9,6 +9,7 @@ pub(crate) enum Flag {
     AllowReplace(Text),
     AllowEmpty(Text),
     MaxDeletes(usize),
+    OverrideGate(&'static str),
     Reason,
 }
 
@@ -20,6 +21,7 @@ impl Flag {
             Flag::AllowReplace(environment) => ["--allow-replace".into(), quoted(environment)],
             Flag::AllowEmpty(environment) => ["--allow-empty".into(), quoted(environment)],
             Flag::MaxDeletes(count) => ["--max-deletes".into(), count.to_string()],
+            Flag::OverrideGate(gate) => ["--override-gate".into(), (*gate).to_owned()],
             Flag::Reason => ["--reason".into(), "'WHY'".into()],
         }
     }

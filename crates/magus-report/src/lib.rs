@@ -11,6 +11,7 @@ pub mod apply;
 pub mod drift;
 pub mod escape;
 pub mod explain;
+pub mod history;
 mod json;
 pub mod lint;
 pub mod plan;

@@ -249,6 +249,8 @@ fn status_names_state_drift_and_what_is_pending() {
         promotes_from: None,
         protected: false,
         rollout: Rollout::default(),
+        gates: Gates::default(),
+        hold: None,
         workspaces: workspaces.iter().map(|name| workspace(name, 0, "").0).collect(),
         span: Span::BUILT_IN,
     };
@@ -258,6 +260,7 @@ fn status_names_state_drift_and_what_is_pending() {
             managed_by: "acme".into(),
             engine: Engine::Local { path: ".magus".into() },
             declared_on: None,
+            history: None,
             max_deletes: MaxDeletes::default(),
             environments: vec![
                 environment("development", 0, &["ana-development", "zoe-development"]),

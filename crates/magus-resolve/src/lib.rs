@@ -9,6 +9,7 @@
 mod deploy;
 mod directory;
 mod explain;
+mod gates;
 mod import;
 mod layer;
 mod lint;

@@ -22,6 +22,7 @@ use rayon::prelude::*;
 use crate::{
     deploy,
     directory::{Directory, Folder, settings},
+    gates,
     layer::{self, OWN_KEYS, lay_over},
     lint::Lint,
     names,
@@ -29,7 +30,7 @@ use crate::{
     rules::{
         clusters,
         code::{DeclaredCode, Revision},
-        databases, files, images, layers, server, texts, workspaces,
+        databases, images, layers, server, texts, workspaces,
     },
     scope::{DEFAULT_WORKSPACE_NAME, Inherited, Scope, Spanned, field, inherit},
     stages, suggest,
@@ -200,7 +201,6 @@ fn settings_file(document: &Document<'_>, findings: &mut Vec<Diagnostic>) {
     if matches!(document.file.role, Role::Cluster { .. }) {
         clusters::check_file(root, findings);
     }
-    files::without_effect(root, findings);
     texts::check(texts::Kind::Settings, root, findings);
     let templates = root.get("templates").map_or(&[][..], Node::entries).iter().map(|entry| &entry.value);
     let of_server = root.get("server").and_then(|server| server.get("workspace_defaults"));
@@ -215,6 +215,7 @@ fn environment(environs: &Environs<'_, '_>, findings: &mut Vec<Diagnostic>) {
     findings.extend(names::pattern_fault(scope));
     if let Some((document, root)) = folder.environment.and_then(|found| Some((found, found.root.as_ref()?))) {
         deploy::check(&document.file.role, root, scope, findings);
+        gates::check(root, scope, findings);
     }
     let lower = lower.read().unwrap_or_else(PoisonError::into_inner);
     let again = lower.values().flat_map(|list| list.iter()).filter_map(|inherited| inherited.again.as_ref());
@@ -391,6 +392,7 @@ fn desired(environs: &[Environs<'_, '_>], workspaces: Vec<Resolved<'_>>) -> Desi
             managed_by: scope.managed_by.map_or_else(|| name.clone(), |(owner, _)| owner.clone()),
             engine: engine.clone(),
             declared_on: scope.declared_on.map(|(branch, _)| branch.clone()),
+            history: scope.history.map(|(remote, _)| remote.clone()),
             max_deletes: scope.max_deletes,
             environments: Vec::new(),
             span,
@@ -401,6 +403,8 @@ fn desired(environs: &[Environs<'_, '_>], workspaces: Vec<Resolved<'_>>) -> Desi
             promotes_from: scope.stage.promotes_from.clone(),
             protected: scope.protected,
             rollout: scope.rollout,
+            gates: scope.gates.map(gates::gates).unwrap_or_default(),
+            hold: scope.hold.map(|(reason, _)| reason.clone()),
             workspaces,
             span: folder.span(),
         });

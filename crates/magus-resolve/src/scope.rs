@@ -99,6 +99,12 @@ pub(crate) struct Scope<'a> {
     pub(crate) deploy: Option<Spanned<'a>>,
     /// Whether workspaces may set a branch of their own.
     pub(crate) allow_branch_override: bool,
+    /// The remote that has history and lock.
+    pub(crate) history: Option<Spanned<'a>>,
+    /// What is declared of gates.
+    pub(crate) gates: Option<&'a Node>,
+    /// Why nothing is promoted to it.
+    pub(crate) hold: Option<Spanned<'a>>,
     /// Whether it is protected.
     pub(crate) protected: bool,
     /// How restarts are rolled out.
@@ -161,6 +167,9 @@ impl<'a> Scope<'a> {
             commit: own("commit").and_then(spanned),
             deploy: own("deploy").and_then(spanned),
             allow_branch_override: own("allow_branch_override").and_then(boolean).unwrap_or(stage.depth == 0),
+            history: near("history").and_then(|(_, node)| spanned(node.get("remote")?)),
+            gates: own("gates"),
+            hold: own("hold").and_then(spanned),
             protected: own("protected").and_then(boolean).unwrap_or(false),
             rollout: own("rollout").map_or_else(Rollout::default, rollout),
             stage,

@@ -96,7 +96,8 @@ fn simplify(schema: &mut Value) {
         *description = description.replace('\n', " ");
     }
     // A format such as `double` says how Rust holds a number, which nobody who writes YAML asks.
-    if keywords.get("format").is_some_and(|format| format != magus_model::files::DATE_TIME_FORMAT) {
+    let checked = [magus_model::files::DATE_FORMAT, magus_model::files::DATE_TIME_FORMAT];
+    if keywords.get("format").is_some_and(|format| !checked.iter().any(|checked| format == checked)) {
         keywords.remove("format");
     }
 }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use jsonschema::{Validator, error::ValidationErrorKind};
 use magus_model::{
     diagnostic::Diagnostic,
-    files::{ClusterFile, DATE_TIME_FORMAT, EnvironmentFile, Timestamp, WorkspaceFile},
+    files::{ClusterFile, DATE_FORMAT, DATE_TIME_FORMAT, Date, EnvironmentFile, Timestamp, WorkspaceFile},
     rules,
     span::{Sources, Span},
     tree::{DecodeError, Node, decode},
@@ -42,6 +42,7 @@ fn compile(kind: SchemaKind) -> Compiled {
     let schema: Value = serde_json::from_str(kinds::text(kind)).expect("a built-in schema is JSON");
     let validator = jsonschema::options_for::<Tree>()
         .with_format(DATE_TIME_FORMAT, |text: &str| Timestamp::parse(text).is_some())
+        .with_format(DATE_FORMAT, |text: &str| Date::parse(text).is_some())
         .should_validate_formats(true)
         .build(&schema)
         .expect("a built-in schema is a schema");

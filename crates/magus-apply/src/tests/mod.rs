@@ -21,7 +21,8 @@ use magus_engine::{Perform, PerformError, Task};
 use magus_model::{
     Text,
     desired::{
-        Cluster, Desired, DesiredState, Engine, Environment, Field, Layer, MaxDeletes, Rollout, Workspace,
+        Cluster, Desired, DesiredState, Engine, Environment, Field, Gates, Layer, MaxDeletes, Rollout,
+        Workspace,
     },
     name::WorkspaceName,
     observed::Mark,
@@ -137,6 +138,8 @@ fn desired(rollout: Rollout) -> Desired {
         promotes_from: None,
         protected: false,
         rollout,
+        gates: Gates::default(),
+        hold: None,
         workspaces: Vec::new(),
         span: Span::BUILT_IN,
     };
@@ -145,6 +148,7 @@ fn desired(rollout: Rollout) -> Desired {
         managed_by: name.into(),
         engine: Engine::Local { path: name.into() },
         declared_on: None,
+        history: None,
         max_deletes: MaxDeletes::default(),
         environments: [(0, "development"), (1, "staging"), (2, "production")].map(environment).into(),
         span: Span::BUILT_IN,
@@ -276,12 +280,21 @@ struct Scene<'a> {
     variables: BTreeMap<&'static str, &'static str>,
     /// Told each event as well, while the apply runs.
     listen: &'a (dyn Fn(&Told, &AtomicBool) + Sync),
+    /// Asked before each wave.
+    may_go_on: &'a (dyn Fn() -> Result<(), String> + Sync),
 }
 
 impl Default for Scene<'_> {
     fn default() -> Self {
         let desired = desired(Rollout::default());
-        Self { desired, jobs: 4, cancelled: false.into(), variables: BTreeMap::new(), listen: &|_, _| () }
+        Self {
+            desired,
+            jobs: 4,
+            cancelled: false.into(),
+            variables: BTreeMap::new(),
+            listen: &|_, _| (),
+            may_go_on: &|| Ok(()),
+        }
     }
 }
 
@@ -304,6 +317,7 @@ impl Scene<'_> {
                 repositories: &BTreeMap::new(),
                 selected: &|_, _| true,
                 jobs: self.jobs,
+                may_go_on: self.may_go_on,
                 cancelled: &self.cancelled,
                 clock: &|| Timestamp::from_second(second.fetch_add(1, Ordering::Relaxed)).unwrap(),
                 events: &|event| {

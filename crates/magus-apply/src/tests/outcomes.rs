@@ -31,6 +31,21 @@ fn stages_come_one_after_the_other_over_all_clusters() {
 }
 
 #[test]
+fn no_wave_begins_once_the_lock_is_somebody_elses() {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let may_go_on = || match asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+        0 => Ok(()),
+        _ => Err("the lock of cluster `acme` was taken away".to_owned()),
+    };
+    let scene = Scene { may_go_on: &may_go_on, ..Scene::default() };
+    let steps = updates(&["development/a", "staging/c", "production/d"]);
+    let (report, _) = scene.run(&plan(steps), &Memory::default());
+    assert_eq!(outcomes(&report), [Applied, NotStarted, NotStarted]);
+    assert_eq!(message(&report, 1), "the lock of cluster `acme` was taken away");
+    assert_eq!(message(&report, 2), message(&report, 1));
+}
+
+#[test]
 fn a_destroy_goes_in_the_order_of_its_plan() {
     let order = ["production", "staging", "development"];
     let steps: Vec<_> = order.iter().map(|name| step("acme", name, name, Action::Delete)).collect();

@@ -121,6 +121,7 @@ fn what_was_just_created_or_is_withheld_is_not_compared() {
         guard: Guard::Protected,
         message: String::new(),
         unblock: String::new(),
+        opens_at: None,
     });
     let (report, _) = scene(CANARY).run(&plan, &running("old-value-of-it"));
     assert_eq!(report.notes, [""; 0]);
@@ -170,6 +171,7 @@ fn values_do_not_leave_through_the_message_of_an_engine() {
             repositories: &BTreeMap::new(),
             selected: &|_, _| false,
             jobs: 1,
+            may_go_on: &|| Ok(()),
             cancelled: &false.into(),
             clock: &|| Timestamp::UNIX_EPOCH,
             events: &|_| (),

@@ -9,13 +9,18 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use magus_apply::{ApplyRequest, apply};
 use magus_engine::{EngineErrorKind, Perform};
+use magus_git::Unread;
+use magus_history::{Lock, LockError};
 use magus_model::{
     Text,
+    desired::Cluster,
+    history::Operation,
     plan::{FORMAT_VERSION, Plan},
     report::ApplySummary,
 };
@@ -34,13 +39,14 @@ use crate::{
     declarations::{self, Checked, Look},
     engines::{self, Engines},
     error::{CommandError, Exit},
+    history,
     output::Output,
     pipeline::{self, Planned, Wish},
     progress::Progress,
 };
 
 /// Set by Ctrl-C or SIGTERM: what is under way ends, nothing else begins.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// `magus apply`.
 pub fn run(global: &Global, arguments: &Apply, output: &Output) -> Result<Exit, CommandError> {
@@ -111,7 +117,8 @@ fn converge(
         // What was shown is what was approved, and is compared with the plan that is made under the lock.
         expectation = Some(planned.plan);
     }
-    let opened = open(global, &checked, wish, &engines, output)?;
+    let wait = approval.lock_timeout.unwrap_or_default();
+    let opened = open(global, &checked, wish, &engines, wait, output)?;
     let planned = pipeline::plan(global, &checked, wish, &engines)?;
     check(&planned.plan, &checked)?;
     let approved = magus_plan::approve(planned.plan.clone(), expectation.as_ref()).map_err(|stale| {
@@ -140,6 +147,7 @@ fn converge(
                 wish.intent == Intent::Converge
                     && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)
             },
+            may_go_on: &|| opened.locks.iter().try_for_each(Lock::check),
             jobs: global.jobs.map_or_else(engines::default_jobs, usize::from),
             cancelled: &INTERRUPTED,
             clock: &Timestamp::now,
@@ -147,6 +155,7 @@ fn converge(
         },
     );
     progress.end();
+    history::record(global, &checked, operation(wish.intent), (&planned.plan, &report), output);
     let text = match global.format {
         Format::Json => magus_report::apply::json(&report),
         _ if report.results.is_empty() && report.notes.is_empty() => String::new(),
@@ -184,6 +193,8 @@ fn refuse_other_branch(global: &Global, checked: &Checked) -> Result<(), Command
 /// The clusters that are open for writing.
 #[derive(Default)]
 struct Opened {
+    /// What keeps others from changing those that have a lock on a remote.
+    locks: Vec<Lock>,
     /// Those that could be opened, by name.
     engines: BTreeMap<Text, Arc<dyn Perform>>,
     /// Whether any could not.
@@ -196,6 +207,7 @@ fn open(
     checked: &Checked,
     wish: &Wish<'_>,
     engines: &Engines,
+    wait: Duration,
     output: &Output,
 ) -> Result<Opened, CommandError> {
     let mut opened = Opened::default();
@@ -203,18 +215,15 @@ fn open(
     // Locks are taken in one order by everybody.
     clusters.sort_by(|a, b| a.name.cmp(&b.name));
     for cluster in clusters {
-        match engines.open(cluster, &wish.command.join(" "), wish.overrides.reason.as_deref()) {
+        let operation = wish.command.join(" ");
+        opened.locks.extend(lock(global, cluster, &operation, wait)?);
+        match engines.open(cluster, &operation, wish.overrides.reason.as_deref(), wait) {
             Ok(engine) => {
                 opened.engines.insert(cluster.name.clone(), engine);
             }
             Err(error) => {
                 if let EngineErrorKind::Locked { holder } = &error.kind {
-                    let message =
-                        format!("guard `lock`: cluster `{}` is being changed by {holder}", cluster.name);
-                    return Err(CommandError::new(Exit::Refused, message).hint(format!(
-                        "wait until it has ended, then run magus plan{}",
-                        pipeline::directory_flag(global)
-                    )));
+                    return Err(locked(global, cluster, holder));
                 }
                 tracing::debug!(cluster = %cluster.name, %error, "not opened");
                 opened.failed = true;
@@ -228,6 +237,46 @@ fn open(
         }
     }
     Ok(opened)
+}
+
+/// Takes the lock of a cluster on a remote, where it has one. Without it nothing is changed.
+fn lock(
+    global: &Global,
+    cluster: &Cluster,
+    operation: &str,
+    wait: Duration,
+) -> Result<Option<Lock>, CommandError> {
+    history::lock(global, cluster, operation, wait).map_err(|error| match error {
+        LockError::Held(_) => locked(global, cluster, &error.to_string())
+            .hint(format!("if nobody is there any more: magus lock release {}", cluster.name)),
+        LockError::Failed(why) => {
+            let message = format!("the lock of cluster `{}` cannot be taken: {why}", cluster.name);
+            let error = CommandError::new(Exit::Unreachable, message);
+            match why {
+                Unread::Failed { help, .. } => error.hint(help),
+                _ => error,
+            }
+        }
+    })
+}
+
+/// Somebody else changes the cluster.
+fn locked(global: &Global, cluster: &Cluster, holder: &str) -> CommandError {
+    let message = format!("guard `lock`: cluster `{}` is being changed by {holder}", cluster.name);
+    CommandError::new(Exit::Refused, message).hint(format!(
+        "wait until it has ended, then run magus plan{}; `--lock-timeout 10m` waits by itself",
+        pipeline::directory_flag(global)
+    ))
+}
+
+/// What is recorded as having been done.
+fn operation(intent: Intent) -> Operation {
+    match intent {
+        Intent::Converge => Operation::Apply,
+        Intent::Restart => Operation::Restart,
+        Intent::Destroy => Operation::Destroy,
+        Intent::Orphans => Operation::Orphans,
+    }
 }
 
 fn show(global: &Global, wish: &Wish<'_>, planned: &Planned, output: &Output) -> Result<(), CommandError> {

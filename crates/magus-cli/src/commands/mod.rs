@@ -5,12 +5,15 @@ mod conflict;
 pub mod diff;
 pub mod drift;
 pub mod explain;
+pub mod history;
 pub mod import;
 pub mod init;
 pub mod lint;
+pub mod lock;
 pub mod plan;
 pub mod promote;
 pub mod status;
+pub mod verify;
 
 use magus_schema::SchemaKind;
 

@@ -6,7 +6,8 @@ use magus_diff::{Change, ChangeSet, diff, digest};
 use magus_model::{
     Text,
     desired::{
-        Cluster, Desired, DesiredState, Engine, Environment, Field, Layer, MaxDeletes, Rollout, Workspace,
+        Cluster, Desired, DesiredState, Engine, Environment, Field, Gates, Layer, MaxDeletes, Rollout,
+        Workspace,
     },
     name::WorkspaceName,
     observed::{Capabilities, Mark, Observation, ObservedCode, ObservedField, ObservedWorkspace, RunState},
@@ -108,6 +109,8 @@ pub fn environment(name: &str, workspaces: Vec<Workspace>) -> Environment {
         promotes_from: None,
         protected: false,
         rollout: Rollout::default(),
+        gates: Gates::default(),
+        hold: None,
         workspaces,
         span: line(1),
     }
@@ -119,6 +122,7 @@ pub fn cluster(environments: Vec<Environment>) -> Cluster {
         managed_by: "team".into(),
         engine: Engine::Local { path: ".magus".into() },
         declared_on: None,
+        history: None,
         max_deletes: MaxDeletes::default(),
         environments,
         span: line(1),

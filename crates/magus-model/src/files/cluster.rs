@@ -30,6 +30,8 @@ pub struct ClusterFile {
     pub server: Option<ServerFacts>,
     /// Which declarations count, where they are in git.
     pub declarations: Option<Declarations>,
+    /// Where else the history of what is done to the cluster is kept, and the lock that keeps two from changing it at once.
+    pub history: Option<HistoryConfig>,
     /// The repository of the pipelines' code.
     pub repository: Option<Repository>,
     /// A workspace's name in the cluster, where it has to be unique. Without it, `${workspace}-${environment}`.
@@ -70,6 +72,16 @@ pub struct Declarations {
     /// The branch of their repository that is applied: `apply`, `restart` and `destroy` refuse from another.
     #[schemars(extend("examples" = ["main"]))]
     pub branch: Text,
+}
+
+/// Where else history and lock are kept.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryConfig {
+    /// The remote of the declarations' own repository, by its name there: history on `refs/magus/CLUSTER`, the lock on
+    /// `refs/magus-locks/CLUSTER`.
+    #[schemars(extend("examples" = ["origin"]))]
+    pub remote: Text,
 }
 
 one_of! {

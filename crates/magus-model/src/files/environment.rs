@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     layer::LayerConfig,
-    scalar::{Duration, TimeOfDay, Timestamp, Whole},
+    scalar::{Date, Duration, TimeOfDay, Whole},
 };
 use crate::Text;
 
@@ -29,8 +29,11 @@ pub struct EnvironmentFile {
     pub rollout: Option<RolloutConfig>,
     /// Whether a workspace may set `branch`, `commit` and `deploy` of its own. Without it, only in a first stage.
     pub allow_branch_override: Option<bool>,
-    /// What has to hold before something is deployed here. What does not hold yet waits; it is no failure.
+    /// What has to hold before something is deployed or restarted here. What does not hold yet waits; it is no failure.
     pub gates: Option<Gates>,
+    /// Why nothing is promoted to this environment for now. `magus rollback` writes it, and who removes it lets go on.
+    #[schemars(extend("examples" = ["rolled back: orders were counted twice"]))]
+    pub hold: Option<Text>,
     /// The layer above the cluster's defaults, for every workspace of this environment.
     pub defaults: Option<LayerConfig>,
     /// Named layers, which a workspace of this environment takes with `use`.
@@ -76,19 +79,19 @@ pub struct RolloutConfig {
     pub stop_on_failure: Option<bool>,
 }
 
-/// What has to hold before something is deployed.
+/// What has to hold before something is deployed or restarted.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gates {
-    /// The commit was verified in the stage before, with `magus verify`.
+    /// The commit was verified in the stage before, with `magus verify`. Holds deploys.
     pub verified: Option<Verified>,
-    /// How long the commit has run in the stage before, such as `24h`.
+    /// How long the commit has run in the stage before, such as `24h`. Holds deploys.
     pub soak: Option<Duration>,
-    /// How many finished runs the commit has in the stage before.
-    pub runs_before: Option<Whole<1, 1_000_000>>,
-    /// When deploying is allowed. Without any, always.
+    /// Whether the stage before has to run the commit, or one that follows it. Holds deploys.
+    pub runs_before: Option<bool>,
+    /// When something may restart. Without any, always.
     pub windows: Option<Vec<Window>>,
-    /// When deploying is not allowed.
+    /// Days on which nothing may restart.
     pub freezes: Option<Vec<Freeze>>,
 }
 
@@ -100,15 +103,15 @@ pub struct Verified {
     pub within: Option<Duration>,
 }
 
-/// A time of the week in which deploying is allowed.
+/// A time of the week in which something may restart.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
-    /// The days; without them, every day.
+    /// The days on which it begins; without them, every day.
     pub days: Option<Vec<Weekday>>,
     /// When it begins, such as `09:00`.
     pub from: TimeOfDay,
-    /// When it ends, such as `17:00`; before `from` means on the next day.
+    /// When it ends, such as `17:00`; not after `from` means on the next day.
     pub to: TimeOfDay,
     /// The time zone, such as `Europe/Berlin`. Without it, `UTC`.
     pub time_zone: Option<Text>,
@@ -134,14 +137,16 @@ pub enum Weekday {
     Sun,
 }
 
-/// A time in which nothing is deployed.
+/// Days on which nothing restarts.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Freeze {
-    /// When it begins, such as `2026-12-20T00:00:00Z`.
-    pub from: Timestamp,
-    /// When it ends.
-    pub to: Timestamp,
+    /// The first day, such as `2026-12-20`.
+    pub from: Date,
+    /// The last day.
+    pub to: Date,
+    /// The time zone of the days, such as `Europe/Berlin`. Without it, `UTC`.
+    pub time_zone: Option<Text>,
     /// Why, for those who have to wait.
     pub reason: Option<Text>,
 }

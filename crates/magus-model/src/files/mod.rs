@@ -34,8 +34,8 @@ pub use lifecycle::{
     SleepAction, TcpSocketAction,
 };
 pub use scalar::{
-    Amount, DATE_TIME_FORMAT, DURATION_PATTERN, DeleteLimit, Duration, PortNumberOrName, TIME_OF_DAY_PATTERN,
-    TimeOfDay, Timestamp, Whole,
+    Amount, DATE_FORMAT, DATE_TIME_FORMAT, DURATION_PATTERN, Date, DeleteLimit, Duration, PortNumberOrName,
+    TIME_OF_DAY_PATTERN, TimeOfDay, Timestamp, Whole,
 };
 pub use scheduling::{
     Affinity, LabelExpression, LabelOperator, LabelSelector, NodeAffinity, NodeExpression, NodeOperator,

@@ -14,6 +14,9 @@ pub const TIME_OF_DAY_PATTERN: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
 /// The format of a [`Timestamp`] in the schemas; [`Timestamp::parse`] is what checks it.
 pub const DATE_TIME_FORMAT: &str = "date-time";
 
+/// The format of a [`Date`] in the schemas; [`Date::parse`] is what checks it.
+pub const DATE_FORMAT: &str = "date";
+
 /// Implements `JsonSchema` for a value that is always written in place, never referred to.
 macro_rules! inline_schema {
     ($type:ty, $name:literal, $schema:expr) => {
@@ -238,6 +241,27 @@ inline_schema!(
     json_schema!({ "type": "string", "pattern": TIME_OF_DAY_PATTERN, "examples": ["09:00", "17:30"] })
 );
 
+/// A day: `2026-12-20`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Date(pub jiff::civil::Date);
+
+impl Date {
+    /// Reads a day as RFC 3339 writes it; nothing for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        // jiff reads more than RFC 3339 has, such as `20261220`.
+        let bytes = text.as_bytes();
+        let shaped = bytes.len() == 10 && bytes.get(4) == Some(&b'-') && bytes.get(7) == Some(&b'-');
+        text.parse().ok().filter(|_| shaped).map(Self)
+    }
+}
+
+parsed_from_text!(Date, "a day such as `2026-12-20`");
+inline_schema!(
+    Date,
+    "Date",
+    json_schema!({ "type": "string", "format": DATE_FORMAT, "examples": ["2026-12-20"] })
+);
+
 /// A moment with its offset from UTC: `2026-08-01T10:00:00Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub jiff::Timestamp);
@@ -327,6 +351,14 @@ mod tests {
         assert_eq!(TimeOfDay::parse("23:59"), Some(TimeOfDay { hour: 23, minute: 59 }));
         for text in ["24:00", "9:00", "09:60", "09-00", "09:000", "ab:cd", "0ü:0"] {
             assert_eq!(TimeOfDay::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn days() {
+        assert!(Date::parse("2026-12-20").is_some());
+        for text in ["2026-02-30", "20261220", "2026-1-2", "2026-12-20T00:00", "2026-12-20Z", "12-20-2026"] {
+            assert!(Date::parse(text).is_none(), "{text}");
         }
     }
 

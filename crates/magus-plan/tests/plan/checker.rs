@@ -32,6 +32,7 @@ fn held(workspace: &str, action: Action, guard: Guard) -> Withheld {
         guard,
         message: String::new(),
         unblock: String::new(),
+        opens_at: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod belonging;
 mod checker;
 mod deploy;
+mod gates;
 mod guards;
 mod properties;
 mod review;

@@ -185,6 +185,7 @@ fn everything() -> Overrides {
         allow_empty: names(&ENVIRONMENTS),
         max_deletes: Some("100%".into()),
         refresh_secrets: Vec::new(),
+        override_gate: Vec::new(),
         reason: Some("agreed".into()),
     }
 }

@@ -6,7 +6,7 @@ use magus_diff::diff;
 use magus_model::{
     Text,
     desired::{
-        Cluster, Code, Desired, DesiredState, Engine, Environment, Field, Layer, MaxDeletes, Rollout,
+        Cluster, Code, Desired, DesiredState, Engine, Environment, Field, Gates, Layer, MaxDeletes, Rollout,
         Workspace,
     },
     name::WorkspaceName,
@@ -16,7 +16,7 @@ use magus_model::{
     span::{FileId, SourceFile, Sources, Span},
     value::{FieldValue, SecretReference, SecretSource, Value},
 };
-use magus_plan::{Baseline, Filter, Intent, Movements, PlanRequest, plan};
+use magus_plan::{Baseline, Evidence, Filter, Intent, Movements, PlanRequest, plan};
 
 use crate::simulate;
 
@@ -32,6 +32,8 @@ pub struct World {
     pub since: Option<Desired>,
     /// What lies between commits.
     pub movements: Movements,
+    pub evidence: Evidence,
+    pub now: &'static str,
 }
 
 /// The file in which every test declares everything, one line for each line number.
@@ -105,6 +107,8 @@ pub fn environment(name: &str, stage: u32, workspaces: Vec<Workspace>) -> Enviro
         promotes_from: None,
         protected: false,
         rollout: Rollout::default(),
+        gates: Gates::default(),
+        hold: None,
         workspaces,
         span: line(1),
     }
@@ -116,6 +120,7 @@ pub fn cluster(name: &str, environments: Vec<Environment>) -> Cluster {
         managed_by: "team".into(),
         engine: Engine::Local { path: ".magus".into() },
         declared_on: None,
+        history: None,
         max_deletes: MaxDeletes::default(),
         environments,
         span: line(1),
@@ -159,6 +164,8 @@ impl World {
             intent: Intent::Converge,
             since: None,
             movements: Movements::default(),
+            evidence: Evidence::default(),
+            now: "2026-08-01T10:00:00Z",
         }
     }
 
@@ -189,7 +196,7 @@ impl World {
             filter: self.filter.clone(),
             overrides: self.overrides.clone(),
             source: Source { path: "environments".into(), revision: None, dirty: false },
-            now: "2026-08-01T10:00:00Z".parse().expect("a time"),
+            now: self.now.parse().expect("a time"),
             magus_version: "0.1.0".into(),
             diagnostics: Vec::new(),
             intent: self.intent,
@@ -199,6 +206,7 @@ impl World {
                 desired,
             }),
             movements: self.movements.clone(),
+            evidence: self.evidence.clone(),
             command: command.iter().map(|word| (*word).to_owned()).collect(),
         })
     }

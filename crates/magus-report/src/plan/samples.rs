@@ -27,6 +27,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         format_version: FORMAT_VERSION,
         magus_version: "0.1.0".into(),
         clusters: vec![PlanCluster {
+            lock: LockKind::Store,
             unverifiable: None,
             name: "acme".into(),
             engine: "local".into(),
@@ -231,6 +232,7 @@ pub(crate) fn everything() -> Plan {
         guard: Guard::Protected,
         message: "guard `protected`: `production` is protected".into(),
         unblock: "magus apply --allow-delete production --reason 'why it may go'".into(),
+        opens_at: None,
     }];
     plan.summary.withheld = 1;
     plan.unmanaged = vec![

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use magus_model::plan::{Action, Overrides, Plan, Restarts, Step, Summary};
+use magus_model::{
+    Text,
+    plan::{Action, LockKind, Overrides, Plan, Restarts, Step, Summary},
+};
 
 use super::apart;
 use crate::{
@@ -114,16 +117,36 @@ pub(crate) fn no_changes(plan: &Plan) -> Option<String> {
     })
 }
 
+/// The clusters that nothing keeps two applies from changing at once; nothing where all have a lock, or nothing is done.
+pub(crate) fn unlocked(plan: &Plan) -> Option<String> {
+    let changed = |name: &Text| plan.steps.iter().any(|step| step.cluster == *name);
+    let open =
+        plan.clusters.iter().filter(|cluster| cluster.lock == LockKind::None && changed(&cluster.name));
+    let names: Vec<String> = open.map(|cluster| format!("`{}`", escape::line(&cluster.name))).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!("No lock: nothing keeps two applies to {names} apart; `history: {{remote: origin}}` in cluster.yaml does.")
+    })
+}
+
 /// The flags that lifted guards, as they are given; nothing where none was.
 pub(crate) fn overrides(overrides: &Overrides) -> Option<String> {
-    let Overrides { allow_delete, allow_replace, allow_empty, max_deletes, refresh_secrets, reason } =
-        overrides;
+    let Overrides {
+        allow_delete,
+        allow_replace,
+        allow_empty,
+        max_deletes,
+        refresh_secrets,
+        override_gate,
+        reason,
+    } = overrides;
     let mut flags = Vec::new();
     for (flag, environments) in [
         ("--allow-delete", allow_delete),
         ("--allow-replace", allow_replace),
         ("--allow-empty", allow_empty),
         ("--refresh-secrets", refresh_secrets),
+        ("--override-gate", override_gate),
     ] {
         flags.extend(environments.iter().map(|environment| format!("{flag} {}", escape::line(environment))));
     }

@@ -484,6 +484,7 @@ fn hostile_plan() -> impl Strategy<Value = Plan> {
                 guard: Guard::MaxDeletes,
                 message: text(6).into(),
                 unblock: text(7).into(),
+                opens_at: None,
             };
             plan.withheld = vec![held; times];
             plan.unmanaged = vec![

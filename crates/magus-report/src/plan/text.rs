@@ -369,6 +369,9 @@ impl<'a> Renderer<'a> {
                 paint(self.styles.dim, "Add `-v` to see every value of what is created.")
             );
         }
+        if let Some(unlocked) = summary::unlocked(self.plan) {
+            let _ = writeln!(out, "{}", paint(self.styles.warning, unlocked));
+        }
         let totals = format!("Plan: {}.", summary::totals(self.plan));
         let _ = writeln!(out, "{}", paint(self.styles.strong, totals));
         if let Some(since) = since {

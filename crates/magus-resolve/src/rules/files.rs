@@ -1,4 +1,4 @@
-//! Rules about one file: keys without effect (MG708), and the modeline (MG703, MG704).
+//! Rules about the modeline of a file (MG703, MG704).
 
 use std::{
     collections::HashMap,
@@ -6,23 +6,10 @@ use std::{
 };
 
 use magus_load::{CommentKind, Loaded, Role};
-use magus_model::{Text, diagnostic::Diagnostic, rules, span::Span, tree::Node};
+use magus_model::{Text, diagnostic::Diagnostic, rules, span::Span};
 
 use super::clusters::VERSION;
 use crate::Resolution;
-
-/// A key that this version of Magus reads and does nothing with: when something is deployed.
-pub(crate) fn without_effect(root: &Node, findings: &mut Vec<Diagnostic>) {
-    let Some(gates) = root.entry("gates").filter(|entry| !entry.value.is_null()) else { return };
-    findings.push(
-        Diagnostic::new(
-            &rules::NO_EFFECT,
-            gates.key_span,
-            format!("`gates` has no effect: Magus {VERSION} holds nothing back by time"),
-        )
-        .help("leave it for a later version, and silence this with `# magus: ignore[MG708]`, or remove it"),
-    );
-}
 
 /// What a look at the schema that a modeline names gives.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -253,11 +253,33 @@ fn keys_without_effect_are_named_once() {
     check(
         &[
             ("cluster.yaml", "name: a\nengine: {local: {path: x}}\nrepository: {url: x}\n"),
-            ("dev/environment.yaml", "deploy: pinned\ncommit: abc\ngates: {soak: 1h}\nbranch: d\n"),
+            ("dev/environment.yaml", "commit: abc\nbranch: d\n"),
             ("dev/a.yaml", "deploy: none\n"),
             ("dev/b.yaml", "deploy: head\n"),
         ],
-        &["dev/environment.yaml:3:1 MG708 `gates` has no effect: Magus 0.1.0 holds nothing back by time"],
+        &["dev/environment.yaml:1:1 MG708 `commit` has no effect: only `deploy: pinned` deploys it"],
+    );
+}
+
+#[test]
+fn gates_need_a_stage_before_and_times_that_exist() {
+    let frozen = "gates:\n  soak: null\n  runs_before: false\n  freezes:\n  - {from: 2026-12-24, to: 2026-12-23}\n  - {from: 2026-12-24, to: 2026-12-24}\n";
+    let windows = "promotes_from: x\ngates:\n  windows:\n  - {from: \"09:00\", to: \"17:00\", time_zone: Europe/Berln}\n  - {from: \"09:00\", to: \"17:00\", time_zone: Europe/Berlin}\n";
+    check(
+        &[
+            CLUSTER,
+            ("dev/environment.yaml", "gates: {soak: 1h, verified: {}, runs_before: true}\n"),
+            ("next/environment.yaml", "promotes_from: dev\ngates: {soak: 1h, verified: {within: 1h}}\n"),
+            ("x/environment.yaml", frozen),
+            ("y/environment.yaml", windows),
+        ],
+        &[
+            "dev/environment.yaml:1:9 MG410 `soak` looks at the stage before, and this environment has none",
+            "dev/environment.yaml:1:19 MG410 `verified` looks at the stage before, and this environment has none",
+            "dev/environment.yaml:1:33 MG410 `runs_before` looks at the stage before, and this environment has none",
+            "x/environment.yaml:5:28 MG023 the freeze ends on 2026-12-23, before it begins on 2026-12-24",
+            "y/environment.yaml:4:45 MG023 there is no time zone `Europe/Berln`",
+        ],
     );
 }
 

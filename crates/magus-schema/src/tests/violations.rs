@@ -328,13 +328,13 @@ fn values_that_are_not_allowed() {
     );
     check(
         Environment,
-        "gates:\n  windows:\n    - {days: [monday], from: 9:00, to: \"17:00\"}\n    - {from: \"09:00\"}\n  freezes:\n    - {from: 2026-01-01, to: x}\n",
+        "gates:\n  windows:\n    - {days: [monday], from: 9:00, to: \"17:00\"}\n    - {from: \"09:00\"}\n  freezes:\n    - {from: 2026-02-30, to: x}\n",
         &[
             "MG023 3:15-21 `monday` is no value of `gates.windows[0].days[0]` | it is one of `mon`, `tue`, `wed`, `thu`, `fri`, `sat` or `sun`",
             "MG023 3:30-34 `9:00` is no value of `gates.windows[0].from` | write it like `09:00` or `17:30`",
-            "MG022 4:7-7 `gates.windows[1]` has no `to` | add `to`: when it ends, such as `17:00`; before `from` means on the next day",
-            "MG023 6:14-24 `2026-01-01` is no value of `gates.freezes[0].from` | write it like `2026-08-01T10:00:00Z`",
-            "MG023 6:30-31 `x` is no value of `gates.freezes[0].to` | write it like `2026-08-01T10:00:00Z`",
+            "MG022 4:7-7 `gates.windows[1]` has no `to` | add `to`: when it ends, such as `17:00`; not after `from` means on the next day",
+            "MG023 6:14-24 `2026-02-30` is no value of `gates.freezes[0].from` | write it like `2026-12-20`",
+            "MG023 6:30-31 `x` is no value of `gates.freezes[0].to` | write it like `2026-12-20`",
         ],
     );
 }

@@ -1,0 +1,212 @@
+//! Where the history of a cluster and its lock are, on this machine and by this user; and what goes into it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use magus_git::{Remote, Unread};
+use magus_history::{Claim, History, HistoryError, Lock, LockError, Recorded, Store};
+use magus_model::{
+    Text,
+    desired::{Cluster, Desired, Engine},
+    history::{Deployed, Ending, Entry, EntryStep, FORMAT_VERSION, Operation},
+    plan::{Plan, Step},
+    report::{ApplyReport, Outcome},
+};
+use magus_plan::{Evidence, Kinship};
+
+use crate::{
+    arguments::Global,
+    declarations::Checked,
+    engines::{actor, host},
+    error::{CommandError, Exit},
+    output::Output,
+    repository,
+};
+
+/// The file of the history in the folder of the embedded engine.
+const FILE: &str = "history.db";
+
+/// The remote that the declarations name for a cluster, where they name one.
+pub fn remote(global: &Global, cluster: &Cluster) -> Result<Option<Remote>, Unread> {
+    cluster.history.as_ref().map(|name| Remote::of(&global.dir, name, repository::ssh())).transpose()
+}
+
+/// The history of a cluster, in its places.
+pub fn open(global: &Global, cluster: &Cluster) -> Result<History, Unread> {
+    Ok(History::new(cluster.name.clone(), store(cluster).map(Store::new), remote(global, cluster)?))
+}
+
+/// The file of the history on this machine; nothing where no folder of the user's is known.
+fn store(cluster: &Cluster) -> Option<PathBuf> {
+    let server = match &cluster.engine {
+        Engine::Local { path } => return Some(Path::new(path.as_str()).join(FILE)),
+        Engine::Mage(server) => server,
+    };
+    // Clusters of the same name may be many; the server tells them apart.
+    let host: String = server.url.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let name = format!("{}-{host}.db", cluster.name);
+    Some(repository::user_folder("XDG_STATE_HOME", ".local/state")?.join("magus").join("history").join(name))
+}
+
+/// Every entry of each cluster, oldest first, or why they were not read.
+pub fn read_all(global: &Global, desired: &Desired) -> BTreeMap<Text, Result<Vec<Entry>, Text>> {
+    let read = |cluster: &Cluster| -> Result<Vec<Entry>, HistoryError> {
+        open(global, cluster)?.read(!global.offline)
+    };
+    let clusters = desired.clusters.iter();
+    clusters
+        .map(|cluster| (cluster.name.clone(), read(cluster).map_err(|why| why.to_string().into())))
+        .collect()
+}
+
+/// What is known of commits on the stages before, where gates look there.
+pub fn evidence(
+    global: &Global,
+    checked: &Checked,
+    observations: &[magus_model::observed::Observation],
+) -> Evidence {
+    let desired = &checked.resolution.desired;
+    let gates = || {
+        let environments = desired.clusters.iter().flat_map(|cluster| &cluster.environments);
+        environments.map(|environment| &environment.gates).filter(|gates| gates.look_back())
+    };
+    if gates().next().is_none() {
+        return Evidence::default();
+    }
+    let asks = gates().any(|gates| gates.verified.is_some() || gates.soak.is_some());
+    let histories = if asks { read_all(global, desired) } else { BTreeMap::new() };
+    let repositories = &checked.repositories;
+    let kinship = Kinship {
+        same: &|code, one, other| {
+            one == other
+                || repositories.get(&code.repository).is_some_and(|code| code.have_same_files(one, other))
+        },
+        follows: &|code, one, other| {
+            repositories
+                .get(&code.repository)
+                .and_then(|code| code.apart(other, one))
+                .is_some_and(|(lacks, _)| lacks == 0)
+        },
+    };
+    magus_plan::evidence(desired, observations, &histories, &kinship)
+}
+
+/// Takes the lock of a cluster on its remote, where it has one. Once it is lost, nothing else is begun.
+pub fn lock(
+    global: &Global,
+    cluster: &Cluster,
+    operation: &str,
+    wait: Duration,
+) -> Result<Option<Lock>, LockError> {
+    let Some(remote) = remote(global, cluster)? else { return Ok(None) };
+    let claim = Claim {
+        cluster: cluster.name.clone(),
+        owner: actor().into(),
+        host: host().into(),
+        operation: operation.into(),
+        wait,
+        clock: Timestamp::now,
+    };
+    let lost = |why: &str| {
+        if !crate::commands::apply::INTERRUPTED.swap(true, Ordering::SeqCst) {
+            Output::say(&format!("error: {why}: what is under way ends, and no other step is begun"));
+        }
+    };
+    Lock::take(remote, claim, lost).map(Some)
+}
+
+/// Who runs this.
+pub fn author() -> Text {
+    format!("{}@{}", actor(), host()).into()
+}
+
+/// Records what an apply did, in the history of each cluster that it had steps for. It has been done whatever becomes of the
+/// record, so that a failure is only said.
+pub fn record(
+    global: &Global,
+    checked: &Checked,
+    operation: Operation,
+    (plan, report): (&Plan, &ApplyReport),
+    output: &Output,
+) {
+    let steps: HashMap<&Text, &Step> = plan.steps.iter().map(|step| (&step.id, step)).collect();
+    for cluster in &checked.resolution.desired.clusters {
+        let results = report.results.iter().filter(|result| result.cluster == cluster.name);
+        let done: Vec<EntryStep> = results
+            .map(|result| EntryStep {
+                environment: result.environment.clone(),
+                workspace: result.workspace.clone(),
+                action: result.action,
+                outcome: result.outcome,
+                deployed: steps.get(&result.step).and_then(|step| step.deploy.as_ref()).map(|deploy| {
+                    Deployed {
+                        branch: deploy.branch.clone(),
+                        from: deploy.from.clone(),
+                        to: deploy.to.clone(),
+                    }
+                }),
+            })
+            .collect();
+        if done.is_empty() {
+            continue;
+        }
+        let complete = done.iter().all(|step| step.outcome == Outcome::Applied);
+        let entry = Entry {
+            result: if complete { Ending::Done } else { Ending::Incomplete },
+            reason: plan.overrides.reason.clone(),
+            revision: plan.source.revision.clone(),
+            dirty: plan.source.dirty,
+            plan_digest: Some(plan.digest.clone()),
+            overrides: plan.overrides.clone(),
+            steps: done,
+            ..entry(cluster, operation)
+        };
+        let added = open(global, cluster).map_err(HistoryError::from).and_then(|history| history.add(entry));
+        let name = &cluster.name;
+        match added {
+            Ok((_, Recorded::Everywhere)) => {}
+            Ok((_, Recorded::Here(why))) => output.note(&format!(
+                "note: the history of cluster `{name}` is on this machine alone, and goes along with the next entry: {why}"
+            )),
+            Err(why) => {
+                output.note(&format!("note: what was done is not in the history of cluster `{name}`: {why}"));
+            }
+        }
+    }
+}
+
+/// An entry of now and of this user.
+pub fn entry(cluster: &Cluster, operation: Operation) -> Entry {
+    Entry {
+        format_version: FORMAT_VERSION,
+        id: Text::default(),
+        cluster: cluster.name.clone(),
+        operation,
+        at: Timestamp::now().to_string().into(),
+        by: author(),
+        result: Ending::Done,
+        reason: None,
+        revision: None,
+        dirty: false,
+        plan_digest: None,
+        overrides: magus_model::plan::Overrides::default(),
+        steps: Vec::new(),
+        verification: None,
+    }
+}
+
+/// A history that could not be read or written, as an error of the command.
+pub fn unread(cluster: &Cluster, why: &HistoryError) -> CommandError {
+    let error =
+        CommandError::new(Exit::Unreachable, format!("the history of cluster `{}`: {why}", cluster.name));
+    match why {
+        HistoryError::Remote(Unread::Failed { help, .. }) => error.hint(help.clone()),
+        HistoryError::Nowhere(_) => error.hint("set `HOME` or `XDG_STATE_HOME` to a folder that is yours"),
+        _ => error,
+    }
+}

@@ -1,0 +1,341 @@
+//! The lock of a cluster on a remote: a reference that is created only where it is absent, and moves by compare-and-swap.
+//!
+//! It is held until it is released, or until a while after it was renewed last: nobody waits for a machine that is gone.
+//! What is compared is the moment that the record names, so that clocks have to agree within [`GRACE`].
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use magus_git::{Record, Remote, Unread};
+use magus_model::{
+    Text,
+    history::{FORMAT_VERSION, LockRecord},
+};
+
+use crate::lock_of;
+
+/// How long a lock holds that nobody renews.
+const LIFE: SignedDuration = SignedDuration::from_mins(5);
+/// How often it is renewed.
+const RENEWAL: Duration = Duration::from_secs(60);
+/// How much the clocks of two machines may differ.
+const GRACE: SignedDuration = SignedDuration::from_mins(1);
+/// How often a lock that somebody holds is tried again.
+const POLL: Duration = Duration::from_millis(500);
+/// The file of the record in its commit.
+const FILE: &str = "lock.json";
+
+/// Who wants the lock, and for what.
+pub struct Claim {
+    /// The cluster.
+    pub cluster: Text,
+    /// The person or machine.
+    pub owner: Text,
+    /// The machine.
+    pub host: Text,
+    /// The command.
+    pub operation: Text,
+    /// How long to wait for it.
+    pub wait: Duration,
+    /// What time it is.
+    pub clock: fn() -> Timestamp,
+}
+
+/// Why the lock was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody holds it.
+    #[error("`{}` by {}@{}, since {}", .0.operation, .0.owner, .0.host, .0.started_at)]
+    Held(Box<LockRecord>),
+    /// The remote was not reached, or refuses it.
+    #[error(transparent)]
+    Failed(#[from] Unread),
+}
+
+/// A lock that is held, and renewed by a thread, until it is dropped.
+pub struct Lock {
+    shared: Arc<Shared>,
+    renewing: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    cluster: Text,
+    clock: fn() -> Timestamp,
+    state: Mutex<State>,
+    /// Told when the lock is given back.
+    ends: Condvar,
+}
+
+struct State {
+    remote: Remote,
+    record: LockRecord,
+    /// The commit of the record, there.
+    at: String,
+    expires: Timestamp,
+    lost: Option<String>,
+    ending: bool,
+}
+
+impl Lock {
+    /// Takes the lock of a cluster, waiting for it as long as the claim says. Once it is somebody else's, `lost` is told.
+    ///
+    /// # Errors
+    /// Where somebody else holds it, or the remote cannot be asked.
+    pub fn take(
+        remote: Remote,
+        claim: Claim,
+        lost: impl Fn(&str) + Send + 'static,
+    ) -> Result<Self, LockError> {
+        let Claim { cluster, owner, host, operation, wait, clock } = claim;
+        let reference = lock_of(&cluster);
+        let started = Instant::now();
+        loop {
+            let there = remote.fetch(&reference)?;
+            let now = clock();
+            let held = there.as_deref().map(|at| read(&remote, at)).transpose()?.flatten();
+            if let Some(record) = held.filter(|record| !is_over(record, now)) {
+                if started.elapsed() >= wait {
+                    return Err(LockError::Held(Box::new(record)));
+                }
+                thread::sleep(POLL);
+                continue;
+            }
+            let expires = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX);
+            let record = LockRecord {
+                format_version: FORMAT_VERSION,
+                cluster: cluster.clone(),
+                owner: owner.clone(),
+                host: host.clone(),
+                process: std::process::id(),
+                operation: operation.clone(),
+                started_at: now.to_string().into(),
+                expires_at: expires.to_string().into(),
+            };
+            let at = write(&remote, &record, now)?;
+            if !remote.swap(&reference, there.as_deref(), Some(&at))? {
+                // Somebody was faster, and is read the next time around.
+                continue;
+            }
+            let state = State { remote, record, at, expires, lost: None, ending: false };
+            let shared = Arc::new(Shared { cluster, clock, state: Mutex::new(state), ends: Condvar::new() });
+            let renewing = {
+                let shared = Arc::clone(&shared);
+                thread::Builder::new().name("lock".to_owned()).spawn(move || shared.keep(&lost)).ok()
+            };
+            return Ok(Self { shared, renewing });
+        }
+    }
+
+    /// Renews the lock, and so learns whether it is still held.
+    ///
+    /// # Errors
+    /// Where it is not: why.
+    pub fn check(&self) -> Result<(), String> {
+        self.shared.renew(&mut self.shared.state())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        {
+            let mut state = self.shared.state();
+            state.ending = true;
+            if state.lost.is_none() {
+                // What is left there is over before long.
+                let _ = state.remote.swap(&lock_of(&self.shared.cluster), Some(&state.at), None);
+            }
+        }
+        self.shared.ends.notify_all();
+        if let Some(thread) = self.renewing.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Renews the lock until it is given back or lost.
+    fn keep(&self, lost: &dyn Fn(&str)) {
+        let mut state = self.state();
+        loop {
+            let waited = self.ends.wait_timeout_while(state, RENEWAL, |state| !state.ending);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            if state.ending {
+                return;
+            }
+            let already = state.lost.is_some();
+            if let Err(why) = self.renew(&mut state) {
+                if !already {
+                    lost(&why);
+                }
+                return;
+            }
+        }
+    }
+
+    fn renew(&self, state: &mut State) -> Result<(), String> {
+        if let Some(why) = &state.lost {
+            return Err(why.clone());
+        }
+        let reference = lock_of(&self.cluster);
+        let now = (self.clock)();
+        let expires = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX);
+        let record = LockRecord { expires_at: expires.to_string().into(), ..state.record.clone() };
+        let renewed = write(&state.remote, &record, now)
+            .and_then(|at| Ok((state.remote.swap(&reference, Some(&state.at), Some(&at))?, at)));
+        let why = match renewed {
+            Ok((true, at)) => {
+                (state.record, state.at, state.expires) = (record, at, expires);
+                return Ok(());
+            }
+            Ok((false, _)) => format!("the lock of cluster `{}` was taken away", self.cluster),
+            // Nobody takes it before it is over.
+            Err(_) if now < state.expires => return Ok(()),
+            Err(error) => format!("the lock of cluster `{}` could not be renewed: {error}", self.cluster),
+        };
+        state.lost = Some(why.clone());
+        Err(why)
+    }
+}
+
+/// Whether a lock holds no more. One whose end nobody can read holds until it is released.
+fn is_over(record: &LockRecord, now: Timestamp) -> bool {
+    let end = record.expires_at.parse::<Timestamp>().ok();
+    end.and_then(|end| end.checked_add(GRACE).ok()).is_some_and(|end| end < now)
+}
+
+fn read(remote: &Remote, at: &str) -> Result<Option<LockRecord>, Unread> {
+    let newest = remote.read(at)?.into_iter().next();
+    Ok(newest.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+fn write(remote: &Remote, record: &LockRecord, now: Timestamp) -> Result<String, Unread> {
+    let content = serde_json::to_string(record).unwrap_or_default();
+    remote.write(None, Record { file: FILE, content: &content, title: "lock", time: now.as_second() })
+}
+
+/// The lock of each of these clusters that somebody holds, or held and did not give back.
+///
+/// # Errors
+/// Where the remote cannot be asked.
+pub fn locks(remote: &Remote, clusters: &[&str]) -> Result<Vec<LockRecord>, Unread> {
+    let mut held = Vec::new();
+    for cluster in clusters {
+        if let Some(at) = remote.fetch(&lock_of(cluster))? {
+            held.extend(read(remote, &at)?);
+        }
+    }
+    Ok(held)
+}
+
+/// Gives back a lock that somebody else left, if it is still the one that was seen; whether it was.
+///
+/// # Errors
+/// Where the remote cannot be asked.
+pub fn release(remote: &Remote, seen: &LockRecord) -> Result<bool, Unread> {
+    let reference = lock_of(&seen.cluster);
+    let Some(at) = remote.fetch(&reference)? else { return Ok(false) };
+    let same = read(remote, &at)?.is_some_and(|record| {
+        (&record.started_at, &record.host, record.process) == (&seen.started_at, &seen.host, seen.process)
+    });
+    if same { remote.swap(&reference, Some(&at), None) } else { Ok(false) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::mpsc};
+
+    use git2::Repository;
+    use magus_git::Ssh;
+
+    use super::*;
+
+    fn clone(folder: &Path, name: &str, url: &Path) -> Remote {
+        let path = folder.join(name);
+        let repository = Repository::init(&path).unwrap();
+        let _ = repository.remote("origin", url.to_str().unwrap());
+        Remote::of(&path, "origin", Ssh::Usual).unwrap()
+    }
+
+    fn claim(owner: &str, clock: fn() -> Timestamp) -> Claim {
+        Claim {
+            cluster: "acme".into(),
+            owner: owner.into(),
+            host: "here".into(),
+            operation: "magus apply".into(),
+            wait: Duration::ZERO,
+            clock,
+        }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn one_holds_it_and_the_others_are_told_who() {
+        let folder = tempfile::tempdir().unwrap();
+        let bare = folder.path().join("remote.git");
+        Repository::init_bare(&bare).unwrap();
+        let remote = |name: &str| clone(folder.path(), name, &bare);
+        let held = Lock::take(remote("ana"), claim("ana", || at(0)), |_| {}).unwrap();
+        held.check().unwrap();
+        held.check().unwrap();
+        let refused = Lock::take(remote("bo"), claim("bo", || at(0)), |_| {}).err().unwrap();
+        assert_eq!(refused.to_string(), "`magus apply` by ana@here, since 1970-01-01T00:00:00Z");
+        assert_eq!(locks(&remote("bo"), &["acme", "other"]).unwrap().len(), 1);
+        drop(held);
+        assert_eq!(locks(&remote("bo"), &["acme"]).unwrap(), []);
+        Lock::take(remote("bo"), claim("bo", || at(0)), |_| {}).unwrap();
+    }
+
+    #[test]
+    fn a_lock_of_a_machine_that_is_gone_is_over_before_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let bare = folder.path().join("remote.git");
+        Repository::init_bare(&bare).unwrap();
+        let remote = |name: &str| clone(folder.path(), name, &bare);
+        let gone = Lock::take(remote("ana"), claim("ana", || at(0)), |_| {}).unwrap();
+        // Five minutes, and one for the clocks.
+        assert!(Lock::take(remote("bo"), claim("bo", || at(359)), |_| {}).is_err());
+        let (tell, told) = mpsc::channel();
+        let taken =
+            Lock::take(remote("bo"), claim("bo", || at(361)), move |why| tell.send(why.to_owned()).unwrap());
+        let taken = taken.unwrap();
+        assert_eq!(gone.check().unwrap_err(), "the lock of cluster `acme` was taken away");
+        // What it lost it does not give back.
+        drop(gone);
+        taken.check().unwrap();
+
+        let seen = locks(&remote("ana"), &["acme"]).unwrap().remove(0);
+        assert!(!release(&remote("ana"), &LockRecord { process: 0, ..seen.clone() }).unwrap());
+        assert!(release(&remote("ana"), &seen).unwrap());
+        assert!(!release(&remote("ana"), &seen).unwrap());
+        assert!(taken.check().is_err());
+        drop(taken);
+        assert!(told.recv().is_err(), "who asks is told by the answer");
+    }
+
+    #[test]
+    fn a_remote_that_is_away_takes_nothing_before_its_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let bare = folder.path().join("remote.git");
+        Repository::init_bare(&bare).unwrap();
+        static NOW: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+        let clock = || at(NOW.load(std::sync::atomic::Ordering::SeqCst));
+        let held = Lock::take(clone(folder.path(), "ana", &bare), claim("ana", clock), |_| {}).unwrap();
+        std::fs::rename(&bare, folder.path().join("away")).unwrap();
+        NOW.store(299, std::sync::atomic::Ordering::SeqCst);
+        held.check().unwrap();
+        NOW.store(301, std::sync::atomic::Ordering::SeqCst);
+        let lost = held.check().unwrap_err();
+        assert!(lost.starts_with("the lock of cluster `acme` could not be renewed"), "{lost}");
+    }
+}

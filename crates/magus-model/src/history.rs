@@ -1,0 +1,174 @@
+//! The history of a cluster: what was done to it, when, by whom, from which revision, and how it ended.
+//!
+//! An entry is written once and never changed. It holds references and commits, and no value of anything.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Text,
+    name::WorkspaceName,
+    plan::{Action, Overrides},
+    report::Outcome,
+};
+
+/// The version of the format of an entry.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Something that was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The name of the entry: the first digits of a hash over the rest of it.
+    pub id: Text,
+    /// The cluster.
+    pub cluster: Text,
+    /// What was done.
+    pub operation: Operation,
+    /// When it ended, RFC 3339 in UTC.
+    pub at: Text,
+    /// By whom: `USER@HOST`.
+    pub by: Text,
+    /// How it ended.
+    pub result: Ending,
+    /// Why, where somebody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Text>,
+    /// The commit of the declarations; nothing outside a git repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<Text>,
+    /// Whether the declarations differed from that commit.
+    #[serde(default)]
+    pub dirty: bool,
+    /// The digest of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_digest: Option<Text>,
+    /// The guards and gates that flags lifted.
+    #[serde(default)]
+    pub overrides: Overrides,
+    /// One for each step, in the order of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<EntryStep>,
+    /// What was verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Operation {
+    /// `magus apply`.
+    Apply,
+    /// `magus restart`.
+    Restart,
+    /// `magus destroy`.
+    Destroy,
+    /// `magus apply --orphans`.
+    Orphans,
+    /// `magus verify`.
+    Verify,
+}
+
+impl Operation {
+    /// As in the JSON form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Restart => "restart",
+            Self::Destroy => "destroy",
+            Self::Orphans => "orphans",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+/// How something ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    /// Every step was done.
+    Done,
+    /// Some step was not.
+    Incomplete,
+    /// The verification passed.
+    Passed,
+    /// The verification failed.
+    Failed,
+}
+
+impl Ending {
+    /// As in the JSON form.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Incomplete => "incomplete",
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A step and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryStep {
+    /// The environment.
+    pub environment: Text,
+    /// The workspace's name in the cluster.
+    pub workspace: WorkspaceName,
+    /// What was to be done.
+    pub action: Action,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The code that it deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployed: Option<Deployed>,
+}
+
+/// Code that a step deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// The branch.
+    pub branch: Text,
+    /// The full number of the commit that ran before; nothing where none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Text>,
+    /// The full number of the commit.
+    pub to: Text,
+}
+
+/// What was verified.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// The environment in which it was tried.
+    pub environment: Text,
+    /// The full number of the commit.
+    pub commit: Text,
+    /// Where more is told, such as the page of a CI job.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub urls: Vec<Text>,
+    /// What somebody said about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<Text>,
+}
+
+/// Who changes a cluster at the time, as the lock of its history says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockRecord {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// The cluster.
+    pub cluster: Text,
+    /// The person or machine.
+    pub owner: Text,
+    /// The machine.
+    pub host: Text,
+    /// The number of the process there.
+    pub process: u32,
+    /// The command.
+    pub operation: Text,
+    /// When it was taken, RFC 3339 in UTC.
+    pub started_at: Text,
+    /// Until when it holds, unless it is renewed.
+    pub expires_at: Text,
+}

@@ -1,0 +1,356 @@
+//! Gates: what they hold back, what goes on without it, and what opens them.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, civil::Time, tz::TimeZone};
+use magus_model::{
+    Text,
+    desired::{Code, DesiredState, Environment, Gates, Verified, Window, Workspace},
+    history::{Deployed, Ending, Entry, EntryStep, FORMAT_VERSION, Operation, Verification},
+    name::WorkspaceName,
+    observed::RunState,
+    plan::{Action, Guard, Overrides, Plan, Precondition},
+    report::Outcome,
+};
+use magus_plan::{Evidence, Kinship, Proof, Runs, check, evidence};
+
+use crate::world::{World, code, environment, plain, set, steps, workspace};
+
+const HOUR: u64 = 60 * 60;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn running(name: &str, commit: &str) -> Workspace {
+    Workspace { code: Some(code(commit)), ..workspace(name) }
+}
+
+/// Staging runs `s`, and production, behind these gates, `p`.
+fn stages(gates: Gates, staging: &str, production: Workspace) -> Vec<Environment> {
+    let before = environment("staging", 0, vec![running("s", staging)]);
+    let after = environment("production", 1, vec![production]);
+    vec![before, Environment { promotes_from: Some("staging".into()), gates, ..after }]
+}
+
+fn proof(verified: Option<(&str, bool)>, runs: Runs) -> Evidence {
+    let verified = verified.map(|(time, passed)| (at(time), passed));
+    Evidence::from_iter([(("production".into(), "2".into()), Proof { verified, runs, unread: None })])
+}
+
+fn held(plan: &Plan) -> Vec<(&str, &str)> {
+    plan.withheld.iter().map(|one| (one.guard.as_str(), one.message.as_str())).collect()
+}
+
+/// A world where production ran `1` and is to run `2`.
+fn promoted(gates: Gates) -> World {
+    let mut world = World::applied(stages(Gates::default(), "1", running("p", "1")));
+    world.declare(stages(gates, "1", running("p", "2")));
+    world
+}
+
+#[test]
+fn a_deploy_waits_for_what_the_stage_before_has_to_show() {
+    let verified = Gates { verified: Some(Verified { within: Some(24 * HOUR) }), ..Gates::default() };
+    let soak = Gates { soak: Some(2 * HOUR), ..Gates::default() };
+    let runs_before = Gates { runs_before: true, ..Gates::default() };
+    let since = |time: &str| Runs::Since(Some(at(time)));
+    // It is 2026-08-01T10:00:00Z.
+    for (gates, known, message, opens) in [
+        (
+            &verified,
+            proof(None, Runs::Nobody),
+            "gate `verified`: `2` was not verified in `staging`: `magus verify staging`",
+            None,
+        ),
+        (
+            &verified,
+            proof(Some(("2026-08-01T09:00:00Z", false)), Runs::Nobody),
+            "gate `verified`: the last verification of `2` in `staging` failed, at 2026-08-01T09:00:00Z",
+            None,
+        ),
+        (
+            &verified,
+            proof(Some(("2026-07-31T09:59:59Z", true)), Runs::Nobody),
+            "gate `verified`: `2` was verified in `staging` at 2026-07-31T09:59:59Z, longer than 24h ago",
+            None,
+        ),
+        (
+            &soak,
+            proof(None, Runs::Not("s-staging".into())),
+            "gate `soak`: `s-staging` of `staging` does not run `2`, where it has to run for 2h",
+            None,
+        ),
+        (
+            &soak,
+            proof(None, Runs::Since(None)),
+            "gate `soak`: nobody knows since when `2` runs in `staging`, where it has to for 2h",
+            None,
+        ),
+        (
+            &soak,
+            proof(None, since("2026-08-01T08:00:01Z")),
+            "gate `soak`: `2` runs in `staging` since 2026-08-01T08:00:01Z, and has to for 2h: until 2026-08-01T10:00:01Z",
+            Some("2026-08-01T10:00:01Z"),
+        ),
+        (
+            &runs_before,
+            proof(None, Runs::Not("s-staging".into())),
+            "gate `runs-before`: `s-staging` of `staging` does not run `2`",
+            None,
+        ),
+        (
+            &runs_before,
+            proof(None, Runs::Nobody),
+            "gate `runs-before`: no workspace of `staging` is deployed to",
+            None,
+        ),
+    ] {
+        let mut world = promoted(gates.clone());
+        world.evidence = known;
+        let plan = world.plan();
+        assert_eq!(plan.steps.len(), 0);
+        assert_eq!(plan.withheld[0].message, message);
+        assert_eq!(plan.withheld[0].opens_at.as_deref(), opens);
+        assert!(plan.withheld[0].guard.is_gate());
+    }
+    for (gates, known) in [
+        (&verified, proof(Some(("2026-07-31T10:00:00Z", true)), Runs::Nobody)),
+        (&soak, proof(None, since("2026-08-01T08:00:00Z"))),
+        (&runs_before, proof(None, Runs::Since(None))),
+    ] {
+        let mut world = promoted(gates.clone());
+        world.evidence = known;
+        assert_eq!(steps(&world.plan()), ["> acme/p"]);
+    }
+}
+
+#[test]
+fn a_gate_is_lifted_by_name_and_with_a_reason() {
+    let gates = Gates { runs_before: true, soak: Some(HOUR), ..Gates::default() };
+    let mut world = promoted(gates);
+    let plan = world.plan();
+    assert_eq!(plan.withheld[0].guard, Guard::Soak);
+    assert_eq!(
+        plan.withheld[0].unblock,
+        "magus plan --override-gate runs-before --override-gate soak --reason 'WHY'"
+    );
+    world.overrides.override_gate = vec!["soak".into(), "runs-before".into()];
+    assert_eq!(world.plan().steps.len(), 0);
+    let without_reason = world.plan();
+    assert_eq!(without_reason.withheld[0].unblock, "magus plan --reason 'WHY'");
+    world.overrides.reason = Some("the outage".into());
+    let lifted = world.plan();
+    assert_eq!(steps(&lifted), ["> acme/p"]);
+    // What was lifted is part of what is approved.
+    world.overrides = Overrides { override_gate: Vec::new(), ..world.overrides };
+    assert_ne!(world.plan().digest, lifted.digest);
+}
+
+#[test]
+fn what_does_not_wait_goes_on_and_what_waited_follows() {
+    let soak = Gates { soak: Some(HOUR), ..Gates::default() };
+    let mut world = World::applied(stages(Gates::default(), "1", running("p", "1")));
+    world.edit("p", |observed| observed.state = RunState::Stopped);
+    world.declare(stages(soak, "1", set(running("p", "2"), "env.A", plain("1"))));
+    let plan = world.plan();
+    assert_eq!(steps(&plan), ["~ acme/p", "▶ acme/p"]);
+    assert_eq!(held(&plan).len(), 1);
+    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    assert_eq!(plan.steps[1].needs, [plan.steps[0].id.clone()]);
+    assert_eq!(plan.steps[1].precondition, Precondition::Follows(plan.steps[0].id.clone()));
+    crate::simulate::apply(&mut world.observations, &plan.steps).expect("applied");
+    // The mark does not say that the code was applied, so that this is still what was declared.
+    world.evidence = proof(None, Runs::Since(Some(at("2026-08-01T09:00:00Z"))));
+    let plan = world.plan();
+    assert_eq!(steps(&plan), ["> acme/p"]);
+    assert_eq!(plan.steps[0].deploy.as_ref().map(|deploy| deploy.reason.as_str()), Some("declared"));
+    crate::simulate::apply(&mut world.observations, &plan.steps).expect("applied");
+    assert_eq!((world.plan().steps.len(), world.plan().withheld.len()), (0, 0));
+}
+
+#[test]
+fn a_window_holds_what_restarts_and_lets_code_through() {
+    let hour = |hour| Time::new(hour, 0, 0, 0).expect("an hour");
+    let window = Window { days: Vec::new(), from: hour(20), to: hour(22), zone: TimeZone::UTC };
+    let gates = Gates { windows: vec![window], ..Gates::default() };
+    let mut world = World::applied(stages(Gates::default(), "1", running("p", "1")));
+    world.declare(stages(gates, "1", set(running("p", "2"), "env.A", plain("1"))));
+    let unknown_code = magus_model::plan::Movement { ahead: 1, ..Default::default() };
+    let one = magus_plan::Move {
+        repository: "code.git".into(),
+        directory: ".".into(),
+        from: Some("1".into()),
+        to: "2".into(),
+    };
+    world.movements = magus_plan::Movements::from_iter([(one, unknown_code)]);
+    let plan = world.plan();
+    assert_eq!(steps(&plan), ["> acme/p"]);
+    assert_eq!(
+        held(&plan),
+        [(
+            "windows",
+            "gate `windows`: `production` restarts nothing at this time: until 2026-08-01T20:00:00Z"
+        )]
+    );
+    assert_eq!(plan.withheld[0].opens_at.as_deref(), Some("2026-08-01T20:00:00Z"));
+    assert!(matches!(plan.steps[0].precondition, Precondition::Revision(_)));
+    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    let digest = plan.digest;
+    crate::simulate::apply(&mut world.observations, &plan.steps).expect("applied");
+    assert_eq!(world.plan().steps.len(), 0);
+    // A restart that somebody asks for waits as well, and a delete does not.
+    world.intent = magus_plan::Intent::Restart;
+    assert_eq!(held(&world.plan()).iter().map(|(gate, _)| *gate).collect::<Vec<_>>(), ["windows"]);
+    world.intent = magus_plan::Intent::Converge;
+    world.now = "2026-08-01T20:00:00Z";
+    let plan = world.plan();
+    assert_eq!(steps(&plan), ["~ acme/p"]);
+    assert_ne!(plan.digest, digest);
+    crate::simulate::apply(&mut world.observations, &plan.steps).expect("applied");
+    assert_eq!((world.plan().steps.len(), world.plan().withheld.len()), (0, 0));
+}
+
+#[test]
+fn a_rollback_waits_for_no_stage_before() {
+    let mut world = promoted(Gates { soak: Some(HOUR), runs_before: true, ..Gates::default() });
+    let back = magus_model::plan::Movement { behind: 2, ..Default::default() };
+    let one = magus_plan::Move {
+        repository: "code.git".into(),
+        directory: ".".into(),
+        from: Some("1".into()),
+        to: "2".into(),
+    };
+    world.movements = magus_plan::Movements::from_iter([(one, back)]);
+    assert_eq!(steps(&world.plan()), ["> acme/p"]);
+}
+
+#[test]
+fn a_create_that_waits_for_its_code_leaves_nothing_out_of_its_mark() {
+    let mut world = World::empty(vec![crate::world::cluster(
+        "acme",
+        stages(Gates { runs_before: true, ..Gates::default() }, "1", running("p", "2")),
+    )]);
+    let plan = world.plan();
+    assert_eq!(steps(&plan), ["+ acme/s", "> acme/s", "+ acme/p"]);
+    crate::simulate::apply(&mut world.observations, &plan.steps).expect("applied");
+    assert_eq!(held(&world.plan()).len(), 1);
+    world.evidence = proof(None, Runs::Since(None));
+    assert_eq!(steps(&world.plan()), ["> acme/p"]);
+}
+
+fn entry(time: &str, steps: Vec<EntryStep>, verification: Option<(Verification, bool)>) -> Entry {
+    let result = match &verification {
+        Some((_, true)) => Ending::Passed,
+        Some((_, false)) => Ending::Failed,
+        None => Ending::Done,
+    };
+    Entry {
+        format_version: FORMAT_VERSION,
+        id: "1".into(),
+        cluster: "acme".into(),
+        operation: Operation::Apply,
+        at: time.into(),
+        by: "ana".into(),
+        result,
+        reason: None,
+        revision: None,
+        dirty: false,
+        plan_digest: None,
+        overrides: Overrides::default(),
+        steps,
+        verification: verification.map(|(verification, _)| verification),
+    }
+}
+
+fn deployed(time: &str, workspace: &str, to: &str, outcome: Outcome) -> Entry {
+    let deployed = Deployed { branch: "main".into(), from: None, to: to.into() };
+    let step = EntryStep {
+        environment: "staging".into(),
+        workspace: WorkspaceName::observed(workspace),
+        action: Action::Deploy,
+        outcome,
+        deployed: Some(deployed),
+    };
+    entry(time, vec![step], None)
+}
+
+fn verified(time: &str, environment: &str, commit: &str, passed: bool) -> Entry {
+    let verification =
+        Verification { environment: environment.into(), commit: commit.into(), urls: Vec::new(), note: None };
+    entry(time, Vec::new(), Some((verification, passed)))
+}
+
+/// What is known of the commit that production is to run. A later number follows an earlier one; `2` and `2m` have the
+/// same files.
+fn known(world: &World, entries: Vec<Entry>) -> Proof {
+    let number = |commit: &str| commit.trim_end_matches('m').parse::<u32>().ok();
+    let kinship = Kinship {
+        same: &|_: &Code, one: &str, other: &str| number(one) == number(other),
+        follows: &|_: &Code, one: &str, other: &str| number(one) > number(other),
+    };
+    let histories = BTreeMap::from([(Text::from("acme"), Ok(entries))]);
+    let evidence = evidence(&world.desired, &world.observations, &histories, &kinship);
+    evidence.of(&"production".into(), &"2".into()).cloned().expect("a proof")
+}
+
+#[test]
+fn since_when_a_commit_runs_is_told_by_what_was_deployed() {
+    let gates = Gates { soak: Some(HOUR), ..Gates::default() };
+    let world = |staging: &str| {
+        let mut world = World::applied(stages(Gates::default(), staging, running("p", "1")));
+        world.declare(stages(gates.clone(), staging, running("p", "2")));
+        world
+    };
+    let name = "s";
+    let (one, two, three) = ("2026-08-01T01:00:00Z", "2026-08-01T02:00:00Z", "2026-08-01T03:00:00Z");
+    let since = |time: &str| Runs::Since(Some(at(time)));
+    let done = Outcome::Applied;
+    let runs = |staging: &str, entries: Vec<Entry>| known(&world(staging), entries).runs;
+    assert_eq!(runs("1", vec![deployed(one, name, "1", done)]), Runs::Not(name.into()));
+    assert_eq!(runs("2", vec![deployed(one, name, "1", done), deployed(two, name, "2", done)]), since(two));
+    // A merge of the same files is the same.
+    assert_eq!(runs("2m", vec![deployed(two, name, "2m", done)]), since(two));
+    // What follows carries it on.
+    assert_eq!(runs("3", vec![deployed(two, name, "2", done), deployed(three, name, "3", done)]), since(two));
+    // It was away in between.
+    let away = vec![
+        deployed(one, name, "2", done),
+        deployed(two, name, "1", done),
+        deployed(three, name, "2", done),
+    ];
+    assert_eq!(runs("2", away), since(three));
+    // What failed did not run, and what somebody else deployed is in no history.
+    assert_eq!(runs("2", vec![deployed(two, name, "2", Outcome::Failed)]), Runs::Since(None));
+    assert_eq!(
+        runs("2", vec![deployed(one, name, "2", done), deployed(two, name, "3", done)]),
+        Runs::Since(None)
+    );
+    assert_eq!(runs("2", Vec::new()), Runs::Since(None));
+}
+
+#[test]
+fn the_newest_verification_of_the_same_files_counts() {
+    let world = promoted(Gates { verified: Some(Verified { within: None }), ..Gates::default() });
+    let (one, two) = ("2026-08-01T01:00:00Z", "2026-08-01T02:00:00Z");
+    assert_eq!(known(&world, Vec::new()).verified, None);
+    let passed = verified(one, "staging", "2m", true);
+    assert_eq!(known(&world, vec![passed.clone()]).verified, Some((at(one), true)));
+    let failed = verified(two, "staging", "2", false);
+    assert_eq!(known(&world, vec![passed, failed]).verified, Some((at(two), false)));
+    let others = vec![verified(one, "development", "2", true), verified(two, "staging", "3", true)];
+    assert_eq!(known(&world, others).verified, None);
+}
+
+#[test]
+fn a_stopped_workspace_is_not_restarted_by_a_held_update() {
+    // A stop, an update and a deploy: only what restarts is held.
+    let hour = |hour| Time::new(hour, 0, 0, 0).expect("an hour");
+    let window = Window { days: Vec::new(), from: hour(20), to: hour(22), zone: TimeZone::UTC };
+    let mut world = World::applied(stages(Gates::default(), "1", running("p", "1")));
+    let stopped = Workspace { state: DesiredState::Stopped, ..set(running("p", "1"), "env.A", plain("1")) };
+    world.declare(stages(Gates { windows: vec![window], ..Gates::default() }, "1", stopped));
+    let plan = world.plan();
+    assert_eq!(steps(&plan), ["■ acme/p", "~ acme/p"]);
+    assert_eq!(plan.withheld.len(), 0);
+}
