@@ -226,5 +226,6 @@ fn moment(day: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #[path = "gates_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-use magus_model::desired::{Gates, MaxDeletes, Rollout};
+use magus_model::desired::{Gates, Rollout};
 use magus_model::span::Span;
 
 use super::*;
@@ -22,7 +22,6 @@ fn freeze(from: &str, to: &str, zone: &str) -> Freeze {
 }
 
 fn environment(gates: Gates) -> Environment {
-    let _ = MaxDeletes::default();
     Environment {
         name: "production".into(),
         stage: 1,

@@ -162,6 +162,24 @@ pub(crate) fn conflict(name: &WorkspaceName, ours: &str, conflict: &Conflict<'_>
     }
 }
 
+/// A commit as people name it.
+pub(crate) fn short(commit: &str) -> &str {
+    commit.get(..7).unwrap_or(commit)
+}
+
+/// A length of time in its largest whole unit, as declarations write it.
+pub(crate) fn duration(seconds: u64) -> String {
+    const UNITS: [(u64, char); 3] = [(24 * 60 * 60, 'd'), (60 * 60, 'h'), (60, 'm')];
+    // `24h` is what people write, and `2d`.
+    let unit = UNITS.iter().find(|(unit, name)| {
+        seconds > 0 && seconds.is_multiple_of(*unit) && (*name != 'd' || seconds >= 2 * unit)
+    });
+    match unit {
+        Some((unit, name)) => format!("{}{name}", seconds / unit),
+        None => format!("{seconds}s"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,23 +203,5 @@ mod tests {
     #[test]
     fn one_is_not_many() {
         assert_eq!([0, 1, 2].map(|count| plural(count, "field")), ["0 fields", "1 field", "2 fields"]);
-    }
-}
-
-/// A commit as people name it.
-pub(crate) fn short(commit: &str) -> &str {
-    commit.get(..7).unwrap_or(commit)
-}
-
-/// A length of time in its largest whole unit, as declarations write it.
-pub(crate) fn duration(seconds: u64) -> String {
-    const UNITS: [(u64, char); 3] = [(24 * 60 * 60, 'd'), (60 * 60, 'h'), (60, 'm')];
-    // `24h` is what people write, and `2d`.
-    let unit = UNITS
-        .iter()
-        .find(|(unit, name)| seconds > 0 && seconds % unit == 0 && (*name != 'd' || seconds >= 2 * unit));
-    match unit {
-        Some((unit, name)) => format!("{}{name}", seconds / unit),
-        None => format!("{seconds}s"),
     }
 }

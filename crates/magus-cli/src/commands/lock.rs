@@ -64,7 +64,8 @@ fn locks(global: &Global, cluster: &Cluster) -> Result<Option<Vec<LockRecord>>, 
 }
 
 fn release(global: &Global, cluster: &Cluster, yes: bool, output: &Output) -> Result<Exit, CommandError> {
-    if !yes && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !yes && !terminal {
         return Err(CommandError::new(Exit::Usage, "there is no terminal to ask for approval")
             .hint("pass `--yes` to release the lock without asking"));
     }
