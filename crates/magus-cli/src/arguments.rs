@@ -135,6 +135,8 @@ pub enum Command {
     Destroy(Destroy),
     /// Merge the branch of one stage into that of the next, for the next apply to deploy
     Promote(Promote),
+    /// Pin an environment to what it ran before, and hold promotions to it, for the next apply to deploy
+    Rollback(RollbackArguments),
     /// Record how a commit did in a stage, for the gates of the next one
     Verify(Verify),
     /// Show what was done to the clusters, newest first
@@ -390,6 +392,23 @@ pub struct Promote {
     /// Move nothing, and print the title and body of a pull request instead
     #[arg(long, conflicts_with = "yes")]
     pub pull_request: bool,
+}
+
+/// `magus rollback`.
+#[derive(Debug, Args)]
+pub struct RollbackArguments {
+    /// The environment
+    #[arg(value_name = "ENV")]
+    pub environment: String,
+    /// The release, by its entry in `magus history`, or a commit [default: the one before the last]
+    #[arg(long, value_name = "RELEASE")]
+    pub to: Option<String>,
+    /// Why; it stays in the environment.yaml until somebody lets go on
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// Do not ask; needed without a terminal
+    #[arg(short, long)]
+    pub yes: bool,
 }
 
 /// `magus verify`.

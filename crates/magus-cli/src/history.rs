@@ -8,12 +8,13 @@ use std::{
 };
 
 use jiff::Timestamp;
-use magus_git::{Remote, Unread};
+use magus_git::{Code, Remote, Unread};
 use magus_history::{Claim, History, HistoryError, Lock, LockError, Recorded, Store};
 use magus_model::{
     Text,
     desired::{Cluster, Desired, Engine},
     history::{Deployed, Ending, Entry, EntryStep, FORMAT_VERSION, Operation},
+    observed::Observation,
     plan::{Plan, Step},
     report::{ApplyReport, Outcome},
 };
@@ -67,10 +68,10 @@ pub fn read_all(global: &Global, desired: &Desired) -> BTreeMap<Text, Result<Vec
 /// What is known of commits on the stages before, where gates look there.
 pub fn evidence(
     global: &Global,
-    checked: &Checked,
-    observations: &[magus_model::observed::Observation],
+    desired: &Desired,
+    repositories: &BTreeMap<Text, Code>,
+    observations: &[Observation],
 ) -> Evidence {
-    let desired = &checked.resolution.desired;
     let gates = || {
         let environments = desired.clusters.iter().flat_map(|cluster| &cluster.environments);
         environments.map(|environment| &environment.gates).filter(|gates| gates.look_back())
@@ -80,7 +81,6 @@ pub fn evidence(
     }
     let asks = gates().any(|gates| gates.verified.is_some() || gates.soak.is_some());
     let histories = if asks { read_all(global, desired) } else { BTreeMap::new() };
-    let repositories = &checked.repositories;
     let kinship = Kinship {
         same: &|code, one, other| {
             one == other

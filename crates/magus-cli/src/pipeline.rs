@@ -194,7 +194,7 @@ pub fn plan(
             desired,
         }),
         movements: movements(&changes, &checked.repositories),
-        evidence: history::evidence(global, checked, &observations),
+        evidence: history::evidence(global, desired, &checked.repositories, &observations),
         command: wish.command.clone(),
     });
     Ok(Planned { plan, unreadable, observations })
@@ -226,7 +226,7 @@ fn movements(changes: &ChangeSet<'_>, repositories: &BTreeMap<Text, Code>) -> Mo
 }
 
 /// What every declared cluster answers. One that cannot be read makes its workspaces unknown.
-fn observe(
+pub fn observe(
     desired: &Desired,
     wish: &Wish<'_>,
     engines: &Engines,

@@ -14,6 +14,11 @@ impl Code {
         Oid::from_str(commit).and_then(|id| self.repository.find_commit(id)).ok().map(|commit| told(&commit))
     }
 
+    /// When a commit was made: seconds since 1970. Nothing where it is not there.
+    pub fn committed_at(&self, commit: &str) -> Option<i64> {
+        Some(self.repository.find_commit(Oid::from_str(commit).ok()?).ok()?.time().seconds())
+    }
+
     /// How many commits one has that another one lacks, and the other way round; nothing where one is not there.
     pub fn apart(&self, one: &str, other: &str) -> Option<(usize, usize)> {
         let (one, other) = (Oid::from_str(one).ok()?, Oid::from_str(other).ok()?);

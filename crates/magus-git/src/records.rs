@@ -16,6 +16,8 @@ use crate::{
     push::{Move, Pushed, move_reference},
 };
 
+/// How often a reference that others move is looked at.
+const TRIES: usize = 10;
 /// The name that the commits of records carry: who did what stands in the record.
 const AUTHOR: &str = "magus";
 /// No address: nobody answers there.
@@ -97,22 +99,23 @@ impl Remote {
     /// # Errors
     /// Where the remote is not reached, or the repository cannot be written.
     pub fn fetch(&self, reference: &str) -> Result<Option<String>, Unread> {
-        let there = self.references(reference)?.into_iter().find(|(name, _)| name == reference);
-        let Some((_, id)) = there else { return Ok(None) };
-        if !self.has(&id) {
-            let refspec = format!("+{reference}:{reference}");
-            self.run(&[
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-recurse-submodules",
-                "--no-write-fetch-head",
-                "--",
-                &self.name,
-                &refspec,
-            ])?;
+        let refspec = format!("+{reference}:{reference}");
+        let mut last = None;
+        for _ in 0..TRIES {
+            let there = self.references(reference)?.into_iter().find(|(name, _)| name == reference);
+            let Some((_, id)) = there else { return Ok(None) };
+            if self.has(&id) {
+                return Ok(Some(id));
+            }
+            // Others move it meanwhile, or remove it: what counts is what is seen after it.
+            let fetch =
+                ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--"];
+            last = self.run(&[&fetch[..], &[self.name.as_str(), &refspec]].concat()).err();
         }
-        Ok(Some(id))
+        Err(last.unwrap_or_else(|| Unread::Failed {
+            message: format!("`{reference}` of `{}` moves all the time", self.name),
+            help: "try again".to_owned(),
+        }))
     }
 
     fn has(&self, id: &str) -> bool {

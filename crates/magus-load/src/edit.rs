@@ -12,7 +12,7 @@ use std::{
 use magus_model::{
     diagnostic::{Diagnostic, Fix, Severity},
     span::{FileId, Span},
-    tree::{Node, NodeKind},
+    tree::{Entry, Node, NodeKind},
 };
 
 use crate::yaml::parse;
@@ -112,6 +112,114 @@ pub fn apply(file: FileId, text: &str, diagnostics: &[&Diagnostic]) -> Result<Ed
     } else {
         Err(EditError::Meaning)
     }
+}
+
+/// Writes texts under keys at the top of a file, in the order in which they are given: a key that is there gets another
+/// value in its place, the others come as lines of their own below `anchor`, or first. Comments and layout stay.
+///
+/// # Errors
+/// Where the file is no mapping of keys, a key holds more than a word or a text, or a text has several lines.
+pub fn set(file: FileId, text: &str, anchor: &str, texts: &[(&str, &str)]) -> Result<String, EditError> {
+    let parsed = parse(file, text);
+    let Some(root) = parsed.root.filter(|root| matches!(root.kind, NodeKind::Map(_))) else {
+        return Err(EditError::Meaning);
+    };
+    let mut edits: Vec<(usize, usize, String)> = Vec::new();
+    let mut missing: Vec<String> = Vec::new();
+    for (key, value) in texts {
+        let written = scalar(value).ok_or(EditError::Meaning)?;
+        match root.entry(key) {
+            None => missing.push(format!("{key}: {written}")),
+            Some(entry) if matches!(entry.value.kind, NodeKind::List(_) | NodeKind::Map(_)) => {
+                return Err(EditError::Meaning);
+            }
+            Some(Entry { key_span, value, .. }) => {
+                let (start, end) = (value.span.start as usize, value.span.end as usize);
+                // `key:` alone has no value that could be replaced.
+                let after_key =
+                    text[key_span.end as usize..].find(':').map(|at| key_span.end as usize + at + 1);
+                match after_key.filter(|_| start == end) {
+                    Some(colon) => edits.push((colon, colon, format!(" {written}"))),
+                    None => edits.push((start, end, written)),
+                }
+            }
+        }
+    }
+    if !missing.is_empty() {
+        edits.push(inserted(text, &root, anchor, &missing));
+    }
+    edits.sort_by_key(|(start, end, _)| (*start, *end));
+    let mut edited = String::with_capacity(text.len() + 256);
+    let mut done = 0;
+    for (start, end, new) in &edits {
+        edited.push_str(text.get(done..*start).ok_or(EditError::Range)?);
+        edited.push_str(new);
+        done = *end;
+    }
+    edited.push_str(text.get(done..).ok_or(EditError::Range)?);
+    let after = parse(file, &edited);
+    let says = |key: &str, value: &str| {
+        after.root.as_ref().and_then(|root| root.get(key)).and_then(Node::as_str) == Some(value)
+    };
+    let kept = |entry: &Entry| {
+        texts.iter().any(|(key, _)| *key == entry.key.as_str())
+            || after
+                .root
+                .as_ref()
+                .and_then(|root| root.get(&entry.key))
+                .is_some_and(|after| same(&entry.value, after, &[]))
+    };
+    let is_meant = texts.iter().all(|(key, value)| says(key, value))
+        && root.entries().iter().all(kept)
+        && after
+            .root
+            .as_ref()
+            .is_some_and(|after| after.entries().len() == root.entries().len() + missing.len());
+    if is_meant { Ok(edited) } else { Err(EditError::Meaning) }
+}
+
+/// Where new keys are written, and how.
+fn inserted(text: &str, root: &Node, anchor: &str, keys: &[String]) -> (usize, usize, String) {
+    let start = root.span.start as usize;
+    if text[start..].starts_with('{') {
+        let comma = if root.entries().is_empty() { "" } else { ", " };
+        return (start + 1, start + 1, keys.join(", ") + comma);
+    }
+    let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    let at = root.entry(anchor).or(root.entries().first());
+    let line_of = |at: usize| text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let column = at.map_or(0, |entry| entry.key_span.start as usize - line_of(entry.key_span.start as usize));
+    let lines = |keys: &[String]| -> String {
+        keys.iter().map(|key| format!("{}{key}{newline}", " ".repeat(column))).collect()
+    };
+    match root.entry(anchor) {
+        Some(entry) => {
+            let end = entry.value.span.end.max(entry.key_span.end) as usize;
+            match text[end..].find('\n') {
+                Some(newline) => (end + newline + 1, end + newline + 1, lines(keys)),
+                None => {
+                    let lines = lines(keys);
+                    (text.len(), text.len(), format!("{newline}{}", lines.trim_end()))
+                }
+            }
+        }
+        None => {
+            let first = line_of(at.map_or(start, |entry| entry.key_span.start as usize));
+            (first, first, lines(keys))
+        }
+    }
+}
+
+/// A text as YAML writes it: a plain word as it is, everything else in quotes. Nothing where it has several lines.
+fn scalar(text: &str) -> Option<String> {
+    if text.chars().any(char::is_control) {
+        return None;
+    }
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
+    if plain && !["null", "true", "false"].contains(&text) {
+        return Some(text.to_owned());
+    }
+    Some(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
 }
 
 /// Two insertions at one place overlap as well: nothing says which comes first.

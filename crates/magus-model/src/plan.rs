@@ -79,6 +79,9 @@ pub struct PlanCluster {
     /// What keeps two from changing it at once.
     #[serde(default)]
     pub lock: LockKind,
+    /// The environments to which nothing is promoted for now, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub holds: BTreeMap<Text, Text>,
     /// What the plan takes for true of this cluster without having seen it; nothing where everything was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unverifiable: Option<Text>,

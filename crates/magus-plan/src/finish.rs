@@ -97,6 +97,11 @@ impl Draft<'_> {
                         Engine::Local { .. } => LockKind::Store,
                         Engine::Mage(_) => LockKind::None,
                     },
+                    holds: cluster
+                        .environments
+                        .iter()
+                        .filter_map(|one| Some((one.name.clone(), one.hold.clone()?)))
+                        .collect(),
                     unverifiable: unverifiable(request, &cluster.name),
                     environments: environments
                         .into_iter()

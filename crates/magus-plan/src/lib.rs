@@ -28,6 +28,6 @@ pub use check::check;
 pub use compare::{Difference, PlanDifference, Side, compare};
 pub use digest::digest;
 pub use evidence::{Evidence, Kinship, Proof, Runs, evidence};
-pub use gates::Keeper;
+pub use gates::{Closed, Keeper};
 pub use planner::{plan, stage};
 pub use request::{Baseline, Filter, Intent, Move, Movements, PlanRequest};

@@ -164,7 +164,7 @@ pub(crate) fn conflict(name: &WorkspaceName, ours: &str, conflict: &Conflict<'_>
 
 /// A commit as people name it.
 pub(crate) fn short(commit: &str) -> &str {
-    commit.get(..7).unwrap_or(commit)
+    commit.get(..10).unwrap_or(commit)
 }
 
 /// A length of time in its largest whole unit, as declarations write it.

@@ -16,6 +16,7 @@ mod json;
 pub mod lint;
 pub mod plan;
 pub mod promote;
+pub mod rollback;
 pub mod side_by_side;
 pub mod stale;
 pub mod status;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use magus_model::{
     Text,
-    plan::{Commit, Movement},
+    plan::{Commit, Guard, Movement},
 };
 use serde::Serialize;
 
@@ -35,10 +35,25 @@ pub struct Promotion {
     pub hotfixes: Vec<Commit>,
     /// What both changed differently.
     pub conflicts: Vec<Conflicting>,
+    /// Why nothing is promoted to the target for now; nothing where nobody holds it.
+    pub hold: Option<Text>,
+    /// The gates that will hold its deploys back for now.
+    pub gates: Vec<Waiting>,
     /// The commit that the branch was moved to; nothing before that.
     pub pushed: Option<Text>,
     /// The commit that `commit` in the environment.yaml of the target names afterwards, where that changes.
     pub pinned: Option<Text>,
+}
+
+/// A gate that is closed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Waiting {
+    /// The gate.
+    pub gate: Guard,
+    /// What it waits for.
+    pub message: String,
+    /// When it opens by itself, as far as anybody can tell.
+    pub opens_at: Option<Text>,
 }
 
 /// A stage and its branch.
@@ -95,6 +110,7 @@ pub fn text(promotion: &Promotion, styles: &Styles) -> String {
     lines(styles.dim, differing(&promotion.movement));
     lines(styles.warning, lacking(promotion));
     lines(styles.removed, conflicting(promotion));
+    lines(styles.warning, held(promotion));
     let _ = writeln!(
         out,
         "\n{}",
@@ -124,6 +140,7 @@ pub fn pull_request(promotion: &Promotion) -> String {
         ("What they touch", differing(movement)),
         ("Only on the target", lacking(promotion)),
         ("Conflicts", conflicting(promotion)),
+        ("Held", held(promotion)),
     ] {
         if !lines.is_empty() {
             let _ = writeln!(out, "**{heading}**\n");
@@ -183,6 +200,14 @@ fn conflicting(promotion: &Promotion) -> Vec<String> {
         .collect()
 }
 
+/// What keeps the target from getting it, now or once it is merged.
+fn held(promotion: &Promotion) -> Vec<String> {
+    let environment = escape::line(&promotion.to.environment);
+    let hold = promotion.hold.iter().map(|why| format!("`{environment}` is held: {}", escape::line(why)));
+    let gates = promotion.gates.iter().map(|waiting| format!("waits for {}", escape::line(&waiting.message)));
+    hold.chain(gates).collect()
+}
+
 fn listed(symbol: &str, commits: &[Commit], all: usize) -> Vec<String> {
     let mut lines: Vec<String> = commits.iter().map(|commit| commit_line(symbol, commit)).collect();
     if all > commits.len() {
@@ -228,6 +253,8 @@ mod tests {
             },
             hotfixes: vec![commit("9c", "Fix")],
             conflicts: Vec::new(),
+            hold: None,
+            gates: Vec::new(),
             pushed: None,
             pinned: None,
         }

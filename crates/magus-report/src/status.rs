@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use magus_model::{
     Text,
     desired::{Desired, Environment, Workspace},
     name::WorkspaceName,
     observed::{Observation, ObservedCode, Presence},
-    plan::{Action, Commit, Guard, Orphan, Plan, Reason},
+    plan::{Action, Commit, Guard, Orphan, Plan, Reason, Withheld},
 };
 use serde::Serialize;
 
@@ -30,6 +31,9 @@ pub struct Status {
     /// What the clusters are, where somebody wants to know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClusterStatus>,
+    /// The environments that are held, or wait for gates, by cluster, in order of promotion.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub environments: Vec<EnvironmentStatus>,
     /// The workspaces, by cluster, in order of promotion.
     pub workspaces: Vec<WorkspaceStatus>,
     /// How many workspaces of the clusters are not ours.
@@ -37,6 +41,30 @@ pub struct Status {
     /// What was left in the clusters by creates and deletes that failed half-way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
+}
+
+/// What keeps an environment from getting on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EnvironmentStatus {
+    /// Its cluster.
+    pub cluster: Text,
+    /// Its name.
+    pub environment: Text,
+    /// Why nothing is promoted to it; nothing where nobody holds it.
+    pub hold: Option<Text>,
+    /// What gates wait for, each once.
+    pub gates: Vec<Gate>,
+}
+
+/// A gate that is closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Gate {
+    /// The gate.
+    pub gate: Guard,
+    /// What it waits for.
+    pub message: String,
+    /// When it opens by itself, as far as anybody can tell.
+    pub opens_at: Option<Text>,
 }
 
 /// What a cluster is.
@@ -88,6 +116,8 @@ pub struct CodeStatus {
     pub branch: Text,
     /// What runs, as far as the repository knows it; nothing where no code was deployed.
     pub commit: Option<Commit>,
+    /// When the commit was made, RFC 3339; nothing where the repository does not know it.
+    pub committed_at: Option<Text>,
     /// How many commits of the branch, or up to what is pinned, it lacks; nothing where nobody can say.
     pub behind: Option<usize>,
     /// What people work on in it: paths.
@@ -163,10 +193,35 @@ pub fn status(
     Status {
         format_version: FORMAT_VERSION,
         clusters: Vec::new(),
+        environments: environments(desired, plan),
         workspaces: workspaces.into_values().collect(),
         unmanaged: plan.unmanaged.len(),
         orphans: plan.orphans.clone(),
     }
+}
+
+/// The environments that are held, or wait.
+fn environments(desired: &Desired, plan: &Plan) -> Vec<EnvironmentStatus> {
+    let mut all = Vec::new();
+    for cluster in &desired.clusters {
+        for environment in &cluster.environments {
+            let of_it = |held: &&Withheld| {
+                held.cluster == cluster.name && held.environment == environment.name && held.guard.is_gate()
+            };
+            let mut gates: Vec<Gate> = Vec::new();
+            for Withheld { guard, message, opens_at, .. } in plan.withheld.iter().filter(of_it) {
+                let gate = Gate { gate: *guard, message: message.clone(), opens_at: opens_at.clone() };
+                if !gates.contains(&gate) {
+                    gates.push(gate);
+                }
+            }
+            if environment.hold.is_some() || !gates.is_empty() {
+                let (cluster, hold) = (cluster.name.clone(), environment.hold.clone());
+                all.push(EnvironmentStatus { cluster, environment: environment.name.clone(), hold, gates });
+            }
+        }
+    }
+    all
 }
 
 fn presence<'a>(
@@ -192,7 +247,7 @@ pub fn json(status: &Status) -> String {
 }
 
 /// A table for each cluster, and the counts.
-pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
+pub fn text(status: &Status, now: Timestamp, width: usize, styles: &Styles) -> String {
     let mut out = String::new();
     let plain = anstyle::Style::new();
     for cluster in status.workspaces.chunk_by(|a, b| a.cluster == b.cluster) {
@@ -226,21 +281,30 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
                     (workspace.state.to_owned(), state),
                 ];
                 if has_code {
-                    let (branch, commit, behind) =
-                        workspace.code.as_ref().map(code_cells).unwrap_or_default();
-                    row.extend([(branch, plain), (commit, styles.dim), (behind, styles.warning)]);
+                    let [branch, commit, age, behind] =
+                        workspace.code.as_ref().map(|code| code_cells(code, now)).unwrap_or_default();
+                    row.extend([
+                        (branch, plain),
+                        (commit, styles.dim),
+                        (age, styles.dim),
+                        (behind, styles.warning),
+                    ]);
                 }
                 row.extend([(drift, styles.warning), (pending(workspace), styles.changed)]);
                 row
             })
             .collect();
-        let of_code: &[&str] = if has_code { &["branch", "commit", "code"] } else { &[] };
+        let of_code: &[&str] = if has_code { &["branch", "commit", "age", "code"] } else { &[] };
         let headings = [&["environment", "workspace", "state"], of_code, &["drift", "pending"]].concat();
         out.push_str(&table::table(&headings, &rows, width, styles));
+        for stage in status.environments.iter().filter(|stage| stage.cluster == first.cluster) {
+            out.push_str(&held(stage, styles));
+        }
         out.push('\n');
     }
     let drifted = status.workspaces.iter().filter(|workspace| workspace.drift > 0).count();
     let pending = status.workspaces.iter().filter(|workspace| !workspace.pending.is_empty()).count();
+    let held_back = status.workspaces.iter().filter(|workspace| !workspace.withheld.is_empty()).count();
     let settled = status
         .workspaces
         .iter()
@@ -252,6 +316,7 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
     let mut parts = vec![format!("{} as declared", thousands(settled))];
     for (number, what) in [
         (pending, "with pending changes"),
+        (held_back, "held back"),
         (drifted, "drifted"),
         (unknown, "unknown"),
         (status.unmanaged, "not ours"),
@@ -272,10 +337,28 @@ pub fn text(status: &Status, width: usize, styles: &Styles) -> String {
     out
 }
 
-/// The branch, what runs, and how that lies to it.
-fn code_cells(code: &CodeStatus) -> (String, String, String) {
+/// Why an environment does not get on, a line each.
+fn held(stage: &EnvironmentStatus, styles: &Styles) -> String {
+    let environment = escape::line(&stage.environment);
+    let hold = stage.hold.iter().map(|why| format!("{environment} is held: {}", escape::line(why)));
+    let gates =
+        stage.gates.iter().map(|gate| format!("{environment} waits: {}", escape::line(&gate.message)));
+    hold.chain(gates).map(|line| format!("  {}\n", paint(styles.warning, line))).collect()
+}
+
+/// How long ago something was, in its largest unit: `3d`.
+fn age(then: &str, now: Timestamp) -> String {
+    const UNITS: [(i64, &str); 3] = [(24 * 60 * 60, "d"), (60 * 60, "h"), (60, "m")];
+    let Ok(then) = then.parse::<Timestamp>() else { return String::new() };
+    let seconds = now.duration_since(then).as_secs().max(0);
+    let unit = UNITS.iter().find(|(unit, _)| seconds >= *unit);
+    unit.map_or_else(|| format!("{seconds}s"), |(unit, name)| format!("{}{name}", seconds / unit))
+}
+
+/// The branch, what runs, how old that is, and how it lies to the branch.
+fn code_cells(code: &CodeStatus, now: Timestamp) -> [String; 4] {
     const TITLE: usize = 40;
-    let CodeStatus { branch, commit, behind, uncommitted } = code;
+    let CodeStatus { branch, commit, committed_at, behind, uncommitted } = code;
     let shown = commit.as_ref().map_or_else(String::new, |commit| {
         format!("{} {}", short(&commit.id), escape::line(&escape::shorten(&commit.title, TITLE)))
     });
@@ -290,7 +373,8 @@ fn code_cells(code: &CodeStatus) -> (String, String, String) {
     if !uncommitted.is_empty() {
         lies.push(format!("{} not committed", count(uncommitted.len(), "file")));
     }
-    (escape::line(branch).into_owned(), shown, lies.join(", "))
+    let age = committed_at.as_ref().map_or_else(String::new, |at| age(at, now));
+    [escape::line(branch).into_owned(), shown, age, lies.join(", ")]
 }
 
 fn pending(workspace: &WorkspaceStatus) -> String {

@@ -298,7 +298,7 @@ fn status_names_state_drift_and_what_is_pending() {
     plan.steps.retain(|step| ours.contains(&step.workspace.as_str()) && step.action != Action::Deploy);
     let status = status::status(&desired, &[observation], &plan, &|_, _| true, &|_, _| None);
     assert_eq!(
-        status::text(&status, 100, &Styles::plain()),
+        status::text(&status, jiff::Timestamp::UNIX_EPOCH, 100, &Styles::plain()),
         "acme
   environment  workspace             state    drift    pending
   development  ana-development       absent            create

@@ -12,6 +12,7 @@ pub mod lint;
 pub mod lock;
 pub mod plan;
 pub mod promote;
+pub mod rollback;
 pub mod status;
 pub mod verify;
 

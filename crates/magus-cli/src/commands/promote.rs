@@ -3,26 +3,24 @@
 
 use std::{io::IsTerminal, path::Path};
 
+use jiff::Timestamp;
 use magus_code::Projects;
 use magus_git::{Code, Lease, Merge, Unpushed, Unread};
 use magus_load::edit;
-use magus_model::{
-    Text,
-    diagnostic::{Diagnostic, Fix},
-    plan::Movement,
-    rules,
-    span::Span,
-};
-use magus_report::promote::{self, Conflicting, FORMAT_VERSION, Kind, Promotion, Stage};
+use magus_model::{Text, desired::Environment, plan::Movement, span::Span};
+use magus_plan::{Closed, Intent, Keeper};
+use magus_report::promote::{self, Conflicting, FORMAT_VERSION, Kind, Promotion, Stage, Waiting};
 use magus_resolve::{DeclaredCode, Heads};
 
 use crate::{
-    arguments::{Format, Global, Promote},
+    arguments::{Format, Global, Guards, Promote},
     commands::conflict,
     declarations::{self, Checked, Look, News},
+    engines::Engines,
     error::{CommandError, Exit},
+    history,
     output::Output,
-    pipeline::{self, unknown_name},
+    pipeline::{self, Wish, unknown_name},
     repository,
 };
 
@@ -48,6 +46,11 @@ pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit
     let directory = to.repository.directory.as_ref().map_or("", |(folder, _)| folder.as_str());
     let (mut promotion, tree) = compare(code, source, target, directory)?;
     let pin = pin(to, &promotion);
+    let declared = environment(&checked, &to.environment);
+    promotion.hold = declared.and_then(|declared| declared.hold.clone());
+    if promotion.kind != Kind::Nothing {
+        promotion.gates = gates(global, &checked, declared, &promotion)?;
+    }
 
     if arguments.pull_request {
         output.result(&match global.format {
@@ -58,6 +61,17 @@ pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit
     }
     if global.format == Format::Text {
         output.result(&promote::text(&promotion, &output.styles()))?;
+    }
+    if let Some(why) = &promotion.hold {
+        if global.format == Format::Json {
+            output.result(&promote::json(&promotion))?;
+        }
+        let message =
+            format!("`{}` is held: {}; nothing was changed", to.environment, magus_report::escape::line(why));
+        return Err(CommandError::new(Exit::Refused, message).hint(format!(
+            "who may let go on removes `hold` from the environment.yaml of `{}`",
+            to.environment
+        )));
     }
     match promotion.kind {
         Kind::Conflict => {
@@ -178,10 +192,47 @@ fn compare(
         movement,
         hotfixes,
         conflicts,
+        hold: None,
+        gates: Vec::new(),
         pushed: None,
         pinned: None,
     };
     Ok((promotion, tree))
+}
+
+/// What is declared of an environment whose cluster can be reached.
+fn environment<'a>(checked: &'a Checked, name: &str) -> Option<&'a Environment> {
+    let clusters = &checked.resolution.desired.clusters;
+    clusters.iter().flat_map(|cluster| &cluster.environments).find(|declared| declared.name == name)
+}
+
+/// The gates that will hold the deploy of what is promoted. A merge brings what the source has.
+fn gates(
+    global: &Global,
+    checked: &Checked,
+    declared: Option<&Environment>,
+    promotion: &Promotion,
+) -> Result<Vec<Waiting>, CommandError> {
+    let Some(declared) = declared.filter(|declared| declared.gates.look_back()) else {
+        return Ok(Vec::new());
+    };
+    let mut desired = checked.resolution.desired.clone();
+    let environments = desired.clusters.iter_mut().flat_map(|cluster| &mut cluster.environments);
+    for target in environments.filter(|target| target.name == declared.name) {
+        let codes = target.workspaces.iter_mut().filter_map(|workspace| workspace.code.as_mut());
+        codes.for_each(|code| code.commit = Ok(promotion.from.commit.clone()));
+    }
+    let wish = Wish::new(global, &Guards::default(), "promote", Intent::Converge)?;
+    let (observations, _) = pipeline::observe(&desired, &wish, &Engines::new(global));
+    let evidence = history::evidence(global, &desired, &checked.repositories, &observations);
+    let closed =
+        Keeper::new(Timestamp::now(), &evidence, &wish.overrides).deploy(declared, &promotion.from.commit);
+    let waiting = |Closed { gate, message, opens_at }: Closed| Waiting {
+        gate,
+        message,
+        opens_at: opens_at.map(|at| at.to_string().into()),
+    };
+    Ok(closed.into_iter().map(waiting).collect())
 }
 
 /// The place of a pin that the promotion moves, and the commit that it names afterwards where the branch stays.
@@ -231,10 +282,8 @@ fn push(
 /// Writes another commit where the declarations pin one. Comments and layout stay.
 fn move_pin(checked: &Checked, span: Span, commit: &str, output: &Output) -> Result<(), CommandError> {
     let Some(file) = checked.loaded.sources.file(span.file) else { return Ok(()) };
-    let fix = Fix::Edit(vec![(span, format!("\"{commit}\""))]);
-    let pin = Diagnostic { fix: Some(fix), ..Diagnostic::new(&rules::UNKNOWN_COMMIT, span, "") };
-    let written = edit::apply(span.file, &file.text, &[&pin])
-        .and_then(|edited| edit::write(Path::new(&*file.path), &file.text, &edited.text));
+    let written = edit::set(span.file, &file.text, "branch", &[("commit", commit)])
+        .and_then(|text| edit::write(Path::new(&*file.path), &file.text, &text));
     written.map_err(|error| {
         CommandError::from_error(Exit::Incomplete, error)
             .hint(format!("the branch has moved; write `commit: \"{commit}\"` into `{}` yourself", file.path))

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
+use jiff::Timestamp;
 use magus_git::Code;
 use magus_model::{
     Text,
@@ -47,7 +48,7 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     }
     output.result(&match global.format {
         Format::Json => magus_report::status::json(&status),
-        _ => magus_report::status::text(&status, output.table_width, &output.styles()),
+        _ => magus_report::status::text(&status, Timestamp::now(), output.table_width, &output.styles()),
     })?;
     pipeline::say_unreadable(&planned, output);
     let unknown = !planned.unreadable.is_empty() || !planned.plan.unknown.is_empty();
@@ -71,8 +72,12 @@ fn code(repositories: &BTreeMap<Text, Code>) -> impl Fn(&Workspace, &ObservedCod
                 let lacks = || repository?.apart(wanted, runs).map(|(ahead, _)| ahead);
                 *known.borrow_mut().entry((runs.clone(), wanted.clone())).or_insert_with(lacks)
             });
+        let committed_at = commit.as_ref().and_then(|commit| repository?.committed_at(&commit.id));
+        let committed_at = committed_at
+            .and_then(|seconds| Timestamp::from_second(seconds).ok())
+            .map(|at| at.to_string().into());
         let (branch, uncommitted) = (declared.branch.clone(), observed.uncommitted.clone());
-        Some(CodeStatus { branch, commit, behind, uncommitted })
+        Some(CodeStatus { branch, commit, committed_at, behind, uncommitted })
     }
 }
 

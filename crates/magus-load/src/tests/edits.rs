@@ -9,7 +9,7 @@ use magus_model::{
 };
 
 use crate::{
-    edit::{EditError, apply, rename, write},
+    edit::{EditError, apply, rename, set, write},
     parse,
 };
 
@@ -131,4 +131,49 @@ fn renaming_never_overwrites() {
     fs::remove_file(&new).unwrap();
     assert_eq!(rename(&old, "a.yaml").unwrap(), new);
     assert_eq!(fs::read_to_string(&new).unwrap(), "a: 1\n");
+}
+
+#[test]
+fn keys_are_set_with_comments_and_layout_kept() {
+    let keys = [("deploy", "pinned"), ("commit", "3f2a"), ("hold", "rolled back: \"orders\" \\ twice")];
+    let hold = r#"hold: "rolled back: \"orders\" \\ twice""#;
+    for (before, after) in [
+        (
+            "# why\npromotes_from: staging\nbranch: main # the branch\nprotected: true\n".to_owned(),
+            format!(
+                "# why\npromotes_from: staging\nbranch: main # the branch\ndeploy: pinned\ncommit: \"3f2a\"\n{hold}\nprotected: true\n"
+            ),
+        ),
+        (
+            "branch: main\ndeploy:   head   # always\ncommit:\nhold: ~\n".to_owned(),
+            format!("branch: main\ndeploy:   pinned   # always\ncommit: \"3f2a\"\n{hold}\n"),
+        ),
+        ("branch: main".to_owned(), format!("branch: main\ndeploy: pinned\ncommit: \"3f2a\"\n{hold}")),
+        (
+            "branch: main\r\nprotected: true\r\n".to_owned(),
+            format!("branch: main\r\ndeploy: pinned\r\ncommit: \"3f2a\"\r\n{hold}\r\nprotected: true\r\n"),
+        ),
+        (
+            "{branch: main}\n".to_owned(),
+            format!("{{deploy: pinned, commit: \"3f2a\", {hold}, branch: main}}\n"),
+        ),
+        (
+            "---\nprotected: true\n".to_owned(),
+            format!("---\ndeploy: pinned\ncommit: \"3f2a\"\n{hold}\nprotected: true\n"),
+        ),
+        (
+            "  branch: main\n  protected: true\n".to_owned(),
+            format!("  branch: main\n  deploy: pinned\n  commit: \"3f2a\"\n  {hold}\n  protected: true\n"),
+        ),
+    ] {
+        assert_eq!(set(FileId(0), &before, "branch", &keys).unwrap(), after, "{before}");
+    }
+    for (before, keys) in [
+        ("commit: [a]\n", &[("commit", "b")][..]),
+        ("- a\n", &[("commit", "b")]),
+        ("a: 1\n", &[("hold", "two\nlines")]),
+        ("&x branch: *x\n", &[("hold", "b")]),
+    ] {
+        assert!(set(FileId(0), before, "branch", keys).is_err(), "{before}");
+    }
 }

@@ -23,7 +23,7 @@ pub(super) fn from_to(deploy: &Deploy) -> (String, String) {
 }
 
 /// What lies between, a line each, ready to be shown.
-pub(super) fn between(deploy: &Deploy) -> Vec<String> {
+pub(crate) fn between(deploy: &Deploy) -> Vec<String> {
     let Some(movement) = &deploy.movement else {
         return Vec::new();
     };

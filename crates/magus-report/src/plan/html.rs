@@ -162,6 +162,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         totals => summary::totals(plan),
         disruptions => summary::disruptions(plan).iter().map(ToString::to_string).collect::<Vec<_>>(),
         overrides => summary::overrides(&plan.overrides),
+        notices => summary::holds(plan).chain(summary::unlocked(plan)).collect::<Vec<_>>(),
         next => options.next.filter(|_| !plan.steps.is_empty()).map(line),
         tiles,
         actions => actions.iter().map(|action| action.as_str()).collect::<Vec<_>>(),

@@ -48,6 +48,9 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
     if let Some(flags) = summary::overrides(&plan.overrides) {
         comment.keep(&format!("Guards lifted: {}\n\n", code(&flags)));
     }
+    for line in summary::holds(plan).chain(summary::unlocked(plan)) {
+        comment.keep(&format!("{}\n\n", prose(&line)));
+    }
     counts(&mut comment, plan);
     withheld(&mut comment, plan);
     touched(&mut comment, plan);

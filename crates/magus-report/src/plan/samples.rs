@@ -1,5 +1,7 @@
 //! Plans for tests.
 
+use std::collections::BTreeMap;
+
 use magus_model::{
     diagnostic::{LocatedDiagnostic, Severity},
     name::WorkspaceName,
@@ -28,6 +30,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         magus_version: "0.1.0".into(),
         clusters: vec![PlanCluster {
             lock: LockKind::Store,
+            holds: BTreeMap::new(),
             unverifiable: None,
             name: "acme".into(),
             engine: "local".into(),

@@ -129,6 +129,14 @@ pub(crate) fn unlocked(plan: &Plan) -> Option<String> {
     })
 }
 
+/// The environments to which nothing is promoted, with the reason, a line each.
+pub(crate) fn holds(plan: &Plan) -> impl Iterator<Item = String> {
+    let holds = plan.clusters.iter().flat_map(|cluster| &cluster.holds);
+    holds.map(|(environment, why)| {
+        format!("Held: nothing is promoted to {}: {}", escape::line(environment), escape::line(why))
+    })
+}
+
 /// The flags that lifted guards, as they are given; nothing where none was.
 pub(crate) fn overrides(overrides: &Overrides) -> Option<String> {
     let Overrides {

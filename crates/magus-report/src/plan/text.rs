@@ -369,6 +369,9 @@ impl<'a> Renderer<'a> {
                 paint(self.styles.dim, "Add `-v` to see every value of what is created.")
             );
         }
+        for hold in summary::holds(self.plan) {
+            let _ = writeln!(out, "{}", paint(self.styles.warning, hold));
+        }
         if let Some(unlocked) = summary::unlocked(self.plan) {
             let _ = writeln!(out, "{}", paint(self.styles.warning, unlocked));
         }
