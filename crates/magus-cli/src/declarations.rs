@@ -1,6 +1,7 @@
 //! The first half of the way, from files to declarations that were checked: load → validate → resolve.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
@@ -82,6 +83,27 @@ impl News {
     }
 }
 
+/// The repositories that were opened to see their branches. Each is fetched at most once.
+#[derive(Default)]
+struct Opened(RefCell<BTreeMap<String, Result<Code, Unread>>>);
+
+impl Opened {
+    /// The branches of a repository, or why nobody can say.
+    fn branches(&self, url: &str, fetch: Fetch) -> Result<Vec<Text>, Text> {
+        let mut opened = self.0.borrow_mut();
+        let code = opened.entry(url.to_owned()).or_insert_with(|| repository::open(url, fetch));
+        match code {
+            Ok(code) => Ok(code.branches().map(Text::from).collect()),
+            Err(why) => Err(format!("which branches there are is not known: {why}").into()),
+        }
+    }
+
+    /// A repository, to be kept.
+    fn take(&self, url: &str, fetch: Fetch) -> Result<Code, Unread> {
+        self.0.borrow_mut().remove(url).unwrap_or_else(|| repository::open(url, fetch))
+    }
+}
+
 /// The working directory.
 pub fn working_directory() -> Result<PathBuf, CommandError> {
     std::env::current_dir().map_err(|error| {
@@ -115,7 +137,12 @@ fn load(global: &Global, at: Option<&str>) -> Result<Result<Loaded, LoadError>, 
 
 /// Validates and resolves what was loaded.
 fn settle(loaded: Loaded, at: Option<&str>, look: Option<Look<'_>>) -> Checked {
-    let mut resolution = magus_resolve::resolve(&loaded, validate(&loaded));
+    let opened = Opened::default();
+    let branches = |url: &str| {
+        let news = look.map_or(News::Never, |look| look.news);
+        opened.branches(url, if news == News::Never { Fetch::Never } else { Fetch::Now })
+    };
+    let mut resolution = magus_resolve::resolve(&loaded, validate(&loaded), &branches);
     let mut diagnostics = loaded.diagnostics.clone();
     if at.is_none() {
         // A schema lies in the work tree, whatever revision the declarations are read from.
@@ -124,7 +151,7 @@ fn settle(loaded: Loaded, at: Option<&str>, look: Option<Look<'_>>) -> Checked {
     let LookedUp { findings, repositories, unread } =
         look.map_or_else(LookedUp::default, |Look { news, heads }| {
             let fetch = news.fetch(&resolution.desired);
-            magus_resolve::look_up_code(&mut resolution, heads, |url| repository::open(url, fetch))
+            magus_resolve::look_up_code(&mut resolution, heads, |url| opened.take(url, fetch))
         });
     diagnostics.extend(findings);
     diagnostics.extend(resolution.diagnostics.iter().cloned());

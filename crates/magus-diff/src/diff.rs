@@ -3,7 +3,8 @@
 use std::{borrow::Cow, collections::HashSet};
 
 use magus_model::{
-    desired::{Cluster, Desired},
+    Text,
+    desired::{Cluster, Desired, branch_of},
     observed::{Mark, Observation, ObservedWorkspace, Presence},
     span::Sources,
 };
@@ -77,17 +78,28 @@ fn compare_cluster<'a>(
     let sources_of_moves: HashSet<_> = moves.values().filter_map(Move::source).collect();
     let mut removed = Vec::new();
     let mut unmanaged = Vec::new();
+    let mut unknown = Vec::new();
     for observed in observation.present.values().filter(|observed| !names.contains(&observed.name)) {
         match ours(cluster, observed) {
             Some(_) if sources_of_moves.contains(&observed.name) => {}
-            Some(mark) => removed.push(Removed { observed, mark }),
+            Some(mark) => match unknown_branch(cluster, mark) {
+                Some(why) => unknown.push((&observed.name, why.as_str())),
+                None => removed.push(Removed { observed, mark }),
+            },
             None => unmanaged.push(observed),
         }
     }
-    let unknown = observation.unknown.iter().filter(|(name, _)| !names.contains(name));
-    let unknown = unknown.map(|(name, reason)| (name, reason.as_str())).collect();
+    let unread = observation.unknown.iter().filter(|(name, _)| !names.contains(name));
+    unknown.extend(unread.map(|(name, reason)| (name, reason.as_str())));
     let hints = rename::hints(&workspaces, &removed, capabilities);
     ClusterChanges { cluster, observation: Some(observation), workspaces, removed, unmanaged, unknown, hints }
+}
+
+/// Why nobody can say whether the branch of a workspace is gone.
+fn unknown_branch<'a>(cluster: &'a Cluster, mark: &Mark) -> Option<&'a Text> {
+    branch_of(&mark.workspace)?;
+    let environment = cluster.environments.iter().find(|declared| declared.name == mark.environment)?;
+    environment.branch_workspaces.as_ref()?.unknown.as_ref()
 }
 
 /// The mark, where it is ours.

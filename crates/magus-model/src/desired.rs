@@ -157,6 +157,8 @@ pub struct Environment {
     pub gates: Gates,
     /// Why nothing is promoted to it for now.
     pub hold: Option<Text>,
+    /// Which of its workspaces come and go with branches; nothing where none do.
+    pub branch_workspaces: Option<BranchWorkspaces>,
     /// Its workspaces, ordered by their names in the cluster.
     pub workspaces: Vec<Workspace>,
     /// Where the environment is declared.
@@ -172,6 +174,32 @@ pub struct Rollout {
     pub wait_for_runs: u64,
     /// Whether the first failure keeps the steps of this environment that have not begun from beginning.
     pub stop_on_failure: bool,
+}
+
+/// The workspaces of an environment that come and go with branches. Those whose branches are there are among its workspaces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchWorkspaces {
+    /// Why nobody can say which branches there are: then none of them is gone either.
+    pub unknown: Option<Text>,
+    /// How many there may be at most.
+    pub limit: Option<u32>,
+    /// How many seconds after its branch is gone one is deleted.
+    pub remove_after: Option<u64>,
+    /// Whether one is deleted as soon as its branch is gone, where `remove_after` says no time.
+    pub delete: bool,
+}
+
+/// What the names in the declarations of workspaces that come with a branch begin with. No file is called like that.
+const OF_BRANCH: &str = "branch:";
+
+/// The name in the declarations of the workspace that comes with a branch.
+pub fn declared_by_branch(branch: &str) -> Text {
+    format!("{OF_BRANCH}{branch}").into()
+}
+
+/// The branch that a workspace comes and goes with, by its name in the declarations; nothing for one with a file.
+pub fn branch_of(declared: &str) -> Option<&str> {
+    declared.strip_prefix(OF_BRANCH)
 }
 
 /// What has to hold before something is deployed or restarted. The first three look at the stage before, and hold deploys;

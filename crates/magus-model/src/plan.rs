@@ -381,6 +381,8 @@ pub enum Guard {
     Conflict,
     /// The engine cannot do it, or not without a loss that nobody declared.
     Engine,
+    /// As many workspaces of branches as there may be.
+    BranchLimit,
     /// A gate: its commit was not verified in the stage before.
     Verified,
     /// A gate: its commit has not run long enough in the stage before.
@@ -406,6 +408,7 @@ impl Guard {
             Guard::UncommittedWork => "uncommitted-work",
             Guard::Conflict => "conflict",
             Guard::Engine => "engine",
+            Guard::BranchLimit => "branch-limit",
             Guard::Verified => "verified",
             Guard::Soak => "soak",
             Guard::RunsBefore => "runs-before",
@@ -414,9 +417,17 @@ impl Guard {
         }
     }
 
-    /// Whether it is a gate: what it holds back waits, and is no failure.
+    /// Whether what it holds back waits for others, or for its time, and is no failure.
     pub fn is_gate(self) -> bool {
-        matches!(self, Self::Verified | Self::Soak | Self::RunsBefore | Self::Windows | Self::Freezes)
+        matches!(
+            self,
+            Self::BranchLimit
+                | Self::Verified
+                | Self::Soak
+                | Self::RunsBefore
+                | Self::Windows
+                | Self::Freezes
+        )
     }
 }
 

@@ -85,6 +85,7 @@ fn main() -> std::io::Result<()> {
         rollout: Rollout::default(),
         gates: Gates::default(),
         hold: None,
+        branch_workspaces: None,
         workspaces: (0..count).map(workspace).collect(),
         span: Span::BUILT_IN,
     };

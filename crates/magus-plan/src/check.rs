@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use magus_diff::HIDDEN;
 use magus_model::{
     Text,
-    desired::{Cluster, Desired, Environment, Workspace},
+    desired::{Cluster, Desired, Environment, Workspace, branch_of},
     observed::Mark,
     path::FieldPath,
     plan::{Action, FORMAT_VERSION, Guard, Plan, Precondition, Step, Summary},
@@ -46,15 +46,21 @@ type Name<'a> = (&'a Text, &'a str);
 
 /// What is declared, by name.
 struct Declared<'a> {
+    /// The environments whose workspaces may go with their branches.
+    of_branches: BTreeSet<Name<'a>>,
     workspaces: BTreeMap<Name<'a>, (&'a Cluster, &'a Environment, &'a Workspace)>,
     protected: BTreeSet<Name<'a>>,
 }
 
 impl<'a> Declared<'a> {
     fn new(desired: &'a Desired) -> Self {
-        let mut declared = Self { workspaces: BTreeMap::new(), protected: BTreeSet::new() };
+        let mut declared =
+            Self { of_branches: BTreeSet::new(), workspaces: BTreeMap::new(), protected: BTreeSet::new() };
         for cluster in &desired.clusters {
             for environment in &cluster.environments {
+                if environment.branch_workspaces.is_some() {
+                    declared.of_branches.insert((&cluster.name, environment.name.as_str()));
+                }
                 if environment.protected {
                     declared.protected.insert((&cluster.name, environment.name.as_str()));
                 }
@@ -65,6 +71,14 @@ impl<'a> Declared<'a> {
             }
         }
         declared
+    }
+
+    /// Whether a step stops what is not declared any more because its branch is gone.
+    fn goes_with_branch(&self, step: &Step, mark: &Mark) -> bool {
+        step.action == Action::Stop
+            && branch_of(&mark.workspace).is_some()
+            && self.of_branches.contains(&(&step.cluster, step.environment.as_str()))
+            && !self.workspaces.contains_key(&(&step.cluster, step.workspace.as_str()))
     }
 }
 
@@ -252,6 +266,9 @@ fn marks(plan: &Plan, declared: &Declared<'_>, faults: &mut Vec<String>) {
             continue;
         }
         let place = (&step.cluster, step.workspace.as_str());
+        if declared.goes_with_branch(step, mark) {
+            continue;
+        }
         let Some((cluster, environment, workspace)) = declared.workspaces.get(&place) else {
             faults.push(format!("step `{id}` is for a workspace that nobody declares"));
             continue;

@@ -30,6 +30,7 @@ fn environment(gates: Gates) -> Environment {
         rollout: Rollout::default(),
         gates,
         hold: None,
+        branch_workspaces: None,
         workspaces: Vec::new(),
         span: Span::BUILT_IN,
     }

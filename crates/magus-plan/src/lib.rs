@@ -9,6 +9,7 @@
 //! - [`compare()`]: how two plans differ, and which side moved.
 
 mod approve;
+mod branches;
 mod check;
 mod compare;
 mod digest;

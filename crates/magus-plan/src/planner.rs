@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use magus_diff::{Change, ClusterChanges, CodeChange, Conflict, Removed, WorkspaceChange, expected_mark};
 use magus_model::{
     Text,
-    desired::Desired,
+    desired::{Desired, branch_of},
     name::WorkspaceName,
     observed::{Mark, ObservedCode, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
     plan::{
@@ -15,6 +15,7 @@ use magus_model::{
 };
 
 use crate::{
+    branches::Gone,
     gates::{Closed, Keeper},
     guards::{Danger, Guards, Held, enough},
     request::{Baseline, Intent, PlanRequest},
@@ -119,7 +120,10 @@ impl<'a> Draft<'a> {
             Intent::Restart | Intent::Orphans => Vec::new(),
             Intent::Destroy => self.doomed(changes).map(|(_, danger)| danger).collect(),
             Intent::Converge => {
-                let removed = changes.removed.iter().map(|Removed { mark, .. }| Danger {
+                let goes = |removed: &&Removed<'_>| {
+                    self.gone(changes, removed).is_none_or(|gone| gone == Gone::Delete)
+                };
+                let removed = changes.removed.iter().filter(goes).map(|Removed { mark, .. }| Danger {
                     action: Action::Delete,
                     environment: &mark.environment,
                     mark,
@@ -170,10 +174,18 @@ impl<'a> Draft<'a> {
                         continue;
                     }
                     let earlier = before.filter(|before| !before.removed(changes.cluster, &observed.name));
+                    match self.gone(changes, removed) {
+                        None | Some(Gone::Delete) => {}
+                        Some(gone) => {
+                            self.keep_gone(changes, *removed, gone);
+                            continue;
+                        }
+                    }
                     if let Some(before) = earlier {
                         self.apart.push(before.removed_before(guards, changes, *removed));
                     } else {
                         let reason = match guards.declares(&mark.environment) {
+                            true if branch_of(&mark.workspace).is_some() => words::gone(&mark.workspace),
                             true => format!("not declared any more in {}", mark.environment),
                             false => format!("the environment {} is not declared any more", mark.environment),
                         };
@@ -237,6 +249,9 @@ impl<'a> Draft<'a> {
         let WorkspaceChange { environment, workspace, change: what } = change;
         let place = Place { changes, movements: &self.request.movements, environment, workspace };
         match what {
+            Change::Create(_) if self.is_over_limit(changes, environment, workspace) => {
+                self.wait_for_branch(changes, environment, workspace);
+            }
             Change::Create(fields) => {
                 self.let_through(&place, None, place.create(fields, hints.get(&workspace.name).copied()));
             }
@@ -381,7 +396,7 @@ impl<'a> Draft<'a> {
 
     /// Takes the steps of one workspace into the plan, up to the first that the engine refuses: what comes after it
     /// would rest on it.
-    fn admit(&mut self, changes: &ClusterChanges<'_>, steps: Vec<Step>) {
+    pub(crate) fn admit(&mut self, changes: &ClusterChanges<'_>, steps: Vec<Step>) {
         let capabilities = changes.observation.map(|observation| &observation.capabilities);
         for step in steps {
             if let Some(refusal) =

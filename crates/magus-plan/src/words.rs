@@ -3,7 +3,7 @@
 use magus_diff::{Conflict, Update};
 use magus_model::{
     Text,
-    desired::Code,
+    desired::{Code, branch_of},
     name::WorkspaceName,
     path::FieldPath,
     plan::{FieldChange, FieldStatus, Movement, Reason},
@@ -160,6 +160,11 @@ pub(crate) fn conflict(name: &WorkspaceName, ours: &str, conflict: &Conflict<'_>
         ),
         Conflict::MovedFrom => format!("`moved_from` names `{name}`, which is not managed by `{ours}`"),
     }
+}
+
+/// That the branch of a workspace is gone.
+pub(crate) fn gone(declared: &str) -> String {
+    format!("its branch `{}` is gone", branch_of(declared).unwrap_or_default())
 }
 
 /// A commit as people name it.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use magus_model::{
     Text,
-    desired::{Desired, Environment, Workspace},
+    desired::{Desired, Workspace, branch_of},
     name::WorkspaceName,
     observed::{Observation, ObservedCode, Presence},
     plan::{Action, Commit, Guard, Orphan, Plan, Reason, Withheld},
@@ -133,7 +133,7 @@ pub fn status(
     desired: &Desired,
     observations: &[Observation],
     plan: &Plan,
-    selected: &dyn Fn(&Environment, &Workspace) -> bool,
+    selected: &dyn Fn(&str, &str, &WorkspaceName) -> bool,
     code: &CodeOf<'_>,
 ) -> Status {
     let mut workspaces: BTreeMap<(&str, usize, &str, &WorkspaceName), WorkspaceStatus> = BTreeMap::new();
@@ -155,7 +155,11 @@ pub fn status(
     };
     for cluster in &desired.clusters {
         for (at, environment) in cluster.environments.iter().enumerate() {
-            for workspace in environment.workspaces.iter().filter(|one| selected(environment, one)) {
+            for workspace in environment
+                .workspaces
+                .iter()
+                .filter(|one| selected(&environment.name, &one.declared, &one.name))
+            {
                 let key = (cluster.name.as_str(), at, environment.name.as_str(), &workspace.name);
                 let fresh = fresh(&cluster.name, &environment.name, &workspace.name);
                 let code = match presence(observations, &cluster.name, &workspace.name) {
@@ -163,6 +167,22 @@ pub fn status(
                     _ => None,
                 };
                 workspaces.insert(key, WorkspaceStatus { code, ..fresh });
+            }
+        }
+    }
+    // What is ours and is kept although nothing declares it any more: the workspace of a branch that is gone.
+    for cluster in &desired.clusters {
+        let observation = observations.iter().find(|observation| observation.cluster == cluster.name);
+        for observed in observation.into_iter().flat_map(|observation| observation.present.values()) {
+            let Some(mark) = observed.mark.as_ref().filter(|mark| mark.managed_by == cluster.managed_by)
+            else {
+                continue;
+            };
+            let at = place(&cluster.name, &mark.environment);
+            let key = (cluster.name.as_str(), at, mark.environment.as_str(), &observed.name);
+            let is_kept = branch_of(&mark.workspace).is_some() && !workspaces.contains_key(&key);
+            if is_kept && selected(&mark.environment, &mark.workspace, &observed.name) {
+                workspaces.insert(key, fresh(&cluster.name, &mark.environment, &observed.name));
             }
         }
     }

@@ -251,6 +251,7 @@ fn status_names_state_drift_and_what_is_pending() {
         rollout: Rollout::default(),
         gates: Gates::default(),
         hold: None,
+        branch_workspaces: None,
         workspaces: workspaces.iter().map(|name| workspace(name, 0, "").0).collect(),
         span: Span::BUILT_IN,
     };
@@ -296,7 +297,7 @@ fn status_names_state_drift_and_what_is_pending() {
     let mut plan = samples::everything();
     let ours = ["ana-development", "eve-development", "analytics-production"];
     plan.steps.retain(|step| ours.contains(&step.workspace.as_str()) && step.action != Action::Deploy);
-    let status = status::status(&desired, &[observation], &plan, &|_, _| true, &|_, _| None);
+    let status = status::status(&desired, &[observation], &plan, &|_, _, _| true, &|_, _| None);
     assert_eq!(
         status::text(&status, jiff::Timestamp::UNIX_EPOCH, 100, &Styles::plain()),
         "acme

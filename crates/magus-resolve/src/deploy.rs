@@ -42,8 +42,22 @@ pub(crate) fn code(scope: &Scope<'_>, root: &Node) -> Option<Code> {
     })
 }
 
+/// The code of a workspace that comes with a branch; nothing where code is not deployed at all.
+pub(crate) fn code_of_branch(scope: &Scope<'_>, branch: &Text, span: Span) -> Option<Code> {
+    let repository = scope.repository.as_ref().filter(|_| deploys(scope))?;
+    Some(Code {
+        repository: repository.url.clone(),
+        directory: repository.directory.as_ref().map_or(Text::new_static("."), |(folder, _)| folder.clone()),
+        branch: branch.clone(),
+        pinned: None,
+        once: false,
+        commit: Err(Text::new_static("nobody looked into the repository")),
+        span,
+    })
+}
+
 /// Whether this version of Magus puts code into workspaces of the cluster.
-fn deploys(scope: &Scope<'_>) -> bool {
+pub(crate) fn deploys(scope: &Scope<'_>) -> bool {
     matches!(scope.engine.as_ref().and_then(|declared| declared.engine.as_ref()), Some(Engine::Local { .. }))
 }
 

@@ -6,6 +6,7 @@
 //! no engine, and never reads a secret.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
+mod branches;
 mod deploy;
 mod directory;
 mod explain;
@@ -29,6 +30,7 @@ mod tests;
 
 use magus_model::suggest;
 
+pub use branches::Branches;
 pub use explain::{ExplainError, Explained, Explanation, Overridden, explain};
 pub use import::{ImportError, Imported, import_layer};
 pub use lint::Lint;

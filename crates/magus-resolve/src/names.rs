@@ -93,8 +93,13 @@ pub(crate) fn invalid_workspace(
 /// What is wrong with `workspace_name` whatever is filled in.
 pub(crate) fn pattern_fault(scope: &Scope<'_>) -> Option<Diagnostic> {
     let (pattern, span) = scope.workspace_name?;
-    let sample =
-        Variables { workspace: Some("a"), environment: Some("a"), cluster: Some("a"), branch: Some("a") };
+    let sample = Variables {
+        workspace: Some("a"),
+        environment: Some("a"),
+        cluster: Some("a"),
+        branch: Some("a"),
+        branch_slug: Some("a"),
+    };
     let filled = placeholder::fill(pattern, &sample);
     let fault = name::check(&filled, LONGEST_WORKSPACE_NAME).err()?;
     let unknown = placeholder::has_any(&filled);

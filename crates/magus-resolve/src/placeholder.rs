@@ -1,12 +1,16 @@
-//! Placeholders in string values: `${workspace}`, `${environment}`, `${cluster}`, `${branch}`.
+//! Placeholders in string values: `${workspace}`, `${environment}`, `${cluster}`, `${branch}`, and `${branch_slug}` where a
+//! workspace comes with its branch.
 //!
-//! `$${` stands for a literal `${`. What is not one of the four is left as it is; whether that is a fault is the
+//! `$${` stands for a literal `${`. What is not one of these is left as it is; whether that is a fault is the
 //! caller's to say, because commands have `${…}` of their own.
 
 use std::borrow::Cow;
 
 /// The placeholders that are known.
 pub(crate) const KNOWN: [&str; 4] = ["workspace", "environment", "cluster", "branch"];
+
+/// The placeholder that is known where a workspace comes with its branch.
+pub(crate) const BRANCH_SLUG: &str = "branch_slug";
 
 /// What placeholders stand for; nothing where the value is not known.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,6 +23,8 @@ pub(crate) struct Variables<'a> {
     pub(crate) cluster: Option<&'a str>,
     /// The branch that is deployed.
     pub(crate) branch: Option<&'a str>,
+    /// The branch as a part of a name, where the workspace comes with it.
+    pub(crate) branch_slug: Option<&'a str>,
 }
 
 impl<'a> Variables<'a> {
@@ -28,6 +34,7 @@ impl<'a> Variables<'a> {
             "environment" => self.environment,
             "cluster" => self.cluster,
             "branch" => self.branch,
+            BRANCH_SLUG => self.branch_slug,
             _ => None,
         }
     }
@@ -123,6 +130,7 @@ mod tests {
         environment: Some("development"),
         cluster: Some("acme"),
         branch: Some("main"),
+        branch_slug: Some("main-slug"),
     };
 
     #[test]

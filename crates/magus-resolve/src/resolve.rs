@@ -20,6 +20,7 @@ use magus_model::{
 use rayon::prelude::*;
 
 use crate::{
+    branches::{self, Branches, OfBranches},
     deploy,
     directory::{Directory, Folder, settings},
     gates,
@@ -89,8 +90,13 @@ pub(crate) struct Resolved<'a> {
 /// Resolves the layers of every workspace and checks the rules that need more than one file.
 ///
 /// Every file is parsed here, shown to `validate` and forgotten, so that no more trees are in memory than there are
-/// threads. What cannot be parsed is skipped; everything else is still checked.
-pub fn resolve(loaded: &Loaded, validate: impl Fn(&Document<'_>) -> Vec<Diagnostic> + Sync) -> Resolution {
+/// threads. What cannot be parsed is skipped; everything else is still checked. `branches` is asked where workspaces come with
+/// branches.
+pub fn resolve(
+    loaded: &Loaded,
+    validate: impl Fn(&Document<'_>) -> Vec<Diagnostic> + Sync,
+    branches: &Branches<'_>,
+) -> Resolution {
     let settings = settings(loaded);
     let directory = Directory::new(loaded, &settings);
     let mut findings = Vec::new();
@@ -142,9 +148,10 @@ pub fn resolve(loaded: &Loaded, validate: impl Fn(&Document<'_>) -> Vec<Diagnost
     workspaces::once(&mut findings);
     comments.sort_by_key(|comments| comments.file);
     let code = code(&environs, &workspaces);
+    let of_branches = branches::workspaces(&environs, &workspaces, branches, &mut findings);
     Resolution {
         code,
-        desired: desired(&environs, workspaces),
+        desired: desired(&environs, workspaces, of_branches),
         diagnostics: findings,
         comments,
         lint: Lint::new(&directory),
@@ -318,7 +325,7 @@ pub(crate) fn effective(
     exact(fields)
 }
 
-fn unknown_templates(root: &Node, scope: &Scope<'_>, findings: &mut Vec<Diagnostic>) {
+pub(crate) fn unknown_templates(root: &Node, scope: &Scope<'_>, findings: &mut Vec<Diagnostic>) {
     for item in root.get("use").map_or(&[][..], Node::items) {
         let Some(name) = item.as_str().filter(|name| !scope.templates.contains_key(name)) else { continue };
         findings.push(
@@ -328,12 +335,12 @@ fn unknown_templates(root: &Node, scope: &Scope<'_>, findings: &mut Vec<Diagnost
     }
 }
 
-fn take(fields: &mut Vec<Field>, path: &str) -> Option<Field> {
+pub(crate) fn take(fields: &mut Vec<Field>, path: &str) -> Option<Field> {
     let at = fields.binary_search_by(|field| field.path.as_str().cmp(path)).ok()?;
     Some(fields.remove(at))
 }
 
-fn state(value: &FieldValue) -> Option<DesiredState> {
+pub(crate) fn state(value: &FieldValue) -> Option<DesiredState> {
     match value {
         FieldValue::Plain(Value::String(state)) => match state.as_str() {
             "running" => Some(DesiredState::Running),
@@ -377,15 +384,26 @@ fn code(environs: &[Environs<'_, '_>], workspaces: &[Resolved<'_>]) -> Vec<Decla
 }
 
 /// Puts the workspaces into their environments, and those into the clusters that this version can reach.
-fn desired(environs: &[Environs<'_, '_>], workspaces: Vec<Resolved<'_>>) -> Desired {
+fn desired(
+    environs: &[Environs<'_, '_>],
+    workspaces: Vec<Resolved<'_>>,
+    mut of_branches: Vec<Option<OfBranches>>,
+) -> Desired {
     let mut by_environment: Vec<Vec<Workspace>> = environs.iter().map(|_| Vec::new()).collect();
     for resolved in workspaces {
         by_environment[resolved.environment].extend(resolved.workspace);
     }
     let mut clusters: BTreeMap<(Text, Text), Cluster> = BTreeMap::new();
-    for (Environs { folder, scope, .. }, mut workspaces) in environs.iter().zip(by_environment) {
+    of_branches.resize_with(environs.len(), || None);
+    for ((Environs { folder, scope, .. }, mut workspaces), of_branches) in
+        environs.iter().zip(by_environment).zip(of_branches)
+    {
         let (Some((name, span)), Some(declared)) = (scope.cluster, &scope.engine) else { continue };
         let Some(engine) = &declared.engine else { continue };
+        let branch_workspaces = of_branches.map(|OfBranches { declared, workspaces: more }| {
+            workspaces.extend(more);
+            declared
+        });
         workspaces.sort_by(|a, b| a.name.cmp(&b.name));
         let cluster = clusters.entry((name.clone(), declared.identity.clone())).or_insert_with(|| Cluster {
             name: name.clone(),
@@ -405,6 +423,7 @@ fn desired(environs: &[Environs<'_, '_>], workspaces: Vec<Resolved<'_>>) -> Desi
             rollout: scope.rollout,
             gates: scope.gates.map(gates::gates).unwrap_or_default(),
             hold: scope.hold.map(|(reason, _)| reason.clone()),
+            branch_workspaces,
             workspaces,
             span: folder.span(),
         });

@@ -103,6 +103,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) history: Option<Spanned<'a>>,
     /// What is declared of gates.
     pub(crate) gates: Option<&'a Node>,
+    /// What is declared of workspaces that come with branches.
+    pub(crate) branch_workspaces: Option<&'a Node>,
     /// Why nothing is promoted to it.
     pub(crate) hold: Option<Spanned<'a>>,
     /// Whether it is protected.
@@ -169,6 +171,7 @@ impl<'a> Scope<'a> {
             allow_branch_override: own("allow_branch_override").and_then(boolean).unwrap_or(stage.depth == 0),
             history: near("history").and_then(|(_, node)| spanned(node.get("remote")?)),
             gates: own("gates"),
+            branch_workspaces: own("branch_workspaces").filter(|node| !node.is_null()),
             hold: own("hold").and_then(spanned),
             protected: own("protected").and_then(boolean).unwrap_or(false),
             rollout: own("rollout").map_or_else(Rollout::default, rollout),
@@ -201,6 +204,7 @@ impl<'a> Scope<'a> {
             environment: Some(folder.name),
             cluster: self.cluster.map(|(name, _)| name.as_str()),
             branch: self.branch.map(|(name, _)| name.as_str()),
+            branch_slug: None,
         }
     }
 }

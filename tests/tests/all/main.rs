@@ -2,6 +2,7 @@
 
 mod apply;
 mod bed;
+mod branches;
 mod code;
 mod deploy;
 mod editor;

@@ -140,6 +140,7 @@ fn desired(rollout: Rollout) -> Desired {
         rollout,
         gates: Gates::default(),
         hold: None,
+        branch_workspaces: None,
         workspaces: Vec::new(),
         span: Span::BUILT_IN,
     };

@@ -38,9 +38,7 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
         desired,
         &planned.observations,
         &planned.plan,
-        &|environment, workspace| {
-            wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)
-        },
+        &|environment, declared, name| wish.filter.selects(environment, declared, name),
         &code(&checked.repositories),
     );
     if output.verbose > 0 {

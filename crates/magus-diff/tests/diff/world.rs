@@ -111,6 +111,7 @@ pub fn environment(name: &str, workspaces: Vec<Workspace>) -> Environment {
         rollout: Rollout::default(),
         gates: Gates::default(),
         hold: None,
+        branch_workspaces: None,
         workspaces,
         span: line(1),
     }

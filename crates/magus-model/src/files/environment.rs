@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    layer::LayerConfig,
+    layer::{BranchWorkspace, LayerConfig},
     scalar::{Date, Duration, TimeOfDay, Whole},
 };
 use crate::Text;
@@ -34,10 +34,45 @@ pub struct EnvironmentFile {
     /// Why nothing is promoted to this environment for now. `magus rollback` writes it, and who removes it lets go on.
     #[schemars(extend("examples" = ["rolled back: orders were counted twice"]))]
     pub hold: Option<Text>,
+    /// A workspace for each branch that matches, as long as the branch is there.
+    pub branch_workspaces: Option<BranchWorkspaces>,
     /// The layer above the cluster's defaults, for every workspace of this environment.
     pub defaults: Option<LayerConfig>,
     /// Named layers, which a workspace of this environment takes with `use`.
     pub templates: Option<BTreeMap<Text, Option<LayerConfig>>>,
+}
+
+/// A workspace for each branch that matches, deployed from its head.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BranchWorkspaces {
+    /// Which branches, such as `feature/*`: `*` stands for anything. Those that an environment deploys are left out.
+    #[serde(rename = "match")]
+    #[schemars(extend("examples" = ["feature/*"]))]
+    pub pattern: Text,
+    /// What the workspaces are called in the cluster, such as `dev-${branch_slug}`. Without it, as `workspace_name` says, with
+    /// the branch for the workspace.
+    #[schemars(extend("examples" = ["dev-${branch_slug}"]))]
+    pub name: Option<Text>,
+    /// How many there may be at most; a branch more waits. Without it, any number.
+    pub limit: Option<Whole<1, 10_000>>,
+    /// How long after its branch is gone a workspace is deleted, such as `7d`. Until then it is stopped.
+    pub remove_after: Option<Duration>,
+    /// What happens once a branch is gone, where `remove_after` says no time. Without it, `stop`.
+    pub on_gone: Option<OnGone>,
+    /// What every one of them is made from, above the layers of the environment.
+    pub workspace: Option<BranchWorkspace>,
+}
+
+/// What happens to a workspace whose branch is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnGone {
+    /// It is stopped, and stays.
+    #[default]
+    Stop,
+    /// It is deleted, unless somebody has work in it that no commit has.
+    Delete,
 }
 
 /// What is deployed.

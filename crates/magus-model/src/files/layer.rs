@@ -27,6 +27,16 @@ macro_rules! layers {
             $($(#[$layer_doc])* pub $layer_key: Option<$layer_type>,)+
         }
 
+        /// A workspace as every branch that matches gets one.
+        #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct BranchWorkspace {
+            /// Templates to take, each one a layer above those before it.
+            #[serde(rename = "use")]
+            pub templates: Option<Vec<Text>>,
+            $($(#[$layer_doc])* pub $layer_key: Option<$layer_type>,)+
+        }
+
         /// A workspace. The folder names its environment, the file's stem the workspace.
         #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]

@@ -24,10 +24,13 @@ pub use container::{
     ContainerConfig, ContainerResize, EnvEntry, EnvFromEntry, ImagePullPolicy, ImagePullSecret, NamedSource,
     OfMage, ResizePolicy, ResourceClaim, Resources, RestartPolicy, TerminationMessagePolicy, VolumeDevice,
 };
-pub use environment::{DeployMode, EnvironmentFile, Freeze, Gates, RolloutConfig, Verified, Weekday, Window};
+pub use environment::{
+    BranchWorkspaces, DeployMode, EnvironmentFile, Freeze, Gates, OnGone, RolloutConfig, Verified, Weekday,
+    Window,
+};
 pub use layer::{
-    LayerConfig, LifecycleConfig, PostStart, PvcRetentionPolicy, StorageAccessMode, StorageSize,
-    TerminationPolicy, WorkspaceFile,
+    BranchWorkspace, LayerConfig, LifecycleConfig, PostStart, PvcRetentionPolicy, StorageAccessMode,
+    StorageSize, TerminationPolicy, WorkspaceFile,
 };
 pub use lifecycle::{
     ContainerLifecycle, ExecAction, GrpcAction, Handler, HttpGetAction, HttpHeader, HttpScheme, Probe,

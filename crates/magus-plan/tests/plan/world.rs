@@ -109,6 +109,7 @@ pub fn environment(name: &str, stage: u32, workspaces: Vec<Workspace>) -> Enviro
         rollout: Rollout::default(),
         gates: Gates::default(),
         hold: None,
+        branch_workspaces: None,
         workspaces,
         span: line(1),
     }

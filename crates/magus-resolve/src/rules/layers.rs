@@ -187,8 +187,13 @@ fn mended(text: &str) -> Option<String> {
 /// The tag of an image, nothing where there is none; a digest counts as a tag that never moves.
 fn image(node: &Node, separate: Option<&Node>) -> Option<Diagnostic> {
     let text = node.as_str().filter(|text| !text.is_empty())?;
-    let sample =
-        Variables { workspace: Some("a"), environment: Some("a"), cluster: Some("a"), branch: Some("a") };
+    let sample = Variables {
+        workspace: Some("a"),
+        environment: Some("a"),
+        cluster: Some("a"),
+        branch: Some("a"),
+        branch_slug: Some("a"),
+    };
     let filled = placeholder::fill(text, &sample);
     if filled.contains('@') || separate.is_some_and(|tag| !tag.is_null()) {
         return None;

@@ -9,7 +9,7 @@ use magus_model::{
 
 use super::literal;
 use crate::{
-    placeholder::{KNOWN, Piece, has_any, pieces},
+    placeholder::{BRANCH_SLUG, KNOWN, Piece, has_any, pieces},
     suggest,
 };
 
@@ -36,7 +36,9 @@ pub(crate) enum Kind {
 impl Kind {
     fn fills(self, key: &str) -> Fill {
         let filled = match self {
-            Kind::Settings => ["defaults", "server", "templates", "workspace_name"].contains(&key),
+            Kind::Settings => {
+                ["branch_workspaces", "defaults", "server", "templates", "workspace_name"].contains(&key)
+            }
             Kind::Workspace => !["use", "moved_from", "commit", "deploy"].contains(&key),
         };
         if filled { Fill::Values } else { Fill::Raw }
@@ -46,7 +48,8 @@ impl Kind {
 /// Checks every text of a file.
 pub(crate) fn check(kind: Kind, root: &Node, findings: &mut Vec<Diagnostic>) {
     for entry in root.entries() {
-        let place = Place { name: Some(&entry.key), item: false, fill: kind.fills(&entry.key) };
+        let slug = kind == Kind::Settings && entry.key == "branch_workspaces";
+        let place = Place { name: Some(&entry.key), item: false, fill: kind.fills(&entry.key), slug };
         walk(&entry.value, place, findings);
     }
 }
@@ -59,6 +62,8 @@ struct Place<'a> {
     /// Whether it is an item of a list under that key.
     item: bool,
     fill: Fill,
+    /// Whether `${branch_slug}` stands for something.
+    slug: bool,
 }
 
 fn walk(node: &Node, place: Place<'_>, findings: &mut Vec<Diagnostic>) {
@@ -89,7 +94,7 @@ fn walk(node: &Node, place: Place<'_>, findings: &mut Vec<Diagnostic>) {
                     (_, "command" | "args") => Fill::Commands,
                     (fill, _) => fill,
                 };
-                walk(&entry.value, Place { name: Some(name), item: false, fill }, findings);
+                walk(&entry.value, Place { name: Some(name), item: false, fill, ..place }, findings);
             }
         }
         NodeKind::Null | NodeKind::Bool(_) | NodeKind::Int(_) | NodeKind::Float(_) => {}
@@ -125,6 +130,7 @@ fn placeholders(text: &str, span: Span, place: Place<'_>, findings: &mut Vec<Dia
         let (message, help) = match piece {
             Piece::Text(_) => continue,
             Piece::Placeholder { name, .. } if KNOWN.contains(&name) => continue,
+            Piece::Placeholder { name: BRANCH_SLUG, .. } if place.slug => continue,
             Piece::Placeholder { name, .. } if is_plain(name) && !hidden => (
                 format!("there is no placeholder `${{{name}}}`"),
                 match suggest::closest(name, KNOWN) {
