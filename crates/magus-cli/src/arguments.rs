@@ -290,8 +290,9 @@ pub struct Plan {
     /// Read the declarations as of this git revision
     #[arg(long, value_name = "REV")]
     pub at: Option<String>,
-    /// Only what the commits after this git revision changed; drift, and what was declared before, are set apart
-    #[arg(long, value_name = "REV", conflicts_with = "refresh_secrets")]
+    /// Only what the commits after this git revision changed; drift, and what was declared before, are set apart. Without
+    /// a revision, those of the pull request that CI runs for
+    #[arg(long, value_name = "REV", num_args = 0..=1, default_missing_value = "", conflicts_with = "refresh_secrets")]
     pub since: Option<String>,
     /// Take a branch of the pipelines' repository for a commit that is not on it yet; may be given several times
     #[arg(long, value_name = "BRANCH=COMMIT", value_parser = assumption)]

@@ -133,6 +133,8 @@ const BESIDE: &[(&str, &str)] = &[
     (".vscode/extensions.json", include_str!("../templates/vscode/extensions.json")),
     (GITHUB, include_str!("../templates/ci/github.yml")),
     (GITLAB, include_str!("../templates/ci/gitlab.yml")),
+    (".github/magus-pipelines.yml", include_str!("../templates/ci/github-pipelines.yml")),
+    (".gitlab/magus-pipelines.yml", include_str!("../templates/ci/gitlab-pipelines.yml")),
 ];
 
 const GITHUB: &str = ".github/workflows/magus.yml";
@@ -513,10 +515,10 @@ mod tests {
 
     #[test]
     fn every_line_of_the_pipeline_is_a_command_and_not_a_map() {
-        let pipeline: serde_json::Value =
-            serde_yaml::from_str(&fill(BESIDE[3].1, "environments")).expect("YAML");
+        let pipelines = [BESIDE[3].1, BESIDE[5].1].map(|text| fill(text, "environments"));
+        let pipelines = pipelines.map(|text| serde_yaml::from_str::<serde_json::Value>(&text).expect("YAML"));
         let mut seen = 0;
-        for (name, job) in pipeline.as_object().expect("jobs") {
+        for (name, job) in pipelines.iter().flat_map(|pipeline| pipeline.as_object().expect("jobs")) {
             for key in ["before_script", "script", "after_script"] {
                 for line in job[key].as_array().into_iter().flatten() {
                     assert!(line.is_string(), "{name}: {line}");
@@ -524,12 +526,17 @@ mod tests {
                 }
             }
         }
-        assert!(seen > 8, "{seen}");
+        assert!(seen > 16, "{seen}");
     }
 
     #[test]
-    fn the_workflow_runs_no_unpinned_action_and_gives_a_pull_request_no_secret() {
-        let text = fill(BESIDE[2].1, "environments");
+    fn workflows_run_no_unpinned_action_and_give_a_pull_request_no_secret() {
+        for template in [BESIDE[2].1, BESIDE[4].1] {
+            workflow(&fill(template, "environments"));
+        }
+    }
+
+    fn workflow(text: &str) {
         for line in text.lines().filter(|line| line.contains("uses: ")) {
             let (_, action) = line.split_once("uses: ").expect("an action");
             let (commit, version) =
@@ -537,7 +544,7 @@ mod tests {
             assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
             assert!(!version.is_empty(), "{line}");
         }
-        let workflow: serde_json::Value = serde_yaml::from_str(&text).expect("YAML");
+        let workflow: serde_json::Value = serde_yaml::from_str(text).expect("YAML");
         assert_eq!(workflow["permissions"], serde_json::json!({}));
         assert!(workflow["on"].get("pull_request_target").is_none());
         let jobs = workflow["jobs"].as_object().expect("jobs");
@@ -550,7 +557,13 @@ mod tests {
             if writes {
                 assert!(condition.contains("!github.event.pull_request.head.repo.fork"), "{name}");
             }
-            if job.to_string().contains("secrets.") || name == "apply" {
+            // What may read the declarations is no secret of the cluster; a stranger's pull request gets not even that.
+            let text = job.to_string();
+            let reads = text.contains("secrets.MAGUS_DECLARATIONS_TOKEN") && name != "apply";
+            if reads {
+                assert!(condition.contains("!github.event.pull_request.head.repo.fork"), "{name}");
+            }
+            if text.replace("secrets.MAGUS_DECLARATIONS_TOKEN", "").contains("secrets.") || name == "apply" {
                 assert!(condition.contains("github.event_name != 'pull_request'"), "{name}");
             }
             // What others wrote reaches a script through the environment, never through its text.

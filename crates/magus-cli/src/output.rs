@@ -27,6 +27,17 @@ pub struct Output {
 }
 
 impl Output {
+    /// Wrong usage where a person would have to be asked and there is no terminal: what to do instead.
+    ///
+    /// # Errors
+    /// Where there is none.
+    pub fn need_terminal(instead: &str) -> Result<(), CommandError> {
+        if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+            return Ok(());
+        }
+        Err(CommandError::new(Exit::Usage, "there is no terminal to ask for approval").hint(instead))
+    }
+
     /// Asks a person whether to go on.
     ///
     /// # Errors

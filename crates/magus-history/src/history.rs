@@ -270,6 +270,9 @@ mod tests {
         assert_eq!(history.read(true).unwrap(), []);
         assert!(!store.path().exists(), "reading makes nothing");
         history.add(entry("ana", 1)).unwrap();
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(store.path()).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
         history.add(entry("ana", 1)).unwrap();
         let all = history.read(true).unwrap();
         assert_eq!(all.len(), 1);

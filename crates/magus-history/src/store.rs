@@ -1,7 +1,9 @@
 //! The entries of a cluster on this machine: one SQLite file.
 
 use std::{
-    fs,
+    fs::{DirBuilder, OpenOptions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -108,9 +110,12 @@ impl Store {
     /// Opens the store for writing, and makes it where there is none.
     fn open(&self) -> Result<Connection, StoreError> {
         let unwritten = |error: rusqlite::Error| self.failed("written", &error);
+        let disk = |error: io::Error| self.failed("written", &error);
         if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder).map_err(|error| self.failed("written", &error))?;
+            DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(disk)?;
         }
+        // For its owner alone, and so is what SQLite puts beside it.
+        OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path).map_err(disk)?;
         let mut connection = Connection::open(&self.path).map_err(unwritten)?;
         connection.busy_timeout(BUSY).map_err(unwritten)?;
         let transaction = connection

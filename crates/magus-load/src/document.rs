@@ -126,6 +126,9 @@ pub enum LoadError {
     /// No commit has this name.
     #[error("there is no revision `{0}` in the repository")]
     NoRevision(String),
+    /// No commit that was fetched has this name, and not all were.
+    #[error("there is no revision `{0}` in this shallow clone")]
+    Shallow(String),
     /// A short name that several commits have.
     #[error("the revision `{0}` is ambiguous")]
     AmbiguousRevision(String),
@@ -173,6 +176,9 @@ impl LoadError {
                 "name a branch, a tag or a commit that is in the local repository; `git fetch` brings more"
                     .into(),
             ),
+            LoadError::Shallow(_) => {
+                Some("`git fetch --unshallow` brings the whole history; in a workflow, `fetch-depth: 0` does".into())
+            }
             LoadError::NoAncestor { base: Some(base), .. } => {
                 Some(format!("name the commit where the two part: `--since {base}`"))
             }

@@ -78,12 +78,31 @@ pub fn ancestor(
     })
 }
 
+/// The commit where what is checked out and a revision part.
+///
+/// # Errors
+/// Where the revision is not there, or the two have no commit in common.
+pub fn merge_base(directory: &Path, working_directory: &Path, revision: &str) -> Result<String, LoadError> {
+    let display = shown(directory, working_directory);
+    let Place { repository, path: _ } = discover(&working_directory.join(directory), &display)?;
+    let other = find_commit(&repository, revision, &display)?.id();
+    let now = find_commit(&repository, "HEAD", &display)?.id();
+    repository.merge_base(other, now).map(|base| base.to_string()).map_err(|_| LoadError::NoAncestor {
+        revision: revision.to_owned(),
+        now: now.to_string(),
+        base: None,
+    })
+}
+
 fn find_commit<'a>(
     repository: &'a Repository,
     revision: &str,
     display: &str,
 ) -> Result<Commit<'a>, LoadError> {
     let object = repository.revparse_single(revision).map_err(|error| match error.code() {
+        ErrorCode::NotFound | ErrorCode::InvalidSpec | ErrorCode::UnbornBranch if repository.is_shallow() => {
+            LoadError::Shallow(revision.to_owned())
+        }
         ErrorCode::NotFound | ErrorCode::InvalidSpec | ErrorCode::UnbornBranch => {
             LoadError::NoRevision(revision.to_owned())
         }

@@ -51,8 +51,7 @@ pub(crate) fn workspaces(
         environs.iter().filter_map(|environs| environs.scope.branch.map(|(branch, _)| branch)).collect();
     let mut taken: BTreeSet<WorkspaceName> =
         files.iter().filter_map(|file| file.workspace.as_ref()).map(|one| one.name.clone()).collect();
-    let mut of = |environs| environment(environs, branches, &deployed, &mut taken, findings);
-    environs.iter().map(|environs| of(environs)).collect()
+    environs.iter().map(|environs| environment(environs, branches, &deployed, &mut taken, findings)).collect()
 }
 
 fn environment(

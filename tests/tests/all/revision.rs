@@ -194,3 +194,43 @@ fn a_cluster_is_changed_from_its_branch_alone() {
     sandbox.git(&["checkout", "--quiet", "-B", "main", "topic/main"]);
     sandbox.expect(0, &["apply", "--yes"]);
 }
+
+#[test]
+fn without_a_revision_the_pull_request_of_ci_counts() {
+    let mut sandbox = committed();
+    let run = sandbox.expect(64, &["plan", "--since"]);
+    assert!(run.stderr.contains("CI names no pull request"), "{}", run.stderr);
+    let base = sandbox.git(&["rev-parse", "HEAD"]).trim().to_owned();
+    sandbox.git(&["checkout", "-q", "-b", "topic"]);
+    sandbox.replace("environments/staging/ingest.yaml", "WORKERS: \"4\"", "WORKERS: \"6\"");
+    sandbox.git(&["commit", "-qam", "second"]);
+    // The target went on meanwhile.
+    sandbox.git(&["checkout", "-q", "main"]);
+    sandbox.git(&["commit", "-q", "--allow-empty", "-m", "third"]);
+    sandbox.git(&["update-ref", "refs/remotes/origin/main", "main"]);
+    sandbox.git(&["checkout", "-q", "topic"]);
+    sandbox.set("GITHUB_BASE_REF", "main");
+    let plan = sandbox.plan(&["--since"]);
+    assert_eq!((&plan["since"]["commit"], &plan["summary"]["update"]), (&json!(base), &json!(1)));
+    sandbox.set("GITHUB_BASE_REF", "");
+    sandbox.set("CI_MERGE_REQUEST_DIFF_BASE_SHA", &base);
+    assert_eq!(sandbox.plan(&["--since"])["since"]["commit"], json!(base));
+}
+
+#[test]
+fn a_shallow_clone_says_what_it_lacks() {
+    let sandbox = committed();
+    sandbox.git(&["commit", "-q", "--allow-empty", "-m", "second"]);
+    let url = format!("file://{}", sandbox.path().display());
+    sandbox.git(&["clone", "-q", "--depth", "1", &url, "home/shallow"]);
+    for arguments in [&["plan", "--since", "HEAD~1"][..], &["plan", "--at", "HEAD~1"]] {
+        let run = sandbox.expect(1, &[&["-C", "home/shallow/environments"], arguments].concat());
+        assert!(
+            run.stderr.contains("in this shallow clone") && run.stderr.contains("fetch-depth: 0"),
+            "{}",
+            run.stderr
+        );
+    }
+    let run = sandbox.magus(&["-C", "home/shallow/environments", "plan", "--since", "HEAD"]);
+    assert_eq!(run.code, Some(0), "{}", run.all());
+}

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::IsTerminal,
     path::Path,
     sync::{
         Arc,
@@ -82,10 +81,8 @@ fn converge(
     reviewed: Option<&Path>,
     output: &Output,
 ) -> Result<Exit, CommandError> {
-    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if !approval.yes && !terminal {
-        return Err(CommandError::new(Exit::Usage, "there is no terminal to ask for approval")
-            .hint("pass `--yes` to apply without asking"));
+    if !approval.yes {
+        Output::need_terminal("pass `--yes` to apply without asking")?;
     }
     let engines = Engines::new(global).with_timeout(approval.timeout);
     let mut expectation = reviewed.map(read_plan).transpose()?;

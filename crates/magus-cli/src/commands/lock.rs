@@ -1,7 +1,5 @@
 //! `magus lock`: who changes a cluster at the time, and how to go on where somebody did not give the lock back.
 
-use std::io::IsTerminal;
-
 use magus_model::{Text, desired::Cluster, history::LockRecord};
 
 use crate::{
@@ -64,10 +62,8 @@ fn locks(global: &Global, cluster: &Cluster) -> Result<Option<Vec<LockRecord>>, 
 }
 
 fn release(global: &Global, cluster: &Cluster, yes: bool, output: &Output) -> Result<Exit, CommandError> {
-    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if !yes && !terminal {
-        return Err(CommandError::new(Exit::Usage, "there is no terminal to ask for approval")
-            .hint("pass `--yes` to release the lock without asking"));
+    if !yes {
+        Output::need_terminal("pass `--yes` to release the lock without asking")?;
     }
     let Some(held) = locks(global, cluster)? else {
         let message = format!("cluster `{}` has no lock on a remote", cluster.name);

@@ -39,7 +39,8 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
     let checked = declarations::check_valid(global, wish.at, look, output)?;
     check_assumed(&assumed, &checked)?;
     if let Some(revision) = &arguments.since {
-        wish.since = Some(declarations::baseline(global, revision, wish.at, output)?);
+        let revision = if revision.is_empty() { pull_request(global)? } else { revision.clone() };
+        wish.since = Some(declarations::baseline(global, &revision, wish.at, output)?);
     }
     let planned = pipeline::plan(global, &checked, &wish, &Engines::new(global))?;
     let plan = &planned.plan;
@@ -77,6 +78,30 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
     let exit = verdict(&planned, arguments.detailed_exitcode);
     pipeline::leave((checked, planned));
     Ok(exit)
+}
+
+/// The revision that the pull request starts from which CI runs for.
+fn pull_request(global: &Global) -> Result<String, CommandError> {
+    // The base as a commit, and as a branch that was fetched from `origin`.
+    const COMMITS: [&str; 1] = ["CI_MERGE_REQUEST_DIFF_BASE_SHA"];
+    const BRANCHES: [&str; 4] = [
+        "GITHUB_BASE_REF",
+        "BITBUCKET_PR_DESTINATION_BRANCH",
+        "CHANGE_TARGET",
+        "SYSTEM_PULLREQUEST_TARGETBRANCH",
+    ];
+    let value = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let commit = COMMITS.iter().find_map(|name| value(name));
+    let branch = || {
+        let branch = BRANCHES.iter().find_map(|name| value(name))?;
+        Some(format!("origin/{}", branch.strip_prefix("refs/heads/").unwrap_or(&branch)))
+    };
+    let target = commit.or_else(branch).ok_or_else(|| {
+        CommandError::new(Exit::Usage, "`--since` has no revision, and CI names no pull request")
+            .hint("name the revision: `--since origin/main`")
+    })?;
+    magus_load::merge_base(&global.dir, &declarations::working_directory()?, &target)
+        .map_err(declarations::load_error)
 }
 
 /// What branches are taken for; each once.

@@ -1,7 +1,7 @@
 //! `magus promote`: merges the branch of one stage into that of the next, and moves that branch. Nothing is deployed by it:
 //! that is what the next apply does.
 
-use std::{io::IsTerminal, path::Path};
+use std::path::Path;
 
 use jiff::Timestamp;
 use magus_code::Projects;
@@ -27,9 +27,10 @@ use crate::{
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit, CommandError> {
     let asks = !arguments.yes && !arguments.pull_request;
-    if asks && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return Err(CommandError::new(Exit::Usage, "there is no terminal to ask for approval")
-            .hint("pass `--yes` to promote without asking, or `--pull-request` to only write its text"));
+    if asks {
+        Output::need_terminal(
+            "pass `--yes` to promote without asking, or `--pull-request` to only write its text",
+        )?;
     }
     let news = if global.offline { News::Never } else { News::Always };
     let checked = declarations::check_valid(global, None, Look { news, heads: Heads::AsTheyAre }, output)?;

@@ -1,7 +1,7 @@
 //! `magus rollback`: pins an environment to what it ran before, and holds promotions to it. Nothing is deployed by it: that is
 //! what the next apply does.
 
-use std::{io::IsTerminal, path::Path};
+use std::path::Path;
 
 use magus_code::Projects;
 use magus_git::{Code, NotFound};
@@ -28,9 +28,8 @@ use crate::{
 /// Runs the command.
 pub fn run(global: &Global, arguments: &RollbackArguments, output: &Output) -> Result<Exit, CommandError> {
     let RollbackArguments { environment, to, reason, yes } = arguments;
-    if !yes && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return Err(CommandError::new(Exit::Usage, "there is no terminal to ask for approval")
-            .hint("pass `--yes` to roll back without asking"));
+    if !yes {
+        Output::need_terminal("pass `--yes` to roll back without asking")?;
     }
     let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
     let cluster = cluster_of(&checked, environment)?;
