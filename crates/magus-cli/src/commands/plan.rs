@@ -91,9 +91,9 @@ fn pull_request(global: &Global) -> Result<String, CommandError> {
         "SYSTEM_PULLREQUEST_TARGETBRANCH",
     ];
     let value = |name: &&str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let commit = COMMITS.iter().find_map(|name| value(name));
+    let commit = COMMITS.iter().find_map(value);
     let branch = || {
-        let branch = BRANCHES.iter().find_map(|name| value(name))?;
+        let branch = BRANCHES.iter().find_map(value)?;
         Some(format!("origin/{}", branch.strip_prefix("refs/heads/").unwrap_or(&branch)))
     };
     let target = commit.or_else(branch).ok_or_else(|| {
