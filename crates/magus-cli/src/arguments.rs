@@ -38,7 +38,7 @@ pub struct Global {
     /// Only this workspace, by its name in the cluster or in the declarations; may be given several times
     #[arg(short, long, global = true, value_name = "NAME", value_delimiter = ',')]
     pub workspace: Vec<String>,
-    /// How to show the result: text or json; plan also markdown and html, lint also those named in its help
+    /// How to show the result: text or json; plan also markdown and html, status html, lint also those named in its help
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub format: Format,
     /// When to use colours
@@ -70,7 +70,7 @@ pub enum Format {
     Json,
     /// plan: for a comment on a pull request
     Markdown,
-    /// plan: one page for a browser
+    /// plan, status: one page for a browser
     Html,
     /// lint: one line for each finding
     Concise,

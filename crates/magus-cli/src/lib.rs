@@ -107,7 +107,7 @@ fn check_format(format: Format, command: &Command) -> Result<(), CommandError> {
         Command::Diff(_) => ("diff", &[Format::Text, Format::Json]),
         Command::Apply(_) => ("apply", &[Format::Text, Format::Json]),
         Command::Drift => ("drift", &[Format::Text, Format::Json]),
-        Command::Status => ("status", &[Format::Text, Format::Json]),
+        Command::Status => ("status", &[Format::Text, Format::Json, Format::Html]),
         Command::Restart(_) => ("restart", &[Format::Text, Format::Json]),
         Command::Destroy(_) => ("destroy", &[Format::Text, Format::Json]),
         Command::Promote(_) => ("promote", &[Format::Text, Format::Json]),

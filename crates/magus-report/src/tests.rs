@@ -309,7 +309,7 @@ fn status_names_state_drift_and_what_is_pending() {
                lost-production       unknown
                old-production        absent            withheld by protected
 
-6 workspaces: 1 as declared, 3 with pending changes, 1 drifted, 1 unknown, 2 not ours
+6 workspaces: 1 as declared, 3 with pending changes, 1 held back, 1 drifted, 1 unknown, 2 not ours
 "
     );
     let document: serde_json::Value = serde_json::from_str(&status::json(&status)).expect("JSON");

@@ -46,6 +46,7 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     }
     output.result(&match global.format {
         Format::Json => magus_report::status::json(&status),
+        Format::Html => magus_report::status::html(&status, Timestamp::now()),
         _ => magus_report::status::text(&status, Timestamp::now(), output.table_width, &output.styles()),
     })?;
     pipeline::say_unreadable(&planned, output);

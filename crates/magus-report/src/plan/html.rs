@@ -194,7 +194,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
 }
 
 /// A sentence in which backticks quote: what they quote becomes `<code>`, and everything is escaped.
-fn prose(text: &str) -> minijinja::Value {
+pub(crate) fn prose(text: &str) -> minijinja::Value {
     let mut html = String::with_capacity(text.len() + 16);
     let mut parts = text.split('`').peekable();
     let mut quoted = false;

@@ -8,7 +8,7 @@ mod apart;
 pub(crate) mod deploy;
 mod findings;
 pub(crate) mod groups;
-mod html;
+pub(crate) mod html;
 mod markdown;
 pub(crate) mod summary;
 mod text;

@@ -1,5 +1,7 @@
 //! How the workspaces are: state, drift and what is pending, as a table and as JSON.
 
+mod html;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -19,6 +21,8 @@ use crate::{
     table::{self, Cell},
     words::{count, thousands},
 };
+
+pub use html::html;
 
 /// The version of the JSON format.
 pub const FORMAT_VERSION: u32 = 1;

@@ -1,0 +1,142 @@
+//! The status as one page of HTML: no request leaves it, it reads in light and dark, on paper and without JavaScript.
+
+use jiff::Timestamp;
+use minijinja::{Environment, context};
+
+use super::{EnvironmentStatus, Status, WorkspaceStatus, code_cells, pending};
+use crate::{escape, plan::html::prose, words::count};
+
+const TEMPLATE: &str = include_str!("page.html");
+
+/// The status as a page.
+pub fn html(status: &Status, now: Timestamp) -> String {
+    let line = |text: &str| escape::line(text).into_owned();
+    let row = |workspace: &WorkspaceStatus| {
+        let [branch, commit, age, code] =
+            workspace.code.as_ref().map(|code| code_cells(code, now)).unwrap_or_default();
+        context! {
+            name => line(workspace.workspace.as_str()),
+            state => workspace.state,
+            branch, commit, age, code,
+            drift => if workspace.drift == 0 { String::new() } else { count(workspace.drift, "field") },
+            pending => pending(workspace),
+            waits => workspace.withheld.iter().any(|guard| guard.is_gate()),
+        }
+    };
+    let by_cluster = status.workspaces.chunk_by(|a, b| a.cluster == b.cluster);
+    let clusters: Vec<_> = by_cluster
+        .filter_map(|cluster| {
+            let name = &cluster.first()?.cluster;
+            let by_environment = cluster.chunk_by(|a, b| a.environment == b.environment);
+            let environments: Vec<_> = by_environment
+                .filter_map(|workspaces| {
+                    let environment = &workspaces.first()?.environment;
+                    let held = status
+                        .environments
+                        .iter()
+                        .find(|held| held.cluster == *name && held.environment == *environment);
+                    Some(context! {
+                        name => line(environment),
+                        hold => held.and_then(|held| held.hold.as_deref()).map(line),
+                        gates => held.map(gates).unwrap_or_default(),
+                        workspaces => workspaces.iter().map(row).collect::<Vec<_>>(),
+                    })
+                })
+                .collect();
+            let about = status.clusters.iter().find(|about| about.name == *name);
+            let facts = about.map_or(&[][..], |about| &about.about);
+            let facts: Vec<_> = facts.iter().map(|fact| (line(&fact.name), line(&fact.value))).collect();
+            Some(context! { name => line(name), facts, environments })
+        })
+        .collect();
+    let page = context! {
+        clusters,
+        total => count(status.workspaces.len(), "workspace"),
+        unmanaged => status.unmanaged,
+        at => format!("{now:.0}"),
+    };
+    let mut templates = Environment::new();
+    templates.add_filter("prose", prose);
+    // The name's ending is what turns the escaping on. The template is ours and tested: it always parses and renders.
+    let rendered = templates
+        .add_template("page.html", TEMPLATE)
+        .and_then(|()| templates.get_template("page.html")?.render(page));
+    rendered.unwrap_or_default()
+}
+
+fn gates(held: &EnvironmentStatus) -> Vec<String> {
+    held.gates.iter().map(|gate| escape::line(&gate.message).into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use magus_model::{
+        name::WorkspaceName,
+        plan::{Action, Commit, Guard},
+    };
+
+    use super::{
+        super::{CodeStatus, FORMAT_VERSION, Gate},
+        *,
+    };
+
+    #[test]
+    fn everything_is_there_and_nothing_breaks_out() {
+        let commit = Commit {
+            id: "3f2a91c0000000".into(),
+            title: "<script>alert(1)</script>\u{1b}[31m".into(),
+            author: "Ana".into(),
+        };
+        let code = CodeStatus {
+            branch: "main".into(),
+            commit: Some(commit),
+            committed_at: Some("1969-12-30T00:00:00Z".into()),
+            behind: Some(3),
+            uncommitted: vec!["a.py".into()],
+        };
+        let status = Status {
+            format_version: FORMAT_VERSION,
+            clusters: Vec::new(),
+            environments: vec![EnvironmentStatus {
+                cluster: "acme".into(),
+                environment: "production".into(),
+                hold: Some("orders & \"refunds\"".into()),
+                gates: vec![Gate {
+                    gate: Guard::Soak,
+                    message: "gate `soak`: until 10:00".into(),
+                    opens_at: None,
+                }],
+            }],
+            workspaces: vec![WorkspaceStatus {
+                cluster: "acme".into(),
+                environment: "production".into(),
+                workspace: WorkspaceName::observed("a-production"),
+                state: "running",
+                code: Some(code),
+                drift: 2,
+                pending: vec![Action::Update],
+                withheld: vec![Guard::Soak],
+            }],
+            unmanaged: 1,
+            orphans: Vec::new(),
+        };
+        let page = html(&status, Timestamp::UNIX_EPOCH);
+        for part in [
+            "acme",
+            "production",
+            "a-production",
+            "running",
+            "3f2a91c000 &lt;script&gt;alert(1)&lt;&#x2f;script&gt;\\u{1b}[31m",
+            "2d",
+            "3 behind, 1 file not committed",
+            "2 fields",
+            "update, withheld by soak",
+            "orders &amp; &quot;refunds&quot;",
+            "gate <code>soak</code>: until 10:00",
+            "1 workspace",
+        ] {
+            assert!(page.contains(part), "{part} is not in\n{page}");
+        }
+        assert!(!page.contains("<script") && page.trim_end().ends_with("</html>"), "{page}");
+    }
+}
