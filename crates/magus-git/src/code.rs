@@ -1,6 +1,10 @@
 //! What a repository has: branches, commits, and how they lie to one another.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use git2::{BranchType, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
 
@@ -13,6 +17,8 @@ const SHORTEST: usize = 4;
 pub struct Code {
     pub(crate) repository: Repository,
     branches: BTreeMap<String, Oid>,
+    /// A folder of the user's for what was found out about trees, which never change.
+    known: PathBuf,
 }
 
 /// What a tree has that a copy of its files would lack.
@@ -27,6 +33,50 @@ pub struct Lacking {
 /// The word that gives files to Git LFS, in an attribute file.
 const LFS: &[u8] = b"filter=lfs";
 
+/// The first line of what is kept about a tree: how the rest is to be read.
+const KNOWN: &str = "magus 1";
+/// What is kept about a tree ends with this, so that half of it is nothing.
+const WHOLE: &str = "whole";
+
+impl Lacking {
+    /// A line for each path.
+    fn text(&self) -> String {
+        let Self { submodules, lfs } = self;
+        let lines =
+            submodules.iter().map(|path| ("submodule", path)).chain(lfs.iter().map(|path| ("lfs", path)));
+        let lines: String = lines.map(|(what, path)| format!("{what} {path:?}\n")).collect();
+        format!("{KNOWN}\n{lines}{WHOLE}\n")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.strip_prefix(KNOWN)?.strip_prefix('\n')?.lines();
+        if lines.next_back() != Some(WHOLE) {
+            return None;
+        }
+        let mut lacking = Self::default();
+        for line in lines {
+            let (what, path) = line.split_once(' ')?;
+            // A path that is written otherwise than it is called is looked for again.
+            let path = path.strip_prefix('"')?.strip_suffix('"').filter(|path| !path.contains('\\'))?;
+            match what {
+                "submodule" => lacking.submodules.push(path.to_owned()),
+                "lfs" => lacking.lfs.push(path.to_owned()),
+                _ => return None,
+            }
+        }
+        Some(lacking)
+    }
+}
+
+/// Writes a file of the cache, as a whole or not at all.
+fn keep(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(path);
+    fs::create_dir_all(folder)?;
+    let unfinished = path.with_extension(std::process::id().to_string());
+    fs::write(&unfinished, text)?;
+    fs::rename(&unfinished, path)
+}
+
 /// Why a text names no commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotFound {
@@ -37,8 +87,8 @@ pub enum NotFound {
 }
 
 impl Code {
-    /// Reads the heads of all branches.
-    pub(crate) fn read(repository: Repository) -> Result<Self, Unread> {
+    /// Reads the heads of all branches. What is found out about trees is kept in the cache, if that can be written.
+    pub(crate) fn read(repository: Repository, cache: &Path) -> Result<Self, Unread> {
         // Only what is written into a workspace is held against its number again: that costs as much as reading it.
         git2::opts::strict_hash_verification(false);
         let failed = |error: git2::Error| Unread::Failed {
@@ -54,7 +104,7 @@ impl Code {
                 branches.insert(name, commit.id());
             }
         }
-        Ok(Self { repository, branches })
+        Ok(Self { repository, branches, known: cache.join("trees") })
     }
 
     /// The names of its branches.
@@ -103,6 +153,10 @@ impl Code {
     /// What a copy of a folder of a branch would lack; nothing where either is not there, or cannot be read.
     pub fn lacking_files(&self, branch: &str, folder: &str) -> Option<Lacking> {
         let tree = below(&self.repository, &self.tree(branch)?, folder)?;
+        let known = self.known.join(tree.id().to_string());
+        if let Some(lacking) = fs::read_to_string(&known).ok().and_then(|text| Lacking::parse(&text)) {
+            return Some(lacking);
+        }
         let mut lacking = Lacking::default();
         let walked = tree.walk(TreeWalkMode::PreOrder, |parent, entry| {
             // A name that is no UTF-8 is shown as well as can be.
@@ -119,7 +173,10 @@ impl Code {
             }
             TreeWalkResult::Ok
         });
-        walked.ok().map(|()| lacking)
+        walked.ok()?;
+        // Where it cannot be kept, it is found out again.
+        let _ = keep(&known, &lacking.text());
+        Some(lacking)
     }
 
     fn tree(&self, branch: &str) -> Option<Tree<'_>> {
@@ -173,7 +230,7 @@ mod tests {
     use git2::{Signature, Time};
 
     use super::*;
-    use crate::testing::{branch, commit, repository};
+    use crate::testing::{self, branch, commit, repository};
 
     #[test]
     fn what_is_on_a_branch_and_what_is_not() {
@@ -189,7 +246,7 @@ mod tests {
         let tagged = repository.find_commit(third).unwrap().into_object();
         repository.tag("v2", &tagged, &tagger, "with a text", false).unwrap();
         drop(tagged);
-        let code = Code::read(repository).unwrap();
+        let code = testing::code(repository);
         assert_eq!(code.branches().collect::<Vec<_>>(), ["main", "team/staging"]);
         assert!(code.has_branch("team/staging") && !code.has_branch("staging") && !code.has_branch("v1"));
         let (first, fix, third) = (first.to_string(), fix.to_string(), third.to_string());
@@ -232,7 +289,7 @@ mod tests {
             seen.insert(id[..SHORTEST].to_owned(), id.clone()).map(|other| (id, other))
         });
         let (one, other) = twice.unwrap();
-        let code = Code::read(repository).unwrap();
+        let code = testing::code(repository);
         assert_eq!(code.commit(&one[..SHORTEST]), Err(NotFound::Ambiguous));
         let apart = (SHORTEST..40).find(|at| one[..*at] != other[..*at]).unwrap();
         assert_eq!(code.commit(&one[..apart]), Ok(one.clone()));
@@ -259,7 +316,7 @@ mod tests {
         let head = repository.commit(None, &author, &author, "x", &whole, &[]).unwrap();
         branch(&repository, "main", head);
         drop(whole);
-        let code = Code::read(repository).unwrap();
+        let code = testing::code(repository);
         for (folder, expect) in [
             ("", true),
             (".", true),
@@ -280,12 +337,27 @@ mod tests {
         assert_eq!(lacking("a/b"), Some((named("dbt"), named(".gitattributes"))));
         assert_eq!(lacking(""), Some((named("a/b/dbt"), named("a/b/.gitattributes"))));
         assert_eq!(lacking("b"), None);
+        // What is known of a tree is not looked for again, and half of it is nothing.
+        let known: Vec<_> = fs::read_dir(code.path().join("cache/trees")).unwrap().collect();
+        assert_eq!(known.len(), 2);
+        for file in known {
+            let file = file.unwrap().path();
+            let text = fs::read_to_string(&file).unwrap();
+            fs::write(&file, text.replace("dbt", "known")).unwrap();
+        }
+        assert_eq!(lacking("a/b").map(|(submodules, _)| submodules), Some(named("known")));
+        for half in ["magus 1\n", "magus 1\nsubmodule \"x\"", "magus 2\nwhole\n", ""] {
+            for file in fs::read_dir(code.path().join("cache/trees")).unwrap() {
+                fs::write(file.unwrap().path(), half).unwrap();
+            }
+            assert_eq!(lacking("a/b").map(|(submodules, _)| submodules), Some(named("dbt")), "{half}");
+        }
     }
 
     #[test]
     fn a_repository_without_a_commit_has_no_branch() {
         let (_folder, repository) = repository();
-        let code = Code::read(repository).unwrap();
+        let code = testing::code(repository);
         assert_eq!(code.branches().count(), 0);
         assert_eq!(code.commit("abcdef"), Err(NotFound::Unknown));
     }

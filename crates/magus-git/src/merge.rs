@@ -123,7 +123,7 @@ mod tests {
     use git2::Repository;
 
     use super::*;
-    use crate::testing::{commit_files, repository};
+    use crate::testing::{self, commit_files, repository};
 
     const FILE: u32 = 0o100_644;
 
@@ -137,7 +137,7 @@ mod tests {
         let apart = commit_files(&repository, "apart", &[base], &files("1", "2"));
         let against = commit_files(&repository, "against", &[base], &files("3", "1"));
         let removed = commit_files(&repository, "removed", &[base], &files("1", "1")[1..]);
-        let code = Code::read(Repository::open(repository.path()).unwrap()).unwrap();
+        let code = testing::code(Repository::open(repository.path()).unwrap());
         let merge = |from: Oid, into: Oid| code.merge(&from.to_string(), &into.to_string()).unwrap();
         assert_eq!(merge(base, source), Merge::Nothing);
         assert_eq!(merge(source, source), Merge::Nothing);

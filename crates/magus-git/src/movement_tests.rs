@@ -1,12 +1,12 @@
 use git2::{Oid, Repository};
 
 use super::*;
-use crate::testing::{commit_files, repository};
+use crate::testing::{self, commit_files, repository};
 
 const FILE: u32 = 0o100_644;
 
 fn open(repository: &Repository) -> Code {
-    Code::read(Repository::open(repository.path()).unwrap()).unwrap()
+    testing::code(Repository::open(repository.path()).unwrap())
 }
 
 fn movement(repository: &Repository, from: Option<Oid>, to: Oid) -> Option<Movement> {

@@ -145,7 +145,7 @@ impl Place {
         let (url, again) = match self {
             Self::Folder(path) => {
                 let repository = Repository::open(path).map_err(|error| unreadable(path, &error))?;
-                return Code::read(repository);
+                return Code::read(repository, cache);
             }
             Self::Bundle(path) => (absolute(path)?, true),
             Self::Remote(url) => (url.clone(), fetch == Fetch::Now),
@@ -156,7 +156,8 @@ impl Place {
         } else if !mirror.join(FETCHED).exists() {
             return Err(Unread::NotFetched(shown(&url)));
         }
-        Code::read(Repository::open_bare(&mirror).map_err(|error| unreadable(&mirror, &error))?)
+        let repository = Repository::open_bare(&mirror).map_err(|error| unreadable(&mirror, &error))?;
+        Code::read(repository, cache)
     }
 }
 

@@ -2,11 +2,19 @@
 
 use git2::{Oid, Repository, Signature, Time};
 
+use crate::code::Code;
+
 /// A bare repository in a folder that goes with the test.
 pub(crate) fn repository() -> (tempfile::TempDir, Repository) {
     let folder = tempfile::tempdir().unwrap();
     let repository = Repository::init_bare(folder.path()).unwrap();
     (folder, repository)
+}
+
+/// What a repository has, with a cache beside its objects.
+pub(crate) fn code(repository: Repository) -> Code {
+    let cache = repository.path().join("cache");
+    Code::read(repository, &cache).unwrap()
 }
 
 pub(crate) fn commit(repository: &Repository, message: &str, parents: &[Oid]) -> Oid {
