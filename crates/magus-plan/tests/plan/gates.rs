@@ -205,6 +205,8 @@ fn a_window_holds_what_restarts_and_lets_code_through() {
     world.intent = magus_plan::Intent::Converge;
     world.now = "2026-08-01T20:00:00Z";
     let plan = world.plan();
+    // The mark does not say that it was applied: it is still what somebody declared, and no drift.
+    assert_eq!(plan.steps[0].fields[0].reason.as_str(), "declared");
     assert_eq!(steps(&plan), ["~ acme/p"]);
     assert_ne!(plan.digest, digest);
     crate::simulate::apply(&mut world.observations, &plan.steps).expect("applied");
