@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use clap::ValueEnum as _;
 use jiff::Timestamp;
 use magus_code::Projects;
 use magus_diff::{Change, ChangeSet};
@@ -18,7 +19,7 @@ use magus_plan::{Baseline, Filter, Intent, Move, Movements, PlanRequest};
 
 use crate::{
     VERSION,
-    arguments::{Global, Guards},
+    arguments::{Gate, Global, Guards},
     declarations::{self, Checked, Since},
     engines::Engines,
     error::{CommandError, Exit},
@@ -85,6 +86,14 @@ impl<'a> Wish<'a> {
             since: None,
             look_for_work: false,
         })
+    }
+
+    /// The same whatever gates hold back, for a command that only looks.
+    #[must_use]
+    pub fn through_gates(mut self) -> Self {
+        self.overrides.override_gate = Gate::value_variants().iter().map(|gate| gate.name().into()).collect();
+        self.overrides.reason = Some(Text::new_static("only looked at"));
+        self
     }
 
     /// The same of what was left behind alone, where that is asked for.
@@ -159,6 +168,8 @@ pub struct Planned {
     pub unreadable: Vec<(Text, EngineError)>,
     /// What each cluster answered.
     pub observations: Vec<Observation>,
+    /// Why histories were not read in which gates look for something.
+    pub unread: BTreeSet<Text>,
 }
 
 /// Reads every cluster, all at once, and plans.
@@ -178,6 +189,8 @@ pub fn plan(
         said.message = format!("{}, as far as could be read: {}", error.message, said.message);
         return Err(said);
     }
+    let evidence = history::evidence(global, desired, &checked.repositories, &observations);
+    let unread = evidence.unread().cloned().collect();
     let plan = magus_plan::plan(&PlanRequest {
         desired,
         changes: &changes,
@@ -194,10 +207,10 @@ pub fn plan(
             desired,
         }),
         movements: movements(&changes, &checked.repositories),
-        evidence: history::evidence(global, desired, &checked.repositories, &observations),
+        evidence,
         command: wish.command.clone(),
     });
-    Ok(Planned { plan, unreadable, observations })
+    Ok(Planned { plan, unreadable, observations, unread })
 }
 
 /// What lies between the commits of all code that moves.
@@ -442,7 +455,7 @@ pub fn leave<T>(value: T) {
 pub fn verdict(planned: &Planned) -> Exit {
     let plan = &planned.plan;
     let mut exit = Exit::Done;
-    if !planned.unreadable.is_empty() || !plan.unknown.is_empty() {
+    if !planned.unreadable.is_empty() || !planned.unread.is_empty() || !plan.unknown.is_empty() {
         exit = exit.or(Exit::Unreachable);
     }
     // What a gate holds back waits, and is no failure.
@@ -456,6 +469,10 @@ pub fn verdict(planned: &Planned) -> Exit {
 pub fn say_unreadable(planned: &Planned, output: &Output) {
     for (cluster, error) in &planned.unreadable {
         output.message(&unreadable_cluster(cluster, error).describe());
+    }
+    for why in &planned.unread {
+        let message = format!("gates stay closed for what nobody knows: {why}");
+        output.message(&CommandError::new(Exit::Unreachable, message).hint("magus history").describe());
     }
 }
 

@@ -55,6 +55,11 @@ impl FromIterator<((Text, Text), Proof)> for Evidence {
 }
 
 impl Evidence {
+    /// Why histories were not read, once for each commit that needs them.
+    pub fn unread(&self) -> impl Iterator<Item = &Text> {
+        self.0.values().filter_map(|proof| proof.unread.as_ref())
+    }
+
     /// What is known of the commit that is to be deployed to an environment.
     pub fn of(&self, environment: &Text, commit: &Text) -> Option<&Proof> {
         self.0.get(&(environment.clone(), commit.clone()))

@@ -131,6 +131,11 @@ fn a_plan_whose_gate_has_closed_or_opened_is_not_the_one_that_was_reviewed() {
     sandbox.expect(0, &["verify", "staging", "--result", "fail"]);
     let run = sandbox.expect(4, &["apply", "open.json", "--yes"]);
     assert!(run.stderr.contains("verified"), "{}", run.stderr);
+    // A history that nobody can read opens nothing, and is said.
+    sandbox.write("store/history.db", "damaged, and long enough to be taken for a database\n".repeat(20));
+    let run = sandbox.expect(5, &["plan"]);
+    assert!(run.stderr.contains("gates stay closed for what nobody knows"), "{}", run.stderr);
+    sandbox.remove("store/history.db");
     sandbox.expect(0, &["verify", "staging", "--result", "pass"]);
     sandbox.expect(0, &["apply", "open.json", "--yes"]);
     assert_eq!(runs(&sandbox, "ana-production"), next);
@@ -209,6 +214,12 @@ fn a_freeze_holds_what_restarts_and_says_until_when() {
     sandbox.write("environments/production/a.yaml", "env: {A: \"2\"}\n");
     let run = sandbox.expect(0, &["apply", "--yes"]);
     assert!(run.stdout.contains("(an age): until 3000-01-01T00:00:00Z"), "{}", run.stdout);
+    // What has drifted has, whatever the time.
+    sandbox.write("environments/production/a.yaml", "env: {A: \"1\"}\n");
+    sandbox.expect(0, &["drift"]);
+    crate::fixture::sql(&sandbox, "UPDATE workspaces SET record = json_set(record, '$.env.A', 'x')");
+    sandbox.expect(2, &["drift"]);
+    sandbox.write("environments/production/a.yaml", "env: {A: \"2\"}\n");
     for format in ["markdown", "html"] {
         let shown = sandbox.expect(0, &["plan", "--format", format]).stdout;
         assert!(shown.contains("2999-12-31"), "{shown}");

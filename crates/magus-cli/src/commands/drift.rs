@@ -15,7 +15,8 @@ use crate::{
 /// Runs the command.
 pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
-    let wish = Wish::new(global, &Guards::default(), "drift", Intent::Converge)?;
+    // What waits for its time has drifted all the same.
+    let wish = Wish::new(global, &Guards::default(), "drift", Intent::Converge)?.through_gates();
     let planned = pipeline::plan(global, &checked, &wish, &Engines::new(global))?;
     let drift = magus_report::drift::drift(&planned.plan);
     output.result(&match global.format {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use magus_model::{
-    desired::{Code, Desired, DesiredState, Environment, Workspace},
+    desired::{Code, Desired, DesiredState, Environment, Freeze, Workspace},
     name::WorkspaceName,
     observed::{Mark, Observation, RunState},
     path::FieldPath,
-    plan::{Action, Guard, Overrides, Plan},
+    plan::{Action, Guard, Overrides, Plan, Restarts},
     value::{FieldValue, Value},
 };
 use magus_plan::{Intent, approve, check};
@@ -264,6 +264,47 @@ proptest! {
         let everything = world.plan();
         prop_assert_eq!(&everything.digest, &whole.digest);
         prop_assert_eq!(everything.since.map(|since| since.apart), Some(Vec::new()));
+    }
+
+    /// Gates only put off: what they hold back is done once they are open, and nothing of it before.
+    #[test]
+    fn what_gates_hold_back_is_done_when_they_open(
+        mut world in world(),
+        closed in any::<bool>(),
+        looks_back in any::<bool>(),
+        part in 0..100usize,
+    ) {
+        world.overrides = everything();
+        let mut before: Option<magus_model::Text> = None;
+        for environment in &mut world.desired.clusters[0].environments {
+            environment.promotes_from = before.replace(environment.name.clone());
+            environment.gates.runs_before = looks_back;
+            if closed {
+                let date = "2026-08-01".parse().expect("a day");
+                let zone = jiff::tz::TimeZone::UTC;
+                environment.gates.freezes = vec![Freeze { from: date, to: date, zone, reason: None }];
+            }
+        }
+        let first = world.desired.clusters[0].environments.first().map(|environment| environment.name.clone());
+        let held = world.plan();
+        prop_assert_eq!(check(&held, &world.desired), Vec::<String>::new());
+        for step in &held.steps {
+            prop_assert!(!closed || (step.restarts == Restarts::No && step.action != Action::Replace), "{}", step.id);
+            let waits = looks_back && Some(&step.environment) != first.as_ref();
+            prop_assert!(!waits || step.action != Action::Deploy, "{}", step.id);
+        }
+        for gate in held.withheld.iter().filter(|held| held.guard.is_gate()) {
+            let is_step = |step: &magus_model::plan::Step| (&step.workspace, step.action) == (&gate.workspace, gate.action);
+            prop_assert!(!held.steps.iter().any(is_step), "{:?}", gate);
+        }
+        let done = part * held.steps.len() / 100;
+        simulate::apply(&mut world.observations, &held.steps[..done]).expect("a prefix can be applied");
+        let again = world.plan();
+        simulate::apply(&mut world.observations, &again.steps).expect("the rest can be applied");
+        prop_assert_eq!(steps(&world.plan()), Vec::<String>::new(), "after {:?}", steps(&again));
+        world.overrides.override_gate = names(&["freezes", "runs-before"]);
+        converge(&mut world);
+        prop_assert_eq!(steps(&world.plan()), Vec::<String>::new());
     }
 
     #[test]
