@@ -419,8 +419,11 @@ pub struct Verify {
     #[arg(value_name = "ENV")]
     pub environment: String,
     /// How it ended
-    #[arg(long)]
-    pub result: Verdict,
+    #[arg(long, required_unless_present = "run")]
+    pub result: Option<Verdict>,
+    /// Run the pipelines that `verify` in its environment.yaml names in its workspaces, and record how they end
+    #[arg(long, conflicts_with_all = ["result", "url"])]
+    pub run: bool,
     /// The commit of the pipelines' repository: its number or a tag [default: the one that runs there]
     #[arg(long, value_name = "SHA")]
     pub commit: Option<String>,

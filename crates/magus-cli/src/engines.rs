@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use magus_engine::{EngineError, Observe, Perform};
+use magus_engine::{EngineError, Observe, Perform, Validate};
 use magus_engine_local::{Holder, OpenRequest, Store};
 use magus_engine_mage::{Connect, Mage, Patience};
 use magus_model::{
@@ -49,6 +49,17 @@ impl Engines {
         Ok(match &cluster.engine {
             Engine::Local { path } => Arc::new(Store::observer(&cluster.name, Path::new(path.as_str()))),
             Engine::Mage(server) => self.server(&cluster.name, server)?,
+        })
+    }
+
+    /// What runs pipelines in a cluster; nothing where no Mage is there to run them.
+    ///
+    /// # Errors
+    /// Where the environment does not say how to reach it.
+    pub fn validator(&self, cluster: &Cluster) -> Result<Option<Arc<dyn Validate>>, EngineError> {
+        Ok(match &cluster.engine {
+            Engine::Local { .. } => None,
+            Engine::Mage(server) => Some(self.server(&cluster.name, server)?),
         })
     }
 

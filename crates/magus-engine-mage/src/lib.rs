@@ -19,6 +19,7 @@ mod running;
 mod runs;
 mod secrets;
 mod tasks;
+mod validate;
 mod wait;
 
 use std::{

@@ -5,7 +5,11 @@
 
 mod error;
 
-use std::{path::Path, sync::atomic::AtomicBool, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
 
 use magus_model::{
     Text,
@@ -95,6 +99,34 @@ pub trait Perform: Send + Sync {
         fields: &[(FieldPath, SecretReference)],
         secrets: &Resolver,
     ) -> Result<Vec<FieldPath>, PerformError>;
+}
+
+/// Runs pipelines in workspaces, to verify what they run.
+pub trait Validate: Send + Sync {
+    /// Starts the API trigger of a pipeline, and waits until the run has ended. `told` hears what happens meanwhile.
+    ///
+    /// # Errors
+    /// [`PerformError::NotStarted`] and [`PerformError::Failed`] where nothing was started, [`PerformError::Uncertain`] where
+    /// nobody saw how it ended.
+    fn run_pipeline(
+        &self,
+        workspace: &WorkspaceName,
+        pipeline: &str,
+        until: Instant,
+        cancelled: &AtomicBool,
+        told: &dyn Fn(&str),
+    ) -> Result<PipelineRun, PerformError>;
+}
+
+/// A run of a pipeline that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipelineRun {
+    /// Whether every block of it succeeded.
+    pub passed: bool,
+    /// How it ended, in the engine's word: `completed`.
+    pub status: Text,
+    /// Where people see it.
+    pub url: Text,
 }
 
 /// One step, and what is needed to do it.

@@ -155,6 +155,8 @@ pub struct Environment {
     pub rollout: Rollout,
     /// What has to hold before something is deployed or restarted.
     pub gates: Gates,
+    /// What a verification runs in its workspaces.
+    pub verify: Verify,
     /// Why nothing is promoted to it for now.
     pub hold: Option<Text>,
     /// Which of its workspaces come and go with branches; nothing where none do.
@@ -223,6 +225,21 @@ impl Gates {
     pub fn look_back(&self) -> bool {
         let Self { verified, soak, runs_before, windows: _, freezes: _ } = self;
         verified.is_some() || soak.is_some() || *runs_before
+    }
+}
+
+/// What a verification runs in the workspaces of an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verify {
+    /// The pipelines, in the order in which they run.
+    pub pipelines: Vec<Text>,
+    /// How many seconds all of it may take.
+    pub timeout: u64,
+}
+
+impl Default for Verify {
+    fn default() -> Self {
+        Self { pipelines: Vec::new(), timeout: 60 * 60 }
     }
 }
 

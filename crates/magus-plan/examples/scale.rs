@@ -84,6 +84,7 @@ fn main() -> std::io::Result<()> {
         protected: false,
         rollout: Rollout::default(),
         gates: Gates::default(),
+        verify: Default::default(),
         hold: None,
         branch_workspaces: None,
         workspaces: (0..count).map(workspace).collect(),

@@ -29,6 +29,7 @@ fn environment(gates: Gates) -> Environment {
         protected: false,
         rollout: Rollout::default(),
         gates,
+        verify: Default::default(),
         hold: None,
         branch_workspaces: None,
         workspaces: Vec::new(),

@@ -250,6 +250,7 @@ fn status_names_state_drift_and_what_is_pending() {
         protected: false,
         rollout: Rollout::default(),
         gates: Gates::default(),
+        verify: Default::default(),
         hold: None,
         branch_workspaces: None,
         workspaces: workspaces.iter().map(|name| workspace(name, 0, "").0).collect(),

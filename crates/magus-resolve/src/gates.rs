@@ -6,7 +6,7 @@ use jiff::{
 };
 use magus_model::{
     Text,
-    desired::{Freeze, Gates, Verified, Window},
+    desired::{Freeze, Gates, Verified, Verify, Window},
     diagnostic::Diagnostic,
     files::{self, Duration, TimeOfDay},
     rules,
@@ -33,6 +33,16 @@ pub(crate) fn gates(node: &Node) -> Gates {
         runs_before: node.get("runs_before").and_then(boolean).unwrap_or(false),
         windows: items("windows").iter().filter_map(window).collect(),
         freezes: items("freezes").iter().filter_map(freeze).collect(),
+    }
+}
+
+/// What a verification runs.
+pub(crate) fn verify(node: &Node) -> Verify {
+    let pipelines = node.get("pipelines").map_or(&[][..], Node::items);
+    let timeout = node.get("timeout").and_then(Node::as_str).and_then(Duration::parse);
+    Verify {
+        pipelines: pipelines.iter().filter_map(|name| name.as_str().map(Text::from)).collect(),
+        timeout: timeout.map_or(Verify::default().timeout, Duration::seconds),
     }
 }
 

@@ -422,6 +422,7 @@ fn desired(
             protected: scope.protected,
             rollout: scope.rollout,
             gates: scope.gates.map(gates::gates).unwrap_or_default(),
+            verify: scope.verify.clone(),
             hold: scope.hold.map(|(reason, _)| reason.clone()),
             branch_workspaces,
             workspaces,

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap, path::Path};
 use magus_load::Document;
 use magus_model::{
     Text,
-    desired::{Edition, Engine, Field, KubernetesAccess, Layer, MageServer, MaxDeletes, Rollout},
+    desired::{Edition, Engine, Field, KubernetesAccess, Layer, MageServer, MaxDeletes, Rollout, Verify},
     files::Duration,
     git,
     path::FieldPath,
@@ -15,6 +15,7 @@ use magus_model::{
 
 use crate::{
     directory::{Directory, Folder},
+    gates,
     layer::{self, Content, Leaf, lay_over},
     main_server::MainServer,
     placeholder::Variables,
@@ -105,6 +106,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) gates: Option<&'a Node>,
     /// What is declared of workspaces that come with branches.
     pub(crate) branch_workspaces: Option<&'a Node>,
+    /// What a verification runs.
+    pub(crate) verify: Verify,
     /// Why nothing is promoted to it.
     pub(crate) hold: Option<Spanned<'a>>,
     /// Whether it is protected.
@@ -171,6 +174,7 @@ impl<'a> Scope<'a> {
             allow_branch_override: own("allow_branch_override").and_then(boolean).unwrap_or(stage.depth == 0),
             history: near("history").and_then(|(_, node)| spanned(node.get("remote")?)),
             gates: own("gates"),
+            verify: own("verify").map_or_else(Verify::default, gates::verify),
             branch_workspaces: own("branch_workspaces").filter(|node| !node.is_null()),
             hold: own("hold").and_then(spanned),
             protected: own("protected").and_then(boolean).unwrap_or(false),

@@ -301,12 +301,25 @@ impl MageServer {
     /// # Panics
     /// Where Mage refuses.
     pub fn start_pipeline(&self, caller: &Caller, seconds: u32) -> u64 {
-        let project = self.project();
         let name = format!("sleeps_{seconds}");
-        std::fs::create_dir_all(project.join("pipelines").join(&name)).expect("a folder");
+        let trigger = self.make_pipeline(caller, &name, &format!("import time; time.sleep({seconds})"));
+        let (id, token) = (&trigger["id"], trigger["token"].as_str().expect("a trigger"));
+        let path = format!("/api/pipeline_schedules/{id}/pipeline_runs/{token}");
+        let run =
+            self.send(caller, "POST", &path, Some(&json!({ "pipeline_run": { "variables": {} } }))).json;
+        run["pipeline_run"]["id"].as_u64().expect("a run")
+    }
+
+    /// Makes a pipeline with one block that runs this line of Python, and an active API trigger for it. The answer is the
+    /// trigger.
+    ///
+    /// # Panics
+    /// Where Mage refuses.
+    pub fn make_pipeline(&self, caller: &Caller, name: &str, line: &str) -> Value {
+        let project = self.project();
+        std::fs::create_dir_all(project.join("pipelines").join(name)).expect("a folder");
         std::fs::create_dir_all(project.join("custom")).expect("a folder");
-        let block =
-            format!("@custom\ndef run(*args, **kwargs):\n    import time\n    time.sleep({seconds})\n");
+        let block = format!("@custom\ndef run(*args, **kwargs):\n    {line}\n");
         std::fs::write(project.join(format!("custom/{name}.py")), block).expect("a file");
         let mut text =
             String::from("blocks:\n- all_upstream_blocks_executed: true\n  downstream_blocks: []\n");
@@ -319,13 +332,7 @@ impl MageServer {
         let trigger =
             json!({ "pipeline_schedule": { "name": name, "schedule_type": "api", "status": "active" } });
         let path = format!("/api/pipelines/{name}/pipeline_schedules");
-        let made = self.send(caller, "POST", &path, Some(&trigger)).json;
-        let trigger = &made["pipeline_schedule"];
-        let (id, token) = (&trigger["id"], trigger["token"].as_str().expect("a trigger"));
-        let path = format!("/api/pipeline_schedules/{id}/pipeline_runs/{token}");
-        let run =
-            self.send(caller, "POST", &path, Some(&json!({ "pipeline_run": { "variables": {} } }))).json;
-        run["pipeline_run"]["id"].as_u64().expect("a run")
+        self.send(caller, "POST", &path, Some(&trigger)).json["pipeline_schedule"].clone()
     }
 
     /// Waits until a look finds what is waited for.

@@ -139,6 +139,7 @@ fn desired(rollout: Rollout) -> Desired {
         protected: false,
         rollout,
         gates: Gates::default(),
+        verify: Default::default(),
         hold: None,
         branch_workspaces: None,
         workspaces: Vec::new(),

@@ -361,7 +361,7 @@ fn refused(stale: &StalePlan, wish: &Wish<'_>, expected: &Plan, current: &Plan) 
     error
 }
 
-fn listen_for_signals() -> Result<(), CommandError> {
+pub fn listen_for_signals() -> Result<(), CommandError> {
     ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::SeqCst) {
             Output::say("already interrupted: waiting for the steps that are under way");

@@ -1,12 +1,16 @@
 //! `magus verify`: records how a commit did in a stage, for the gates of the next one.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
+use magus_engine::PerformError;
 use magus_git::NotFound;
 use magus_history::Recorded;
 use magus_model::{
     Text,
-    desired::Environment,
+    desired::{Cluster, DesiredState, Environment, Workspace},
     history::{Ending, Entry, Operation, Verification},
     observed::Presence,
 };
@@ -15,7 +19,7 @@ use magus_resolve::Heads;
 
 use crate::{
     arguments::{Format, Global, Guards, Verdict, Verify},
-    commands::history::cluster_of,
+    commands::{apply, history::cluster_of},
     declarations::{self, Checked, Look},
     engines::Engines,
     error::{CommandError, Exit},
@@ -24,9 +28,16 @@ use crate::{
     pipeline::{self, Planned, Wish},
 };
 
+/// How a verification ended.
+struct Outcome {
+    passed: bool,
+    urls: Vec<Text>,
+    note: Option<Text>,
+}
+
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Verify, output: &Output) -> Result<Exit, CommandError> {
-    let Verify { environment, result, commit, url, note } = arguments;
+    let Verify { environment, result, run: _, commit, url, note } = arguments;
     let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
     let cluster = cluster_of(&checked, environment)?;
     let stage = cluster.environments.iter().find(|known| known.name == *environment);
@@ -37,16 +48,26 @@ pub fn run(global: &Global, arguments: &Verify, output: &Output) -> Result<Exit,
         Some(text) => named(&checked, stage, text)?,
         None => running(global, &checked, &cluster.name, stage)?,
     };
-    let entry = Entry {
-        result: match result {
-            Verdict::Pass => Ending::Passed,
-            Verdict::Fail => Ending::Failed,
+    let given = note.as_ref().map(Text::from);
+    let outcome = match result {
+        Some(verdict) => Outcome {
+            passed: *verdict == Verdict::Pass,
+            urls: url.iter().map(Text::from).collect(),
+            note: given,
         },
+        None => {
+            let ran = run_pipelines(global, cluster, stage, output)?;
+            Outcome { note: given.or(ran.note), ..ran }
+        }
+    };
+    let Outcome { passed, urls, note } = outcome;
+    let entry = Entry {
+        result: if passed { Ending::Passed } else { Ending::Failed },
         verification: Some(Verification {
             environment: stage.name.clone(),
             commit: commit.clone(),
-            urls: url.iter().map(Text::from).collect(),
-            note: note.as_ref().map(Text::from),
+            urls,
+            note,
         }),
         ..history::entry(cluster, Operation::Verify)
     };
@@ -54,26 +75,86 @@ pub fn run(global: &Global, arguments: &Verify, output: &Output) -> Result<Exit,
     let (entry, added) = opened.add(entry).map_err(|why| history::unread(cluster, &why))?;
     output.result(&match global.format {
         Format::Json => magus_report::history::json(&[entry]),
-        _ => magus_report::history::verified(&stage.name, &commit, *result == Verdict::Pass),
+        _ => magus_report::history::verified(&stage.name, &commit, passed),
     })?;
+    // That a validation which Magus ran itself failed is what CI has to hear.
+    let failed = if passed || result.is_some() { Exit::Done } else { Exit::Incomplete };
     match added {
-        Recorded::Everywhere => Ok(Exit::Done),
+        Recorded::Everywhere => Ok(failed),
         // What nobody else can see opens no gate.
         Recorded::Here(why) => {
             output.message(&history::unread(cluster, &why).describe());
-            Ok(Exit::Unreachable)
+            Ok(failed.or(Exit::Unreachable))
         }
     }
 }
 
+/// Runs the pipelines of a stage in each of its workspaces, one after the other, up to the first that fails.
+fn run_pipelines(
+    global: &Global,
+    cluster: &Cluster,
+    stage: &Environment,
+    output: &Output,
+) -> Result<Outcome, CommandError> {
+    let wish = Wish::new(global, &Guards::default(), "verify", Intent::Converge)?;
+    let wanted = |workspace: &&Workspace| {
+        workspace.state != DesiredState::Stopped
+            && wish.filter.selects(&stage.name, &workspace.declared, &workspace.name)
+    };
+    let workspaces: Vec<&Workspace> = stage.workspaces.iter().filter(wanted).collect();
+    let name = &stage.name;
+    if stage.verify.pipelines.is_empty() || workspaces.is_empty() {
+        let message = match workspaces.is_empty() {
+            true => format!("no workspace of `{name}` runs"),
+            false => format!("`{name}` names no pipelines to be run"),
+        };
+        return Err(CommandError::new(Exit::Invalid, message)
+            .hint(format!("write `verify: {{pipelines: [NAME]}}` into the environment.yaml of `{name}`")));
+    }
+    let unreachable = |why: String| CommandError::new(Exit::Unreachable, why);
+    let validator =
+        Engines::new(global).validator(cluster).map_err(|error| unreachable(error.to_string()))?;
+    let Some(validator) = validator else {
+        let message = format!("cluster `{}` runs no Mage, and so no pipeline", cluster.name);
+        return Err(CommandError::new(Exit::Invalid, message)
+            .hint(format!("run them elsewhere, and record it: magus verify {name} --result pass")));
+    };
+    apply::listen_for_signals()?;
+    let until = Instant::now() + Duration::from_secs(stage.verify.timeout);
+    let mut urls = Vec::new();
+    for workspace in workspaces {
+        for pipeline in &stage.verify.pipelines {
+            let told = |text: &str| output.note(text);
+            let ran = validator.run_pipeline(&workspace.name, pipeline, until, &apply::INTERRUPTED, &told);
+            match ran {
+                Ok(run) if run.passed => urls.push(run.url),
+                Ok(run) => {
+                    urls.push(run.url);
+                    let note = Some(format!("{pipeline} in {}: {}", workspace.name, run.status).into());
+                    return Ok(Outcome { passed: false, urls, note });
+                }
+                // It began, and has not ended: that is how it did.
+                Err(PerformError::Uncertain(why)) if Instant::now() >= until => {
+                    return Ok(Outcome { passed: false, urls, note: Some(why.into()) });
+                }
+                Err(error) => {
+                    return Err(unreachable(error.message().to_owned())
+                        .hint("nothing was recorded; verify again once it can run"));
+                }
+            }
+        }
+    }
+    Ok(Outcome { passed: true, urls, note: None })
+}
+
 /// The commit that was named, of the repository whose code the stage runs.
 fn named(checked: &Checked, stage: &Environment, text: &str) -> Result<Text, CommandError> {
-    let urls: BTreeSet<&Text> =
-        stage.workspaces.iter().filter_map(|one| one.code.as_ref()).map(|code| &code.repository).collect();
-    let Some(code) = urls.first().and_then(|url| checked.repositories.get(*url)) else {
-        let message = format!("nobody can look for `{text}`: nothing is deployed to `{}`", stage.name);
+    let declared = checked.resolution.code.iter().find(|declared| declared.environment == stage.name);
+    let Some(code) = declared.and_then(|declared| checked.repositories.get(&declared.repository.url)) else {
+        let message =
+            format!("nobody can look for `{text}`: `{}` has no repository that is read", stage.name);
         return Err(CommandError::new(Exit::Unreachable, message)
-            .hint("its `repository` and `branch` have to be declared, and the repository has to be there"));
+            .hint("the `repository` has to be declared in cluster.yaml, and to be there"));
     };
     code.commit(text).map(Text::from).map_err(|why| {
         let message = match why {
@@ -114,7 +195,7 @@ fn running(
             Err(CommandError::new(Exit::Invalid, message).hint("name the one that was verified: `--commit`"))
         }
         (None, _) => {
-            let message = format!("no workspace of `{}` runs any commit", stage.name);
+            let message = format!("no workspace of `{}` is known to run any commit", stage.name);
             Err(CommandError::new(Exit::Invalid, message).hint("name the one that was verified: `--commit`"))
         }
     }

@@ -110,6 +110,7 @@ pub fn environment(name: &str, workspaces: Vec<Workspace>) -> Environment {
         protected: false,
         rollout: Rollout::default(),
         gates: Gates::default(),
+        verify: Default::default(),
         hold: None,
         branch_workspaces: None,
         workspaces,

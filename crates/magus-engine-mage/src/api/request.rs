@@ -145,6 +145,24 @@ pub fn running_pipelines() -> Request {
     Request { access: Access::Open, ..request }.with("status", "running")
 }
 
+/// `GET /api/pipelines/NAME/pipeline_schedules` of a workspace's own server: its triggers.
+pub fn triggers(pipeline: &str) -> Request {
+    let path = format!("/api/pipelines/{}/pipeline_schedules", segment(pipeline));
+    Request::new(Method::Get, path, "pipeline_schedules")
+}
+
+/// `POST /api/pipeline_schedules/ID/pipeline_runs` of a workspace's own server: starts a pipeline by its API trigger. The token
+/// of the trigger is not needed by who has a login.
+pub fn start_run(trigger: u64) -> Request {
+    let path = format!("/api/pipeline_schedules/{trigger}/pipeline_runs");
+    Request::new(Method::Post, path, "pipeline_run").body(json!({ "pipeline_run": { "variables": {} } }))
+}
+
+/// `GET /api/pipeline_runs/ID` of a workspace's own server: how a run is.
+pub fn run(id: u64) -> Request {
+    Request::new(Method::Get, format!("/api/pipeline_runs/{id}"), "pipeline_run")
+}
+
 /// `GET /api/secrets` of a workspace's own server: names and numbers, never a value. Needs a viewer.
 pub fn secrets() -> Request {
     Request::new(Method::Get, "/api/secrets".into(), "secrets")

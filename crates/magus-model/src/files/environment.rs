@@ -31,6 +31,8 @@ pub struct EnvironmentFile {
     pub allow_branch_override: Option<bool>,
     /// What has to hold before something is deployed or restarted here. What does not hold yet waits; it is no failure.
     pub gates: Option<Gates>,
+    /// What `magus verify --run` runs here.
+    pub verify: Option<VerifyConfig>,
     /// Why nothing is promoted to this environment for now. `magus rollback` writes it, and who removes it lets go on.
     #[schemars(extend("examples" = ["rolled back: orders were counted twice"]))]
     pub hold: Option<Text>,
@@ -128,6 +130,16 @@ pub struct Gates {
     pub windows: Option<Vec<Window>>,
     /// Days on which nothing may restart.
     pub freezes: Option<Vec<Freeze>>,
+}
+
+/// What `magus verify --run` runs in every workspace of the environment.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyConfig {
+    /// The pipelines, in the order in which they run. Each needs an active API trigger.
+    pub pipelines: Option<Vec<Text>>,
+    /// How long all of it may take, such as `30m`. Without it, an hour.
+    pub timeout: Option<Duration>,
 }
 
 /// The commit was verified in the stage before.

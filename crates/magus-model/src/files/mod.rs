@@ -25,8 +25,8 @@ pub use container::{
     OfMage, ResizePolicy, ResourceClaim, Resources, RestartPolicy, TerminationMessagePolicy, VolumeDevice,
 };
 pub use environment::{
-    BranchWorkspaces, DeployMode, EnvironmentFile, Freeze, Gates, OnGone, RolloutConfig, Verified, Weekday,
-    Window,
+    BranchWorkspaces, DeployMode, EnvironmentFile, Freeze, Gates, OnGone, RolloutConfig, Verified,
+    VerifyConfig, Weekday, Window,
 };
 pub use layer::{
     BranchWorkspace, LayerConfig, LifecycleConfig, PostStart, PvcRetentionPolicy, StorageAccessMode,

@@ -108,6 +108,7 @@ pub fn environment(name: &str, stage: u32, workspaces: Vec<Workspace>) -> Enviro
         protected: false,
         rollout: Rollout::default(),
         gates: Gates::default(),
+        verify: Default::default(),
         hold: None,
         branch_workspaces: None,
         workspaces,

@@ -11,6 +11,7 @@ mod life;
 mod runs;
 mod safety;
 mod secrets;
+mod verify;
 
 use std::collections::BTreeMap;
 
