@@ -453,6 +453,17 @@ pub struct Withheld {
     pub opens_at: Option<Text>,
 }
 
+/// A gate that is closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// The gate.
+    pub gate: Guard,
+    /// What it waits for.
+    pub message: String,
+    /// When it opens by itself, RFC 3339 in UTC, as far as anybody can tell.
+    pub opens_at: Option<Text>,
+}
+
 /// Something that runs as a workspace does, and that the server does not know.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Orphan {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use magus_model::{
     Text,
-    plan::{Commit, Guard, Movement},
+    plan::{Commit, Movement, Waiting},
 };
 use serde::Serialize;
 
@@ -43,17 +43,6 @@ pub struct Promotion {
     pub pushed: Option<Text>,
     /// The commit that `commit` in the environment.yaml of the target names afterwards, where that changes.
     pub pinned: Option<Text>,
-}
-
-/// A gate that is closed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Waiting {
-    /// The gate.
-    pub gate: Guard,
-    /// What it waits for.
-    pub message: String,
-    /// When it opens by itself, as far as anybody can tell.
-    pub opens_at: Option<Text>,
 }
 
 /// A stage and its branch.

@@ -11,7 +11,6 @@ use magus_model::{
     rules,
     span::Span,
     tree::{Node, NodeKind},
-    value::{FieldValue, Value},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -19,7 +18,7 @@ use crate::{
     deploy,
     layer::{self, OWN_KEYS},
     placeholder::{self, Variables},
-    resolve::{Environs, Resolved, default_state, effective, reader, state, take, unknown_templates},
+    resolve::{Apart, Environs, Resolved, effective, reader, unknown_templates},
     rules::{layers, workspaces},
     scope::DEFAULT_WORKSPACE_NAME,
 };
@@ -150,13 +149,7 @@ fn workspace(
     let reader = reader(directory, of_branch(of_environment, branch, &slug));
     let own = layer::settings(root, &OWN_KEYS);
     let mut fields = effective(&reader, environs, root, &own, |_, _| ());
-    let (state, state_span) = take(&mut fields, "state")
-        .and_then(|field| Some((state(&field.value)?, field.span)))
-        .unwrap_or_else(|| (default_state(&fields), Span::BUILT_IN));
-    let owner = take(&mut fields, "owner").and_then(|field| match field.value {
-        FieldValue::Plain(Value::String(owner)) => Some(owner),
-        _ => None,
-    });
+    let Apart { state, state_span, owner } = Apart::take(&mut fields);
     Ok(Workspace {
         name,
         declared: declared_by_branch(branch),

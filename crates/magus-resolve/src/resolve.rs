@@ -263,13 +263,7 @@ fn workspace<'a>(
     });
     workspaces::check_fields(&fields, environs, findings);
     server::check_fields(&fields, root.span, environs, findings);
-    let (state, state_span) = take(&mut fields, "state")
-        .and_then(|field| Some((state(&field.value)?, field.span)))
-        .unwrap_or_else(|| (default_state(&fields), Span::BUILT_IN));
-    let owner = take(&mut fields, "owner").and_then(|field| match field.value {
-        FieldValue::Plain(Value::String(owner)) => Some(owner),
-        _ => None,
-    });
+    let Apart { state, state_span, owner } = Apart::take(&mut fields);
     let pattern = layer::text(root, "name").or(scope.workspace_name);
     if let Some((_, span)) = layer::text(root, "name") {
         resolved.name_span = span;
@@ -335,12 +329,34 @@ pub(crate) fn unknown_templates(root: &Node, scope: &Scope<'_>, findings: &mut V
     }
 }
 
-pub(crate) fn take(fields: &mut Vec<Field>, path: &str) -> Option<Field> {
+/// What layers say of a workspace that is no part of its configuration.
+pub(crate) struct Apart {
+    pub(crate) state: DesiredState,
+    /// Where the state was written; built in where nobody wrote it.
+    pub(crate) state_span: Span,
+    pub(crate) owner: Option<Text>,
+}
+
+impl Apart {
+    /// Takes it out of the fields.
+    pub(crate) fn take(fields: &mut Vec<Field>) -> Self {
+        let (state, state_span) = take(fields, "state")
+            .and_then(|field| Some((state(&field.value)?, field.span)))
+            .unwrap_or_else(|| (default_state(fields), Span::BUILT_IN));
+        let owner = take(fields, "owner").and_then(|field| match field.value {
+            FieldValue::Plain(Value::String(owner)) => Some(owner),
+            _ => None,
+        });
+        Self { state, state_span, owner }
+    }
+}
+
+fn take(fields: &mut Vec<Field>, path: &str) -> Option<Field> {
     let at = fields.binary_search_by(|field| field.path.as_str().cmp(path)).ok()?;
     Some(fields.remove(at))
 }
 
-pub(crate) fn state(value: &FieldValue) -> Option<DesiredState> {
+fn state(value: &FieldValue) -> Option<DesiredState> {
     match value {
         FieldValue::Plain(Value::String(state)) => match state.as_str() {
             "running" => Some(DesiredState::Running),

@@ -7,9 +7,14 @@ use jiff::Timestamp;
 use magus_code::Projects;
 use magus_git::{Code, Lease, Merge, Unpushed, Unread};
 use magus_load::edit;
-use magus_model::{Text, desired::Environment, plan::Movement, span::Span};
+use magus_model::{
+    Text,
+    desired::Environment,
+    plan::{Movement, Waiting},
+    span::Span,
+};
 use magus_plan::{Closed, Intent, Keeper};
-use magus_report::promote::{self, Conflicting, FORMAT_VERSION, Kind, Promotion, Stage, Waiting};
+use magus_report::promote::{self, Conflicting, FORMAT_VERSION, Kind, Promotion, Stage};
 use magus_resolve::{DeclaredCode, Heads};
 
 use crate::{

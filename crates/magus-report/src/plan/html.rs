@@ -184,17 +184,22 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         digest => line(&plan.digest),
         version => line(&plan.magus_version),
     };
+    fill(TEMPLATE, page)
+}
+
+/// Fills in a page, whose values are escaped.
+pub(crate) fn fill(template: &str, page: minijinja::Value) -> String {
     let mut templates = Environment::new();
     templates.add_filter("prose", prose);
     // The name's ending is what turns the escaping on. The template is ours and tested: it always parses and renders.
     let rendered = templates
-        .add_template("page.html", TEMPLATE)
+        .add_template("page.html", template)
         .and_then(|()| templates.get_template("page.html")?.render(page));
     rendered.unwrap_or_default()
 }
 
 /// A sentence in which backticks quote: what they quote becomes `<code>`, and everything is escaped.
-pub(crate) fn prose(text: &str) -> minijinja::Value {
+fn prose(text: &str) -> minijinja::Value {
     let mut html = String::with_capacity(text.len() + 16);
     let mut parts = text.split('`').peekable();
     let mut quoted = false;

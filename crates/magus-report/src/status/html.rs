@@ -1,10 +1,10 @@
 //! The status as one page of HTML: no request leaves it, it reads in light and dark, on paper and without JavaScript.
 
 use jiff::Timestamp;
-use minijinja::{Environment, context};
+use minijinja::context;
 
 use super::{EnvironmentStatus, Status, WorkspaceStatus, code_cells, pending};
-use crate::{escape, plan::html::prose, words::count};
+use crate::{escape, plan::html::fill, words::count};
 
 const TEMPLATE: &str = include_str!("page.html");
 
@@ -55,13 +55,7 @@ pub fn html(status: &Status, now: Timestamp) -> String {
         unmanaged => status.unmanaged,
         at => format!("{now:.0}"),
     };
-    let mut templates = Environment::new();
-    templates.add_filter("prose", prose);
-    // The name's ending is what turns the escaping on. The template is ours and tested: it always parses and renders.
-    let rendered = templates
-        .add_template("page.html", TEMPLATE)
-        .and_then(|()| templates.get_template("page.html")?.render(page));
-    rendered.unwrap_or_default()
+    fill(TEMPLATE, page)
 }
 
 fn gates(held: &EnvironmentStatus) -> Vec<String> {
@@ -72,11 +66,11 @@ fn gates(held: &EnvironmentStatus) -> Vec<String> {
 mod tests {
     use magus_model::{
         name::WorkspaceName,
-        plan::{Action, Commit, Guard},
+        plan::{Action, Commit, Guard, Waiting},
     };
 
     use super::{
-        super::{CodeStatus, FORMAT_VERSION, Gate},
+        super::{CodeStatus, FORMAT_VERSION},
         *,
     };
 
@@ -101,7 +95,7 @@ mod tests {
                 cluster: "acme".into(),
                 environment: "production".into(),
                 hold: Some("orders & \"refunds\"".into()),
-                gates: vec![Gate {
+                gates: vec![Waiting {
                     gate: Guard::Soak,
                     message: "gate `soak`: until 10:00".into(),
                     opens_at: None,

@@ -10,7 +10,7 @@ use magus_model::{
     desired::{Desired, Workspace, branch_of},
     name::WorkspaceName,
     observed::{Observation, ObservedCode, Presence},
-    plan::{Action, Commit, Guard, Orphan, Plan, Reason, Withheld},
+    plan::{Action, Commit, Guard, Orphan, Plan, Reason, Waiting, Withheld},
 };
 use serde::Serialize;
 
@@ -57,18 +57,7 @@ pub struct EnvironmentStatus {
     /// Why nothing is promoted to it; nothing where nobody holds it.
     pub hold: Option<Text>,
     /// What gates wait for, each once.
-    pub gates: Vec<Gate>,
-}
-
-/// A gate that is closed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Gate {
-    /// The gate.
-    pub gate: Guard,
-    /// What it waits for.
-    pub message: String,
-    /// When it opens by itself, as far as anybody can tell.
-    pub opens_at: Option<Text>,
+    pub gates: Vec<Waiting>,
 }
 
 /// What a cluster is.
@@ -232,9 +221,9 @@ fn environments(desired: &Desired, plan: &Plan) -> Vec<EnvironmentStatus> {
             let of_it = |held: &&Withheld| {
                 held.cluster == cluster.name && held.environment == environment.name && held.guard.is_gate()
             };
-            let mut gates: Vec<Gate> = Vec::new();
+            let mut gates: Vec<Waiting> = Vec::new();
             for Withheld { guard, message, opens_at, .. } in plan.withheld.iter().filter(of_it) {
-                let gate = Gate { gate: *guard, message: message.clone(), opens_at: opens_at.clone() };
+                let gate = Waiting { gate: *guard, message: message.clone(), opens_at: opens_at.clone() };
                 if !gates.contains(&gate) {
                     gates.push(gate);
                 }
