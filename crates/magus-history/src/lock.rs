@@ -96,7 +96,7 @@ impl Lock {
         loop {
             let there = remote.fetch(&reference)?;
             let now = clock();
-            let held = there.as_deref().map(|at| read(&remote, at)).transpose()?.flatten();
+            let held = there.as_deref().map(|at| read(&remote, &cluster, at)).transpose()?;
             if let Some(record) = held.filter(|record| !is_over(record, now)) {
                 if started.elapsed() >= wait {
                     return Err(LockError::Held(Box::new(record)));
@@ -116,9 +116,15 @@ impl Lock {
                 expires_at: expires.to_string().into(),
             };
             let at = write(&remote, &record, now)?;
-            if !remote.swap(&reference, there.as_deref(), Some(&at))? {
+            match remote.swap(&reference, there.as_deref(), Some(&at)) {
+                Ok(true) => {}
                 // Somebody was faster, and is read the next time around.
-                continue;
+                Ok(false) => continue,
+                Err(error) => {
+                    // Only the answer may be lost: nobody has to wait for a lock that nobody holds.
+                    let _ = release(&remote, &record);
+                    return Err(error.into());
+                }
             }
             let state = State { remote, record, at, expires, lost: None, ending: false };
             let shared = Arc::new(Shared { cluster, clock, state: Mutex::new(state), ends: Condvar::new() });
@@ -146,7 +152,7 @@ impl Drop for Lock {
             state.ending = true;
             if state.lost.is_none() {
                 // What is left there is over before long.
-                let _ = state.remote.swap(&lock_of(&self.shared.cluster), Some(&state.at), None);
+                let _ = release(&state.remote, &state.record);
             }
         }
         self.shared.ends.notify_all();
@@ -184,18 +190,15 @@ impl Shared {
         if let Some(why) = &state.lost {
             return Err(why.clone());
         }
-        let reference = lock_of(&self.cluster);
         let now = (self.clock)();
         let expires = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX);
         let record = LockRecord { expires_at: expires.to_string().into(), ..state.record.clone() };
-        let renewed = write(&state.remote, &record, now)
-            .and_then(|at| Ok((state.remote.swap(&reference, Some(&state.at), Some(&at))?, at)));
-        let why = match renewed {
-            Ok((true, at)) => {
+        let why = match self.swap(state, &record, now) {
+            Ok(Some(at)) => {
                 (state.record, state.at, state.expires) = (record, at, expires);
                 return Ok(());
             }
-            Ok((false, _)) => format!("the lock of cluster `{}` was taken away", self.cluster),
+            Ok(None) => format!("the lock of cluster `{}` was taken away", self.cluster),
             // Nobody takes it before it is over.
             Err(_) if now < state.expires => return Ok(()),
             Err(error) => format!("the lock of cluster `{}` could not be renewed: {error}", self.cluster),
@@ -205,15 +208,51 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Puts a new record in the place of ours; its commit. Nothing where ours is not there any more.
+    fn swap(&self, state: &mut State, record: &LockRecord, now: Timestamp) -> Result<Option<String>, Unread> {
+        let reference = lock_of(&self.cluster);
+        let at = write(&state.remote, record, now)?;
+        if state.remote.swap(&reference, Some(&state.at), Some(&at))? {
+            return Ok(Some(at));
+        }
+        // An earlier one of ours may be there, whose answer was lost.
+        let Some(there) = state.remote.fetch(&reference)? else { return Ok(None) };
+        if !is_of_same(&read(&state.remote, &self.cluster, &there)?, record) {
+            return Ok(None);
+        }
+        Ok(state.remote.swap(&reference, Some(&there), Some(&at))?.then_some(at))
+    }
+}
+
+/// Whether two records are of one holder.
+fn is_of_same(one: &LockRecord, other: &LockRecord) -> bool {
+    let holder = |record: &LockRecord| {
+        (record.started_at.clone(), record.owner.clone(), record.host.clone(), record.process)
+    };
+    holder(one) == holder(other)
+}
+
 /// Whether a lock holds no more. One whose end nobody can read holds until it is released.
 fn is_over(record: &LockRecord, now: Timestamp) -> bool {
     let end = record.expires_at.parse::<Timestamp>().ok();
     end.and_then(|end| end.checked_add(GRACE).ok()).is_some_and(|end| end < now)
 }
 
-fn read(remote: &Remote, at: &str) -> Result<Option<LockRecord>, Unread> {
-    let newest = remote.read(at)?.into_iter().next();
-    Ok(newest.and_then(|text| serde_json::from_str(&text).ok()))
+/// What a lock says. One that is not understood, as a later Magus may write it, is somebody's all the same.
+fn read(remote: &Remote, cluster: &Text, at: &str) -> Result<LockRecord, Unread> {
+    let newest = remote.read(at)?.into_iter().next().unwrap_or_default();
+    let unknown = || Text::new_static("unknown");
+    Ok(serde_json::from_str(&newest).unwrap_or_else(|_| LockRecord {
+        format_version: FORMAT_VERSION,
+        cluster: cluster.clone(),
+        owner: unknown(),
+        host: unknown(),
+        process: 0,
+        operation: unknown(),
+        started_at: unknown(),
+        expires_at: unknown(),
+    }))
 }
 
 fn write(remote: &Remote, record: &LockRecord, now: Timestamp) -> Result<String, Unread> {
@@ -229,7 +268,7 @@ pub fn locks(remote: &Remote, clusters: &[&str]) -> Result<Vec<LockRecord>, Unre
     let mut held = Vec::new();
     for cluster in clusters {
         if let Some(at) = remote.fetch(&lock_of(cluster))? {
-            held.extend(read(remote, &at)?);
+            held.push(read(remote, &Text::from(*cluster), &at)?);
         }
     }
     Ok(held)
@@ -242,10 +281,11 @@ pub fn locks(remote: &Remote, clusters: &[&str]) -> Result<Vec<LockRecord>, Unre
 pub fn release(remote: &Remote, seen: &LockRecord) -> Result<bool, Unread> {
     let reference = lock_of(&seen.cluster);
     let Some(at) = remote.fetch(&reference)? else { return Ok(false) };
-    let same = read(remote, &at)?.is_some_and(|record| {
-        (&record.started_at, &record.host, record.process) == (&seen.started_at, &seen.host, seen.process)
-    });
-    if same { remote.swap(&reference, Some(&at), None) } else { Ok(false) }
+    if is_of_same(&read(remote, &seen.cluster, &at)?, seen) {
+        remote.swap(&reference, Some(&at), None)
+    } else {
+        Ok(false)
+    }
 }
 
 #[cfg(test)]
@@ -320,7 +360,31 @@ mod tests {
         assert!(!release(&remote("ana"), &seen).unwrap());
         assert!(taken.check().is_err());
         drop(taken);
+        // What nobody understands is somebody's until it is released by hand.
+        let ana = remote("ana");
+        let record = Record { file: FILE, content: "{\"format_version\": 9}", title: "lock", time: 0 };
+        let at_nine = ana.write(None, record).unwrap();
+        assert!(ana.swap(&lock_of("acme"), None, Some(&at_nine)).unwrap());
+        assert!(Lock::take(remote("bo"), claim("bo", || at(1_000_000)), |_| {}).is_err());
+        let seen = locks(&ana, &["acme"]).unwrap().remove(0);
+        assert!(release(&ana, &seen).unwrap());
         assert!(told.recv().is_err(), "who asks is told by the answer");
+    }
+
+    #[test]
+    fn a_renewal_whose_answer_was_lost_is_no_loss() {
+        let folder = tempfile::tempdir().unwrap();
+        let bare = folder.path().join("remote.git");
+        Repository::init_bare(&bare).unwrap();
+        let held = Lock::take(clone(folder.path(), "ana", &bare), claim("ana", || at(0)), |_| {}).unwrap();
+        let before = held.shared.state().at.clone();
+        held.check().unwrap();
+        held.shared.state().at = before;
+        held.check().unwrap();
+        held.check().unwrap();
+        held.shared.state().at = "0".repeat(40);
+        drop(held);
+        assert_eq!(locks(&clone(folder.path(), "bo", &bare), &["acme"]).unwrap(), []);
     }
 
     #[test]

@@ -68,6 +68,9 @@ pub enum Operation {
     Orphans,
     /// `magus verify`.
     Verify,
+    /// Something that a later Magus does.
+    #[serde(other)]
+    Other,
 }
 
 impl Operation {
@@ -79,6 +82,7 @@ impl Operation {
             Self::Destroy => "destroy",
             Self::Orphans => "orphans",
             Self::Verify => "verify",
+            Self::Other => "other",
         }
     }
 }
