@@ -1,4 +1,5 @@
-//! What an engine can do: read a cluster ([`Observe`]) and do single steps in it ([`Perform`]).
+//! What an engine can do: read a cluster ([`Observe`]), do single steps in it ([`Perform`]) and, where a Mage runs, verify what
+//! its pipelines do ([`Validate`]).
 //!
 //! The traits are object-safe and speak plain data. This crate knows no engine, no plan as a whole and no order of
 //! steps: which step may begin when is decided before a [`Perform`] is asked, and what an answer means after it.

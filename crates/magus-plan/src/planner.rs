@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use magus_diff::{Change, ClusterChanges, CodeChange, Conflict, Removed, WorkspaceChange, expected_mark};
 use magus_model::{
     Text,
-    desired::{Desired, branch_of},
+    desired::Desired,
     name::WorkspaceName,
     observed::{Mark, ObservedCode, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
     plan::{
@@ -174,18 +174,16 @@ impl<'a> Draft<'a> {
                         continue;
                     }
                     let earlier = before.filter(|before| !before.removed(changes.cluster, &observed.name));
-                    match self.gone(changes, removed) {
-                        None | Some(Gone::Delete) => {}
-                        Some(gone) => {
-                            self.keep_gone(changes, *removed, gone);
-                            continue;
-                        }
+                    let gone = self.gone(changes, removed);
+                    if let Some(kept) = gone.filter(|gone| *gone != Gone::Delete) {
+                        self.keep_gone(changes, *removed, kept);
+                        continue;
                     }
                     if let Some(before) = earlier {
                         self.apart.push(before.removed_before(guards, changes, *removed));
                     } else {
                         let reason = match guards.declares(&mark.environment) {
-                            true if branch_of(&mark.workspace).is_some() => words::gone(&mark.workspace),
+                            _ if gone.is_some() => words::gone(&mark.workspace),
                             true => format!("not declared any more in {}", mark.environment),
                             false => format!("the environment {} is not declared any more", mark.environment),
                         };
@@ -345,7 +343,7 @@ impl<'a> Draft<'a> {
         let keeper = Keeper::new(request.now, &request.evidence, self.overrides);
         let environment = place.environment;
         let mut passed: Vec<Step> = Vec::new();
-        // What a step that is held back would have done, and the step that comes in its place.
+        // Those that are held back, so that what comes after them rests on something else.
         let mut held: Vec<Step> = Vec::new();
         for mut step in steps {
             for before in &held {

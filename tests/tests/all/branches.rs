@@ -147,7 +147,9 @@ fn a_repository_that_nobody_can_read_takes_no_workspace_away() {
     sandbox.expect(0, &["plan", "--detailed-exitcode"]);
     // Declared no more: they are removed like every other workspace.
     sandbox.write(DEVELOPMENT, "branch: development\n");
-    assert_eq!(lines(&sandbox.plan(&[]), "steps"), ["dev-feature-x delete"]);
+    let plan = sandbox.plan(&[]);
+    assert_eq!(lines(&plan, "steps"), ["dev-feature-x delete"]);
+    assert_eq!(plan["steps"][0]["reason"], "not declared any more in development");
 }
 
 #[test]
