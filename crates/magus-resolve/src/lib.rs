@@ -3,8 +3,7 @@
 //! [`resolve`] lays the layers of every workspace over one another and checks what one file alone cannot tell;
 //! [`settle`] decides which findings stay, [`explain`] shows where the values of one workspace come from, and
 //! [`import_layer`] goes the other way, from a workspace to its declaration. This crate reads no file but the time zones of the
-//! system, knows no YAML syntax and
-//! no engine, and never reads a secret.
+//! system, knows no YAML syntax and no engine, and never reads a secret.
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 mod branches;
