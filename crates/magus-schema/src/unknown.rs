@@ -107,7 +107,9 @@ fn deeper<'a>(schema: &'a Value, map: &'a Value, key: &str) -> Option<String> {
 fn elsewhere(kind: SchemaKind, schema: &Value, place: &Place<'_>, key: &str) -> Option<String> {
     let knows = |map: &Value| is_home(schema, map, key);
     let map = place.last();
-    if let Some((below, _)) = known_keys(schema, map.schema).find(|(_, child)| knows(child)) {
+    let below = known_keys(schema, map.schema).find(|(_, child)| knows(child)).map(|(below, _)| below);
+    let is_root = place.path().is_empty();
+    if let Some(below) = below.filter(|_| !is_root) {
         return Some(format!("`{key}` belongs in `{below}`"));
     }
     for (step, child) in place.above().zip(std::iter::once(map).chain(place.above())) {
@@ -117,13 +119,13 @@ fn elsewhere(kind: SchemaKind, schema: &Value, place: &Place<'_>, key: &str) -> 
             return Some(format!("`{key}` belongs beside `{}`, not in it", beside.key));
         }
     }
-    if let Some(home) = deeper(schema, map.schema, key) {
+    if let Some(home) = deeper(schema, map.schema, key).filter(|_| below.is_none()) {
         return Some(format!("`{key}` belongs in `{home}`"));
     }
-    if !place.path().is_empty() {
+    if !is_root {
         return None;
     }
-    let homes: Vec<&str> = SchemaKind::ALL
+    let files = SchemaKind::ALL
         .into_iter()
         .filter(|other| *other != kind)
         .filter(|other| compiled(*other).schema["properties"].get(key).is_some())
@@ -131,7 +133,12 @@ fn elsewhere(kind: SchemaKind, schema: &Value, place: &Place<'_>, key: &str) -> 
             SchemaKind::Cluster => "cluster.yaml",
             SchemaKind::Environment => "environment.yaml",
             SchemaKind::Workspace => "a workspace's file",
-        })
-        .collect();
-    (!homes.is_empty()).then(|| format!("`{key}` belongs in {}", homes.join(" or ")))
+        });
+    let below = below.map(|below| format!("`{below}`"));
+    let mut homes: Vec<String> = below.into_iter().chain(files.map(str::to_owned)).collect();
+    let last = homes.pop()?;
+    Some(match homes.is_empty() {
+        true => format!("`{key}` belongs in {last}"),
+        false => format!("`{key}` belongs in {} or {last}", homes.join(", ")),
+    })
 }

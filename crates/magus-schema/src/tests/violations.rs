@@ -80,7 +80,7 @@ fn unknown_keys_say_where_they_belong() {
         &[
             "MG020 1:1-6 unknown key `brnch` | did you mean `branch`? | fix: branch: x",
             "MG020 2:1-11 unknown key `protectd` | did you mean `protected`? | fix: protected: true",
-            "MG020 3:1-5 unknown key `name` | `name` belongs in cluster.yaml or a workspace's file",
+            "MG020 3:1-5 unknown key `name` | `name` belongs in `branch_workspaces`, cluster.yaml or a workspace's file",
         ],
     );
 }
