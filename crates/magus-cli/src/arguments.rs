@@ -136,11 +136,11 @@ pub enum Command {
     /// Merge the branch of one stage into that of the next, for the next apply to deploy
     Promote(Promote),
     /// Pin an environment to what it ran before, and hold promotions to it, for the next apply to deploy
-    Rollback(RollbackArguments),
+    Rollback(Rollback),
     /// Record how a commit did in a stage, for the gates of the next one
     Verify(Verify),
     /// Show what was done to the clusters, newest first
-    History(HistoryArguments),
+    History(History),
     /// Show who changes a cluster at the time, and release a lock that was left
     #[command(subcommand)]
     Lock(LockCommand),
@@ -397,7 +397,7 @@ pub struct Promote {
 
 /// `magus rollback`.
 #[derive(Debug, Args)]
-pub struct RollbackArguments {
+pub struct Rollback {
     /// The environment
     #[arg(value_name = "ENV")]
     pub environment: String,
@@ -446,7 +446,7 @@ pub enum Verdict {
 
 /// `magus history`.
 #[derive(Debug, Args)]
-pub struct HistoryArguments {
+pub struct History {
     /// Only so many entries, the newest
     #[arg(long, value_name = "N")]
     pub limit: Option<u32>,

@@ -174,6 +174,23 @@ pub fn check_valid(
     Err(invalid(global, &checked, &errors, at, output))
 }
 
+/// The same for a command that asks only which clusters there are: it has to work too while something in them is declared
+/// wrongly.
+pub fn check_clusters(global: &Global, output: &Output) -> Result<Checked, CommandError> {
+    let checked = check(global, None, None)?;
+    let errors = checked.errors();
+    if checked.resolution.desired.clusters.is_empty() && !errors.is_empty() {
+        return Err(invalid(global, &checked, &errors, None, output));
+    }
+    if !errors.is_empty() {
+        output.note(&format!(
+            "note: the declarations have errors, and what they are in may be left out; magus lint{} shows them",
+            directory_flag(global)
+        ));
+    }
+    Ok(checked)
+}
+
 /// What was declared at a revision, for plans of only what changed since. The directory need not have been there: then
 /// nothing was declared.
 pub fn baseline(

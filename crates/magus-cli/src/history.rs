@@ -1,7 +1,7 @@
 //! Where the history of a cluster and its lock are, on this machine and by this user; and what goes into it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::atomic::Ordering,
     time::Duration,
@@ -12,7 +12,7 @@ use magus_git::{Code, Remote, Unread};
 use magus_history::{Claim, History, HistoryError, Lock, LockError, Recorded, Store};
 use magus_model::{
     Text,
-    desired::{Cluster, Desired, Engine},
+    desired::{Cluster, Desired, Engine, Gates},
     history::{Deployed, Ending, Entry, EntryStep, FORMAT_VERSION, Operation},
     observed::Observation,
     plan::{Plan, Step},
@@ -65,22 +65,28 @@ pub fn read_all(global: &Global, desired: &Desired) -> BTreeMap<Text, Result<Vec
         .collect()
 }
 
-/// What is known of commits on the stages before, where gates look there.
+/// What is known, on the stage before, of the commits that are to be deployed to an environment: its name and the commit.
+/// Only where gates look there is anything looked for.
 pub fn evidence(
     global: &Global,
     desired: &Desired,
+    mut wanted: BTreeSet<(Text, Text)>,
     repositories: &BTreeMap<Text, Code>,
     observations: &[Observation],
 ) -> Evidence {
-    let gates = || {
-        let environments = desired.clusters.iter().flat_map(|cluster| &cluster.environments);
-        environments.map(|environment| &environment.gates).filter(|gates| gates.look_back())
-    };
-    if gates().next().is_none() {
+    let environments = desired.clusters.iter().flat_map(|cluster| &cluster.environments);
+    let gates: BTreeMap<&Text, &Gates> = environments
+        .map(|environment| (&environment.name, &environment.gates))
+        .filter(|(_, gates)| gates.look_back())
+        .collect();
+    wanted.retain(|(environment, _)| gates.contains_key(environment));
+    if wanted.is_empty() {
         return Evidence::default();
     }
-    let asks = gates().any(|gates| gates.verified.is_some() || gates.soak.is_some());
-    let histories = if asks { read_all(global, desired) } else { BTreeMap::new() };
+    let asks = |(environment, _): &(Text, Text)| {
+        gates.get(environment).is_some_and(|gates| gates.verified.is_some() || gates.soak.is_some())
+    };
+    let histories = if wanted.iter().any(asks) { read_all(global, desired) } else { BTreeMap::new() };
     let kinship = Kinship {
         same: &|code, one, other| {
             one == other
@@ -93,7 +99,7 @@ pub fn evidence(
                 .is_some_and(|(lacks, _)| lacks == 0)
         },
     };
-    magus_plan::evidence(desired, observations, &histories, &kinship)
+    magus_plan::evidence(desired, &wanted, observations, &histories, &kinship)
 }
 
 /// Takes the lock of a cluster on its remote, where it has one. Once it is lost, nothing else is begun.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::ValueEnum as _;
 use jiff::Timestamp;
 use magus_code::Projects;
-use magus_diff::{Change, ChangeSet};
+use magus_diff::{Change, ChangeSet, WorkspaceChange};
 use magus_engine::{Declared, DeclaredCode, EngineError, EngineErrorKind};
 use magus_git::Code;
 use magus_model::{
@@ -189,7 +189,8 @@ pub fn plan(
         said.message = format!("{}, as far as could be read: {}", error.message, said.message);
         return Err(said);
     }
-    let evidence = history::evidence(global, desired, &checked.repositories, &observations);
+    let evidence =
+        history::evidence(global, desired, deploys(&changes), &checked.repositories, &observations);
     let unread = evidence.unread().cloned().collect();
     let plan = magus_plan::plan(&PlanRequest {
         desired,
@@ -211,6 +212,22 @@ pub fn plan(
         command: wish.command.clone(),
     });
     Ok(Planned { plan, unreadable, observations, unread })
+}
+
+/// The environments that something is to be deployed to, each with the commit.
+fn deploys(changes: &ChangeSet<'_>) -> BTreeSet<(Text, Text)> {
+    let workspaces = changes.clusters.iter().flat_map(|cluster| &cluster.workspaces);
+    let deploy = |change: &WorkspaceChange<'_>| {
+        let moves = match &change.change {
+            Change::Create(_) => true,
+            Change::Update(update) => update.code.is_some(),
+            Change::Adopt { code, .. } => code.is_some(),
+            Change::Unchanged { .. } | Change::Conflict { .. } | Change::Unknown(_) => false,
+        };
+        let commit = change.workspace.code.as_ref()?.commit.clone().ok()?;
+        moves.then(|| (change.environment.name.clone(), commit))
+    };
+    workspaces.filter_map(deploy).collect()
 }
 
 /// What lies between the commits of all code that moves.

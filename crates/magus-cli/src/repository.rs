@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use magus_git::{Ask, Code, Fetch, Lease, Place, Ssh, Unpushed, Unread};
+use magus_git::{Ask, Code, Fetch, Lease, NotFound, Place, Ssh, Unpushed, Unread};
+use magus_model::Text;
+
+use crate::error::{CommandError, Exit};
 
 /// Opens the repository of the pipelines' code. What git fetches of it lies in the user's cache directory.
 pub fn open(url: &str, fetch: Fetch) -> Result<Code, Unread> {
@@ -12,6 +15,17 @@ pub fn open(url: &str, fetch: Fetch) -> Result<Code, Unread> {
         help: "set `XDG_CACHE_HOME` to a folder that is yours".to_owned(),
     })?;
     place.open(Ask { cache: &cache.join("magus"), fetch, ssh: ssh() })
+}
+
+/// The full number of the commit that somebody named, by number or tag.
+pub fn commit(code: &Code, text: &str) -> Result<Text, CommandError> {
+    code.commit(text).map(Text::from).map_err(|why| {
+        let message = match why {
+            NotFound::Unknown => format!("the repository has no commit `{text}`"),
+            NotFound::Ambiguous => format!("several commits begin with `{text}`"),
+        };
+        CommandError::new(Exit::Invalid, message).hint("name it in full: `git rev-parse HEAD`")
+    })
 }
 
 /// Moves a branch of the repository, if it is still where it was seen.

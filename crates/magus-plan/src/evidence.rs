@@ -2,13 +2,14 @@
 //!
 //! What is looked at was read before: histories, observations, and how commits lie to one another.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use magus_model::{
     Text,
-    desired::{Cluster, Code, Desired, Environment, Workspace},
+    desired::{Code, Desired, Environment, Workspace},
     history::{Ending, Entry},
+    name::WorkspaceName,
     observed::{Observation, Presence},
     report::Outcome,
 };
@@ -66,10 +67,11 @@ impl Evidence {
     }
 }
 
-/// Gathers what is known of every commit that is to run in an environment with gates that look at the stage before.
-/// `histories` are those of the clusters, oldest entry first, or why one was not read.
+/// Gathers what is known of each commit that is to be deployed to an environment with gates that look at the stage before:
+/// `wanted`, the environment's name first. `histories` are those of the clusters, oldest entry first, or why one was not read.
 pub fn evidence(
     desired: &Desired,
+    wanted: &BTreeSet<(Text, Text)>,
     observations: &[Observation],
     histories: &BTreeMap<Text, Result<Vec<Entry>, Text>>,
     kinship: &Kinship<'_>,
@@ -80,94 +82,105 @@ pub fn evidence(
             .iter()
             .flat_map(|cluster| cluster.environments.iter().map(move |environment| (cluster, environment)))
     };
+    let find = |name: &Text| environments().find(|(_, environment)| environment.name == *name);
     let mut known = BTreeMap::new();
-    for (_, environment) in environments().filter(|(_, environment)| environment.gates.look_back()) {
-        let before = environment.promotes_from.as_ref();
-        let before = environments().find(|(_, stage)| before == Some(&stage.name));
-        let Some((cluster, stage)) = before else { continue };
+    for of_one in wanted.iter().collect::<Vec<_>>().chunk_by(|a, b| a.0 == b.0) {
+        let Some((name, _)) = of_one.first() else { continue };
+        let before = find(name).and_then(|(_, environment)| environment.promotes_from.as_ref());
+        let Some((cluster, stage)) = before.and_then(find) else { continue };
         let none = Ok(Vec::new());
         let (entries, unread) = match histories.get(&cluster.name).unwrap_or(&none) {
             Ok(entries) => (entries.as_slice(), None),
             Err(why) => (&[][..], Some(why.clone())),
         };
-        let observation = observations.iter().find(|observation| observation.cluster == cluster.name);
-        for code in environment.workspaces.iter().filter_map(|workspace| workspace.code.as_ref()) {
-            let Ok(commit) = &code.commit else { continue };
-            known.entry((environment.name.clone(), commit.clone())).or_insert_with(|| Proof {
-                verified: verified(stage, entries, code, commit, kinship),
-                runs: runs((cluster, stage), observation, entries, (code, commit), kinship),
+        let stage = Stage {
+            stage,
+            entries,
+            observation: observations.iter().find(|observation| observation.cluster == cluster.name),
+            deployed: deployed(stage, entries),
+        };
+        for (name, commit) in of_one {
+            let code = find(name).into_iter().flat_map(|(_, environment)| &environment.workspaces);
+            let mut code = code.filter_map(|workspace| workspace.code.as_ref());
+            let Some(code) = code.find(|code| code.commit.as_ref() == Ok(commit)) else { continue };
+            let proof = Proof {
+                verified: stage.verified(code, commit, kinship),
+                runs: stage.runs(code, commit, kinship),
                 unread: unread.clone(),
-            });
+            };
+            known.insert((name.clone(), commit.clone()), proof);
         }
     }
     known.into_iter().collect()
 }
 
-/// The newest verification of a commit in a stage.
-fn verified(
-    stage: &Environment,
-    entries: &[Entry],
-    code: &Code,
-    commit: &Text,
-    kinship: &Kinship<'_>,
-) -> Option<(Timestamp, bool)> {
-    entries.iter().rev().find_map(|entry| {
-        let verification = entry.verification.as_ref().filter(|one| one.environment == stage.name)?;
-        let same = (kinship.same)(code, &verification.commit, commit);
-        same.then_some((entry.at.parse().ok()?, entry.result == Ending::Passed))
-    })
+/// The stage before an environment, and what is known of it.
+struct Stage<'a> {
+    stage: &'a Environment,
+    entries: &'a [Entry],
+    observation: Option<&'a Observation>,
+    /// What was deployed to each of its workspaces and when, newest first.
+    deployed: HashMap<&'a WorkspaceName, Vec<(Option<Timestamp>, &'a Text)>>,
 }
 
-fn runs(
-    (_, stage): (&Cluster, &Environment),
-    observation: Option<&Observation>,
-    entries: &[Entry],
-    (code, commit): (&Code, &Text),
-    kinship: &Kinship<'_>,
-) -> Runs {
-    let carries = |runs: &str| (kinship.same)(code, runs, commit) || (kinship.follows)(code, runs, commit);
-    let deployed = |workspace: &&Workspace| workspace.code.as_ref().is_some_and(|code| !code.once);
-    let mut since: Option<Option<Timestamp>> = None;
-    for workspace in stage.workspaces.iter().filter(deployed) {
-        let observed = match observation.map(|observation| observation.presence(&workspace.name)) {
-            Some(Presence::Present(observed)) => observed.code.commit.as_ref(),
-            _ => None,
-        };
-        let Some(runs) = observed.filter(|runs| carries(runs)) else {
-            return Runs::Not(Text::from(workspace.name.as_str()));
-        };
-        let began = began(stage, workspace, entries, runs, &carries);
-        // Since when all do.
-        since = Some(match since {
-            None => began,
-            Some(earlier) => earlier.zip(began).map(|(a, b)| a.max(b)),
-        });
-    }
-    since.map_or(Runs::Nobody, Runs::Since)
-}
-
-/// When a workspace began to run what it runs, or what it ran before that carries the same commit.
-fn began(
+/// What was deployed to each workspace of a stage, newest first.
+fn deployed<'a>(
     stage: &Environment,
-    workspace: &Workspace,
-    entries: &[Entry],
-    runs: &Text,
-    carries: &dyn Fn(&str) -> bool,
-) -> Option<Timestamp> {
-    let mut since = None;
+    entries: &'a [Entry],
+) -> HashMap<&'a WorkspaceName, Vec<(Option<Timestamp>, &'a Text)>> {
+    let mut all: HashMap<_, Vec<_>> = HashMap::new();
     for entry in entries.iter().rev() {
-        let steps = entry.steps.iter().filter(|step| {
-            step.environment == stage.name
-                && step.workspace == workspace.name
-                && step.outcome == Outcome::Applied
-        });
-        let Some(deployed) = steps.filter_map(|step| step.deployed.as_ref()).next_back() else { continue };
-        // Somebody else has deployed since.
-        let other = since.is_none() && deployed.to != *runs;
-        if other || !carries(&deployed.to) {
-            break;
+        let at = entry.at.parse().ok();
+        let steps = entry.steps.iter().rev();
+        for step in steps.filter(|step| step.environment == stage.name && step.outcome == Outcome::Applied) {
+            if let Some(deployed) = &step.deployed {
+                all.entry(&step.workspace).or_default().push((at, &deployed.to));
+            }
         }
-        since = entry.at.parse().ok();
     }
-    since
+    all
+}
+
+impl Stage<'_> {
+    /// The newest verification of a commit.
+    fn verified(&self, code: &Code, commit: &Text, kinship: &Kinship<'_>) -> Option<(Timestamp, bool)> {
+        self.entries.iter().rev().find_map(|entry| {
+            let verification =
+                entry.verification.as_ref().filter(|one| one.environment == self.stage.name)?;
+            let same = (kinship.same)(code, &verification.commit, commit);
+            same.then_some((entry.at.parse().ok()?, entry.result == Ending::Passed))
+        })
+    }
+
+    fn runs(&self, code: &Code, commit: &Text, kinship: &Kinship<'_>) -> Runs {
+        let carries =
+            |runs: &str| (kinship.same)(code, runs, commit) || (kinship.follows)(code, runs, commit);
+        let is_deployed = |workspace: &&Workspace| workspace.code.as_ref().is_some_and(|code| !code.once);
+        let mut since: Option<Option<Timestamp>> = None;
+        for workspace in self.stage.workspaces.iter().filter(is_deployed) {
+            let observed = match self.observation.map(|observation| observation.presence(&workspace.name)) {
+                Some(Presence::Present(observed)) => observed.code.commit.as_ref(),
+                _ => None,
+            };
+            let Some(runs) = observed.filter(|runs| carries(runs)) else {
+                return Runs::Not(Text::from(workspace.name.as_str()));
+            };
+            let began = self.began(workspace, runs, &carries);
+            // Since when all do.
+            since = Some(match since {
+                None => began,
+                Some(earlier) => earlier.zip(began).map(|(a, b)| a.max(b)),
+            });
+        }
+        since.map_or(Runs::Nobody, Runs::Since)
+    }
+
+    /// When a workspace began to run what it runs, or what it ran before that carries the same commit.
+    fn began(&self, workspace: &Workspace, runs: &Text, carries: &dyn Fn(&str) -> bool) -> Option<Timestamp> {
+        let deployed = self.deployed.get(&workspace.name)?;
+        // Otherwise somebody else has deployed since.
+        deployed.first().filter(|(_, newest)| *newest == runs)?;
+        let unbroken = deployed.iter().take_while(|(_, commit)| carries(commit));
+        unbroken.last().and_then(|(at, _)| *at)
+    }
 }

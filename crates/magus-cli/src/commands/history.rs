@@ -1,9 +1,13 @@
 //! `magus history`: what was done to the clusters, newest first.
 
-use magus_model::{Text, desired::Cluster, history::Entry};
+use magus_model::{
+    Text,
+    desired::{Cluster, Environment},
+    history::Entry,
+};
 
 use crate::{
-    arguments::{Format, Global, HistoryArguments},
+    arguments::{Format, Global, History},
     declarations::{self, Checked},
     error::{CommandError, Exit},
     history,
@@ -12,8 +16,8 @@ use crate::{
 };
 
 /// Runs the command.
-pub fn run(global: &Global, arguments: &HistoryArguments, output: &Output) -> Result<Exit, CommandError> {
-    let checked = declarations::check(global, None, None)?;
+pub fn run(global: &Global, arguments: &History, output: &Output) -> Result<Exit, CommandError> {
+    let checked = declarations::check_clusters(global, output)?;
     let clusters = &checked.resolution.desired.clusters;
     check_names(global, &checked)?;
     let mut exit = Exit::Done;
@@ -34,6 +38,10 @@ pub fn run(global: &Global, arguments: &HistoryArguments, output: &Output) -> Re
     }
     entries.reverse();
     entries.truncate(arguments.limit.map_or(usize::MAX, |limit| limit as usize));
+    if exit != Exit::Done && entries.is_empty() {
+        // Nobody knows whether anything was recorded.
+        return Ok(exit);
+    }
     output.result(&match global.format {
         Format::Json => magus_report::history::json(&entries),
         _ => magus_report::history::text(&entries, output.table_width, &output.styles()),
@@ -44,7 +52,7 @@ pub fn run(global: &Global, arguments: &HistoryArguments, output: &Output) -> Re
 /// Names that nothing has are a slip of the pen; what was declared once may be asked for.
 fn check_names(global: &Global, checked: &Checked) -> Result<(), CommandError> {
     let known: Vec<&str> = checked.resolution.environment_folders.iter().map(Text::as_str).collect();
-    if known.is_empty() { Ok(()) } else { unknown_name("environment", &global.environment, &known) }
+    unknown_name("environment", &global.environment, &known)
 }
 
 fn is_wanted(global: &Global, entry: &Entry) -> bool {
@@ -61,15 +69,18 @@ fn is_wanted(global: &Global, entry: &Entry) -> bool {
         || (workspace.is_empty() && verified.is_some_and(|name| named(environment, name)))
 }
 
-/// The cluster that an environment is in.
-pub fn cluster_of<'a>(checked: &'a Checked, environment: &str) -> Result<&'a Cluster, CommandError> {
+/// An environment, and the cluster that it is in.
+pub fn stage_of<'a>(
+    checked: &'a Checked,
+    name: &str,
+) -> Result<(&'a Cluster, &'a Environment), CommandError> {
     let clusters = &checked.resolution.desired.clusters;
-    let has = |cluster: &&Cluster| cluster.environments.iter().any(|known| known.name == environment);
-    if let Some(cluster) = clusters.iter().find(has) {
-        return Ok(cluster);
+    let stages =
+        || clusters.iter().flat_map(|cluster| cluster.environments.iter().map(move |stage| (cluster, stage)));
+    if let Some(found) = stages().find(|(_, stage)| stage.name == name) {
+        return Ok(found);
     }
-    let known = clusters.iter().flat_map(|cluster| &cluster.environments);
-    let known: Vec<&str> = known.map(|environment| environment.name.as_str()).collect();
-    unknown_name("environment", &[environment], &known)?;
-    Err(CommandError::new(Exit::Usage, format!("there is no environment `{environment}`")))
+    let known: Vec<&str> = stages().map(|(_, stage)| stage.name.as_str()).collect();
+    unknown_name("environment", &[name], &known)?;
+    Err(CommandError::new(Exit::Usage, format!("there is no environment `{name}`")))
 }

@@ -1,5 +1,6 @@
 //! `magus lock`: who changes a cluster at the time, and how to go on where somebody did not give the lock back.
 
+use magus_git::Unread;
 use magus_model::{Text, desired::Cluster, history::LockRecord};
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 
 /// Runs the command.
 pub fn run(global: &Global, command: &LockCommand, output: &Output) -> Result<Exit, CommandError> {
-    let checked = declarations::check(global, None, None)?;
+    let checked = declarations::check_clusters(global, output)?;
     let clusters = &checked.resolution.desired.clusters;
     match command {
         LockCommand::List => list(global, clusters, output),
@@ -56,7 +57,7 @@ fn list(global: &Global, clusters: &[Cluster], output: &Output) -> Result<Exit, 
 
 /// The lock of a cluster on its remote; nothing where it has none.
 fn locks(global: &Global, cluster: &Cluster) -> Result<Option<Vec<LockRecord>>, CommandError> {
-    let unread = |why: magus_git::Unread| history::unread(cluster, &why.into());
+    let unread = |why: Unread| history::unread(cluster, &why.into());
     let Some(remote) = history::remote(global, cluster).map_err(unread)? else { return Ok(None) };
     magus_history::locks(&remote, &[&cluster.name]).map(Some).map_err(unread)
 }
@@ -65,11 +66,13 @@ fn release(global: &Global, cluster: &Cluster, yes: bool, output: &Output) -> Re
     if !yes {
         Output::need_terminal("pass `--yes` to release the lock without asking")?;
     }
-    let Some(held) = locks(global, cluster)? else {
+    let unread = |why: Unread| history::unread(cluster, &why.into());
+    let Some(remote) = history::remote(global, cluster).map_err(unread)? else {
         let message = format!("cluster `{}` has no lock on a remote", cluster.name);
         return Err(CommandError::new(Exit::Invalid, message)
             .hint("the lock of the embedded engine goes with the process that holds it"));
     };
+    let held = magus_history::locks(&remote, &[&cluster.name]).map_err(unread)?;
     let Some(seen) = held.first() else {
         output.message("nobody holds the lock");
         return Ok(Exit::Done);
@@ -79,10 +82,7 @@ fn release(global: &Global, cluster: &Cluster, yes: bool, output: &Output) -> Re
         output.message("nothing was released");
         return Ok(Exit::Done);
     }
-    let unread = |why: magus_git::Unread| history::unread(cluster, &why.into());
-    let remote = history::remote(global, cluster).map_err(unread)?;
-    let released = remote.map(|remote| magus_history::release(&remote, seen)).transpose().map_err(unread)?;
-    if released == Some(true) {
+    if magus_history::release(&remote, seen).map_err(unread)? {
         output.message(&format!("released the lock of cluster `{}`", cluster.name));
         Ok(Exit::Done)
     } else {

@@ -1,7 +1,7 @@
 //! `magus promote`: merges the branch of one stage into that of the next, and moves that branch. Nothing is deployed by it:
 //! that is what the next apply does.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use jiff::Timestamp;
 use magus_code::Projects;
@@ -230,7 +230,8 @@ fn gates(
     }
     let wish = Wish::new(global, &Guards::default(), "promote", Intent::Converge)?;
     let (observations, _) = pipeline::observe(&desired, &wish, &Engines::new(global));
-    let evidence = history::evidence(global, &desired, &checked.repositories, &observations);
+    let wanted = BTreeSet::from([(declared.name.clone(), promotion.from.commit.clone())]);
+    let evidence = history::evidence(global, &desired, wanted, &checked.repositories, &observations);
     let closed =
         Keeper::new(Timestamp::now(), &evidence, &wish.overrides).deploy(declared, &promotion.from.commit);
     let waiting = |Closed { gate, message, opens_at }: Closed| Waiting {

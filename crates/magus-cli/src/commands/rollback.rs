@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use magus_code::Projects;
-use magus_git::{Code, NotFound};
+use magus_git::Code;
 use magus_load::{Document, Role, edit};
 use magus_model::{
     Text,
@@ -12,34 +12,31 @@ use magus_model::{
     history::Entry,
     report::Outcome,
 };
-use magus_report::rollback::{FORMAT_VERSION, Release, Rollback};
+use magus_report::rollback::{self, FORMAT_VERSION, Release};
 use magus_resolve::Heads;
 
 use crate::{
-    arguments::{Format, Global, RollbackArguments},
-    commands::history::cluster_of,
+    arguments::{Format, Global, Rollback},
+    commands::history::stage_of,
     declarations::{self, Checked, Look},
     error::{CommandError, Exit},
     history,
     output::Output,
-    pipeline,
+    pipeline, repository,
 };
 
 /// Runs the command.
-pub fn run(global: &Global, arguments: &RollbackArguments, output: &Output) -> Result<Exit, CommandError> {
-    let RollbackArguments { environment, to, reason, yes } = arguments;
+pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exit, CommandError> {
+    let Rollback { environment, to, reason, yes } = arguments;
     if !yes {
         Output::need_terminal("pass `--yes` to roll back without asking")?;
     }
     let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
-    let cluster = cluster_of(&checked, environment)?;
-    let stage = cluster.environments.iter().find(|known| known.name == *environment);
-    let (stage, deployed) = stage
-        .and_then(|stage| Some((stage, stage.workspaces.iter().find_map(|one| one.code.as_ref())?)))
-        .ok_or_else(|| {
-            CommandError::new(Exit::Invalid, format!("nothing is deployed to `{environment}`"))
-                .hint("a rollback is one of code: declare `repository` and `branch`")
-        })?;
+    let (cluster, stage) = stage_of(&checked, environment)?;
+    let deployed = stage.workspaces.iter().find_map(|one| one.code.as_ref()).ok_or_else(|| {
+        CommandError::new(Exit::Invalid, format!("nothing is deployed to `{environment}`"))
+            .hint("a rollback is one of code: declare `repository` and `branch`")
+    })?;
     let Some(code) = checked.repositories.get(&deployed.repository) else {
         return Err(CommandError::new(
             Exit::Unreachable,
@@ -61,7 +58,7 @@ pub fn run(global: &Global, arguments: &RollbackArguments, output: &Output) -> R
         .movement(code, current.as_deref(), &release.commit, &deployed.directory)
         .unwrap_or_default();
     let why = reason.clone().unwrap_or_else(|| "rolled back".to_owned());
-    let rollback = Rollback {
+    let rollback = rollback::Rollback {
         format_version: FORMAT_VERSION,
         environment: stage.name.clone(),
         branch: deployed.branch.clone(),
@@ -71,9 +68,9 @@ pub fn run(global: &Global, arguments: &RollbackArguments, output: &Output) -> R
         hold: why.as_str().into(),
         written: None,
     };
-    let shown = |rollback: &Rollback| match global.format {
-        Format::Json => magus_report::rollback::json(rollback),
-        _ => magus_report::rollback::text(rollback, &output.styles()),
+    let shown = |rollback: &rollback::Rollback| match global.format {
+        Format::Json => rollback::json(rollback),
+        _ => rollback::text(rollback, &output.styles()),
     };
     if global.format == Format::Text {
         output.result(&shown(&rollback))?;
@@ -88,7 +85,7 @@ pub fn run(global: &Global, arguments: &RollbackArguments, output: &Output) -> R
     }
     let path = write(&checked, stage, &rollback.to.commit, &why)?;
     if global.format == Format::Json {
-        output.result(&shown(&Rollback { written: Some(path.clone()), ..rollback }))?;
+        output.result(&shown(&rollback::Rollback { written: Some(path.clone()), ..rollback }))?;
     }
     output.message(&format!(
         "wrote `deploy: pinned`, `commit` and `hold` into `{path}`; who removes them again lets `{environment}` go on"
@@ -132,16 +129,11 @@ fn named(releases: &[Release], code: &Code, name: &str) -> Result<Release, Comma
     if let Some(release) = releases.iter().rev().find(matches) {
         return Ok(release.clone());
     }
-    match code.commit(name) {
-        Ok(commit) => Ok(Release { entry: None, at: None, commit: commit.into() }),
-        Err(why) => {
-            let message = match why {
-                NotFound::Unknown => format!("`{name}` is no release in the history, and no commit"),
-                NotFound::Ambiguous => format!("several commits begin with `{name}`"),
-            };
-            Err(CommandError::new(Exit::Invalid, message).hint("`magus history` lists the releases"))
-        }
-    }
+    let commit = repository::commit(code, name).map_err(|error| {
+        let message = format!("`{name}` is no release in the history, and no commit: {}", error.message);
+        CommandError::new(Exit::Invalid, message).hint("`magus history` lists the releases")
+    })?;
+    Ok(Release { entry: None, at: None, commit })
 }
 
 /// Only what is on the branch is deployed.

@@ -6,7 +6,6 @@ use std::{
 };
 
 use magus_engine::PerformError;
-use magus_git::NotFound;
 use magus_history::Recorded;
 use magus_model::{
     Text,
@@ -19,13 +18,14 @@ use magus_resolve::Heads;
 
 use crate::{
     arguments::{Format, Global, Guards, Verdict, Verify},
-    commands::{apply, history::cluster_of},
+    commands::{apply, history::stage_of},
     declarations::{self, Checked, Look},
     engines::Engines,
     error::{CommandError, Exit},
     history,
     output::Output,
     pipeline::{self, Planned, Wish},
+    repository,
 };
 
 /// How a verification ended.
@@ -39,11 +39,7 @@ struct Outcome {
 pub fn run(global: &Global, arguments: &Verify, output: &Output) -> Result<Exit, CommandError> {
     let Verify { environment, result, run: _, commit, url, note } = arguments;
     let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
-    let cluster = cluster_of(&checked, environment)?;
-    let stage = cluster.environments.iter().find(|known| known.name == *environment);
-    let Some(stage) = stage else {
-        return Err(CommandError::new(Exit::Usage, format!("there is no environment `{environment}`")));
-    };
+    let (cluster, stage) = stage_of(&checked, environment)?;
     let commit = match commit {
         Some(text) => named(&checked, stage, text)?,
         None => running(global, &checked, &cluster.name, stage)?,
@@ -156,13 +152,7 @@ fn named(checked: &Checked, stage: &Environment, text: &str) -> Result<Text, Com
         return Err(CommandError::new(Exit::Unreachable, message)
             .hint("the `repository` has to be declared in cluster.yaml, and to be there"));
     };
-    code.commit(text).map(Text::from).map_err(|why| {
-        let message = match why {
-            NotFound::Unknown => format!("the repository has no commit `{text}`"),
-            NotFound::Ambiguous => format!("several commits begin with `{text}`"),
-        };
-        CommandError::new(Exit::Invalid, message).hint("name it in full: `git rev-parse HEAD`")
-    })
+    repository::commit(code, text)
 }
 
 /// The one commit that all workspaces of a stage run.
