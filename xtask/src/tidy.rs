@@ -34,7 +34,14 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("magus-engine-kubernetes", &["magus-engine", "magus-model"]),
     (
         "magus-engine-mage",
-        &["magus-diff", "magus-engine", "magus-engine-kubernetes", "magus-model", "magus-secrets"],
+        &[
+            "magus-diff",
+            "magus-engine",
+            "magus-engine-kubernetes",
+            "magus-git",
+            "magus-model",
+            "magus-secrets",
+        ],
     ),
     ("magus-apply", &["magus-engine", "magus-model", "magus-plan", "magus-secrets"]),
     (

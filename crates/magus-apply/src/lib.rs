@@ -21,9 +21,10 @@ use jiff::Timestamp;
 use magus_engine::{CodeSource, Perform, PerformError, Task};
 use magus_model::{
     Text,
-    desired::{Desired, Environment, Workspace},
+    desired::{Code, Desired, Environment, Workspace},
+    name::WorkspaceName,
     path::FieldPath,
-    plan::{MarkRefresh, Plan, Step},
+    plan::{Action, Deploy, DeployBranch, MarkRefresh, Plan, Step},
     report::{ApplyReport, ApplySummary, FORMAT_VERSION, Outcome, StepResult},
     value::FieldValue,
 };
@@ -37,6 +38,9 @@ use crate::{
     waves::Environments,
 };
 
+/// See [`ApplyRequest::move_branch`].
+pub type MoveBranch<'a> = dyn Fn(&Text, &DeployBranch, &Text) -> Result<(), String> + Sync + 'a;
+
 /// What an apply needs besides the plan.
 pub struct ApplyRequest<'a> {
     /// The engine of each cluster, by the cluster's name.
@@ -47,6 +51,9 @@ pub struct ApplyRequest<'a> {
     pub secrets: &'a Resolver,
     /// The git directories of the pipelines' repositories, by their declared URLs.
     pub repositories: &'a BTreeMap<Text, PathBuf>,
+    /// Moves a branch that workspaces follow, of the repository with this declared URL, to a commit; why it did not move. It
+    /// may be asked for the same again.
+    pub move_branch: &'a MoveBranch<'a>,
     /// Whose secrets are compared with those that run: what a person selected, and nobody's where an apply is not
     /// about the declarations.
     pub selected: &'a dyn Fn(&Environment, &Workspace) -> bool,
@@ -114,6 +121,7 @@ fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
         desired,
         secrets,
         repositories,
+        move_branch,
         selected,
         jobs,
         may_go_on,
@@ -124,7 +132,17 @@ fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
     let started_at = clock();
     let environments = Environments::new(desired);
     let comparisons = comparisons(plan, desired, engines, selected);
-    let hands = Hands { engines, secrets, repositories, environments: &environments, cancelled };
+    let follows = plan.steps.iter().filter(|step| follows(step).is_some());
+    let follows = follows.map(|step| ((&step.cluster, &step.workspace), step)).collect();
+    let hands = Hands {
+        engines,
+        secrets,
+        repositories,
+        move_branch,
+        follows,
+        environments: &environments,
+        cancelled,
+    };
     let work = |job| match job {
         Job::Step(at) => hands.perform(&plan.steps[at], plan),
         Job::Mark(at) => hands.refresh_mark(&plan.marks[at]),
@@ -160,6 +178,9 @@ struct Hands<'a> {
     engines: &'a BTreeMap<Text, &'a dyn Perform>,
     secrets: &'a Resolver,
     repositories: &'a BTreeMap<Text, PathBuf>,
+    move_branch: &'a MoveBranch<'a>,
+    /// The steps that deploy to workspaces that follow a branch.
+    follows: BTreeMap<(&'a Text, &'a WorkspaceName), &'a Step>,
     environments: &'a Environments<'a>,
     cancelled: &'a AtomicBool,
 }
@@ -175,6 +196,9 @@ impl Hands<'_> {
                 return Ending::Failed(self.unresolved(&field.path, &error));
             }
         }
+        if let Err(why) = self.move_branch(step) {
+            return Ending::Failed(self.secrets.redact(&why));
+        }
         let refresh_secrets = plan.overrides.refresh_secrets.contains(&step.environment);
         let environment = self.environments.get(&step.cluster, &step.environment);
         let wait_for_runs = environment
@@ -185,11 +209,22 @@ impl Hands<'_> {
         self.with(&step.cluster, |engine| engine.perform(&task).map(|()| Ending::Done))
     }
 
+    /// Moves the branch that a workspace follows before it first looks there: when it is made, when it restarts, or when it is
+    /// asked to.
+    fn move_branch(&self, step: &Step) -> Result<(), String> {
+        let looks = matches!(step.action, Action::Create | Action::Replace | Action::Update | Action::Deploy);
+        let deploys = self.follows.get(&(&step.cluster, &step.workspace)).filter(|_| looks);
+        let Some((branch, deploy)) = deploys.and_then(|step| follows(step)) else { return Ok(()) };
+        let environment = self.environments.get(&step.cluster, &step.environment);
+        let code = environment.and_then(|environment| declared_code(environment, step));
+        let code = code.ok_or_else(|| format!("`{}` declares no code", step.workspace))?;
+        (self.move_branch)(&code.repository, branch, &deploy.to)
+    }
+
     /// Where the code of a step that deploys comes from.
     fn code<'a>(&'a self, environment: &'a Environment, step: &Step) -> Option<CodeSource<'a>> {
         step.deploy.as_ref()?;
-        let at = environment.workspaces.binary_search_by(|one| one.name.cmp(&step.workspace)).ok()?;
-        let code = environment.workspaces[at].code.as_ref()?;
+        let code = declared_code(environment, step)?;
         Some(CodeSource { git: self.repositories.get(&code.repository)?, directory: &code.directory })
     }
 
@@ -234,6 +269,18 @@ impl Hands<'_> {
             Err(PerformError::NotStarted(why)) => Ending::NotStarted(self.secrets.redact(&why)),
         }
     }
+}
+
+/// The branch that has to be somewhere for a step that deploys.
+fn follows(step: &Step) -> Option<(&DeployBranch, &Deploy)> {
+    let deploy = step.deploy.as_ref()?;
+    Some((deploy.follows.as_ref()?, deploy))
+}
+
+/// The code that the workspace of a step is to run.
+fn declared_code<'a>(environment: &'a Environment, step: &Step) -> Option<&'a Code> {
+    let at = environment.workspaces.binary_search_by(|one| one.name.cmp(&step.workspace)).ok()?;
+    environment.workspaces[at].code.as_ref()
 }
 
 fn summary(results: &[StepResult]) -> ApplySummary {

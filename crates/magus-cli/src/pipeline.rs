@@ -239,7 +239,8 @@ fn movements(changes: &ChangeSet<'_>, repositories: &BTreeMap<Text, Code>) -> Mo
             let from = match &change.change {
                 Change::Create(_) => None,
                 Change::Update(update) => update.code?.observed.commit.clone(),
-                _ => return None,
+                Change::Adopt { code, .. } => code.as_ref()?.observed.commit.clone(),
+                Change::Unchanged { .. } | Change::Conflict { .. } | Change::Unknown(_) => return None,
             };
             let (repository, directory) = (code.repository.clone(), code.directory.clone());
             Some(Move { repository, directory, from, to: code.commit.clone().ok()? })

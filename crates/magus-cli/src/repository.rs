@@ -1,9 +1,13 @@
 //! Where the repository of the pipelines' code is looked for, on this machine and by this user.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
 
 use magus_git::{Ask, Code, Fetch, Lease, NotFound, Place, Ssh, Unpushed, Unread};
-use magus_model::Text;
+use magus_model::{Text, plan::DeployBranch};
 
 use crate::error::{CommandError, Exit};
 
@@ -31,6 +35,40 @@ pub fn commit(code: &Code, text: &str) -> Result<Text, CommandError> {
 /// Moves a branch of the repository, if it is still where it was seen.
 pub fn push(url: &str, code: &Code, lease: Lease<'_>) -> Result<(), Unpushed> {
     magus_git::push(code.path(), &Place::parse(url)?, lease, ssh())
+}
+
+/// The branches that workspaces follow, each moved once in a command.
+pub struct DeployBranches<'a> {
+    directories: &'a BTreeMap<Text, PathBuf>,
+    moved: Mutex<BTreeMap<(Text, Text), Result<(), String>>>,
+}
+
+impl<'a> DeployBranches<'a> {
+    /// Those of these repositories: the git directories by their declared URLs.
+    pub fn new(directories: &'a BTreeMap<Text, PathBuf>) -> Self {
+        Self { directories, moved: Mutex::default() }
+    }
+
+    /// Moves a branch from where it was seen to a commit; why it did not move.
+    pub fn move_to(&self, url: &Text, branch: &DeployBranch, to: &Text) -> Result<(), String> {
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = moved.entry((url.clone(), branch.name.clone()));
+        known.or_insert_with(|| self.push(url, branch, to)).clone()
+    }
+
+    fn push(&self, url: &Text, branch: &DeployBranch, to: &Text) -> Result<(), String> {
+        let DeployBranch { name, from } = branch;
+        if from.as_ref() == Some(to) {
+            return Ok(());
+        }
+        let directory = self.directories.get(url).ok_or("nobody looked into the repository")?;
+        let lease = Lease { branch: name, from: from.as_deref(), to };
+        let place = Place::parse(url).map_err(|error| error.to_string())?;
+        magus_git::push(directory, &place, lease, ssh()).map_err(|why| match why {
+            Unpushed::Moved(_) => format!("{why}; plan again"),
+            Unpushed::Bundle | Unpushed::Failed(_) => format!("`{name}` cannot be moved: {why}"),
+        })
+    }
 }
 
 /// A folder of the user's: the one that a variable names, or a place below the home directory.

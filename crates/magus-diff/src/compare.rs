@@ -52,7 +52,8 @@ pub fn code_path() -> FieldPath {
     FieldPath::key(CODE)
 }
 
-fn code_digest(commit: &str) -> Text {
+/// The digest of a commit in a mark.
+pub fn code_digest(commit: &str) -> Text {
     digest(&code_path(), &text(commit))
 }
 
@@ -137,12 +138,15 @@ impl<'a> Place<'a, '_> {
             return Ok(None);
         }
         let to = declared.commit.as_ref().map_err(Text::as_str)?;
-        if observed.commit.as_ref() == Some(to) {
+        let is_followed = declared.follows.as_ref().is_none_or(|branch| branch.from.as_ref() == Some(to));
+        if observed.commit.as_ref() == Some(to) && is_followed {
             return Ok(None);
         }
         let last = applied.get(&code_path());
         let found = observed.commit.as_ref().map(|commit| code_digest(commit));
         let reason = match (last, &found) {
+            // It runs what it should, and the branch that it follows is elsewhere.
+            _ if observed.commit.as_ref() == Some(to) => Reason::Drift,
             (None, None) => Reason::Declared,
             // It is left to people until now, or was taken over.
             (None, Some(_)) => Reason::Differs,

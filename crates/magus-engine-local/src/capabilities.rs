@@ -29,6 +29,7 @@ pub(crate) fn capabilities() -> Capabilities {
     Capabilities {
         rename: true,
         deploys: true,
+        starts_from_branch: false,
         fields: create_only.chain(without_restart).collect(),
         defaults: defaults(),
         refused: BTreeMap::new(),

@@ -82,6 +82,7 @@ pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, r
         return Capabilities {
             rename: false,
             deploys: false,
+            starts_from_branch: false,
             fields: nothing(),
             defaults: BTreeMap::new(),
             refused,
@@ -101,7 +102,16 @@ pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, r
         fields.retain(|(path, _)| *path != storage);
         fields.push((storage, volume));
     }
-    Capabilities { rename: false, deploys: false, fields, defaults: defaults(), refused }
+    // A workspace's own server fetches its code (`GIT_SYNC_ON_START`).
+    let syncs = instances == Some(&InstanceType::Kubernetes);
+    Capabilities {
+        rename: false,
+        deploys: syncs,
+        starts_from_branch: syncs,
+        fields,
+        defaults: defaults(),
+        refused,
+    }
 }
 
 /// Every field, where none can be set.

@@ -8,6 +8,7 @@
 
 pub mod api;
 mod capabilities;
+mod code;
 mod compose;
 mod container;
 mod item;

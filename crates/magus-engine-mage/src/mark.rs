@@ -32,6 +32,30 @@ pub(crate) struct Stored {
     pub(crate) secrets: BTreeMap<FieldPath, StoredSecret>,
     /// Whether Kubernetes let its volume grow: then Mage shows the size that it was made with.
     pub(crate) grown: bool,
+    /// What is known of its code; nothing where none was ever deployed to one that was there before.
+    pub(crate) code: Option<StoredCode>,
+}
+
+/// What is known of the code of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StoredCode {
+    /// Magus made the workspace, and no code was deployed to it so far.
+    Fresh,
+    /// The full number of the commit that it was told to run last.
+    At(Text),
+}
+
+impl Stored {
+    /// What is remembered of a workspace with another mark, and these secrets.
+    pub(crate) fn after(
+        before: Option<&Self>,
+        mark: Mark,
+        secrets: BTreeMap<FieldPath, StoredSecret>,
+    ) -> Self {
+        let grown = before.is_some_and(|before| before.grown);
+        Self { mark, secrets, grown, code: before.and_then(|before| before.code.clone()) }
+    }
 }
 
 /// A variable that came from a secret, or a secret of the workspace's own server.
@@ -58,6 +82,8 @@ struct Line {
     secrets: BTreeMap<FieldPath, SecretLine>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     grown: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<StoredCode>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,7 +95,7 @@ struct SecretLine {
 
 /// The line, without its end.
 pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, String> {
-    let Stored { mark, secrets, grown } = stored;
+    let Stored { mark, secrets, grown, code } = stored;
     let Mark { managed_by, environment, workspace, protected, applied } = mark.clone();
     let secrets = secrets.iter().map(|(path, StoredSecret { reference, check })| {
         (path.clone(), SecretLine { reference: reference.to_value(), check: check.clone() })
@@ -84,6 +110,7 @@ pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, Str
         applied,
         secrets: secrets.collect(),
         grown: *grown,
+        code: code.clone(),
     };
     let json = serde_json::to_string(&line).map_err(|error| error.to_string())?;
     Ok(format!("{PREFIX}{}", ascii(&json)))
@@ -137,8 +164,18 @@ pub(crate) fn read(name: &WorkspaceName, text: &str) -> Result<Option<Stored>, S
     if line.name.as_str() != name.as_str() {
         return Ok(None);
     }
-    let Line { version: _, name: _, managed_by, environment, workspace, protected, applied, secrets, grown } =
-        line;
+    let Line {
+        version: _,
+        name: _,
+        managed_by,
+        environment,
+        workspace,
+        protected,
+        applied,
+        secrets,
+        grown,
+        code,
+    } = line;
     let secrets = secrets.into_iter().filter_map(|(path, SecretLine { reference, check })| {
         Some((path, StoredSecret { reference: SecretReference::from_value(&reference)?, check }))
     });
@@ -146,6 +183,7 @@ pub(crate) fn read(name: &WorkspaceName, text: &str) -> Result<Option<Stored>, S
         mark: Mark { managed_by, environment, workspace, protected, applied },
         secrets: secrets.collect(),
         grown,
+        code,
     }))
 }
 
@@ -190,6 +228,7 @@ mod tests {
             },
             secrets: BTreeMap::from([(path, StoredSecret { reference, check: Some(check) })]),
             grown: true,
+            code: Some(StoredCode::At("3a57".into())),
         }
     }
 

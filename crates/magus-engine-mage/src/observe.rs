@@ -18,6 +18,7 @@ use crate::{
     Mage,
     api::{ApiErrorKind, InstanceType, Rights, Role, Server, request},
     capabilities::capabilities,
+    code,
     container::Form,
     item::{self, Item, Known, Surroundings},
     mark,
@@ -28,8 +29,11 @@ use crate::{
 /// How many questions are asked at once. Mage does one thing at a time: more would only wait there.
 const AT_ONCE: usize = 8;
 
-/// How long the servers of workspaces are asked for secrets: where they cannot be reached from here, each takes its time.
-const SECRETS_OF_ALL: Duration = Duration::from_secs(60);
+/// How long the servers of workspaces are asked for one thing: where they cannot be reached from here, each takes its time.
+const SERVERS_OF_ALL: Duration = Duration::from_secs(60);
+
+/// Why one of them was not asked.
+const LATE: &str = "not asked, because asking the others took too long";
 
 /// What is shown without having been seen: Mage reads back what it stored.
 const STORED_NOT_RUNNING: &str =
@@ -75,7 +79,8 @@ impl Observe for Mage {
         let is_stored = workloads.is_none() && !surroundings.are_tasks;
         let stored_not_running = is_stored.then(|| STORED_NOT_RUNNING.to_owned());
         let unseen = self.show_secrets(&mut found, &asked);
-        let unverifiable: Vec<String> = stored_not_running.into_iter().chain(unseen).collect();
+        let unread = self.show_code(&mut found, declared);
+        let unverifiable: Vec<String> = stored_not_running.into_iter().chain(unseen).chain(unread).collect();
         let mut present = BTreeMap::new();
         for (_, known) in found {
             let name = known.workspace.name.clone();
@@ -212,10 +217,10 @@ impl Mage {
             asked.contains(&known.workspace.name) || secrets::is_keeper(known.stored.as_ref())
         };
         let mut keepers: Vec<&mut (Item, Known)> = found.iter_mut().filter(|one| wanted(one)).collect();
-        let deadline = Instant::now() + SECRETS_OF_ALL;
+        let deadline = Instant::now() + SERVERS_OF_ALL;
         let names = at_once(&keepers, |(item, known)| match Instant::now() < deadline {
             true => self.names_of_secrets(item, known.workspace.state),
-            false => Err("not asked, because asking the others took too long".to_owned()),
+            false => Err(LATE.to_owned()),
         });
         let mut unseen = Vec::new();
         for ((_, known), names) in keepers.iter_mut().zip(names) {
@@ -225,12 +230,33 @@ impl Mage {
             }
             secrets::show(workspace, stored.as_ref(), names.ok().as_ref());
         }
-        let first = unseen.first()?;
-        let more = match unseen.len() - 1 {
-            0 => String::new(),
-            more => format!(", and those of {more} more"),
+        told("the secrets of", &unseen)
+    }
+
+    /// Adds the code of those that declare some, and of those that may be deleted with it. What could not be seen, for people.
+    fn show_code(&self, found: &mut [(Item, Known)], declared: &[Declared]) -> Option<String> {
+        let declared: BTreeMap<_, _> = declared.iter().map(|one| (&one.name, one)).collect();
+        let wanted = |(_, known): &&mut (Item, Known)| {
+            let has_code = known.stored.as_ref().is_some_and(|stored| stored.code.is_some());
+            match declared.get(&known.workspace.name) {
+                Some(declared) => declared.code.is_some() || declared.look_for_work && has_code,
+                None => has_code,
+            }
         };
-        Some(format!("the secrets of {first}{more}"))
+        let mut keepers: Vec<&mut (Item, Known)> = found.iter_mut().filter(wanted).collect();
+        let deadline = Instant::now() + SERVERS_OF_ALL;
+        let seen = at_once(&keepers, |(item, known)| match Instant::now() < deadline {
+            true => self.code_of(item, known),
+            false => Err(LATE.to_owned()),
+        });
+        let mut unread = Vec::new();
+        for ((_, known), seen) in keepers.iter_mut().zip(seen) {
+            known.workspace.code = seen.unwrap_or_else(|reason| {
+                unread.push(format!("`{}`: {reason}", known.workspace.name));
+                code::remembered(known.stored.as_ref())
+            });
+        }
+        told("the code of", &unread)
     }
 
     /// What the server says about all its workspaces.
@@ -244,6 +270,16 @@ impl Mage {
 
 /// A workspace in the list, and the reason where nobody understands what is said of it.
 type Listed = (WorkspaceName, Result<Item, String>);
+
+/// The first of what could not be seen, and how many more there are.
+fn told(what: &str, unseen: &[String]) -> Option<String> {
+    let first = unseen.first()?;
+    let more = match unseen.len() - 1 {
+        0 => String::new(),
+        more => format!(", and that of {more} more"),
+    };
+    Some(format!("{what} {first}{more}"))
+}
 
 fn understand(
     item: Item,

@@ -3,12 +3,19 @@
 //! Whoever may write to the Ingress decides where that address leads. Only what anybody may ask is asked there without
 //! the environment saying that it is trusted.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
+
+use magus_engine::PerformError;
+use magus_model::{name::WorkspaceName, observed::RunState};
 
 use crate::{
     Mage,
     api::{Client, Credentials, Limits, ServerUrl, WORKSPACES},
     item::Item,
+    wait::is_cancelled,
 };
 
 /// How long an answer may take, with everything that is tried again for it.
@@ -56,6 +63,42 @@ impl Mage {
             return Err(Shut::Yet(format!("`{url}` leads to the server of another project")));
         }
         Ok(client)
+    }
+
+    /// The server of a workspace, once it answers. `what` it is needed for is told where it does not.
+    ///
+    /// # Errors
+    /// [`PerformError::NotStarted`] where the workspace is stopped, [`PerformError::Failed`] where its server does not answer in
+    /// time, or is not trusted.
+    pub(crate) fn reach(
+        &self,
+        name: &WorkspaceName,
+        what: &str,
+        cancelled: &AtomicBool,
+    ) -> Result<Client, PerformError> {
+        let deadline = Instant::now() + self.patience.ready;
+        loop {
+            let found = self.look(name)?.ok_or_else(|| {
+                PerformError::Failed(format!("`{name}` is gone from mage, and {what} with it"))
+            })?;
+            if found.known.workspace.state == RunState::Stopped {
+                return Err(PerformError::NotStarted(format!(
+                    "`{name}` is stopped, and only a server that runs takes {what}: start it in mage and apply again"
+                )));
+            }
+            let shut = match self.trusted_server(&found.item) {
+                Ok(server) => return Ok(server),
+                Err(shut) => shut,
+            };
+            let gives_up = Instant::now() >= deadline || is_cancelled(cancelled);
+            if gives_up || matches!(shut, Shut::Always(_)) {
+                let reason = shut.reason();
+                return Err(PerformError::Failed(format!(
+                    "the server of `{name}` is needed for {what}: {reason}"
+                )));
+            }
+            (self.sleep)(self.patience.look);
+        }
     }
 
     fn client_of(&self, credentials: Credentials) -> Result<Client, String> {

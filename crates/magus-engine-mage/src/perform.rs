@@ -17,11 +17,11 @@ use magus_secrets::Resolver;
 
 use crate::{
     Mage,
-    api::{ApiError, Request, request},
+    api::{ApiError, Client, Request, request},
     compose::{self, Before, Composed, Refresh, compose, creation},
     container::{self, Content, Form, Leaves},
     item::{INGRESS, Item, Known, STORAGE},
-    mark::{self, Stored, StoredSecret},
+    mark::{self, Stored, StoredCode, StoredSecret},
     running,
     runs::{self, Waited},
     secrets::{self, SECRETS},
@@ -45,8 +45,7 @@ impl Perform for Mage {
         let found = self.expect_revision(workspace, revision)?;
         let before = found.known.stored.as_ref();
         let secrets = before.map(|stored| stored.secrets.clone()).unwrap_or_default();
-        let grown = before.is_some_and(|stored| stored.grown);
-        self.put_mark(&found, Stored { mark: mark.clone(), secrets, grown })
+        self.put_mark(&found, Stored::after(before, mark.clone(), secrets))
     }
 
     fn secret_changes(
@@ -90,18 +89,17 @@ impl Found {
     }
 
     /// Which of its secrets came from where.
-    fn secrets(&self) -> BTreeMap<FieldPath, StoredSecret> {
+    pub(crate) fn secrets(&self) -> BTreeMap<FieldPath, StoredSecret> {
         self.known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default()
     }
 
     /// What its mark says after a step.
-    fn stored_by(
+    pub(crate) fn stored_by(
         &self,
         step: &Step,
         secrets: BTreeMap<FieldPath, StoredSecret>,
     ) -> Result<Stored, PerformError> {
-        let grown = self.known.stored.as_ref().is_some_and(|stored| stored.grown);
-        Ok(Stored { mark: mark_of(step)?, secrets, grown })
+        Ok(Stored::after(self.known.stored.as_ref(), mark_of(step)?, secrets))
     }
 }
 
@@ -126,6 +124,7 @@ impl Mage {
         if are_tasks {
             return self.change_task(task, &found);
         }
+        self.keep_work(step, &found)?;
         let stored = || found.stored_by(step, found.secrets());
         match action {
             Action::Adopt => self.put_mark(&found, stored()?),
@@ -146,7 +145,8 @@ impl Mage {
             }
             Action::Update => self.update(task, &found),
             Action::Delete => self.delete(&found),
-            Action::Create | Action::Replace | Action::Deploy => {
+            Action::Deploy => self.deploy(task, &found),
+            Action::Create | Action::Replace => {
                 Err(PerformError::Failed(format!("Mage cannot {} a workspace", action.as_str())))
             }
         }
@@ -197,7 +197,7 @@ impl Mage {
         if settings.remove(&FieldPath::key(INGRESS)).is_some() {
             self.add_to_ingress(found)?;
         }
-        self.hide(&content.leaves, &stored.secrets);
+        hide(&self.client, &content.leaves, &stored.secrets);
         self.schedule(found, &content.leaves)?;
         self.patch(found, content, stored, settings)?;
         if *restarts == Restarts::No || !found.runs() {
@@ -250,7 +250,11 @@ impl Mage {
 
     /// Mage's `resume` starts what is stopped and does nothing else (MAGE.md 3). It is sent also where nobody saw the
     /// workspace stop: it is not to stay down because of that.
-    fn stop_and_resume(&self, name: &WorkspaceName, cancelled: &AtomicBool) -> Result<(), PerformError> {
+    pub(crate) fn stop_and_resume(
+        &self,
+        name: &WorkspaceName,
+        cancelled: &AtomicBool,
+    ) -> Result<(), PerformError> {
         self.send_write(&request::stop_workspace(name.as_str(), None))?;
         let stopped = self.wait_until(name, RunState::Stopped, cancelled);
         self.send_write(&request::resume_workspace(name.as_str()))?;
@@ -265,8 +269,8 @@ impl Mage {
         }
         let Composed { content, secrets, mut settings, own_secrets } =
             compose(name, Before::default(), fields, secrets)?;
-        let stored = Stored { mark: mark_of(step)?, secrets, grown: false };
-        self.hide(&content.leaves, &stored.secrets);
+        let stored = Stored { mark: mark_of(step)?, secrets, grown: false, code: Some(StoredCode::Fresh) };
+        hide(&self.client, &content.leaves, &stored.secrets);
         let text = self.text(name, &secrets::without(&own_secrets, &stored, None), &content)?;
         let namespace = settings.remove(&FieldPath::key("namespace"));
         let namespace = namespace.as_ref().and_then(Value::as_str).map(Text::from);
@@ -367,7 +371,7 @@ impl Mage {
     }
 
     /// Puts the mark into the text that is there, and changes nothing else: a comment restarts nothing (MAGE.md 4.18).
-    fn put_mark(&self, found: &Found, stored: Stored) -> Result<(), PerformError> {
+    pub(crate) fn put_mark(&self, found: &Found, stored: Stored) -> Result<(), PerformError> {
         let name = found.name();
         if self.form()? == Form::Docker {
             // Nobody has seen that a comment restarts nothing there: the mark goes along with what does.
@@ -454,21 +458,9 @@ impl Mage {
         let found = self.detail(name, &surroundings, None).map_err(failed)?;
         Ok(found.map(|(item, known)| {
             let none = BTreeMap::new();
-            self.hide(&known.leaves, known.stored.as_ref().map_or(&none, |stored| &stored.secrets));
+            hide(&self.client, &known.leaves, known.stored.as_ref().map_or(&none, |stored| &stored.secrets));
             Found { item, known }
         }))
-    }
-
-    /// Keeps what is sent, or sent again with a new mark, out of errors: what came from a secret, and what somebody seems
-    /// to have typed one into.
-    fn hide(&self, leaves: &Leaves, secrets: &BTreeMap<FieldPath, StoredSecret>) {
-        for (path, value) in leaves {
-            if let Some(text) = value.as_str()
-                && (secrets.contains_key(path) || magus_diff::may_be_secret(path, value))
-            {
-                self.client.hide(&text.into());
-            }
-        }
     }
 
     /// Looks whether Mage has stored what was sent. Its answers show what was before (MAGE.md 3).
@@ -495,6 +487,18 @@ impl Mage {
 
     pub(crate) fn send_write(&self, request: &Request) -> Result<(), PerformError> {
         self.client.send(request).map(drop).map_err(PerformError::from)
+    }
+}
+
+/// Keeps what is sent, or sent again with a new mark, out of the errors of a client: what came from a secret, and what somebody
+/// seems to have typed one into.
+pub(crate) fn hide(client: &Client, leaves: &Leaves, secrets: &BTreeMap<FieldPath, StoredSecret>) {
+    for (path, value) in leaves {
+        if let Some(text) = value.as_str()
+            && (secrets.contains_key(path) || magus_diff::may_be_secret(path, value))
+        {
+            client.hide(&text.into());
+        }
     }
 }
 

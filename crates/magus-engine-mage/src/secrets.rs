@@ -4,7 +4,6 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, atomic::AtomicBool},
-    time::Instant,
 };
 
 use magus_engine::PerformError;
@@ -26,7 +25,6 @@ use crate::{
     item::Item,
     mark::{Stored, StoredSecret},
     own_server::Shut,
-    wait::is_cancelled,
 };
 
 /// Their key in a declaration.
@@ -151,7 +149,7 @@ impl Mage {
         changes: &[SecretChange],
         cancelled: &AtomicBool,
     ) -> Result<(), PerformError> {
-        let server = self.reach(name, cancelled)?;
+        let server = self.reach(name, "its secrets", cancelled)?;
         let failed = |reason: String| {
             PerformError::Failed(format!("the secrets of `{name}` cannot be read: {reason}"))
         };
@@ -163,33 +161,6 @@ impl Mage {
             write(&server, change, there.contains(&change.name)).map_err(PerformError::Uncertain)?;
         }
         Ok(())
-    }
-
-    /// The server of a workspace, once it answers.
-    fn reach(&self, name: &WorkspaceName, cancelled: &AtomicBool) -> Result<Client, PerformError> {
-        let deadline = Instant::now() + self.patience.ready;
-        loop {
-            let found = self.look(name)?.ok_or_else(|| {
-                PerformError::Failed(format!("`{name}` is gone from mage, and its secrets with it"))
-            })?;
-            if found.known.workspace.state == RunState::Stopped {
-                return Err(PerformError::NotStarted(format!(
-                    "`{name}` is stopped, and only a server that runs takes secrets: start it in mage and apply again"
-                )));
-            }
-            let shut = match self.trusted_server(&found.item) {
-                Ok(server) => return Ok(server),
-                Err(shut) => shut,
-            };
-            let gives_up = Instant::now() >= deadline || is_cancelled(cancelled);
-            if gives_up || matches!(shut, Shut::Always(_)) {
-                let reason = shut.reason();
-                return Err(PerformError::Failed(format!(
-                    "the secrets of `{name}` cannot be written: {reason}"
-                )));
-            }
-            (self.sleep)(self.patience.look);
-        }
     }
 }
 
@@ -268,6 +239,7 @@ mod tests {
             },
             secrets: names.iter().map(secret).collect(),
             grown: false,
+            code: None,
         }
     }
 

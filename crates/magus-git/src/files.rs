@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use git2::{DiffOptions, ObjectType, Oid, Repository, Tree};
+use git2::{DiffOptions, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
 
-use crate::code::{Code, below};
+use crate::{
+    code::{Code, below},
+    tree::Unwritten,
+};
 
 /// A file that is larger is not read: it is no text that somebody wrote.
 const LARGEST: usize = 1 << 20;
@@ -40,6 +43,56 @@ impl Code {
         };
         Some(diff.deltas().filter_map(path).collect())
     }
+}
+
+/// The files of a commit at a path or below it, with their content: so many at most, and none where there is nothing. Paths are
+/// from the root of the repository, whose git directory is given.
+///
+/// # Errors
+/// Where the repository cannot be read.
+pub fn files_at(
+    git: &Path,
+    commit: &str,
+    path: &str,
+    most: usize,
+) -> Result<Vec<(String, Vec<u8>)>, Unwritten> {
+    let unread = |source| Unwritten::Unread { commit: commit.to_owned(), source };
+    let repository = Repository::open(git).map_err(unread)?;
+    let read = || -> Result<Vec<(String, Vec<u8>)>, git2::Error> {
+        let tree = repository.find_commit(Oid::from_str(commit)?)?.tree()?;
+        let Ok(entry) = tree.get_path(Path::new(path)) else { return Ok(Vec::new()) };
+        let mut files = Vec::new();
+        let mut keep = |path: String, id: Oid| -> Result<(), git2::Error> {
+            files.push((path, repository.find_blob(id)?.content().to_owned()));
+            Ok(())
+        };
+        match entry.kind() {
+            Some(ObjectType::Blob) => keep(path.to_owned(), entry.id())?,
+            Some(ObjectType::Tree) => {
+                let mut failed = Ok(());
+                let mut left = most;
+                let below = repository.find_tree(entry.id())?;
+                let walked = below.walk(TreeWalkMode::PreOrder, |folder, entry| {
+                    if entry.kind() != Some(ObjectType::Blob) {
+                        return TreeWalkResult::Ok;
+                    }
+                    if left == 0 {
+                        return TreeWalkResult::Abort;
+                    }
+                    left -= 1;
+                    let name = String::from_utf8_lossy(entry.name_bytes());
+                    failed = keep(format!("{path}/{folder}{name}"), entry.id());
+                    if failed.is_ok() { TreeWalkResult::Ok } else { TreeWalkResult::Abort }
+                });
+                failed?;
+                // That it was ended early is no failure.
+                let _ = walked;
+            }
+            _ => {}
+        }
+        Ok(files)
+    };
+    read().map_err(unread)
 }
 
 impl Files<'_> {

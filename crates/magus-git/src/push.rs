@@ -12,8 +12,9 @@ use crate::{
 pub struct Lease<'a> {
     /// Its name.
     pub branch: &'a str,
-    /// The full number of the commit that it was seen at: it moves from there, and from nowhere else.
-    pub from: &'a str,
+    /// The full number of the commit that it was seen at: it moves from there, and from nowhere else. Nothing where it did not
+    /// exist.
+    pub from: Option<&'a str>,
     /// The full number of the commit that it moves to.
     pub to: &'a str,
 }
@@ -52,7 +53,8 @@ pub(crate) enum Pushed {
     Stale,
 }
 
-/// Pushes a commit that the git directory has. Nothing else moves, and nothing is overwritten.
+/// Pushes a commit that the git directory has. Nothing else moves, and nothing is overwritten. A branch that is there already is
+/// where it should be.
 ///
 /// # Errors
 /// Where the branch is elsewhere, and where git cannot push.
@@ -60,7 +62,7 @@ pub fn push(directory: &Path, place: &Place, lease: Lease<'_>, ssh: Ssh) -> Resu
     let Lease { branch, from, to } = lease;
     let destination = place.destination()?.ok_or(Unpushed::Bundle)?;
     let reference = format!("refs/heads/{branch}");
-    let lease = Move { reference: &reference, from: Some(from), to: Some(to) };
+    let lease = Move { reference: &reference, from, to: Some(to) };
     match move_reference(git(directory, ssh), &destination, lease)? {
         Pushed::Done => Ok(()),
         Pushed::Stale => Err(Unpushed::Moved(branch.to_owned())),
@@ -124,8 +126,10 @@ mod tests {
         branch(&other, "main", lone);
         let place = Place::parse(theirs.to_str().unwrap()).unwrap();
         let (first, second, lone) = (first.to_string(), second.to_string(), lone.to_string());
-        let push =
-            |from: &str, to: &str| push(mine.path(), &place, Lease { branch: "main", from, to }, Ssh::Usual);
+        let lease = |branch: &str, from: Option<&str>, to: &str| {
+            push(mine.path(), &place, Lease { branch, from, to }, Ssh::Usual)
+        };
+        let push = |from: &str, to: &str| lease("main", Some(from), to);
         let at = || other.find_reference("refs/heads/main").unwrap().target().unwrap().to_string();
         assert!(matches!(push(&first, &second), Err(Unpushed::Moved(name)) if name == "main"));
         assert_eq!(at(), lone);
@@ -133,11 +137,18 @@ mod tests {
         assert_eq!(at(), first);
         push(&first, &second).unwrap();
         assert_eq!(at(), second);
+        // Who comes late to what he wanted has nothing to do.
+        push(&first, &second).unwrap();
+
+        // One that does not exist yet is made once.
+        lease("deploy/a", None, &first).unwrap();
+        assert!(matches!(lease("deploy/a", None, &second), Err(Unpushed::Moved(_))));
+        lease("deploy/a", None, &first).unwrap();
 
         let bundle = folder.path().join("x.bundle");
         std::fs::write(&bundle, "").unwrap();
         let bundle = Place::parse(bundle.to_str().unwrap()).unwrap();
-        let lease = Lease { branch: "main", from: &first, to: &second };
+        let lease = Lease { branch: "main", from: Some(&first), to: &second };
         assert!(matches!(super::push(mine.path(), &bundle, lease, Ssh::Usual), Err(Unpushed::Bundle)));
         std::fs::remove_dir_all(&theirs).unwrap();
         assert!(matches!(push(&second, &first), Err(Unpushed::Failed(_))));

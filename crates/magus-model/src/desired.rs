@@ -9,7 +9,8 @@ use jiff::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Text, diagnostic::Severity, name::WorkspaceName, path::FieldPath, span::Span, value::FieldValue,
+    Text, diagnostic::Severity, name::WorkspaceName, path::FieldPath, plan::DeployBranch, span::Span,
+    value::FieldValue,
 };
 
 /// Everything that is declared, over all clusters.
@@ -319,6 +320,8 @@ pub struct Code {
     pub pinned: Option<Text>,
     /// Whether it is deployed to a workspace without any, and left to people from then on.
     pub once: bool,
+    /// The branch that the workspace follows, where it fetches its code itself.
+    pub follows: Option<DeployBranch>,
     /// The full number of the commit; or, where nobody can say, why.
     pub commit: Result<Text, Text>,
     /// Where the branch, or what is pinned, was declared.
@@ -328,9 +331,11 @@ pub struct Code {
 impl Code {
     /// Whether the same is declared, whatever it is at the time and wherever it was written.
     pub fn is_declared_as(&self, other: &Self) -> bool {
-        let Self { repository, directory, branch, pinned, once, commit: _, span: _ } = self;
+        let Self { repository, directory, branch, pinned, once, follows, commit: _, span: _ } = self;
+        let name = |follows: &Option<DeployBranch>| follows.as_ref().map(|branch| branch.name.clone());
         (repository, directory, branch, pinned, once)
             == (&other.repository, &other.directory, &other.branch, &other.pinned, &other.once)
+            && name(follows) == name(&other.follows)
     }
 }
 
@@ -377,6 +382,8 @@ pub enum Layer {
     BuiltIn,
     /// What the main server hands on to workspaces, whatever is declared.
     MainServer,
+    /// What `repository.sync` of a cluster.yaml comes to.
+    Sync,
     /// What Mage Pro fills in for every workspace.
     ServerDefaults,
     /// `defaults` of a cluster.yaml.
@@ -396,6 +403,7 @@ impl std::fmt::Display for Layer {
         match self {
             Layer::BuiltIn => f.write_str("built in"),
             Layer::MainServer => f.write_str("main server"),
+            Layer::Sync => f.write_str("git sync"),
             Layer::ServerDefaults => f.write_str("server defaults"),
             Layer::ClusterDefaults => f.write_str("cluster defaults"),
             Layer::EnvironmentDefaults => f.write_str("environment defaults"),

@@ -147,6 +147,8 @@ pub struct Capabilities {
     pub rename: bool,
     /// Whether it puts code into workspaces; where not, their code is nobody's business here.
     pub deploys: bool,
+    /// Whether a workspace takes what its deploy branch is at whenever it starts, over what people changed in it.
+    pub starts_from_branch: bool,
     /// How the engine treats fields. The longest prefix decides; [`FieldCapability::default`] where none fits.
     pub fields: Vec<(FieldPath, FieldCapability)>,
     /// What the server fills in where nothing is declared: absent and this value are the same.

@@ -13,7 +13,7 @@ use crate::{
     value::FieldValue,
 };
 
-pub use code::{Commit, Deploy, Difference, Head, Movement};
+pub use code::{Commit, Deploy, DeployBranch, Difference, Head, Movement};
 
 /// Stands for the environment of what was left behind, which nothing declares. No environment can have this name.
 pub const NO_ENVIRONMENT: &str = "-";

@@ -11,7 +11,7 @@ use magus_model::{
     desired::{Cluster, Desired, Environment, Workspace, branch_of},
     observed::Mark,
     path::FieldPath,
-    plan::{Action, FORMAT_VERSION, Guard, Plan, Precondition, Step, Summary},
+    plan::{Action, Deploy, FORMAT_VERSION, Guard, Plan, Precondition, Step, Summary},
     value::{FieldValue, Value},
 };
 
@@ -225,7 +225,11 @@ fn content(step: &Step, faults: &mut Vec<String>) {
     if step.deploy.is_some() != (step.action == Action::Deploy) {
         faults.push(format!("step `{}` does not say which code it deploys, or should not", step.id));
     }
-    if step.deploy.as_ref().is_some_and(|deploy| deploy.from.as_ref() == Some(&deploy.to)) {
+    let is_there = |deploy: &Deploy| {
+        let follows = deploy.follows.as_ref().is_none_or(|branch| branch.from.as_ref() == Some(&deploy.to));
+        deploy.from.as_ref() == Some(&deploy.to) && follows
+    };
+    if step.deploy.as_ref().is_some_and(is_there) {
         faults.push(format!("step `{}` deploys what runs", step.id));
     }
     if step.action == Action::Update && step.fields.is_empty() && step.renamed_from.is_none() {

@@ -5,8 +5,8 @@ use magus_model::{
     name::WorkspaceName,
     path::FieldPath,
     plan::{
-        Action, Deploy, FieldChange, FieldStatus, Guard, Overrides, Plan, Precondition, Reason, Restarts,
-        Step, Withheld,
+        Action, Deploy, DeployBranch, FieldChange, FieldStatus, Guard, Overrides, Plan, Precondition, Reason,
+        Restarts, Step, Withheld,
     },
     value::FieldValue,
 };
@@ -42,6 +42,8 @@ struct DecidedDeploy<'a> {
     from: &'a Option<Text>,
     to: &'a Text,
     reason: Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follows: Option<&'a DeployBranch>,
 }
 
 #[derive(Serialize)]
@@ -130,8 +132,8 @@ fn decided_step(step: &Step) -> DecidedStep<'_> {
 
 /// What lies between two commits follows from them.
 fn decided_deploy(deploy: &Deploy) -> DecidedDeploy<'_> {
-    let Deploy { branch, from, to, reason, movement: _ } = deploy;
-    DecidedDeploy { branch, from, to, reason: *reason }
+    let Deploy { branch, from, to, reason, follows, movement: _ } = deploy;
+    DecidedDeploy { branch, from, to, reason: *reason, follows: follows.as_ref() }
 }
 
 fn decided_field(field: &FieldChange) -> DecidedField<'_> {

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use magus_diff::{Change, ClusterChanges, CodeChange, Conflict, Removed, WorkspaceChange, expected_mark};
+use magus_diff::{Change, ClusterChanges, Conflict, Removed, WorkspaceChange, expected_mark};
 use magus_model::{
     Text,
     desired::Desired,
     name::WorkspaceName,
-    observed::{Mark, ObservedCode, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
+    observed::{Mark, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
     plan::{
         Action, Apart, Guard, MarkRefresh, Movement, NO_ENVIRONMENT, Orphan, Overrides, Plan, Precondition,
         Restarts, Step, Unknown, Unmanaged, Withheld,
@@ -254,15 +254,16 @@ impl<'a> Draft<'a> {
                 self.let_through(&place, None, place.create(fields, hints.get(&workspace.name).copied()));
             }
             Change::Adopt { observed, code } => {
-                if let Some(CodeChange { observed: ObservedCode { uncommitted, .. }, .. }) = code {
-                    self.keep_work(changes, &environment.name, &workspace.name, Action::Deploy, uncommitted);
+                if let Some(change) = code {
+                    let work = place.work(change, None);
+                    self.keep_work(changes, &environment.name, &workspace.name, Action::Deploy, &work);
                 }
-                self.let_through(&place, None, place.adopt(observed, *code));
+                self.let_through(&place, Some(observed), place.adopt(observed, *code));
             }
             Change::Unchanged { observed, stale } => {
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
                 match refresh.then(|| place.refresh_secrets(observed)).flatten() {
-                    Some(step) => self.let_through(&place, observed.mark.as_ref(), vec![step]),
+                    Some(step) => self.let_through(&place, Some(observed), vec![step]),
                     None => {
                         self.unchanged += 1;
                         if *stale {
@@ -277,8 +278,9 @@ impl<'a> Draft<'a> {
                 }
             }
             Change::Update(update) => {
-                if let Some(CodeChange { observed: ObservedCode { uncommitted, .. }, .. }) = &update.code {
-                    self.keep_work(changes, &environment.name, &workspace.name, Action::Deploy, uncommitted);
+                if let Some(change) = &update.code {
+                    let work = place.work(change, update.observed.mark.as_ref());
+                    self.keep_work(changes, &environment.name, &workspace.name, Action::Deploy, &work);
                 }
                 if let Some(mark) = is_replaced(changes, change) {
                     let danger = Danger { action: Action::Replace, environment: &environment.name, mark };
@@ -290,14 +292,14 @@ impl<'a> Draft<'a> {
                             self.refuse(step, refusal.reason, refusal.instead.to_owned());
                         }
                     } else if held.is_empty() {
-                        return self.let_through(&place, update.observed.mark.as_ref(), replace);
+                        return self.let_through(&place, Some(update.observed), replace);
                     } else {
                         self.withhold(changes, &environment.name, &workspace.name, Action::Replace, held);
                     }
                 }
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
                 let steps = place.update(update, refresh);
-                self.let_through(&place, update.observed.mark.as_ref(), steps);
+                self.let_through(&place, Some(update.observed), steps);
             }
             Change::Conflict { observed, conflict } => {
                 let action = if *conflict == Conflict::MovedFrom { Action::Update } else { Action::Adopt };
@@ -334,12 +336,14 @@ impl<'a> Draft<'a> {
         let reason = "asked for by `magus restart`".to_owned();
         let part = Part::new(Action::Restart, reason, Restarts::Yes, Vec::new());
         let step = observed.mark.clone().map(|mark| place.step(part, precondition, mark));
-        self.let_through(&place, observed.mark.as_ref(), step.into_iter().collect());
+        self.let_through(&place, Some(observed), step.into_iter().collect());
     }
 
-    /// Takes those steps of a workspace into the plan that no gate holds back. `last` is the mark that it carries now.
-    fn let_through(&mut self, place: &Place<'a>, last: Option<&Mark>, steps: Vec<Step>) {
+    /// Takes those steps of a workspace into the plan that no gate holds back, and that take no work of people away.
+    fn let_through(&mut self, place: &Place<'a>, observed: Option<&ObservedWorkspace>, steps: Vec<Step>) {
         let request = self.request;
+        let last = observed.and_then(|observed| observed.mark.as_ref());
+        let work = observed.map_or_else(Vec::new, |observed| place.work_lost_at_start(observed));
         let keeper = Keeper::new(request.now, &request.evidence, self.overrides);
         let environment = place.environment;
         let mut passed: Vec<Step> = Vec::new();
@@ -359,11 +363,15 @@ impl<'a> Draft<'a> {
             if step.restarts != Restarts::No || step.action == Action::Replace {
                 closed.extend(keeper.restart(environment));
             }
-            if closed.is_empty() {
+            let loses = !work.is_empty() && step.restarts != Restarts::No;
+            if closed.is_empty() && !loses {
                 passed.push(step);
                 continue;
             }
-            self.wait(&step, &closed);
+            match closed.is_empty() {
+                true => self.keep_work(place.changes, &environment.name, &step.workspace, step.action, &work),
+                false => self.wait(&step, &closed),
+            }
             if !matches!(step.action, Action::Deploy | Action::Update) || step.renamed_from.is_some() {
                 // What follows would rest on it.
                 break;

@@ -130,7 +130,7 @@ impl<'a> Before<'a> {
             }
             Change::Update(update) => {
                 let place = Place { changes, movements: self.movements, environment, workspace };
-                let Update { observed: _, renamed_from, fields, state, restart, code } = &**update;
+                let Update { observed, renamed_from, fields, state, restart, code } = &**update;
                 let replaced = is_replaced(changes, change);
                 let action = match (replaced, state) {
                     (Some(_), _) => Action::Replace,
@@ -143,7 +143,8 @@ impl<'a> Before<'a> {
                 let held = replaced.and_then(|mark| {
                     guards.first(&Danger { action: Action::Replace, environment: &environment.name, mark })
                 });
-                let keeps_work = code.is_some_and(|change| !change.observed.uncommitted.is_empty());
+                let keeps_work =
+                    code.is_some_and(|change| !place.work(&change, observed.mark.as_ref()).is_empty());
                 let work = (action == Action::Deploy && keeps_work).then_some(Guard::UncommittedWork);
                 let guard = place.refusal(action).map(|_| Guard::Engine).or(held).or(work);
                 let mut fields: Vec<FieldChange> =

@@ -3,16 +3,17 @@
 use std::{cmp::Ordering, collections::BTreeMap};
 
 use magus_diff::{
-    Change, ClusterChanges, CodeChange, Update, WorkspaceChange, code_path, expected_mark, is_more,
-    meaning::is_absent, same,
+    Change, ClusterChanges, CodeChange, Update, WorkspaceChange, code_digest, code_path, expected_mark,
+    is_more, meaning::is_absent, same,
 };
 use magus_model::{
-    desired::{DesiredState, Environment, Workspace},
+    Text,
+    desired::{Code, DesiredState, Environment, Workspace},
     image,
     name::WorkspaceName,
     observed::{Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, Refusal, RunState},
     path::FieldPath,
-    plan::{Action, Deploy, FieldChange, FieldStatus, Precondition, Reason, Restarts, Step},
+    plan::{Action, Deploy, FieldChange, FieldStatus, Movement, Precondition, Reason, Restarts, Step},
     value::{FieldValue, Value},
 };
 
@@ -108,7 +109,7 @@ impl<'a> Place<'a> {
             let to = declared.commit.as_ref().ok()?;
             Some(CodeChange { declared, to, observed: NOTHING, reason: Reason::Declared })
         });
-        self.with_code(create, change, RunState::Stopped)
+        self.with_code(create, change, RunState::Stopped, None)
     }
 
     /// Why other code is put in use.
@@ -116,27 +117,36 @@ impl<'a> Place<'a> {
         self.deploy(change, RunState::Stopped).reason
     }
 
+    /// What lies between two commits; nothing where the repository does not have the first.
+    fn movement(&self, code: &Code, from: Option<&Text>, to: &Text) -> Option<&'a Movement> {
+        self.movements.of(&Move {
+            repository: code.repository.clone(),
+            directory: code.directory.clone(),
+            from: from.cloned(),
+            to: to.clone(),
+        })
+    }
+
     /// The part that puts other code in use.
     fn deploy(&self, change: CodeChange<'_>, state: RunState) -> Part {
         let CodeChange { declared, to, observed, reason } = change;
         let from = observed.commit.clone();
-        let movement = self
-            .movements
-            .of(&Move {
-                repository: declared.repository.clone(),
-                directory: declared.directory.clone(),
-                from: from.clone(),
-                to: to.clone(),
-            })
-            .cloned();
+        let movement = self.movement(declared, from.as_ref(), to).cloned();
         let restarts = match &movement {
             _ if state == RunState::Stopped || from.is_none() => Restarts::No,
             Some(movement) if movement.requirements.is_empty() => Restarts::No,
             // Nobody knows which packages it has.
             Some(_) | None => Restarts::Yes,
         };
-        let words = words::deploy(declared, reason, from.is_some(), movement.as_ref());
-        let deploy = Deploy { branch: declared.branch.clone(), from, to: to.clone(), reason, movement };
+        let mut words = match &declared.follows {
+            Some(follows) if from.as_ref() == Some(to) => words::followed_elsewhere(follows),
+            _ => words::deploy(declared, reason, from.is_some(), movement.as_ref()),
+        };
+        if state == RunState::Stopped && declared.follows.is_some() && from.is_some() {
+            words.push_str(words::AT_NEXT_START);
+        }
+        let (branch, follows) = (declared.branch.clone(), declared.follows.clone());
+        let deploy = Deploy { branch, from, to: to.clone(), reason, follows, movement };
         Part { deploy: Some(deploy), ..Part::new(Action::Deploy, words, restarts, Vec::new()) }
     }
 
@@ -146,12 +156,33 @@ impl<'a> Place<'a> {
         let part = Part::new(Action::Adopt, reason, Restarts::No, Vec::new());
         let mark = if code.is_some() { self.mark_before_code(None) } else { self.expected_mark() };
         let adopt = self.step(part, revision(observed), mark);
-        self.with_code(adopt, code, observed.state)
+        self.with_code(adopt, code, observed.state, None)
+    }
+
+    /// Work of people that a deploy would take away.
+    pub(crate) fn work(&self, change: &CodeChange<'_>, last: Option<&Mark>) -> Vec<Text> {
+        let CodeChange { declared, to, observed, reason: _ } = change;
+        let mut work = observed.uncommitted.clone();
+        let Some(from) = observed.commit.as_ref().filter(|from| declared.follows.is_some() && from != to)
+        else {
+            return work;
+        };
+        let is_ours = last.and_then(|last| last.applied.get(&code_path())) == Some(&code_digest(from));
+        if !is_ours && self.movement(declared, Some(from), to).is_none() {
+            work.insert(0, format!("commit {}", words::short(from)).into());
+        }
+        work
     }
 
     /// A step, and after it the one that puts other code in use, where there is any and nobody's work stands in its way.
-    fn with_code(&self, first: Step, code: Option<CodeChange<'_>>, state: RunState) -> Vec<Step> {
-        let Some(change) = code.filter(|change| change.observed.uncommitted.is_empty()) else {
+    fn with_code(
+        &self,
+        first: Step,
+        code: Option<CodeChange<'_>>,
+        state: RunState,
+        last: Option<&Mark>,
+    ) -> Vec<Step> {
+        let Some(change) = code.filter(|change| self.work(change, last).is_empty()) else {
             return vec![first];
         };
         let follows = Precondition::Follows(first.id.clone());
@@ -195,7 +226,7 @@ impl<'a> Place<'a> {
         };
         let replace =
             Step { renamed_from: renamed_from.cloned(), ..self.step(part, revision(observed), mark) };
-        self.with_code(replace, *code, RunState::Stopped)
+        self.with_code(replace, *code, RunState::Stopped, observed.mark.as_ref())
     }
 
     /// Stop, update, start and restart, as far as they are needed. A change that only a creation can make is left
@@ -244,7 +275,7 @@ impl<'a> Place<'a> {
             let at = if stops_first { parts.len() } else { 0 };
             parts.insert(at, Part::new(Action::Update, reason, restarts, fields));
         }
-        if let Some(change) = code.filter(|change| change.observed.uncommitted.is_empty()) {
+        if let Some(change) = code.filter(|change| self.work(change, observed.mark.as_ref()).is_empty()) {
             let state = if stops.is_some() { RunState::Stopped } else { observed.state };
             parts.push(self.deploy(change, state));
         }
@@ -322,10 +353,17 @@ impl<'a> Place<'a> {
         self.capabilities().refused.get(&action).copied()
     }
 
+    /// Work of people that a start of the workspace takes away.
+    pub(crate) fn work_lost_at_start(&self, observed: &ObservedWorkspace) -> Vec<Text> {
+        let starts_from_branch = self.capabilities().starts_from_branch && self.workspace.code.is_some();
+        if starts_from_branch { observed.code.uncommitted.clone() } else { Vec::new() }
+    }
+
     fn capabilities(&self) -> &'a Capabilities {
         const NONE: &Capabilities = &Capabilities {
             rename: false,
             deploys: false,
+            starts_from_branch: false,
             fields: Vec::new(),
             defaults: BTreeMap::new(),
             refused: BTreeMap::new(),

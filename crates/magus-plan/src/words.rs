@@ -6,7 +6,7 @@ use magus_model::{
     desired::{Code, branch_of},
     name::WorkspaceName,
     path::FieldPath,
-    plan::{FieldChange, FieldStatus, Movement, Reason},
+    plan::{DeployBranch, FieldChange, FieldStatus, Movement, Reason},
 };
 
 /// `2 fields declared, 1 drifted`.
@@ -91,6 +91,18 @@ pub(crate) fn deploy(code: &Code, reason: Reason, runs: bool, movement: Option<&
     }
     words
 }
+
+/// That the branch which a workspace follows is not where it should be, though the workspace runs what it should.
+pub(crate) fn followed_elsewhere(follows: &DeployBranch) -> String {
+    let DeployBranch { name, from } = follows;
+    match from {
+        Some(from) => format!("`{name}` was moved to `{}`, which it would take when it starts", short(from)),
+        None => format!("`{name}` is gone, and it would not find its code when it starts"),
+    }
+}
+
+/// What becomes of the code of a workspace that does not run.
+pub(crate) const AT_NEXT_START: &str = "; it is stopped, and takes it when it starts";
 
 /// Why a workspace is created.
 pub(crate) fn create(rename_of: Option<&WorkspaceName>) -> String {

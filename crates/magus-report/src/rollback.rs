@@ -69,6 +69,7 @@ pub fn text(rollback: &Rollback, styles: &Styles) -> String {
         from: from.clone(),
         to: to.commit.clone(),
         reason: Reason::Declared,
+        follows: None,
         movement: Some(movement.clone()),
     };
     for line in between(&deploy) {

@@ -21,6 +21,7 @@ use crate::{
     resolve::{Apart, Environs, Resolved, effective, reader, unknown_templates},
     rules::{layers, workspaces},
     scope::DEFAULT_WORKSPACE_NAME,
+    sync,
 };
 
 /// How many digits of a hash tell two branches apart.
@@ -69,7 +70,7 @@ fn environment(
                 node.span,
                 "`branch_workspaces` has no effect: no code is deployed to this cluster",
             )
-            .help("it needs a `repository`, and the local engine; remove it, or silence this with `# magus: ignore[MG708]`"),
+            .help("it needs a `repository`, and on a Mage server its `sync`; remove it, or silence this with `# magus: ignore[MG708]`"),
         );
         return None;
     };
@@ -97,10 +98,11 @@ fn environment(
         }
     };
     all.sort();
-    all.retain(|branch| matches(pattern, branch) && !deployed.contains(branch));
+    let is_followed = |branch: &Text| environs.scope.sync.is_some() && sync::is_deploy_branch(branch);
+    all.retain(|branch| matches(pattern, branch) && !deployed.contains(branch) && !is_followed(branch));
     let mut made: Vec<Workspace> = Vec::new();
     for branch in &all {
-        match workspace(environs, (root, span), branch, taken) {
+        match workspace(environs, (root, span), branch, taken, findings) {
             Ok(workspace) => {
                 if made.is_empty() {
                     workspaces::check_fields(&workspace.fields, environs, findings);
@@ -125,6 +127,7 @@ fn workspace(
     (root, span): (&Node, Span),
     branch: &Text,
     taken: &BTreeSet<WorkspaceName>,
+    findings: &mut Vec<Diagnostic>,
 ) -> Result<Workspace, String> {
     let Environs { directory, scope, .. } = environs;
     let own_name = scope.branch_workspaces.and_then(|node| layer::text(node, "name"));
@@ -149,6 +152,8 @@ fn workspace(
     let reader = reader(directory, of_branch(of_environment, branch, &slug));
     let own = layer::settings(root, &OWN_KEYS);
     let mut fields = effective(&reader, environs, root, &own, |_, _| ());
+    let code = deploy::code_of_branch(scope, environs.folder.name, (branch, span), &name);
+    sync::add_variables(scope, &reader, &name, code.as_ref(), &mut fields, findings);
     let Apart { state, state_span, owner } = Apart::take(&mut fields);
     Ok(Workspace {
         name,
@@ -158,7 +163,7 @@ fn workspace(
         fields,
         moved_from: None,
         owner,
-        code: deploy::code_of_branch(scope, branch, span),
+        code,
         span,
     })
 }

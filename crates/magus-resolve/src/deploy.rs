@@ -7,15 +7,16 @@ use magus_model::{
     desired::{Code, Engine},
     diagnostic::Diagnostic,
     files::DeployMode,
+    name::WorkspaceName,
     rules,
     span::Span,
     tree::Node,
 };
 
-use crate::{layer, scope::Scope};
+use crate::{layer, scope::Scope, sync};
 
 /// The code of a workspace; nothing where nothing is deployed to it, or it does not say enough.
-pub(crate) fn code(scope: &Scope<'_>, root: &Node) -> Option<Code> {
+pub(crate) fn code(scope: &Scope<'_>, environment: &str, root: &Node, name: &WorkspaceName) -> Option<Code> {
     let repository = scope.repository.as_ref()?;
     if !deploys(scope) {
         return None;
@@ -24,10 +25,13 @@ pub(crate) fn code(scope: &Scope<'_>, root: &Node) -> Option<Code> {
     let (branch, branch_span) = own("branch").or(scope.branch)?;
     let declared = own("deploy").or(scope.deploy).and_then(|(word, _)| DeployMode::parse(word));
     let mode = declared.unwrap_or(if scope.stage.first { DeployMode::Once } else { DeployMode::Head });
+    let is_own = ["branch", "commit", "deploy"].iter().any(|key| own(key).is_some());
     let pinned = own("commit").or(scope.commit).filter(|_| mode == DeployMode::Pinned);
     let whole = Text::new_static(".");
     match mode {
         DeployMode::None => return None,
+        // Mage's sync follows a branch: there is no way to leave it to people after the first time.
+        DeployMode::Once if sync::is_used(scope) => return None,
         DeployMode::Pinned if pinned.is_none() => return None,
         DeployMode::Head | DeployMode::Pinned | DeployMode::Once => {}
     }
@@ -37,13 +41,19 @@ pub(crate) fn code(scope: &Scope<'_>, root: &Node) -> Option<Code> {
         branch: branch.clone(),
         pinned: pinned.map(|(commit, _)| commit.clone()),
         once: mode == DeployMode::Once,
+        follows: sync::branch(scope, environment, name, is_own),
         commit: Err(Text::new_static("nobody looked into the repository")),
         span: pinned.map_or(branch_span, |(_, span)| span),
     })
 }
 
 /// The code of a workspace that comes with a branch; nothing where code is not deployed at all.
-pub(crate) fn code_of_branch(scope: &Scope<'_>, branch: &Text, span: Span) -> Option<Code> {
+pub(crate) fn code_of_branch(
+    scope: &Scope<'_>,
+    environment: &str,
+    (branch, span): (&Text, Span),
+    name: &WorkspaceName,
+) -> Option<Code> {
     let repository = scope.repository.as_ref().filter(|_| deploys(scope))?;
     Some(Code {
         repository: repository.url.clone(),
@@ -51,6 +61,7 @@ pub(crate) fn code_of_branch(scope: &Scope<'_>, branch: &Text, span: Span) -> Op
         branch: branch.clone(),
         pinned: None,
         once: false,
+        follows: sync::branch(scope, environment, name, true),
         commit: Err(Text::new_static("nobody looked into the repository")),
         span,
     })
@@ -58,7 +69,8 @@ pub(crate) fn code_of_branch(scope: &Scope<'_>, branch: &Text, span: Span) -> Op
 
 /// Whether this version of Magus puts code into workspaces of the cluster.
 pub(crate) fn deploys(scope: &Scope<'_>) -> bool {
-    matches!(scope.engine.as_ref().and_then(|declared| declared.engine.as_ref()), Some(Engine::Local { .. }))
+    let engine = scope.engine.as_ref().and_then(|declared| declared.engine.as_ref());
+    matches!(engine, Some(Engine::Local { .. })) || sync::is_used(scope)
 }
 
 /// MG401, MG402 and MG708: `deploy` without what it deploys, and what is declared for nothing.
@@ -88,10 +100,16 @@ pub(crate) fn check(role: &Role, root: &Node, scope: &Scope<'_>, findings: &mut 
                 help,
             ));
         } else if !deploys(scope) {
-            let message = "`deploy` has no effect: code is deployed on the local engine alone".to_owned();
+            let message = match scope.sync {
+                Some(_) => "`deploy` has no effect: `repository.sync` cannot be used",
+                None => "`deploy` has no effect: how workspaces on a Mage server fetch code is not declared",
+            };
             let help =
-                "leave it for a later version, and silence this with `# magus: ignore[MG708]`, or remove it";
-            findings.push(no_effect(span, message, help));
+                "say with `sync: {url: …}` how they do, beside the `url` of the `repository`, or remove it";
+            findings.push(no_effect(span, message.to_owned(), help));
+        } else if mode == DeployMode::Once && sync::is_used(scope) {
+            let message = "`deploy: once` has no effect: Mage's git sync follows a branch".to_owned();
+            findings.push(no_effect(span, message, "write `head`, or `none` where people do it in Mage"));
         } else if branch.is_none() {
             let message = "`deploy` needs a `branch`, and none is declared".to_owned();
             findings.push(

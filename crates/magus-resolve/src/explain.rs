@@ -6,6 +6,7 @@ use magus_load::{File, Loaded};
 use magus_model::{
     Text,
     desired::{DesiredState, Field, Layer},
+    name::WorkspaceName,
     path::FieldPath,
     span::{Origin, Span},
     tree::Node,
@@ -14,13 +15,13 @@ use magus_model::{
 use serde::{Serialize, Serializer};
 
 use crate::{
-    Resolution,
+    Resolution, deploy,
     directory::{Directory, Folder, settings},
     layer::{self, Content, OWN_KEYS},
     placeholder,
     resolve::{Environs, default_state, effective, reader, used},
     scope::{DEFAULT_WORKSPACE_NAME, Scope},
-    stages, suggest,
+    stages, suggest, sync,
 };
 
 /// The effective configuration of a workspace.
@@ -153,6 +154,10 @@ pub fn explain(
     let reader = reader(&directory, environs.scope.variables_of(folder, stem, root));
     let mut fields = effective(&reader, &environs, root, &layer::settings(root, &OWN_KEYS), |_, _| {});
     let name = placeholder_name(&environs.scope, root, &reader.variables);
+    if let Ok(name) = WorkspaceName::parse(&name) {
+        let code = deploy::code(&environs.scope, folder.name, root, &name);
+        sync::add_variables(&environs.scope, &reader, &name, code.as_ref(), &mut fields, &mut Vec::new());
+    }
     let server = environs.scope.server.as_ref();
     let mut handed_on = server.map_or_else(Vec::new, |server| server.hands_on(&reader, &name, &fields));
     add_defaults(&mut fields, &environs.scope, root, &name);

@@ -22,7 +22,7 @@ mod rules;
 mod scope;
 mod settle;
 mod stages;
-
+mod sync;
 mod value;
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use crate::{
         databases, images, layers, server, texts, workspaces,
     },
     scope::{DEFAULT_WORKSPACE_NAME, Inherited, Scope, Spanned, field, inherit},
-    stages, suggest,
+    stages, suggest, sync,
     value::Reader,
 };
 
@@ -222,6 +222,7 @@ fn environment(environs: &Environs<'_, '_>, findings: &mut Vec<Diagnostic>) {
     findings.extend(names::pattern_fault(scope));
     if let Some((document, root)) = folder.environment.and_then(|found| Some((found, found.root.as_ref()?))) {
         deploy::check(&document.file.role, root, scope, findings);
+        sync::check(scope, findings);
         gates::check(root, scope, findings);
     }
     let lower = lower.read().unwrap_or_else(PoisonError::into_inner);
@@ -261,16 +262,21 @@ fn workspace<'a>(
     let mut fields = effective(&reader, environs, root, &own, |declared, enforced| {
         server::overridden(declared, enforced, findings);
     });
-    workspaces::check_fields(&fields, environs, findings);
-    server::check_fields(&fields, root.span, environs, findings);
-    let Apart { state, state_span, owner } = Apart::take(&mut fields);
     let pattern = layer::text(root, "name").or(scope.workspace_name);
     if let Some((_, span)) = layer::text(root, "name") {
         resolved.name_span = span;
     }
     let name =
         placeholder::fill(pattern.map_or(DEFAULT_WORKSPACE_NAME, |(pattern, _)| pattern), &reader.variables);
-    match WorkspaceName::parse(&name) {
+    let parsed = WorkspaceName::parse(&name);
+    let code = parsed.as_ref().ok().and_then(|name| deploy::code(scope, folder.name, root, name));
+    if let Ok(name) = &parsed {
+        sync::add_variables(scope, &reader, name, code.as_ref(), &mut fields, findings);
+    }
+    workspaces::check_fields(&fields, environs, findings);
+    server::check_fields(&fields, root.span, environs, findings);
+    let Apart { state, state_span, owner } = Apart::take(&mut fields);
+    match parsed {
         Ok(name) => {
             resolved.workspace = Some(Workspace {
                 name,
@@ -280,7 +286,7 @@ fn workspace<'a>(
                 fields,
                 moved_from: layer::text(root, "moved_from").map(|(name, span)| (name.clone(), span)),
                 owner,
-                code: deploy::code(scope, root),
+                code,
                 span: Span::start_of(file.id),
             });
         }

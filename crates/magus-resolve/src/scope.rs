@@ -92,6 +92,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) max_deletes: MaxDeletes,
     /// The repository of the pipelines' code.
     pub(crate) repository: Option<DeclaredRepository>,
+    /// What is declared of how workspaces fetch it themselves.
+    pub(crate) sync: Option<&'a Node>,
     /// The branch that is deployed.
     pub(crate) branch: Option<Spanned<'a>>,
     /// The commit that is pinned.
@@ -168,6 +170,7 @@ impl<'a> Scope<'a> {
             declared_on: near("declarations").and_then(|(_, node)| spanned(node.get("branch")?)),
             max_deletes: limits.and_then(max_deletes).unwrap_or_default(),
             repository: near("repository").and_then(|(document, node)| repository(directory, document, node)),
+            sync: near("repository").and_then(|(_, node)| node.get("sync")).filter(|node| !node.is_null()),
             branch: own("branch").and_then(spanned),
             commit: own("commit").and_then(spanned),
             deploy: own("deploy").and_then(spanned),

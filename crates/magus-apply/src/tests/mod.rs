@@ -317,6 +317,7 @@ impl Scene<'_> {
                 desired: &self.desired,
                 secrets: &secrets,
                 repositories: &BTreeMap::new(),
+                move_branch: &|_, _, _| Ok(()),
                 selected: &|_, _| true,
                 jobs: self.jobs,
                 may_go_on: self.may_go_on,

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -42,6 +42,7 @@ use crate::{
     output::Output,
     pipeline::{self, Planned, Wish},
     progress::Progress,
+    repository::DeployBranches,
 };
 
 /// Set by Ctrl-C or SIGTERM: what is under way ends, nothing else begins.
@@ -129,8 +130,9 @@ fn converge(
     let secrets = Resolver::new(checked.loaded.root.clone(), Box::new(|name| std::env::var_os(name)));
     let performing: BTreeMap<Text, &dyn Perform> =
         opened.engines.iter().map(|(name, engine)| (name.clone(), &**engine)).collect();
-    let repositories =
+    let repositories: BTreeMap<Text, PathBuf> =
         checked.repositories.iter().map(|(url, code)| (url.clone(), code.path().to_owned())).collect();
+    let deploy_branches = DeployBranches::new(&repositories);
     listen_for_signals()?;
     let progress = Progress::new(planned.plan.steps.len(), output);
     let report = apply(
@@ -140,6 +142,7 @@ fn converge(
             desired: &checked.resolution.desired,
             secrets: &secrets,
             repositories: &repositories,
+            move_branch: &|url, branch, to| deploy_branches.move_to(url, branch, to),
             selected: &|environment, workspace| {
                 wish.intent == Intent::Converge
                     && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)

@@ -267,7 +267,7 @@ fn push(
     output: &Output,
 ) -> Result<(), CommandError> {
     let Stage { branch, commit, .. } = &promotion.to;
-    let lease = Lease { branch, from: commit, to };
+    let lease = Lease { branch, from: Some(commit), to };
     match repository::push(url, code, lease) {
         Ok(()) => {
             output.message(&format!("pushed `{branch}`: {commit} → {to}"));

@@ -18,6 +18,7 @@ fn capabilities() -> Capabilities {
     Capabilities {
         rename: true,
         deploys: true,
+        starts_from_branch: false,
         fields: vec![("hidden".into(), FieldCapability { readable: false, ..usual })],
         defaults: [("service_account_name".into(), Value::string("default")), ("nothing".into(), list(&[]))]
             .into(),

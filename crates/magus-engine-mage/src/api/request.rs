@@ -163,6 +163,24 @@ pub fn run(id: u64) -> Request {
     Request::new(Method::Get, format!("/api/pipeline_runs/{id}"), "pipeline_run")
 }
 
+/// `GET /api/git_files/PATH` of a workspace's own server: a file of the repository that its project is in. The path is one part
+/// of the address. Needs a viewer.
+pub fn git_file(path: &str) -> Request {
+    Request::new(Method::Get, format!("/api/git_files/{}", segment(path)), "git_file")
+}
+
+/// `GET /api/git_branches/current` of a workspace's own server: which files of its project git finds changed. Needs a viewer.
+pub fn git_status() -> Request {
+    Request::new(Method::Get, "/api/git_branches/current".into(), "git_branch")
+}
+
+/// `PUT /api/syncs/NAME` of a workspace's own server, whatever the name: fetches, resets to the branch, and installs packages.
+/// Needs an editor.
+pub fn sync() -> Request {
+    Request::new(Method::Put, "/api/syncs/git".into(), "sync")
+        .body(json!({ "sync": { "action_type": "sync_data" } }))
+}
+
 /// `GET /api/secrets` of a workspace's own server: names and numbers, never a value. Needs a viewer.
 pub fn secrets() -> Request {
     Request::new(Method::Get, "/api/secrets".into(), "secrets")
@@ -367,6 +385,13 @@ mod tests {
                 "POST /api/secrets?_http_error_codes=1",
                 json!({"secret": {"name": "a", "value": "p"}}),
             ),
+            (
+                git_file(".git/logs/HEAD"),
+                "GET /api/git_files/.git%2Flogs%2FHEAD?_http_error_codes=1",
+                none.clone(),
+            ),
+            (git_status(), "GET /api/git_branches/current?_http_error_codes=1", none.clone()),
+            (sync(), "PUT /api/syncs/git?_http_error_codes=1", json!({"sync": {"action_type": "sync_data"}})),
             (delete_secret("a/b"), "DELETE /api/secrets/a%2Fb?_http_error_codes=1", none.clone()),
             (delete_workspace("a"), "DELETE /api/workspaces/a?_http_error_codes=1", none.clone()),
         ] {

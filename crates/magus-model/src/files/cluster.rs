@@ -5,7 +5,12 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use super::{layer::LayerConfig, scalar::DeleteLimit, server::ServerFacts, variable::one_of};
+use super::{
+    layer::LayerConfig,
+    scalar::DeleteLimit,
+    server::ServerFacts,
+    variable::{Variable, one_of},
+};
 use crate::{
     Text,
     desired::Edition,
@@ -148,6 +153,33 @@ pub struct Repository {
     pub url: Text,
     /// The folder of the Mage project in it. Without it, the repository's root.
     pub directory: Option<Text>,
+    /// How workspaces on a Mage server get the code: by Mage's git sync, from a branch `deploy/ENVIRONMENT` that Magus moves.
+    /// Without it, no code is deployed to such a server.
+    pub sync: Option<Sync>,
+}
+
+/// How workspaces on a Mage server reach the repository themselves.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sync {
+    /// The repository's URL as workspaces reach it: `https://`, or as ssh takes it.
+    pub url: Text,
+    /// What they log in with.
+    pub auth: Option<SyncAuth>,
+}
+
+/// What workspaces log in with to the repository. Each becomes a variable of theirs, and takes what a variable takes.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SyncAuth {
+    /// The user, where the token is sent over `https`: `GIT_USERNAME`. Without it, `magus`.
+    pub username: Option<Variable>,
+    /// The token that is sent over `https`: `GIT_ACCESS_TOKEN`.
+    pub access_token: Option<Variable>,
+    /// The private key for ssh, in base64 as Mage takes it: `GIT_SSH_PRIVATE_KEY`.
+    pub ssh_private_key: Option<Variable>,
+    /// Its public key, in base64: `GIT_SSH_PUBLIC_KEY`.
+    pub ssh_public_key: Option<Variable>,
 }
 
 /// How much one apply may do.

@@ -16,9 +16,21 @@ pub struct Deploy {
     pub to: Text,
     /// Who moved.
     pub reason: Reason,
+    /// The branch that has to be at `to` for it, where workspaces follow one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<DeployBranch>,
     /// What lies between them; nothing where nobody can say, because the repository does not have `from` any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub movement: Option<Movement>,
+}
+
+/// A branch that workspaces follow, and that moves for them alone: `deploy/staging`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DeployBranch {
+    /// Its name.
+    pub name: Text,
+    /// The full number of the commit that it is at; nothing where it does not exist.
+    pub from: Option<Text>,
 }
 
 /// What lies between two commits, of which the first may be none.

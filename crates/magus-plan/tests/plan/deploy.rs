@@ -4,7 +4,7 @@ use magus_model::{
     desired::{Code, DesiredState, Environment, Workspace},
     name::WorkspaceName,
     observed::ObservedCode,
-    plan::{Difference, Movement, Plan, Restarts},
+    plan::{DeployBranch, Difference, Movement, Plan, Restarts},
 };
 use magus_plan::{Intent, Move, Movements, check};
 
@@ -220,4 +220,73 @@ fn a_workspace_that_is_taken_over_gets_its_code_too() {
         (steps(&world.plan()), withheld(&world.plan())),
         (vec!["← acme/a".to_owned()], vec!["a deploy uncommitted-work".to_owned()])
     );
+}
+
+/// `a`, which is to run this commit, and follows a branch that is at another one.
+fn following(commit: &str, branch: Option<&str>) -> Workspace {
+    let follows = DeployBranch { name: "deploy/development".into(), from: branch.map(Into::into) };
+    Workspace { code: Some(Code { follows: Some(follows), ..code(commit) }), ..workspace("a") }
+}
+
+/// A cluster where `a` runs commit `1`, and whatever starts takes its code from a branch.
+fn synced() -> World {
+    let mut world = World::applied(development(following("1", Some("1"))));
+    world.observations[0].capabilities.starts_from_branch = true;
+    world
+}
+
+#[test]
+fn the_branch_that_a_workspace_follows_has_to_be_where_it_is_said() {
+    let mut world = synced();
+    assert_eq!(world.plan().steps.len(), 0);
+    world.declare(development(following("1", Some("2"))));
+    let plan = world.plan();
+    assert_eq!(
+        reasons(&plan),
+        ["> `deploy/development` was moved to `2`, which it would take when it starts"]
+    );
+    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    let digest = plan.digest;
+    world.declare(development(following("1", None)));
+    let plan = world.plan();
+    assert_eq!(
+        reasons(&plan),
+        ["> `deploy/development` is gone, and it would not find its code when it starts"]
+    );
+    assert_ne!(plan.digest, digest, "who reviewed it saw another branch");
+    world.declare(development(following("2", Some("1"))));
+    world.edit("a", |observed| observed.state = magus_model::observed::RunState::Stopped);
+    let stopped = world.plan().steps[0].reason.clone();
+    assert!(stopped.ends_with("; it is stopped, and takes it when it starts"), "{stopped}");
+}
+
+#[test]
+fn commits_of_people_are_work_where_a_sync_would_take_them_away() {
+    let mut world = synced();
+    world.declare(development(following("2", Some("1"))));
+    assert_eq!(steps(&world.plan()), ["> acme/a"], "what Magus deployed is nobody's, wherever it went");
+    world.edit("a", |observed| observed.code.commit = Some("3".into()));
+    let plan = world.plan();
+    assert_eq!((steps(&plan), withheld(&plan)), (vec![], vec!["a deploy uncommitted-work".to_owned()]));
+    assert!(plan.withheld[0].message.contains("`commit 3` would be lost"), "{}", plan.withheld[0].message);
+    movement(&mut world, "3", "2", Movement { ahead: 1, behind: 1, ..Movement::default() });
+    assert_eq!(steps(&world.plan()), ["> acme/a"], "it is in the repository");
+}
+
+#[test]
+fn what_starts_from_a_branch_is_not_restarted_over_work_of_people() {
+    let mut world = synced();
+    let work = ObservedCode { commit: Some("1".into()), uncommitted: vec!["x.py".into()] };
+    world.edit("a", |observed| observed.code = work.clone());
+    world.declare(development(set(following("1", Some("1")), "env.A", plain("1"))));
+    let plan = world.plan();
+    assert_eq!((steps(&plan), withheld(&plan)), (vec![], vec!["a update uncommitted-work".to_owned()]));
+    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    world.intent = Intent::Restart;
+    assert_eq!(withheld(&world.plan()), ["a restart uncommitted-work"]);
+    world.intent = Intent::Converge;
+    // What restarts nothing goes on.
+    let lifecycle = "lifecycle_config.termination_policy.max_idle_seconds";
+    world.declare(development(set(following("1", Some("1")), lifecycle, plain("1"))));
+    assert_eq!((steps(&world.plan()), world.plan().withheld.len()), (vec!["~ acme/a".to_owned()], 0));
 }

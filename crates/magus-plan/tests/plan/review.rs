@@ -214,6 +214,7 @@ fn every_difference_of_a_digest_has_words() {
                 from: None,
                 to: "3f2a".into(),
                 reason: magus_model::plan::Reason::Declared,
+                follows: None,
                 movement: None,
             });
         },

@@ -85,6 +85,7 @@ pub fn code(commit: &str) -> Code {
         branch: "main".into(),
         pinned: None,
         once: false,
+        follows: None,
         commit: Ok(commit.into()),
         span: line(3),
     }
@@ -136,6 +137,7 @@ pub fn capabilities() -> Capabilities {
     Capabilities {
         rename: true,
         deploys: true,
+        starts_from_branch: false,
         fields: vec![
             (FieldPath::from("storage_class_name"), FieldCapability { create_only: true, ..usual }),
             (FieldPath::from("secrets"), FieldCapability { readable: false, ..usual }),

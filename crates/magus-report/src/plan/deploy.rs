@@ -1,6 +1,6 @@
 //! What a deploy brings and takes away, in lines.
 
-use magus_model::plan::{Commit, Deploy, Difference, Movement};
+use magus_model::plan::{Commit, Deploy, DeployBranch, Difference, Movement};
 
 use crate::{escape, words::count};
 
@@ -24,8 +24,14 @@ pub(super) fn from_to(deploy: &Deploy) -> (String, String) {
 
 /// What lies between, a line each, ready to be shown.
 pub(crate) fn between(deploy: &Deploy) -> Vec<String> {
-    let Some(movement) = &deploy.movement else {
-        return Vec::new();
+    let moves = deploy.follows.as_ref().filter(|branch| branch.from.as_ref() != Some(&deploy.to));
+    let moves = moves.map(|DeployBranch { name, from }| {
+        let from = from.as_deref().map_or_else(String::new, |from| format!(" from {}", short(from)));
+        format!("moves the branch {}{from}", escape::line(name))
+    });
+    let brings = deploy.movement.as_ref().filter(|_| deploy.from.as_ref() != Some(&deploy.to));
+    let Some(movement) = brings else {
+        return moves.into_iter().collect();
     };
     let Movement { ahead, behind, commits, .. } = movement;
     let (symbol, all) = if *ahead == 0 && *behind > 0 { ("-", *behind) } else { ("+", (*ahead).max(1)) };
@@ -40,6 +46,7 @@ pub(crate) fn between(deploy: &Deploy) -> Vec<String> {
     if deploy.from.is_some() {
         lines.extend(touched(movement));
     }
+    lines.extend(moves);
     lines
 }
 
@@ -111,6 +118,29 @@ mod tests {
         assert_eq!(groups::restarts([&perhaps].into_iter()), (0, 1));
         let options = PlanOptions { width: 100, ..PlanOptions::default() };
         assert!(text(&plan(both.to_vec()), &options, &Styles::plain()).contains("Restarts 1 workspace.\n"));
+    }
+
+    #[test]
+    fn a_branch_that_moves_is_named() {
+        let deploy = |from: Option<&str>, branch: Option<&str>| Deploy {
+            branch: "staging".into(),
+            from: from.map(Into::into),
+            to: "2222222222222".into(),
+            reason: magus_model::plan::Reason::Declared,
+            follows: Some(DeployBranch { name: "deploy/staging".into(), from: branch.map(Into::into) }),
+            movement: Some(Movement::default()),
+        };
+        for (from, branch, expect) in [
+            (None, None, &["+ and 1 more", "moves the branch deploy/staging"][..]),
+            (Some("1111111111111"), Some("2222222222222"), &["+ and 1 more", "no file differs"]),
+            (
+                Some("2222222222222"),
+                Some("1111111111111"),
+                &["moves the branch deploy/staging from 1111111111"],
+            ),
+        ] {
+            assert_eq!(between(&deploy(from, branch)), expect);
+        }
     }
 
     #[test]

@@ -151,6 +151,7 @@ pub(crate) fn everything() -> Plan {
         from: Some("3f2a9c1d0b3f2a9c1d0b3f2a9c1d0b3f2a9c1d0b".into()),
         to: "9c8d7e6f5a9c8d7e6f5a9c8d7e6f5a9c8d7e6f5a".into(),
         reason: Reason::Declared,
+        follows: None,
         movement: Some(Movement {
             ahead: 12,
             behind: 1,

@@ -129,6 +129,10 @@ pub fn look_up_code(
                 }),
             });
             wanted.commit = commit.clone();
+            if let Some(follows) = &mut wanted.follows {
+                let repository = repositories.get(&wanted.repository);
+                follows.from = repository.and_then(|code| code.head(&follows.name)).map(Text::from);
+            }
         }
     }
     looked_up

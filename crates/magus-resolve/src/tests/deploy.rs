@@ -32,7 +32,7 @@ fn what_is_deployed_has_to_be_said_whole() {
             ("dev/environment.yaml", "branch: d\ndeploy: head\n"),
         ],
         &[
-            "dev/environment.yaml:2:1 MG708 `deploy` has no effect: code is deployed on the local engine alone",
+            "dev/environment.yaml:2:1 MG708 `deploy` has no effect: how workspaces on a Mage server fetch code is not declared",
         ],
     );
 }
@@ -77,4 +77,102 @@ fn what_is_deployed_is_that_of_the_environment_or_its_own() {
             "a-unstaged: nothing",
         ]
     );
+}
+
+const SYNCED: &str = "\
+name: a
+engine: {mage: {url: https://mage.acme.dev}}
+repository:
+  url: x.git
+  sync:
+    url: https://git.acme.dev/x.git
+    auth: {access_token: {secret: {env: GIT_TOKEN}}}
+";
+
+#[test]
+fn workspaces_on_a_mage_server_follow_a_branch() {
+    let resolution = resolve(&load(&[
+        ("cluster.yaml", SYNCED),
+        ("dev/environment.yaml", "branch: d\ndeploy: head\n"),
+        ("dev/a.yaml", "env: {GIT_USERNAME: ana, GIT_REPO_PATH: /home/src/x}\n"),
+        ("dev/b.yaml", "branch: feature\n"),
+        ("dev/c.yaml", "deploy: none\n"),
+        ("prod/environment.yaml", "promotes_from: dev\nbranch: main\n"),
+        ("prod/a.yaml", "{}\n"),
+    ]));
+    let environments = resolution.desired.clusters.iter().flat_map(|cluster| &cluster.environments);
+    let told: Vec<String> = environments
+        .flat_map(|environment| &environment.workspaces)
+        .map(|one| {
+            let fields = one.fields.iter().map(|field| {
+                let shown =
+                    if field.value.is_sensitive() { "a secret".to_owned() } else { field.value.to_string() };
+                format!("{}={shown} ({})", field.path, field.layer)
+            });
+            let follows = one.code.as_ref().and_then(|code| code.follows.as_ref());
+            let branch = follows.map_or("nothing", |branch| branch.name.as_str());
+            format!("{} follows {branch}: {}", one.name, fields.collect::<Vec<_>>().join(", "))
+        })
+        .collect();
+    const URL: &str = "https://git.acme.dev/x.git";
+    let of = |name: &str, branch: &str, path: &str, user: &str| {
+        format!(
+            "{name} follows {branch}: env.GIT_ACCESS_TOKEN=a secret (git sync), env.GIT_AUTH_TYPE=https (git sync), \
+             env.GIT_BRANCH={branch} (git sync), env.GIT_REPO_LINK={URL} (git sync), env.GIT_REPO_PATH={path}, \
+             env.GIT_SYNC_ON_START=1 (git sync), env.GIT_USERNAME={user}"
+        )
+    };
+    assert_eq!(
+        told,
+        [
+            of("a-dev", "deploy/dev", "/home/src/x (workspace)", "ana (workspace)"),
+            of("b-dev", "deploy/dev+b-dev", "/home/src/b-dev (git sync)", "magus (git sync)"),
+            "c-dev follows nothing: ".to_owned(),
+            of("a-prod", "deploy/prod", "/home/src/a-prod (git sync)", "magus (git sync)"),
+        ]
+    );
+}
+
+#[test]
+fn what_a_sync_cannot_do_is_said() {
+    let plain = SYNCED.replace("    auth: {access_token: {secret: {env: GIT_TOKEN}}}\n", "");
+    let folder = plain.replace("url: x.git", "url: x.git\n  directory: mage");
+    let local = plain.replace("mage: {url: https://mage.acme.dev}", "local: {path: x}");
+    for (cluster, environment, workspace, findings) in [
+        (
+            &plain,
+            "branch: d\ndeploy: head\n",
+            "env:\n  GIT_BRANCH: d\n",
+            &[
+                "dev/a.yaml:2:15 MG708 `env.GIT_BRANCH` has no effect: `repository.sync` decides what is fetched",
+            ][..],
+        ),
+        (
+            &plain,
+            "branch: d\n",
+            "deploy: once\n",
+            &["dev/a.yaml:1:1 MG708 `deploy: once` has no effect: Mage's git sync follows a branch"],
+        ),
+        (
+            &folder,
+            "branch: d\ndeploy: head\n",
+            "{}\n",
+            &[
+                "cluster.yaml:7:5 MG708 `sync` has no effect: Mage fetches whole repositories, and `directory` names a \
+                 folder in this one",
+                "dev/environment.yaml:2:1 MG708 `deploy` has no effect: `repository.sync` cannot be used",
+            ],
+        ),
+        (
+            &local,
+            "branch: d\ndeploy: head\n",
+            "{}\n",
+            &["cluster.yaml:6:5 MG708 `sync` has no effect: it is about workspaces on a Mage server"],
+        ),
+    ] {
+        check(
+            &[("cluster.yaml", cluster), ("dev/environment.yaml", environment), ("dev/a.yaml", workspace)],
+            findings,
+        );
+    }
 }

@@ -1,0 +1,345 @@
+//! The code of a workspace. Its own server fetches it by Mage's git sync, from a branch that moves for it alone: when it starts, and
+//! when it is asked to. The sync is a hard reset (MAGE.md 4.23): what people changed in files that git knows is gone after it, what
+//! git does not know stays.
+//!
+//! Mage tells no commit. What is checked out stands in the reflog, a file of the repository, and Mage shows its files
+//! (`api/resources/GitFileResource.py` of 0.9.80).
+
+use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
+
+use magus_engine::{CodeSource, PerformError, Task};
+use magus_model::{
+    Text,
+    name::WorkspaceName,
+    observed::{ObservedCode, RunState},
+    path::FieldPath,
+    plan::{Action, Deploy, Restarts, Step},
+};
+use serde_json::Value;
+
+use crate::{
+    Mage,
+    api::{Client, request},
+    item::{Item, Known},
+    mark::{Stored, StoredCode},
+    own_server::Shut,
+    perform::{Found, hide},
+    wait::is_cancelled,
+};
+
+/// The variable with which a workspace fetches its code whenever it starts.
+const SYNC_ON_START: &str = "GIT_SYNC_ON_START";
+/// Where git writes down what was checked out.
+const REFLOG: &str = ".git/logs/HEAD";
+/// How a sync shows there (`REMOTE_NAME` in `data_preparation/git/__init__.py`).
+const SYNCED: &str = "reset: moving to mage-repo/";
+/// What Mage itself writes into a project, and a sync writes anew (MAGE.md 4.24).
+const OF_MAGE: &str = "triggers.yaml";
+/// How many files of people are told.
+const TOLD: usize = 20;
+/// How many files that a commit brings are looked at one by one.
+const LOOKED_AT: usize = 100;
+
+/// A project as git sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Project {
+    /// The full number of the commit that is checked out; nothing where the project is in no repository.
+    head: Option<Text>,
+    /// Whether it was ever synced.
+    synced: bool,
+    /// The files that differ from it, but for those that Mage writes itself.
+    changed: Vec<Text>,
+    /// Files and folders that git does not know; a folder ends with `/`.
+    unknown: Vec<String>,
+}
+
+impl Project {
+    fn look(server: &Client) -> Result<Self, String> {
+        let ask = |request| server.send(&request).map_err(|error| error.to_string());
+        let reflog = ask(request::git_file(REFLOG))?;
+        let status = ask(request::git_status())?;
+        Ok(Self::read(reflog["git_file"]["content"].as_str().unwrap_or_default(), &status["git_branch"]))
+    }
+
+    fn read(reflog: &str, status: &Value) -> Self {
+        let list = |key: &str| {
+            let items = status[key].as_array().map_or(&[][..], Vec::as_slice);
+            items.iter().filter_map(Value::as_str)
+        };
+        let is_of_mage = |path: &&str| {
+            path.starts_with("pipelines/") && path.rsplit('/').next().is_some_and(|name| name == OF_MAGE)
+        };
+        let mut changed: Vec<Text> = list("modified_files")
+            .chain(list("staged_files"))
+            .filter(|path| !is_of_mage(path))
+            .map(Text::from)
+            .collect();
+        changed.sort();
+        changed.dedup();
+        Self {
+            head: reflog.lines().next_back().and_then(commit_of).map(Text::from),
+            synced: reflog.lines().any(|line| line.contains(SYNCED)),
+            changed,
+            unknown: list("untracked_files").map(str::to_owned).collect(),
+        }
+    }
+
+    /// What runs, and what people work on. A project that Magus had made and nobody touched by git holds Mage's own files.
+    fn code(mut self, stored: Option<&StoredCode>) -> ObservedCode {
+        if stored == Some(&StoredCode::Fresh) && !self.synced {
+            return ObservedCode::default();
+        }
+        if self.head.is_none() {
+            // Nobody can say what in it is whose.
+            return ObservedCode { commit: None, uncommitted: vec![Text::new_static(".")] };
+        }
+        self.changed.truncate(TOLD);
+        ObservedCode { commit: self.head, uncommitted: self.changed }
+    }
+}
+
+/// The commit after an entry of a reflog: `OLD NEW WHO TIME ZONE<tab>WHAT`.
+fn commit_of(line: &str) -> Option<&str> {
+    let commit = line.split(' ').nth(1)?;
+    let is_number = [40, 64].contains(&commit.len()) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_number.then_some(commit)
+}
+
+/// What is known of the code of a workspace whose server is not asked: what it was told last.
+pub(crate) fn remembered(stored: Option<&Stored>) -> ObservedCode {
+    let commit = match stored.and_then(|stored| stored.code.as_ref()) {
+        Some(StoredCode::At(commit)) => Some(commit.clone()),
+        Some(StoredCode::Fresh) | None => None,
+    };
+    ObservedCode { commit, uncommitted: Vec::new() }
+}
+
+impl Mage {
+    /// The code of a workspace; the reason where its server cannot tell.
+    pub(crate) fn code_of(&self, item: &Item, known: &Known) -> Result<ObservedCode, String> {
+        let stored = known.stored.as_ref().and_then(|stored| stored.code.as_ref());
+        match known.workspace.state {
+            // It takes what it was told last when it starts.
+            RunState::Stopped => Ok(remembered(known.stored.as_ref())),
+            RunState::Running => {
+                let server = self.trusted_server(item).map_err(Shut::reason)?;
+                Project::look(&server).map(|project| project.code(stored))
+            }
+            state => Err(format!("it is {}", state.as_str())),
+        }
+    }
+
+    /// Looks, right before a workspace restarts that then fetches its code, whether that takes work of people away.
+    pub(crate) fn keep_work(&self, step: &Step, found: &Found) -> Result<(), PerformError> {
+        let name = &step.workspace;
+        let path = FieldPath::key("env").child(SYNC_ON_START);
+        let is_set = found.known.leaves.contains_key(&path)
+            || step.fields.iter().any(|field| field.path == path && field.after.is_some());
+        let restarts = step.restarts != Restarts::No || step.action == Action::Restart;
+        if !is_set || !restarts || found.known.workspace.state != RunState::Running {
+            return Ok(());
+        }
+        let code = self.code_of(&found.item, &found.known).map_err(|why| {
+            PerformError::NotStarted(format!(
+                "it fetches its code when it restarts, and whether somebody works in `{name}` is not known: {why}"
+            ))
+        })?;
+        refuse(name, &code.uncommitted)
+    }
+
+    /// Has a workspace fetch the code of a step, and looks whether it has it.
+    pub(crate) fn deploy(&self, task: &Task<'_>, found: &Found) -> Result<(), PerformError> {
+        let Task { step, cancelled, code, .. } = *task;
+        let Step { workspace: name, restarts, .. } = step;
+        let deploy = step.deploy.as_ref();
+        let deploy =
+            deploy.ok_or_else(|| PerformError::Failed("the step says no code to deploy".to_owned()))?;
+        let done = StoredCode::At(deploy.to.clone());
+        match found.known.workspace.state {
+            RunState::Stopped => {}
+            RunState::Running => {
+                let server = self.reach(name, "its code", cancelled)?;
+                let before = Project::look(&server).map_err(|why| unread(name, &why))?;
+                if before.head.as_ref() != Some(&deploy.to) {
+                    self.check(name, found, (&server, &before), deploy, code)?;
+                    self.sync(name, &server, found, &deploy.to, cancelled)?;
+                    if *restarts != Restarts::No {
+                        self.stop_and_resume(name, cancelled)?;
+                    }
+                }
+                self.wait_for_code(name, &deploy.to, cancelled)?;
+            }
+            // Its code may be what keeps it from coming up: another try fetches the new one.
+            RunState::Pending | RunState::Failed => {
+                self.stop_and_resume(name, cancelled)?;
+                self.wait_for_code(name, &deploy.to, cancelled)?;
+            }
+        }
+        let found = self.look_after(name)?;
+        let stored = Stored { code: Some(done), ..found.stored_by(step, found.secrets())? };
+        self.put_mark(&found, stored)
+    }
+
+    /// Whether the workspace is as the plan saw it, and nothing of people is lost.
+    fn check(
+        &self,
+        name: &WorkspaceName,
+        found: &Found,
+        (server, project): (&Client, &Project),
+        deploy: &Deploy,
+        source: Option<CodeSource<'_>>,
+    ) -> Result<(), PerformError> {
+        let stored = found.known.stored.as_ref().and_then(|stored| stored.code.as_ref());
+        let code = project.clone().code(stored);
+        refuse(name, &code.uncommitted)?;
+        if code.commit != deploy.from {
+            return Err(PerformError::Moved(format!(
+                "`{name}` does not run what it ran when the plan was made; plan again"
+            )));
+        }
+        if code.commit.is_none() {
+            return Ok(());
+        }
+        let Some(CodeSource { git, directory: _ }) = source else { return Ok(()) };
+        refuse(name, &overwritten(server, git, deploy, &project.unknown)?)
+    }
+
+    /// Asks for the sync. It blocks the server while it fetches and installs packages: what counts is what is there in the end.
+    fn sync(
+        &self,
+        name: &WorkspaceName,
+        server: &Client,
+        found: &Found,
+        to: &Text,
+        cancelled: &AtomicBool,
+    ) -> Result<(), PerformError> {
+        hide(server, &found.known.leaves, &found.secrets());
+        let Err(error) = server.send(&request::sync()) else { return Ok(()) };
+        if error.uncertain {
+            return self.wait_for_code(name, to, cancelled);
+        }
+        Err(PerformError::Failed(format!("`{name}` cannot fetch its code: {error}")))
+    }
+
+    /// Waits until a workspace runs a commit.
+    fn wait_for_code(
+        &self,
+        name: &WorkspaceName,
+        to: &Text,
+        cancelled: &AtomicBool,
+    ) -> Result<(), PerformError> {
+        let deadline = Instant::now() + self.patience.ready;
+        loop {
+            let server = self.reach(name, "its code", cancelled).map_err(|error| {
+                PerformError::Uncertain(format!("asked for, and then not seen: {}", error.message()))
+            })?;
+            let seen = Project::look(&server);
+            if seen.as_ref().is_ok_and(|project| project.head.as_ref() == Some(to)) {
+                return Ok(());
+            }
+            if Instant::now() >= deadline || is_cancelled(cancelled) {
+                let what = match seen.map(|project| project.head) {
+                    Ok(Some(head)) => format!("it runs {head}"),
+                    Ok(None) => "its project is in no git repository".to_owned(),
+                    Err(why) => why,
+                };
+                return Err(PerformError::Uncertain(format!(
+                    "asked for, and not seen: {what}; the log of its server says why"
+                )));
+            }
+            (self.sleep)(self.patience.look);
+        }
+    }
+}
+
+fn unread(name: &WorkspaceName, why: &str) -> PerformError {
+    PerformError::Failed(format!("the code of `{name}` cannot be read: {why}"))
+}
+
+fn refuse(name: &WorkspaceName, work: &[Text]) -> Result<(), PerformError> {
+    let Some(first) = work.first() else { return Ok(()) };
+    let more = match work.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Err(PerformError::Moved(format!(
+        "somebody works in `{name}`: `{first}`{more} would be lost; commit and push it there, or take it out"
+    )))
+}
+
+/// The files that git does not know and a commit brings with another content.
+fn overwritten(
+    server: &Client,
+    git: &Path,
+    deploy: &Deploy,
+    unknown: &[String],
+) -> Result<Vec<Text>, PerformError> {
+    let mut lost = Vec::new();
+    for path in unknown {
+        let files = magus_git::files_at(git, &deploy.to, path.trim_end_matches('/'), LOOKED_AT);
+        let files = files.map_err(|error| PerformError::Failed(error.to_string()))?;
+        if files.len() >= LOOKED_AT {
+            lost.push(path.as_str().into());
+            continue;
+        }
+        for (path, content) in files {
+            let there = server.send(&request::git_file(&path));
+            let there = there.map_err(|error| PerformError::Failed(error.to_string()))?;
+            let there = there["git_file"]["content"].as_str();
+            if there.is_some_and(|there| there.as_bytes() != content) {
+                lost.push(path.into());
+            }
+        }
+    }
+    Ok(lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const ONE: &str = "3a5746628fb7ca6541ee2069d93f6c9373885772";
+    const TWO: &str = "b6e514460965aca1bb956bcc224563ea55144292";
+
+    fn reflog(lines: &[(&str, &str)]) -> String {
+        let line =
+            |(commit, what): &(&str, &str)| format!("{ONE} {commit} a b <a@b> 1795907529 +0000\t{what}\n");
+        lines.iter().map(line).collect()
+    }
+
+    fn status(modified: &[&str], staged: &[&str], unknown: &[&str]) -> Value {
+        json!({"modified_files": modified, "staged_files": staged, "untracked_files": unknown})
+    }
+
+    #[test]
+    fn what_runs_is_what_was_checked_out_last() {
+        let synced = reflog(&[(ONE, "clone: from x"), (TWO, "reset: moving to mage-repo/deploy/dev")]);
+        let project = Project::read(
+            &synced,
+            &status(&["pipelines/p/triggers.yaml", "utils/a.py"], &["b.py", "utils/a.py"], &["charts/"]),
+        );
+        assert!(project.synced);
+        let code = project.code(Some(&StoredCode::At(ONE.into())));
+        assert_eq!(code.commit.as_deref(), Some(TWO));
+        assert_eq!(code.uncommitted, ["b.py", "utils/a.py"]);
+        // One of that name that is no file of Mage's.
+        let project = Project::read(&synced, &status(&["triggers.yaml"], &[], &[]));
+        assert_eq!(project.changed, ["triggers.yaml"]);
+        for line in ["", "x", "a b c", &format!("{ONE} {}", "z".repeat(40))] {
+            assert_eq!(commit_of(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_project_of_mage_is_nobodys_work_and_one_of_people_is() {
+        let never = Project::read(&reflog(&[(ONE, "clone: from x")]), &status(&["io_config.yaml"], &[], &[]));
+        assert_eq!(never.clone().code(Some(&StoredCode::Fresh)), ObservedCode::default());
+        let adopted = never.code(None);
+        assert_eq!((adopted.commit.as_deref(), adopted.uncommitted.len()), (Some(ONE), 1));
+        let nowhere = Project::read("", &status(&[], &[], &[]));
+        assert_eq!(nowhere.clone().code(Some(&StoredCode::Fresh)), ObservedCode::default());
+        assert_eq!(nowhere.code(None).uncommitted, ["."]);
+    }
+}
