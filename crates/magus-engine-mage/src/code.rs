@@ -159,49 +159,25 @@ impl Mage {
             RunState::Stopped => {}
             RunState::Running => {
                 let server = self.reach(name, "its code", cancelled)?;
-                let before = Project::look(&server).map_err(|why| unread(name, &why))?;
-                if before.head.as_ref() != Some(&deploy.to) {
-                    self.check(name, found, (&server, &before), deploy, code)?;
+                let project = Project::look(&server).map_err(|why| unread(name, &why))?;
+                if project.clone().code(found.code()).commit.as_ref() != Some(&deploy.to) {
+                    check(name, found, (&server, project), deploy, code)?;
                     self.sync(name, &server, found, &deploy.to, cancelled)?;
                     if *restarts != Restarts::No {
                         self.stop_and_resume(name, cancelled)?;
                     }
                 }
-                self.wait_for_code(name, &deploy.to, cancelled)?;
+                self.wait_for_code(name, found, &deploy.to, cancelled)?;
             }
             // Its code may be what keeps it from coming up: another try fetches the new one.
             RunState::Pending | RunState::Failed => {
                 self.stop_and_resume(name, cancelled)?;
-                self.wait_for_code(name, &deploy.to, cancelled)?;
+                self.wait_for_code(name, found, &deploy.to, cancelled)?;
             }
         }
         let found = self.look_after(name)?;
         let stored = Stored { code: Some(done), ..found.stored_by(step, found.secrets())? };
         self.put_mark(&found, stored)
-    }
-
-    /// Whether the workspace is as the plan saw it, and nothing of people is lost.
-    fn check(
-        &self,
-        name: &WorkspaceName,
-        found: &Found,
-        (server, project): (&Client, &Project),
-        deploy: &Deploy,
-        source: Option<CodeSource<'_>>,
-    ) -> Result<(), PerformError> {
-        let stored = found.known.stored.as_ref().and_then(|stored| stored.code.as_ref());
-        let code = project.clone().code(stored);
-        refuse(name, &code.uncommitted)?;
-        if code.commit != deploy.from {
-            return Err(PerformError::Moved(format!(
-                "`{name}` does not run what it ran when the plan was made; plan again"
-            )));
-        }
-        if code.commit.is_none() {
-            return Ok(());
-        }
-        let Some(CodeSource { git, directory: _ }) = source else { return Ok(()) };
-        refuse(name, &overwritten(server, git, deploy, &project.unknown)?)
     }
 
     /// Asks for the sync. It blocks the server while it fetches and installs packages: what counts is what is there in the end.
@@ -216,7 +192,7 @@ impl Mage {
         hide(server, &found.known.leaves, &found.secrets());
         let Err(error) = server.send(&request::sync()) else { return Ok(()) };
         if error.uncertain {
-            return self.wait_for_code(name, to, cancelled);
+            return self.wait_for_code(name, found, to, cancelled);
         }
         Err(PerformError::Failed(format!("`{name}` cannot fetch its code: {error}")))
     }
@@ -225,6 +201,7 @@ impl Mage {
     fn wait_for_code(
         &self,
         name: &WorkspaceName,
+        found: &Found,
         to: &Text,
         cancelled: &AtomicBool,
     ) -> Result<(), PerformError> {
@@ -233,14 +210,14 @@ impl Mage {
             let server = self.reach(name, "its code", cancelled).map_err(|error| {
                 PerformError::Uncertain(format!("asked for, and then not seen: {}", error.message()))
             })?;
-            let seen = Project::look(&server);
-            if seen.as_ref().is_ok_and(|project| project.head.as_ref() == Some(to)) {
+            let seen = Project::look(&server).map(|project| project.code(found.code()).commit);
+            if seen.as_ref().is_ok_and(|commit| commit.as_ref() == Some(to)) {
                 return Ok(());
             }
             if Instant::now() >= deadline || is_cancelled(cancelled) {
-                let what = match seen.map(|project| project.head) {
-                    Ok(Some(head)) => format!("it runs {head}"),
-                    Ok(None) => "its project is in no git repository".to_owned(),
+                let what = match seen {
+                    Ok(Some(commit)) => format!("it runs {commit}"),
+                    Ok(None) => "nothing was fetched".to_owned(),
                     Err(why) => why,
                 };
                 return Err(PerformError::Uncertain(format!(
@@ -249,6 +226,31 @@ impl Mage {
             }
             (self.sleep)(self.patience.look);
         }
+    }
+}
+
+/// Whether the workspace is as the plan saw it, and nothing of people is lost.
+fn check(
+    name: &WorkspaceName,
+    found: &Found,
+    (server, project): (&Client, Project),
+    deploy: &Deploy,
+    source: Option<CodeSource<'_>>,
+) -> Result<(), PerformError> {
+    let unknown = project.unknown.clone();
+    let code = project.code(found.code());
+    refuse(name, &code.uncommitted)?;
+    if code.commit != deploy.from {
+        return Err(PerformError::Moved(format!(
+            "`{name}` does not run what it ran when the plan was made; plan again"
+        )));
+    }
+    match source {
+        // Over what Mage itself put there, anything may go.
+        Some(CodeSource { git, directory: _ }) if code.commit.is_some() => {
+            refuse(name, &overwritten(server, git, deploy, &unknown)?)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -93,6 +93,11 @@ impl Found {
         self.known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default()
     }
 
+    /// What is known of its code.
+    pub(crate) fn code(&self) -> Option<&StoredCode> {
+        self.known.stored.as_ref().and_then(|stored| stored.code.as_ref())
+    }
+
     /// What its mark says after a step.
     pub(crate) fn stored_by(
         &self,

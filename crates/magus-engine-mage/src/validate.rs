@@ -19,6 +19,9 @@ use crate::{
 
 /// Between two questions how a run is: pipelines take minutes.
 const BETWEEN: Duration = Duration::from_secs(2);
+/// How long a trigger is waited for: every ten seconds Mage reads what `triggers.yaml` says (`sync_schedules` in
+/// `orchestration/pipeline_scheduler_original.py` of 0.9.80).
+const TRIGGERS: Duration = Duration::from_secs(30);
 /// How often in a row a server may give no answer while a run is under way.
 const MISSES: u32 = 5;
 
@@ -51,13 +54,8 @@ impl Validate for Mage {
             return Err(PerformError::NotStarted(format!("`{workspace}` is {state}, and runs no pipeline")));
         }
         let server = self.trusted_server(&found.item).map_err(Shut::reason).map_err(failed)?;
-        let triggers =
-            server.send(&request::triggers(pipeline)).map_err(|error| failed(error.to_string()))?;
-        let triggers: Vec<Trigger> = part(&triggers, "pipeline_schedules").map_err(failed)?;
-        let is_active = |trigger: &&Trigger| {
-            trigger.schedule_type.as_deref() == Some("api") && trigger.status.as_deref() == Some("active")
-        };
-        let trigger = triggers.iter().find(is_active).ok_or_else(|| {
+        let trigger = self.trigger(&server, pipeline, until.min(Instant::now() + TRIGGERS), cancelled);
+        let trigger = trigger.map_err(failed)?.ok_or_else(|| {
             failed("it has no active API trigger: add one in mage, or in its triggers.yaml".to_owned())
         })?;
         let started = server.send(&request::start_run(trigger.id));
@@ -76,6 +74,28 @@ impl Validate for Mage {
 }
 
 impl Mage {
+    /// The active API trigger of a pipeline. One that has just come with its code is not there at once.
+    fn trigger(
+        &self,
+        server: &Client,
+        pipeline: &str,
+        until: Instant,
+        cancelled: &AtomicBool,
+    ) -> Result<Option<Trigger>, String> {
+        let is_active = |trigger: &Trigger| {
+            trigger.schedule_type.as_deref() == Some("api") && trigger.status.as_deref() == Some("active")
+        };
+        loop {
+            let answer = server.send(&request::triggers(pipeline)).map_err(|error| error.to_string())?;
+            let triggers: Vec<Trigger> = part(&answer, "pipeline_schedules")?;
+            let found = triggers.into_iter().find(is_active);
+            if found.is_some() || Instant::now() >= until || is_cancelled(cancelled) {
+                return Ok(found);
+            }
+            (self.sleep)(BETWEEN);
+        }
+    }
+
     /// The status with which a run ended; or why nobody saw it end.
     fn wait_for_end(
         &self,

@@ -41,6 +41,9 @@ pub const OWNER_EMAIL: &str = "owner@magus.test";
 /// The first owner's password: a value that a test can search for where it must not be.
 pub const OWNER_PASSWORD: &str = "owner-canary-5e1f";
 
+/// What stands for the folder of a server's project before anybody knows where it is.
+pub const PROJECT: &str = "{project}";
+
 /// How long one request may take: a list over many workspaces stops the whole server for that time.
 const REQUEST: Duration = Duration::from_secs(120);
 
@@ -83,7 +86,7 @@ pub struct Options {
     pub logins: Logins,
     /// The identity of its project, which Mage's image takes from `PROJECT_UUID` (`scripts/run_app.sh`).
     pub project_uuid: Option<String>,
-    /// More variables of its environment.
+    /// More variables of its environment; [`PROJECT`] in a value is the folder of its project.
     pub variables: Vec<(String, String)>,
 }
 
@@ -382,7 +385,10 @@ fn program(environment: &Path, folder: &Path, port: u16, mode: &Mode<'_>, option
             variables.extend(ecs.variables().into_iter().map(|(name, value)| (name, value.into())));
         }
     }
-    variables.extend(options.variables.iter().map(|(name, value)| (name.clone(), value.into())));
+    let project = folder.join("project");
+    let project = project.to_str().expect("a path");
+    let more = options.variables.iter();
+    variables.extend(more.map(|(name, value)| (name.clone(), value.replace(PROJECT, project).into())));
     Program {
         words: command,
         variables: variables.into_iter().map(|(name, value)| (name.into(), value)).collect(),
