@@ -225,7 +225,11 @@ impl Hands<'_> {
     fn code<'a>(&'a self, environment: &'a Environment, step: &Step) -> Option<CodeSource<'a>> {
         step.deploy.as_ref()?;
         let code = declared_code(environment, step)?;
-        Some(CodeSource { git: self.repositories.get(&code.repository)?, directory: &code.directory })
+        Some(CodeSource {
+            git: self.repositories.get(&code.repository)?,
+            directory: &code.directory,
+            deployment: code.deployment.as_ref(),
+        })
     }
 
     fn refresh_mark(&self, refresh: &MarkRefresh) -> Ending {

@@ -277,10 +277,10 @@ pub fn observe(
                         name: workspace.name.clone(),
                         look_for_work: (wish.look_for_work || wish.intent == Intent::Destroy)
                             && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name),
-                        code: workspace
-                            .code
-                            .as_ref()
-                            .map(|code| DeclaredCode { commit: code.commit.clone().ok() }),
+                        code: workspace.code.as_ref().map(|code| DeclaredCode {
+                            commit: code.commit.clone().ok(),
+                            untold: code.deployment.is_some(),
+                        }),
                         secrets: workspace.fields.iter().any(|field| field.path.is_within("secrets")),
                     })
                     .collect();

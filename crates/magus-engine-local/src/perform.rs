@@ -158,7 +158,7 @@ impl Store {
         let source = task.code.ok_or_else(|| {
             PerformError::Failed("the pipelines' repository of the step is not known".to_owned())
         })?;
-        let CodeSource { git, directory } = source;
+        let CodeSource { git, directory, deployment: _ } = source;
         code::deploy(&self.folder(name)?, git, directory, &deploy.to).map_err(PerformError::Failed)
     }
 

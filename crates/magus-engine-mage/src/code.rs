@@ -5,11 +5,16 @@
 //! Mage tells no commit. What is checked out stands in the reflog, a file of the repository, and Mage shows its files
 //! (`api/resources/GitFileResource.py` of 0.9.80).
 
-use std::{path::Path, sync::atomic::AtomicBool, time::Instant};
+use std::{
+    path::Path,
+    sync::{PoisonError, atomic::AtomicBool},
+    time::Instant,
+};
 
 use magus_engine::{CodeSource, PerformError, Task};
 use magus_model::{
     Text,
+    desired::Deployment,
     name::WorkspaceName,
     observed::{ObservedCode, RunState},
     path::FieldPath,
@@ -155,6 +160,11 @@ impl Mage {
         let deploy =
             deploy.ok_or_else(|| PerformError::Failed("the step says no code to deploy".to_owned()))?;
         let done = StoredCode::At(deploy.to.clone());
+        if let Some(deployment) = code.and_then(|source| source.deployment) {
+            self.ask_pro(deployment, deploy)?;
+            return self
+                .put_mark(found, Stored { code: Some(done), ..found.stored_by(step, found.secrets())? });
+        }
         match found.known.workspace.state {
             RunState::Stopped => {}
             RunState::Running => {
@@ -178,6 +188,19 @@ impl Mage {
         let found = self.look_after(name)?;
         let stored = Stored { code: Some(done), ..found.stored_by(step, found.secrets())? };
         self.put_mark(&found, stored)
+    }
+
+    /// Has Mage Pro deploy a commit, once for all workspaces that take it.
+    fn ask_pro(&self, deployment: &Deployment, deploy: &Deploy) -> Result<(), PerformError> {
+        let mut asked = self.deployments.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (deployment.clone(), deploy.to.clone());
+        if !asked.contains(&key) {
+            let title =
+                format!("magus: {} {}", deployment.environment, deploy.to.get(..10).unwrap_or(&deploy.to));
+            self.send_write(&request::deployment(deployment, &deploy.branch, &deploy.to, &title))?;
+            asked.insert(key);
+        }
+        Ok(())
     }
 
     /// Asks for the sync. It blocks the server while it fetches and installs packages: what counts is what is there in the end.
@@ -247,7 +270,7 @@ fn check(
     }
     match source {
         // Over what Mage itself put there, anything may go.
-        Some(CodeSource { git, directory: _ }) if code.commit.is_some() => {
+        Some(CodeSource { git, .. }) if code.commit.is_some() => {
             refuse(name, &overwritten(server, git, deploy, &unknown)?)
         }
         _ => Ok(()),

@@ -24,7 +24,7 @@ mod validate;
 mod wait;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     path::PathBuf,
     sync::{Mutex, PoisonError},
@@ -35,7 +35,7 @@ use jiff::Timestamp;
 use magus_engine::{EngineError, EngineErrorKind};
 use magus_model::{
     Text,
-    desired::{Edition, MageServer},
+    desired::{Deployment, Edition, MageServer},
     name::WorkspaceName,
     path::FieldPath,
 };
@@ -61,6 +61,8 @@ pub struct Mage {
     patience: Patience,
     sleep: Sleep,
     memory: Mutex<BTreeMap<WorkspaceName, Memory>>,
+    /// The deployments that were asked for, each with its commit.
+    deployments: Mutex<BTreeSet<(Deployment, Text)>>,
 }
 
 /// Waits.
@@ -132,6 +134,7 @@ impl Mage {
             patience,
             sleep: Box::new(std::thread::sleep),
             memory: Mutex::default(),
+            deployments: Mutex::default(),
         })
     }
 

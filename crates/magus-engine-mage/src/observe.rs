@@ -35,6 +35,9 @@ const SERVERS_OF_ALL: Duration = Duration::from_secs(60);
 /// Why one of them was not asked.
 const LATE: &str = "not asked, because asking the others took too long";
 
+/// Of code that a deployment of Mage Pro puts there.
+const UNTOLD: &str = "mage does not tell what became of its deployments";
+
 /// What is shown without having been seen: Mage reads back what it stored.
 const STORED_NOT_RUNNING: &str =
     "what is compared is what Mage has stored; whether the containers run with it, Mage does not tell";
@@ -245,7 +248,12 @@ impl Mage {
         };
         let mut keepers: Vec<&mut (Item, Known)> = found.iter_mut().filter(wanted).collect();
         let deadline = Instant::now() + SERVERS_OF_ALL;
+        let untold = |known: &Known| {
+            let declared = declared.get(&known.workspace.name).and_then(|declared| declared.code.as_ref());
+            declared.is_some_and(|code| code.untold)
+        };
         let seen = at_once(&keepers, |(item, known)| match Instant::now() < deadline {
+            _ if untold(known) => Err(UNTOLD.to_owned()),
             true => self.code_of(item, known),
             false => Err(LATE.to_owned()),
         });

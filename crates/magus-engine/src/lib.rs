@@ -14,6 +14,7 @@ use std::{
 
 use magus_model::{
     Text,
+    desired::Deployment,
     name::WorkspaceName,
     observed::Observation,
     path::FieldPath,
@@ -63,6 +64,8 @@ pub struct DeclaredCode {
     /// The full number of the commit; nothing where nobody can say. Where another one runs, an engine also looks for work of
     /// people that a deploy would take away.
     pub commit: Option<Text>,
+    /// Whether a deployment of Mage Pro puts it there, of which nobody is told what became.
+    pub untold: bool,
 }
 
 /// Where the files of a step that deploys come from.
@@ -72,6 +75,8 @@ pub struct CodeSource<'a> {
     pub git: &'a Path,
     /// The folder of the project in it.
     pub directory: &'a str,
+    /// The deployment of Mage Pro that puts the code there, where one does.
+    pub deployment: Option<&'a Deployment>,
 }
 
 /// Does single steps. Called from several threads at once, never twice at once for the same workspace.

@@ -322,20 +322,37 @@ pub struct Code {
     pub once: bool,
     /// The branch that the workspace follows, where it fetches its code itself.
     pub follows: Option<DeployBranch>,
+    /// The deployment of Mage Pro that puts it there, where one does.
+    pub deployment: Option<Deployment>,
     /// The full number of the commit; or, where nobody can say, why.
     pub commit: Result<Text, Text>,
     /// Where the branch, or what is pinned, was declared.
     pub span: Span,
 }
 
+/// A deployment of Mage Pro: Mage moves a branch to the commit, and workspaces with this `ENV` take it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deployment {
+    /// The deployment settings.
+    pub setting: Text,
+    /// The branch that Mage deploys to.
+    pub branch: Text,
+    /// The environment, as Mage is told.
+    pub environment: Text,
+    /// The folder of the project.
+    pub target_directory: Option<Text>,
+}
+
 impl Code {
     /// Whether the same is declared, whatever it is at the time and wherever it was written.
     pub fn is_declared_as(&self, other: &Self) -> bool {
-        let Self { repository, directory, branch, pinned, once, follows, commit: _, span: _ } = self;
+        let Self { repository, directory, branch, pinned, once, follows, deployment, commit: _, span: _ } =
+            self;
         let name = |follows: &Option<DeployBranch>| follows.as_ref().map(|branch| branch.name.clone());
         (repository, directory, branch, pinned, once)
             == (&other.repository, &other.directory, &other.branch, &other.pinned, &other.once)
             && name(follows) == name(&other.follows)
+            && *deployment == other.deployment
     }
 }
 

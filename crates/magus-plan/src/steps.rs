@@ -145,6 +145,9 @@ impl<'a> Place<'a> {
         if state == RunState::Stopped && declared.follows.is_some() && from.is_some() {
             words.push_str(words::AT_NEXT_START);
         }
+        if let Some(deployment) = &declared.deployment {
+            words.push_str(&words::by_deployment(&deployment.setting));
+        }
         let (branch, follows) = (declared.branch.clone(), declared.follows.clone());
         let deploy = Deploy { branch, from, to: to.clone(), reason, follows, movement };
         Part { deploy: Some(deploy), ..Part::new(Action::Deploy, words, restarts, Vec::new()) }

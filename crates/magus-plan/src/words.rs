@@ -101,6 +101,11 @@ pub(crate) fn followed_elsewhere(follows: &DeployBranch) -> String {
     }
 }
 
+/// That Mage Pro does it, and tells nothing of it.
+pub(crate) fn by_deployment(setting: &str) -> String {
+    format!("; by the deployment `{setting}` of Mage, which does not tell what became of it")
+}
+
 /// What becomes of the code of a workspace that does not run.
 pub(crate) const AT_NEXT_START: &str = "; it is stopped, and takes it when it starts";
 

@@ -30,8 +30,11 @@ pub(crate) fn code(scope: &Scope<'_>, environment: &str, root: &Node, name: &Wor
     let whole = Text::new_static(".");
     match mode {
         DeployMode::None => return None,
-        // Mage's sync follows a branch: there is no way to leave it to people after the first time.
-        DeployMode::Once if sync::is_used(scope) => return None,
+        DeployMode::Head | DeployMode::Pinned | DeployMode::Once if is_own && sync::has_deployment(scope) => {
+            return None;
+        }
+        // What a server does by itself follows a branch: there is no way to leave it to people after the first time.
+        DeployMode::Once if by_server(scope) => return None,
         DeployMode::Pinned if pinned.is_none() => return None,
         DeployMode::Head | DeployMode::Pinned | DeployMode::Once => {}
     }
@@ -42,6 +45,7 @@ pub(crate) fn code(scope: &Scope<'_>, environment: &str, root: &Node, name: &Wor
         pinned: pinned.map(|(commit, _)| commit.clone()),
         once: mode == DeployMode::Once,
         follows: sync::branch(scope, environment, name, is_own),
+        deployment: sync::deployment(scope, environment),
         commit: Err(Text::new_static("nobody looked into the repository")),
         span: pinned.map_or(branch_span, |(_, span)| span),
     })
@@ -54,7 +58,8 @@ pub(crate) fn code_of_branch(
     (branch, span): (&Text, Span),
     name: &WorkspaceName,
 ) -> Option<Code> {
-    let repository = scope.repository.as_ref().filter(|_| deploys(scope))?;
+    // A deployment of Mage Pro is one for all workspaces of an environment.
+    let repository = scope.repository.as_ref().filter(|_| deploys(scope) && !sync::has_deployment(scope))?;
     Some(Code {
         repository: repository.url.clone(),
         directory: repository.directory.as_ref().map_or(Text::new_static("."), |(folder, _)| folder.clone()),
@@ -62,6 +67,7 @@ pub(crate) fn code_of_branch(
         pinned: None,
         once: false,
         follows: sync::branch(scope, environment, name, true),
+        deployment: None,
         commit: Err(Text::new_static("nobody looked into the repository")),
         span,
     })
@@ -70,7 +76,12 @@ pub(crate) fn code_of_branch(
 /// Whether this version of Magus puts code into workspaces of the cluster.
 pub(crate) fn deploys(scope: &Scope<'_>) -> bool {
     let engine = scope.engine.as_ref().and_then(|declared| declared.engine.as_ref());
-    matches!(engine, Some(Engine::Local { .. })) || sync::is_used(scope)
+    matches!(engine, Some(Engine::Local { .. })) || by_server(scope)
+}
+
+/// Whether it is the Mage server that does it.
+fn by_server(scope: &Scope<'_>) -> bool {
+    sync::is_used(scope) || sync::has_deployment(scope)
 }
 
 /// MG401, MG402 and MG708: `deploy` without what it deploys, and what is declared for nothing.
@@ -107,8 +118,11 @@ pub(crate) fn check(role: &Role, root: &Node, scope: &Scope<'_>, findings: &mut 
             let help =
                 "say with `sync: {url: …}` how they do, beside the `url` of the `repository`, or remove it";
             findings.push(no_effect(span, message.to_owned(), help));
-        } else if mode == DeployMode::Once && sync::is_used(scope) {
-            let message = "`deploy: once` has no effect: Mage's git sync follows a branch".to_owned();
+        } else if is_own && sync::has_deployment(scope) {
+            let message = "`deploy` has no effect: a deployment is one for the whole environment".to_owned();
+            findings.push(no_effect(span, message, "remove it, or write `none`"));
+        } else if mode == DeployMode::Once && by_server(scope) {
+            let message = "`deploy: once` has no effect: what Mage fetches follows a branch".to_owned();
             findings.push(no_effect(span, message, "write `head`, or `none` where people do it in Mage"));
         } else if branch.is_none() {
             let message = "`deploy` needs a `branch`, and none is declared".to_owned();

@@ -94,6 +94,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) repository: Option<DeclaredRepository>,
     /// What is declared of how workspaces fetch it themselves.
     pub(crate) sync: Option<&'a Node>,
+    /// What is declared of deployments of Mage Pro.
+    pub(crate) deployments: Option<&'a Node>,
     /// The branch that is deployed.
     pub(crate) branch: Option<Spanned<'a>>,
     /// The commit that is pinned.
@@ -171,6 +173,7 @@ impl<'a> Scope<'a> {
             max_deletes: limits.and_then(max_deletes).unwrap_or_default(),
             repository: near("repository").and_then(|(document, node)| repository(directory, document, node)),
             sync: near("repository").and_then(|(_, node)| node.get("sync")).filter(|node| !node.is_null()),
+            deployments: own("deployments").filter(|node| !node.is_null()),
             branch: own("branch").and_then(spanned),
             commit: own("commit").and_then(spanned),
             deploy: own("deploy").and_then(spanned),

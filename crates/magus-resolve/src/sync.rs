@@ -3,7 +3,7 @@
 
 use magus_model::{
     Text,
-    desired::{Code, Engine, Field, Layer},
+    desired::{Code, Deployment, Edition, Engine, Field, Layer, MageServer},
     diagnostic::Diagnostic,
     git,
     name::WorkspaceName,
@@ -43,9 +43,34 @@ pub(crate) fn is_deploy_branch(branch: &str) -> bool {
 
 /// Whether workspaces of the environment fetch their code themselves.
 pub(crate) fn is_used(scope: &Scope<'_>) -> bool {
+    if has_deployment(scope) {
+        return false;
+    }
     let is_mage =
         matches!(scope.engine.as_ref().and_then(|declared| declared.engine.as_ref()), Some(Engine::Mage(_)));
     is_mage && scope.sync.is_some_and(|node| layer::text(node, "url").is_some()) && is_whole(scope)
+}
+
+/// Whether Mage Pro deploys to the environment by itself.
+pub(crate) fn has_deployment(scope: &Scope<'_>) -> bool {
+    deployment(scope, "").is_some()
+}
+
+/// The deployment of Mage Pro that an environment declares; nothing where the server is another one.
+pub(crate) fn deployment(scope: &Scope<'_>, environment: &str) -> Option<Deployment> {
+    let node = scope.deployments.filter(|_| is_pro(scope))?;
+    let text = |key: &str| layer::text(node, key).map(|(text, _)| text.clone());
+    Some(Deployment {
+        setting: text("setting")?,
+        branch: text("branch")?,
+        environment: environment.into(),
+        target_directory: text("target_directory"),
+    })
+}
+
+fn is_pro(scope: &Scope<'_>) -> bool {
+    let engine = scope.engine.as_ref().and_then(|declared| declared.engine.as_ref());
+    matches!(engine, Some(Engine::Mage(MageServer { edition: Edition::Pro, .. })))
 }
 
 /// Whether the project is the root of the repository: Mage's sync puts a whole repository where the project is.
@@ -134,8 +159,13 @@ fn is_ssh(url: &Text) -> bool {
     url.starts_with("ssh://") || !url.contains("://") && !git::is_path(url)
 }
 
-/// MG708: what is declared of a sync that nothing uses.
+/// MG708: what is declared of a sync, or a deployment, that nothing uses.
 pub(crate) fn check(scope: &Scope<'_>, findings: &mut Vec<Diagnostic>) {
+    if let Some(node) = scope.deployments.filter(|_| !is_pro(scope)) {
+        let message = "`deployments` has no effect: only Mage Pro has them";
+        let help = "say `edition: pro` where the server is declared, or remove it";
+        findings.push(Diagnostic::new(&rules::NO_EFFECT, node.span, message).help(help));
+    }
     let Some(node) = scope.sync else { return };
     let is_mage =
         matches!(scope.engine.as_ref().and_then(|declared| declared.engine.as_ref()), Some(Engine::Mage(_)));

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use magus_model::desired::Deployment;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
@@ -179,6 +180,20 @@ pub fn git_status() -> Request {
 pub fn sync() -> Request {
     Request::new(Method::Put, "/api/syncs/git".into(), "sync")
         .body(json!({ "sync": { "action_type": "sync_data" } }))
+}
+
+/// `POST /api/deployment_settings/SETTING/deployments` of Mage Pro: moves a branch to a commit, for the workspaces of an
+/// environment (MAGE.md 6). Nobody has seen what it answers.
+pub fn deployment(deployment: &Deployment, branch: &str, commit: &str, title: &str) -> Request {
+    let Deployment { setting, branch: target, environment, target_directory } = deployment;
+    let mut stage = json!({ "branch": { "name": target.as_str() }, "environment": environment.as_str() });
+    if let Some(folder) = target_directory {
+        stage["target_directory"] = folder.as_str().into();
+    }
+    let source = json!({ "head": { "name": branch }, "name": title, "version": commit });
+    let path = format!("/api/deployment_settings/{}/deployments", segment(setting));
+    Request::new(Method::Post, path, "deployment")
+        .body(json!({ "deployment": { "source": source, "stage": stage } }))
 }
 
 /// `GET /api/secrets` of a workspace's own server: names and numbers, never a value. Needs a viewer.
@@ -389,6 +404,24 @@ mod tests {
                 git_file(".git/logs/HEAD"),
                 "GET /api/git_files/.git%2Flogs%2FHEAD?_http_error_codes=1",
                 none.clone(),
+            ),
+            (
+                deployment(
+                    &Deployment {
+                        setting: "a b".into(),
+                        branch: "deploy".into(),
+                        environment: "staging".into(),
+                        target_directory: Some("mage".into()),
+                    },
+                    "main",
+                    "3f2a",
+                    "t",
+                ),
+                "POST /api/deployment_settings/a%20b/deployments?_http_error_codes=1",
+                json!({"deployment": {
+                    "source": {"head": {"name": "main"}, "name": "t", "version": "3f2a"},
+                    "stage": {"branch": {"name": "deploy"}, "environment": "staging", "target_directory": "mage"},
+                }}),
             ),
             (git_status(), "GET /api/git_branches/current?_http_error_codes=1", none.clone()),
             (sync(), "PUT /api/syncs/git?_http_error_codes=1", json!({"sync": {"action_type": "sync_data"}})),

@@ -23,6 +23,8 @@ pub struct EnvironmentFile {
     pub deploy: Option<DeployMode>,
     /// With `deploy: pinned`, the commit or tag that is deployed. It has to be on `branch`.
     pub commit: Option<Text>,
+    /// On Mage Pro: the deployment with which Mage puts the commit into the workspaces of this environment.
+    pub deployments: Option<Deployments>,
     /// Never delete or replace a workspace here without `--allow-delete` or `--allow-replace`.
     pub protected: Option<bool>,
     /// How steps that restart a workspace are rolled out.
@@ -42,6 +44,18 @@ pub struct EnvironmentFile {
     pub defaults: Option<LayerConfig>,
     /// Named layers, which a workspace of this environment takes with `use`.
     pub templates: Option<BTreeMap<Text, Option<LayerConfig>>>,
+}
+
+/// A deployment of Mage Pro: Mage moves a branch of its own, and tells nothing of what became of it.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deployments {
+    /// The deployment settings in Mage: their number, or name, in its address.
+    pub setting: Text,
+    /// The branch that Mage deploys to.
+    pub branch: Text,
+    /// The folder of the project there, where Mage does not know it.
+    pub target_directory: Option<Text>,
 }
 
 /// A workspace for each branch that matches, deployed from its head.

@@ -86,6 +86,7 @@ pub fn code(commit: &str) -> Code {
         pinned: None,
         once: false,
         follows: None,
+        deployment: None,
         commit: Ok(commit.into()),
         span: line(3),
     }

@@ -134,6 +134,40 @@ fn workspaces_on_a_mage_server_follow_a_branch() {
 }
 
 #[test]
+fn mage_pro_deploys_by_itself() {
+    let pro = "name: a\ndefaults: {container_config: {image: a/b:1}}\nengine: {mage: {url: https://mage.acme.dev, edition: pro}}\nrepository: {url: x.git}\n";
+    let environment = "branch: main\ndeploy: head\ndeployments: {setting: '1', branch: live}\n";
+    let files = |cluster| {
+        [
+            ("cluster.yaml", cluster),
+            ("dev/environment.yaml", environment),
+            ("dev/a.yaml", "{}\n"),
+            ("dev/b.yaml", "deploy: head\n"),
+        ]
+    };
+    check(
+        &files(pro),
+        &["dev/b.yaml:1:1 MG708 `deploy` has no effect: a deployment is one for the whole environment"],
+    );
+    let resolution = resolve(&load(&files(pro)));
+    let workspaces = &resolution.desired.clusters[0].environments[0].workspaces;
+    let code = workspaces[0].code.as_ref().expect("code");
+    let deployment = code.deployment.as_ref().expect("a deployment");
+    assert_eq!((deployment.setting.as_str(), deployment.branch.as_str()), ("1", "live"));
+    assert_eq!((deployment.environment.as_str(), &code.follows), ("dev", &None));
+    assert_eq!(workspaces[1].code, None);
+    let oss = pro.replace(", edition: pro", "");
+    check(
+        &files(&oss)[..3],
+        &[
+            "dev/environment.yaml:2:1 MG708 `deploy` has no effect: how workspaces on a Mage server fetch code is not \
+             declared",
+            "dev/environment.yaml:3:14 MG708 `deployments` has no effect: only Mage Pro has them",
+        ],
+    );
+}
+
+#[test]
 fn what_a_sync_cannot_do_is_said() {
     let plain = SYNCED.replace("    auth: {access_token: {secret: {env: GIT_TOKEN}}}\n", "");
     let folder = plain.replace("url: x.git", "url: x.git\n  directory: mage");
@@ -151,7 +185,7 @@ fn what_a_sync_cannot_do_is_said() {
             &plain,
             "branch: d\n",
             "deploy: once\n",
-            &["dev/a.yaml:1:1 MG708 `deploy: once` has no effect: Mage's git sync follows a branch"],
+            &["dev/a.yaml:1:1 MG708 `deploy: once` has no effect: what Mage fetches follows a branch"],
         ),
         (
             &folder,

@@ -5,11 +5,15 @@ use std::{fs, path::Path};
 use magus_tests::{
     Sandbox,
     mage::{Logins, MageServer, Mode, OWNER_PASSWORD, Options, PROJECT},
+    proxy::Fault,
     tunnel::Tunnel,
 };
 use serde_json::{Value, json};
 
 use super::{Bed, INGRESS};
+
+/// Where Mage Pro is asked for a deployment.
+const DEPLOYMENTS: &str = "/api/deployment_settings/live/deployments";
 
 /// A pipeline with one block and an API trigger.
 fn pipeline(name: &str, line: &str) -> Vec<(String, String)> {
@@ -237,4 +241,55 @@ fn a_workspace_runs_the_code_that_is_declared() {
     assert_eq!(project_of(&bed.sandbox, &project).0, fourth);
     server.start_again();
     server.wait("it fetches its code", || (project_of(&bed.sandbox, &project).0 == fifth).then_some(()));
+}
+
+/// As its documentation has it: nobody can run Mage Pro here.
+#[test]
+fn mage_pro_is_asked_for_a_deployment_once() {
+    let Some(bed) = Bed::new("mage_pro_is_asked_for_a_deployment_once") else { return };
+    let cluster =
+        bed.sandbox.read("environments/cluster.yaml").replace("namespace: ", "edition: pro, namespace: ");
+    bed.sandbox
+        .write("environments/cluster.yaml", format!("{cluster}repository: {{url: \"../pipe lines.git\"}}\n"));
+    bed.sandbox.write(
+        "environments/development/environment.yaml",
+        "branch: main\ndeploy: head\ndeployments: {setting: live, branch: to-deploy}\n",
+    );
+    let first = Pipelines::new(&bed.sandbox).push(&[file("a.py", "1\n")]);
+    for name in ["one", "two"] {
+        bed.declare("development", name, "{}\n");
+    }
+    let answer = |status: u16, text: &'static str| {
+        bed.proxy.clear();
+        bed.proxy.decide(move |request| match request.path.as_str() {
+            DEPLOYMENTS => Fault::Status(status, text.to_owned()),
+            _ => Fault::Pass,
+        });
+    };
+    answer(200, r#"{"error": {"code": 400, "message": "no such setting", "type": "x"}}"#);
+    let run = bed.apply(3, &[]);
+    assert!(run.stdout.contains("no such setting"), "{}", run.all());
+    answer(200, r#"{"deployment": {"id": 1}}"#);
+    bed.apply(0, &[]);
+    let asked: Vec<Value> = bed
+        .proxy
+        .exchanges()
+        .iter()
+        .filter(|exchange| exchange.request.path == DEPLOYMENTS)
+        .map(|exchange| exchange.request.json())
+        .collect();
+    let title = format!("magus: development {}", &first[..10]);
+    assert_eq!(
+        asked,
+        [json!({"deployment": {
+            "source": {"head": {"name": "main"}, "name": title, "version": first},
+            "stage": {"branch": {"name": "to-deploy"}, "environment": "development"},
+        }})]
+    );
+    let run = bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+    assert!(run.stdout.contains("mage does not tell what became of its deployments"), "{}", run.all());
+    let status = bed.sandbox.expect(0, &["status", "--format", "json"]).stdout;
+    assert!(status.contains(&first), "{status}");
+    Pipelines(&bed.sandbox).push(&[file("a.py", "2\n")]);
+    assert_eq!(bed.steps(), ["deploy one-development", "deploy two-development"]);
 }
