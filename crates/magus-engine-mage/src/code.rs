@@ -36,8 +36,11 @@ use crate::{
 const SYNC_ON_START: &str = "GIT_SYNC_ON_START";
 /// Where git writes down what was checked out.
 const REFLOG: &str = ".git/logs/HEAD";
-/// How a sync shows there (`REMOTE_NAME` in `data_preparation/git/__init__.py`).
-const SYNCED: &str = "reset: moving to mage-repo/";
+/// What is checked out: a commit, or a branch.
+const HEAD: &str = ".git/HEAD";
+/// What stands in the log of a repository that Mage has only set up: a clone of which it took nothing but this, or a new one
+/// (`__setup_repo` in `data_preparation/git/__init__.py`).
+const SET_UP: [&str; 2] = ["clone: from ", "commit (initial): Initial commit"];
 /// What Mage itself writes into a project, and a sync writes anew (MAGE.md 4.24).
 const OF_MAGE: &str = "triggers.yaml";
 /// How many files of people are told.
@@ -50,8 +53,8 @@ const LOOKED_AT: usize = 100;
 struct Project {
     /// The full number of the commit that is checked out; nothing where the project is in no repository.
     head: Option<Text>,
-    /// Whether it was ever synced.
-    synced: bool,
+    /// Whether nothing was ever checked out: the files are not those of the commit.
+    only_set_up: bool,
     /// The files that differ from it, but for those that Mage writes itself.
     changed: Vec<Text>,
     /// Files and folders that git does not know; a folder ends with `/`.
@@ -61,9 +64,25 @@ struct Project {
 impl Project {
     fn look(server: &Client) -> Result<Self, String> {
         let ask = |request| server.send(&request).map_err(|error| error.to_string());
-        let reflog = ask(request::git_file(REFLOG))?;
+        let file = |path: &str| -> Result<String, String> {
+            let answer = ask(request::git_file(path))?;
+            Ok(answer["git_file"]["content"].as_str().unwrap_or_default().to_owned())
+        };
+        let reflog = file(REFLOG)?;
         let status = ask(request::git_status())?;
-        Ok(Self::read(reflog["git_file"]["content"].as_str().unwrap_or_default(), &status["git_branch"]))
+        let project = Self::read(&reflog, &status["git_branch"]);
+        if project.head.is_some() {
+            return Ok(project);
+        }
+        // Entries of the log go after some months.
+        let checked_out = file(HEAD)?;
+        let checked_out = checked_out.trim();
+        let head = match checked_out.strip_prefix("ref: ") {
+            Some(branch) => file(&format!(".git/{branch}"))?,
+            None => checked_out.to_owned(),
+        };
+        let head = number(head.trim()).map(Text::from);
+        Ok(Self { only_set_up: head.is_none(), head, ..project })
     }
 
     fn read(reflog: &str, status: &Value) -> Self {
@@ -83,15 +102,18 @@ impl Project {
         changed.dedup();
         Self {
             head: reflog.lines().next_back().and_then(commit_of).map(Text::from),
-            synced: reflog.lines().any(|line| line.contains(SYNCED)),
+            only_set_up: reflog.lines().all(|line| {
+                let what = line.split_once('\t').map_or("", |(_, what)| what);
+                SET_UP.iter().any(|set_up| what.starts_with(set_up))
+            }),
             changed,
             unknown: list("untracked_files").map(str::to_owned).collect(),
         }
     }
 
-    /// What runs, and what people work on. A project that Magus had made and nobody touched by git holds Mage's own files.
-    fn code(mut self, stored: Option<&StoredCode>) -> ObservedCode {
-        if stored == Some(&StoredCode::Fresh) && !self.synced {
+    /// What runs, and what people work on. Where Magus made the workspace and git only set up its project, that is nothing.
+    fn code(mut self, stored: &StoredCode) -> ObservedCode {
+        if self.only_set_up && stored.made {
             return ObservedCode::default();
         }
         if self.head.is_none() {
@@ -105,30 +127,30 @@ impl Project {
 
 /// The commit after an entry of a reflog: `OLD NEW WHO TIME ZONE<tab>WHAT`.
 fn commit_of(line: &str) -> Option<&str> {
-    let commit = line.split(' ').nth(1)?;
-    let is_number = [40, 64].contains(&commit.len()) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_number.then_some(commit)
+    line.split(' ').nth(1).and_then(number)
+}
+
+/// The number of a commit, as git writes it.
+fn number(text: &str) -> Option<&str> {
+    let is_number = [40, 64].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_number.then_some(text)
 }
 
 /// What is known of the code of a workspace whose server is not asked: what it was told last.
 pub(crate) fn remembered(stored: Option<&Stored>) -> ObservedCode {
-    let commit = match stored.and_then(|stored| stored.code.as_ref()) {
-        Some(StoredCode::At(commit)) => Some(commit.clone()),
-        Some(StoredCode::Fresh) | None => None,
-    };
-    ObservedCode { commit, uncommitted: Vec::new() }
+    ObservedCode { commit: stored.and_then(|stored| stored.code.at.clone()), uncommitted: Vec::new() }
 }
 
 impl Mage {
     /// The code of a workspace; the reason where its server cannot tell.
     pub(crate) fn code_of(&self, item: &Item, known: &Known) -> Result<ObservedCode, String> {
-        let stored = known.stored.as_ref().and_then(|stored| stored.code.as_ref());
         match known.workspace.state {
             // It takes what it was told last when it starts.
             RunState::Stopped => Ok(remembered(known.stored.as_ref())),
             RunState::Running => {
                 let server = self.trusted_server(item).map_err(Shut::reason)?;
-                Project::look(&server).map(|project| project.code(stored))
+                let stored = known.stored.as_ref().map(|stored| stored.code.clone()).unwrap_or_default();
+                Project::look(&server).map(|project| project.code(&stored))
             }
             state => Err(format!("it is {}", state.as_str())),
         }
@@ -159,22 +181,22 @@ impl Mage {
         let deploy = step.deploy.as_ref();
         let deploy =
             deploy.ok_or_else(|| PerformError::Failed("the step says no code to deploy".to_owned()))?;
-        let done = StoredCode::At(deploy.to.clone());
+        let done = found.code().deployed(&deploy.to);
         if let Some(deployment) = code.and_then(|source| source.deployment) {
             self.ask_pro(deployment, deploy)?;
-            return self
-                .put_mark(found, Stored { code: Some(done), ..found.stored_by(step, found.secrets())? });
+            return self.put_mark(found, Stored { code: done, ..found.stored_by(step, found.secrets())? });
         }
         match found.known.workspace.state {
             RunState::Stopped => {}
             RunState::Running => {
                 let server = self.reach(name, "its code", cancelled)?;
                 let project = Project::look(&server).map_err(|why| unread(name, &why))?;
-                if project.clone().code(found.code()).commit.as_ref() != Some(&deploy.to) {
+                if project.clone().code(&found.code()).commit.as_ref() != Some(&deploy.to) {
                     check(name, found, (&server, project), deploy, code)?;
                     self.sync(name, &server, found, &deploy.to, cancelled)?;
                     if *restarts != Restarts::No {
                         self.stop_and_resume(name, cancelled)?;
+                        self.wait_until(name, RunState::Running, cancelled)?;
                     }
                 }
                 self.wait_for_code(name, found, &deploy.to, cancelled)?;
@@ -182,11 +204,12 @@ impl Mage {
             // Its code may be what keeps it from coming up: another try fetches the new one.
             RunState::Pending | RunState::Failed => {
                 self.stop_and_resume(name, cancelled)?;
+                self.wait_until(name, RunState::Running, cancelled)?;
                 self.wait_for_code(name, found, &deploy.to, cancelled)?;
             }
         }
         let found = self.look_after(name)?;
-        let stored = Stored { code: Some(done), ..found.stored_by(step, found.secrets())? };
+        let stored = Stored { code: done, ..found.stored_by(step, found.secrets())? };
         self.put_mark(&found, stored)
     }
 
@@ -233,7 +256,7 @@ impl Mage {
             let server = self.reach(name, "its code", cancelled).map_err(|error| {
                 PerformError::Uncertain(format!("asked for, and then not seen: {}", error.message()))
             })?;
-            let seen = Project::look(&server).map(|project| project.code(found.code()).commit);
+            let seen = Project::look(&server).map(|project| project.code(&found.code()).commit);
             if seen.as_ref().is_ok_and(|commit| commit.as_ref() == Some(to)) {
                 return Ok(());
             }
@@ -261,7 +284,7 @@ fn check(
     source: Option<CodeSource<'_>>,
 ) -> Result<(), PerformError> {
     let unknown = project.unknown.clone();
-    let code = project.code(found.code());
+    let code = project.code(&found.code());
     refuse(name, &code.uncommitted)?;
     if code.commit != deploy.from {
         return Err(PerformError::Moved(format!(
@@ -340,18 +363,21 @@ mod tests {
 
     #[test]
     fn what_runs_is_what_was_checked_out_last() {
+        let made = StoredCode { made: true, at: Some(ONE.into()) };
         let synced = reflog(&[(ONE, "clone: from x"), (TWO, "reset: moving to mage-repo/deploy/dev")]);
         let project = Project::read(
             &synced,
             &status(&["pipelines/p/triggers.yaml", "utils/a.py"], &["b.py", "utils/a.py"], &["charts/"]),
         );
-        assert!(project.synced);
-        let code = project.code(Some(&StoredCode::At(ONE.into())));
+        let code = project.code(&made);
         assert_eq!(code.commit.as_deref(), Some(TWO));
         assert_eq!(code.uncommitted, ["b.py", "utils/a.py"]);
         // One of that name that is no file of Mage's.
         let project = Project::read(&synced, &status(&["triggers.yaml"], &[], &[]));
         assert_eq!(project.changed, ["triggers.yaml"]);
+        // What was synced months ago is not in the log any more, and what people did since is theirs.
+        let project = Project::read(&reflog(&[(TWO, "commit: mine")]), &status(&["a.py"], &[], &[]));
+        assert_eq!(project.code(&made).uncommitted, ["a.py"]);
         for line in ["", "x", "a b c", &format!("{ONE} {}", "z".repeat(40))] {
             assert_eq!(commit_of(line), None, "{line}");
         }
@@ -359,12 +385,18 @@ mod tests {
 
     #[test]
     fn a_project_of_mage_is_nobodys_work_and_one_of_people_is() {
-        let never = Project::read(&reflog(&[(ONE, "clone: from x")]), &status(&["io_config.yaml"], &[], &[]));
-        assert_eq!(never.clone().code(Some(&StoredCode::Fresh)), ObservedCode::default());
-        let adopted = never.code(None);
-        assert_eq!((adopted.commit.as_deref(), adopted.uncommitted.len()), (Some(ONE), 1));
-        let nowhere = Project::read("", &status(&[], &[], &[]));
-        assert_eq!(nowhere.clone().code(Some(&StoredCode::Fresh)), ObservedCode::default());
-        assert_eq!(nowhere.code(None).uncommitted, ["."]);
+        let made = StoredCode { made: true, at: None };
+        for set_up in [
+            reflog(&[(ONE, "clone: from x")]),
+            reflog(&[(ONE, "commit (initial): Initial commit")]),
+            String::new(),
+        ] {
+            let project = Project::read(&set_up, &status(&["io_config.yaml"], &[], &[]));
+            assert_eq!(project.clone().code(&made), ObservedCode::default());
+            assert!(!project.code(&StoredCode::default()).uncommitted.is_empty(), "somebody else made it");
+        }
+        let commit =
+            Project::read(&reflog(&[(ONE, "clone: from x"), (TWO, "commit: mine")]), &status(&[], &[], &[]));
+        assert_eq!(commit.code(&made).commit.as_deref(), Some(TWO));
     }
 }

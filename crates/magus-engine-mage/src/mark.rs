@@ -32,18 +32,30 @@ pub(crate) struct Stored {
     pub(crate) secrets: BTreeMap<FieldPath, StoredSecret>,
     /// Whether Kubernetes let its volume grow: then Mage shows the size that it was made with.
     pub(crate) grown: bool,
-    /// What is known of its code; nothing where none was ever deployed to one that was there before.
-    pub(crate) code: Option<StoredCode>,
+    /// What is known of its code.
+    pub(crate) code: StoredCode,
 }
 
 /// What is known of the code of a workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum StoredCode {
-    /// Magus made the workspace, and no code was deployed to it so far.
-    Fresh,
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct StoredCode {
+    /// Whether Magus made the workspace: what was in it then is nobody's work.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) made: bool,
     /// The full number of the commit that it was told to run last.
-    At(Text),
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) at: Option<Text>,
+}
+
+impl StoredCode {
+    /// The same after another commit was deployed.
+    pub(crate) fn deployed(&self, commit: &Text) -> Self {
+        Self { at: Some(commit.clone()), ..self.clone() }
+    }
+
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Stored {
@@ -53,8 +65,8 @@ impl Stored {
         mark: Mark,
         secrets: BTreeMap<FieldPath, StoredSecret>,
     ) -> Self {
-        let grown = before.is_some_and(|before| before.grown);
-        Self { mark, secrets, grown, code: before.and_then(|before| before.code.clone()) }
+        let (grown, code) = before.map(|before| (before.grown, before.code.clone())).unwrap_or_default();
+        Self { mark, secrets, grown, code }
     }
 }
 
@@ -82,8 +94,8 @@ struct Line {
     secrets: BTreeMap<FieldPath, SecretLine>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     grown: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    code: Option<StoredCode>,
+    #[serde(default, skip_serializing_if = "StoredCode::is_nothing")]
+    code: StoredCode,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -228,7 +240,7 @@ mod tests {
             },
             secrets: BTreeMap::from([(path, StoredSecret { reference, check: Some(check) })]),
             grown: true,
-            code: Some(StoredCode::At("3a57".into())),
+            code: StoredCode { made: true, at: Some("3a57".into()) },
         }
     }
 

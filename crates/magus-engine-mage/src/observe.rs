@@ -240,7 +240,7 @@ impl Mage {
     fn show_code(&self, found: &mut [(Item, Known)], declared: &[Declared]) -> Option<String> {
         let declared: BTreeMap<_, _> = declared.iter().map(|one| (&one.name, one)).collect();
         let wanted = |(_, known): &&mut (Item, Known)| {
-            let has_code = known.stored.as_ref().is_some_and(|stored| stored.code.is_some());
+            let has_code = known.stored.as_ref().is_some_and(|stored| stored.code.at.is_some());
             match declared.get(&known.workspace.name) {
                 Some(declared) => declared.code.is_some() || declared.look_for_work && has_code,
                 None => has_code,

@@ -94,8 +94,8 @@ impl Found {
     }
 
     /// What is known of its code.
-    pub(crate) fn code(&self) -> Option<&StoredCode> {
-        self.known.stored.as_ref().and_then(|stored| stored.code.as_ref())
+    pub(crate) fn code(&self) -> StoredCode {
+        self.known.stored.as_ref().map(|stored| stored.code.clone()).unwrap_or_default()
     }
 
     /// What its mark says after a step.
@@ -274,7 +274,8 @@ impl Mage {
         }
         let Composed { content, secrets, mut settings, own_secrets } =
             compose(name, Before::default(), fields, secrets)?;
-        let stored = Stored { mark: mark_of(step)?, secrets, grown: false, code: Some(StoredCode::Fresh) };
+        let stored =
+            Stored { mark: mark_of(step)?, secrets, grown: false, code: StoredCode { made: true, at: None } };
         hide(&self.client, &content.leaves, &stored.secrets);
         let text = self.text(name, &secrets::without(&own_secrets, &stored, None), &content)?;
         let namespace = settings.remove(&FieldPath::key("namespace"));

@@ -239,7 +239,7 @@ mod tests {
             },
             secrets: names.iter().map(secret).collect(),
             grown: false,
-            code: None,
+            code: crate::mark::StoredCode::default(),
         }
     }
 

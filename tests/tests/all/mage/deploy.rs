@@ -209,15 +209,27 @@ fn a_workspace_runs_the_code_that_is_declared() {
     bed.sandbox.expect(0, &["apply", "--yes"]);
     assert_eq!(project_of(&bed.sandbox, &project), (fourth.clone(), Vec::new()));
 
-    // Somebody moves the branch that it follows.
+    // Other packages: it restarts as well. What is asked for here is there already.
     let pipelines = Pipelines(&bed.sandbox);
+    let fifth = pipelines.push(&[file("requirements.txt", "pip\n")]);
+    let plan = bed.sandbox.plan(&[]);
+    assert_eq!(
+        (&plan["steps"][0]["action"], &plan["steps"][0]["restarts"]),
+        (&json!("deploy"), &json!(true))
+    );
+    let generation = bed.generation("ana-development");
+    bed.sandbox.expect(0, &["apply", "--yes"]);
+    assert_eq!(project_of(&bed.sandbox, &project), (fifth.clone(), Vec::new()));
+    assert_ne!(bed.generation("ana-development"), generation, "stopped and started");
+
+    // Somebody moves the branch that it follows.
     pipelines.set_deployed(&third);
     let plan = bed.sandbox.plan(&[]);
     let reason = plan["steps"][0]["reason"].as_str().expect("text");
     assert!(reason.starts_with("`deploy/development` was moved to"), "{reason}");
     bed.sandbox.expect(2, &["drift"]);
     bed.sandbox.expect(0, &["apply", "--yes"]);
-    assert_eq!(pipelines.deployed(), fourth);
+    assert_eq!(pipelines.deployed(), fifth);
 
     // What is stopped takes it when it starts, and is not said to be behind.
     let stop = json!({ "workspace": { "action": "stop" } });
@@ -232,15 +244,15 @@ fn a_workspace_runs_the_code_that_is_declared() {
         "ana",
         &format!("state: stopped\nenv: {{GIT_REPO_PATH: \"/home/src/later\"}}\ningress_name: {INGRESS}\n"),
     );
-    let fifth = pipelines.push(&[file("utils/answer.py", "ANSWER = 44\n")]);
+    let sixth = pipelines.push(&[file("utils/answer.py", "ANSWER = 44\n")]);
     let plan = bed.sandbox.plan(&[]);
     let reason = plan["steps"][0]["reason"].as_str().expect("text");
     assert!(reason.ends_with("it is stopped, and takes it when it starts"), "{reason}");
     bed.sandbox.expect(0, &["apply", "--yes"]);
     bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
-    assert_eq!(project_of(&bed.sandbox, &project).0, fourth);
+    assert_eq!(project_of(&bed.sandbox, &project).0, fifth);
     server.start_again();
-    server.wait("it fetches its code", || (project_of(&bed.sandbox, &project).0 == fifth).then_some(()));
+    server.wait("it fetches its code", || (project_of(&bed.sandbox, &project).0 == sixth).then_some(()));
 }
 
 /// As its documentation has it: nobody can run Mage Pro here.
