@@ -334,7 +334,8 @@ fn overwritten(
             let there = server.send(&request::git_file(&path));
             let there = there.map_err(|error| PerformError::Failed(error.to_string()))?;
             let there = there["git_file"]["content"].as_str();
-            if there.is_some_and(|there| there.as_bytes() != content) {
+            // Mage fills new projects with empty files.
+            if there.is_some_and(|there| !there.is_empty() && there.as_bytes() != content) {
                 lost.push(path.into());
             }
         }
