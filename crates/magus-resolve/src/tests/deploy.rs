@@ -95,7 +95,7 @@ fn workspaces_on_a_mage_server_follow_a_branch() {
         ("cluster.yaml", SYNCED),
         ("dev/environment.yaml", "branch: d\ndeploy: head\n"),
         ("dev/a.yaml", "env: {GIT_USERNAME: ana, GIT_REPO_PATH: /home/src/x}\n"),
-        ("dev/b.yaml", "branch: feature\n"),
+        ("dev/b.yaml", "branch: feature\nenv: {GIT_BRANCH: mine}\n"),
         ("dev/c.yaml", "deploy: none\n"),
         ("prod/environment.yaml", "promotes_from: dev\nbranch: main\n"),
         ("prod/a.yaml", "{}\n"),
@@ -135,7 +135,7 @@ fn workspaces_on_a_mage_server_follow_a_branch() {
 
 #[test]
 fn mage_pro_deploys_by_itself() {
-    let pro = "name: a\ndefaults: {container_config: {image: a/b:1}}\nengine: {mage: {url: https://mage.acme.dev, edition: pro}}\nrepository: {url: x.git}\n";
+    let pro = "name: a\ndefaults: {container_config: {image: a/b:1}}\nengine: {mage: {url: https://mage.acme.dev, edition: pro}}\nrepository: {url: x.git, sync: {url: y}}\n";
     let environment = "branch: main\ndeploy: head\ndeployments: {setting: '1', branch: live}\n";
     let files = |cluster| {
         [
@@ -155,8 +155,9 @@ fn mage_pro_deploys_by_itself() {
     let deployment = code.deployment.as_ref().expect("a deployment");
     assert_eq!((deployment.setting.as_str(), deployment.branch.as_str()), ("1", "live"));
     assert_eq!((deployment.environment.as_str(), &code.follows), ("dev", &None));
+    assert_eq!(workspaces[0].fields.len(), 1, "nothing for a sync, which others may use");
     assert_eq!(workspaces[1].code, None);
-    let oss = pro.replace(", edition: pro", "");
+    let oss = pro.replace(", edition: pro", "").replace(", sync: {url: y}", "");
     check(
         &files(&oss)[..3],
         &[
@@ -209,4 +210,29 @@ fn what_a_sync_cannot_do_is_said() {
             findings,
         );
     }
+}
+
+#[test]
+fn a_branch_that_magus_moves_is_no_feature_of_anybody() {
+    let told = |cluster: &str| {
+        let loaded = load(&[
+            ("cluster.yaml", cluster),
+            (
+                "dev/environment.yaml",
+                "branch: d\nbranch_workspaces: {match: \"*\", name: \"w-${branch_slug}\"}\n",
+            ),
+        ]);
+        let branches = |_: &str| Ok(["d", "deploy/dev", "x"].map(Into::into).to_vec());
+        let resolution = crate::resolve(&loaded, |_| Vec::new(), &branches);
+        let workspaces = resolution.desired.clusters[0].environments[0].workspaces.iter();
+        let told = workspaces.map(|one| {
+            let follows = one.code.as_ref().and_then(|code| code.follows.as_ref());
+            (one.name.to_string(), follows.map_or("nothing", |branch| branch.name.as_str()).to_owned())
+        });
+        told.collect::<Vec<_>>()
+    };
+    let of = |name: &str, branch: &str| (name.to_owned(), branch.to_owned());
+    assert_eq!(told(SYNCED), [of("w-x", "deploy/dev+w-x")]);
+    let local = "name: a\nengine: {local: {path: x}}\nrepository: {url: x.git}\n";
+    assert_eq!(told(local), [of("w-deploy-dev", "nothing"), of("w-x", "nothing")]);
 }
