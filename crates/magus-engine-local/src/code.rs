@@ -117,11 +117,18 @@ fn in_use(workspace: &Path) -> io::Result<Option<Tree>> {
     })
 }
 
-/// Puts a commit of a repository in use.
+/// Puts a commit of a repository in use: the tree that it is now. Its files are shared with those of the one before, and of one like
+/// it, where the file system can.
 ///
 /// # Errors
 /// Where it cannot be read or written: the code is then as it was.
-pub(crate) fn deploy(workspace: &Path, git: &Path, directory: &str, commit: &str) -> Result<(), String> {
+pub(crate) fn deploy(
+    workspace: &Path,
+    git: &Path,
+    directory: &str,
+    commit: &str,
+    like: Option<PathBuf>,
+) -> Result<PathBuf, String> {
     let folder = workspace.join(TREES);
     let disk = |path: &Path, error: io::Error| format!("`{}` cannot be written: {error}", path.display());
     let at = |path: PathBuf| move |error| disk(&path, error);
@@ -130,7 +137,10 @@ pub(crate) fn deploy(workspace: &Path, git: &Path, directory: &str, commit: &str
     let mut trees = clear(&folder).map_err(at(folder.clone()))?;
     let number = trees.last().map_or(1, |last| last.number + 1);
     let tree = Tree { number, commit: commit.to_owned() };
-    let manifest = write_tree(git, commit, directory, &unfinished).map_err(|error| error.to_string())?;
+    let used = in_use(workspace).ok().flatten().map(|tree| tree.path(workspace));
+    let like: Vec<PathBuf> = like.into_iter().chain(used).collect();
+    let manifest =
+        write_tree(git, commit, directory, &unfinished, &like).map_err(|error| error.to_string())?;
     let beside = tree.manifest(workspace);
     folders::write_new(&beside, &manifest.to_bytes()).map_err(at(beside.clone()))?;
     let place = tree.path(workspace);
@@ -147,7 +157,7 @@ pub(crate) fn deploy(workspace: &Path, git: &Path, directory: &str, commit: &str
     fs::rename(&next, &link).map_err(at(link.clone()))?;
     trees.push(tree);
     forget(workspace, &trees);
-    Ok(())
+    Ok(place)
 }
 
 /// Clears away what a killed deploy left. The trees that were finished, oldest first.

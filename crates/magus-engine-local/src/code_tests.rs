@@ -34,7 +34,7 @@ impl Bed {
     }
 
     fn deploy(&self, commit: &str) -> Result<(), String> {
-        deploy(&self.workspace(), self.repository.path(), "p", commit)
+        deploy(&self.workspace(), self.repository.path(), "p", commit, None).map(drop)
     }
 
     fn observe(&self, thoroughly: bool) -> (Option<String>, Vec<String>) {

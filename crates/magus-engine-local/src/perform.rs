@@ -1,6 +1,9 @@
 //! Steps in a store: what each does to the row and to the `.env` of a workspace.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::{
+    collections::BTreeMap,
+    sync::{PoisonError, atomic::Ordering},
+};
 
 use magus_engine::{CodeSource, Perform, PerformError, Task};
 use magus_model::{
@@ -159,7 +162,12 @@ impl Store {
             PerformError::Failed("the pipelines' repository of the step is not known".to_owned())
         })?;
         let CodeSource { git, directory, deployment: _ } = source;
-        code::deploy(&self.folder(name)?, git, directory, &deploy.to).map_err(PerformError::Failed)
+        let key = (git.to_owned(), directory.into(), deploy.to.clone());
+        let trees = || self.trees.lock().unwrap_or_else(PoisonError::into_inner);
+        let like = trees().get(&key).cloned();
+        let tree = code::deploy(&self.folder(name)?, git, directory, &deploy.to, like);
+        trees().insert(key, tree.map_err(PerformError::Failed)?);
+        Ok(())
     }
 
     /// The code of a workspace, where nobody has work in it that would be lost.

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fs, io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
@@ -58,6 +58,8 @@ pub struct Store {
     fulfilled: Mutex<Vec<i64>>,
     /// The revisions that this apply wrote; nothing for a workspace that it deleted.
     written: Mutex<HashMap<WorkspaceName, Option<Text>>>,
+    /// A tree that this apply wrote, for each folder of a commit of a repository.
+    pub(crate) trees: Mutex<HashMap<(PathBuf, Text, Text), PathBuf>>,
     actor: String,
     clock: Clock,
     given_reason: Option<String>,
@@ -152,6 +154,7 @@ impl Store {
             connection: Mutex::new(connection),
             fulfilled: Mutex::default(),
             written: Mutex::default(),
+            trees: Mutex::default(),
             actor: holder.actor,
             given_reason: reason,
             clock,

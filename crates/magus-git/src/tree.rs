@@ -14,6 +14,7 @@ use std::{
 
 use git2::{FileMode, ObjectType, Oid, Repository};
 use ignore::WalkBuilder;
+use rustix::fs::OFlags;
 
 /// Why the files of a commit were not written.
 #[derive(Debug, thiserror::Error)]
@@ -67,12 +68,19 @@ enum Kind {
 const KINDS: [(Kind, &str); 3] =
     [(Kind::File, "100644"), (Kind::Executable, "100755"), (Kind::Link, "120000")];
 
-/// Writes a folder of a commit below `target`, which must not be there yet.
+/// Writes a folder of a commit below `target`, which must not be there yet. A file that one of the trees `like` has as well becomes
+/// a copy of that one where the file system can share what is in both (`FICLONE`), as long as nobody changes either.
 ///
 /// # Errors
 /// Where the commit or its folder is not there, a name or a link leads outside of the code, or the disk fails. What was
 /// written until then is left.
-pub fn write_tree(git: &Path, commit: &str, directory: &str, target: &Path) -> Result<Manifest, Unwritten> {
+pub fn write_tree(
+    git: &Path,
+    commit: &str,
+    directory: &str,
+    target: &Path,
+    like: &[PathBuf],
+) -> Result<Manifest, Unwritten> {
     let unread = |source| Unwritten::Unread { commit: commit.to_owned(), source };
     let repository = Repository::open(git).map_err(unread)?;
     // What runs is what has this number, whoever can write into the repository.
@@ -83,16 +91,23 @@ pub fn write_tree(git: &Path, commit: &str, directory: &str, target: &Path) -> R
         path: directory.to_owned(),
         why: "is no folder of the commit",
     })?;
-    let mut writer = Writer { repository: &repository, commit, target, entries: Vec::new() };
+    let mut writer =
+        Writer { repository: &repository, commit, target, like, shares: true, entries: Vec::new() };
     writer.folder(Path::new(""))?;
     writer.tree(tree.id(), Path::new(""))?;
     Ok(Manifest(writer.entries))
 }
 
+/// Opens no link: what it leads to is no file of a tree.
+const NO_FOLLOW: i32 = OFlags::NOFOLLOW.bits().cast_signed();
+
 struct Writer<'a> {
     repository: &'a Repository,
     commit: &'a str,
     target: &'a Path,
+    like: &'a [PathBuf],
+    /// Whether the file system can share, as far as is known.
+    shares: bool,
     entries: Vec<Entry>,
 }
 
@@ -123,7 +138,9 @@ impl Writer<'_> {
                     } else {
                         Kind::File
                     };
-                    self.file(&path, kind, blob.content())?;
+                    if !self.share(&path, kind, entry.id()) {
+                        self.file(&path, kind, blob.content())?;
+                    }
                     self.entries.push(Entry { path, kind, content: entry.id() });
                 }
                 // A submodule is an empty folder, as after a clone.
@@ -135,6 +152,34 @@ impl Writer<'_> {
 
     fn folder(&self, path: &Path) -> Result<(), Unwritten> {
         DirBuilder::new().mode(0o755).create(self.target.join(path)).map_err(|error| disk(path, error))
+    }
+
+    /// Makes a file out of that of another tree; false where that is not possible, and nothing is there then. What is in it is
+    /// looked at afterwards, whoever may have changed it meanwhile.
+    fn share(&mut self, path: &Path, kind: Kind, content: Oid) -> bool {
+        let place = self.target.join(path);
+        let mode = if kind == Kind::Executable { 0o755 } else { 0o644 };
+        for tree in self.like.iter().filter(|_| kind != Kind::Link) {
+            if !self.shares {
+                return false;
+            }
+            let options = OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(tree.join(path));
+            let Some(source) = options.ok().filter(|file| file.metadata().is_ok_and(|file| file.is_file()))
+            else {
+                continue;
+            };
+            let Ok(file) = OpenOptions::new().write(true).create_new(true).mode(mode).open(&place) else {
+                return false;
+            };
+            self.shares = rustix::fs::ioctl_ficlone(&file, &source).is_ok();
+            if self.shares && Oid::hash_file(ObjectType::Blob, &place).is_ok_and(|found| found == content) {
+                return true;
+            }
+            if fs::remove_file(&place).is_err() {
+                return false;
+            }
+        }
+        false
     }
 
     fn file(&self, path: &Path, kind: Kind, content: &[u8]) -> Result<(), Unwritten> {
