@@ -189,7 +189,7 @@ impl Mage {
         match found.known.workspace.state {
             RunState::Stopped => {}
             RunState::Running => {
-                let server = self.reach(name, "its code", cancelled)?;
+                let server = self.reach(name, "code", cancelled)?;
                 let project = Project::look(&server).map_err(|why| unread(name, &why))?;
                 if project.clone().code(&found.code()).commit.as_ref() != Some(&deploy.to) {
                     check(name, found, (&server, project), deploy, code)?;
@@ -253,7 +253,7 @@ impl Mage {
     ) -> Result<(), PerformError> {
         let deadline = Instant::now() + self.patience.ready;
         loop {
-            let server = self.reach(name, "its code", cancelled).map_err(|error| {
+            let server = self.reach(name, "code", cancelled).map_err(|error| {
                 PerformError::Uncertain(format!("asked for, and then not seen: {}", error.message()))
             })?;
             let seen = Project::look(&server).map(|project| project.code(&found.code()).commit);

@@ -79,7 +79,7 @@ impl Mage {
         let deadline = Instant::now() + self.patience.ready;
         loop {
             let found = self.look(name)?.ok_or_else(|| {
-                PerformError::Failed(format!("`{name}` is gone from mage, and {what} with it"))
+                PerformError::Failed(format!("`{name}` is gone from mage, and its {what} with it"))
             })?;
             if found.known.workspace.state == RunState::Stopped {
                 return Err(PerformError::NotStarted(format!(
@@ -94,7 +94,7 @@ impl Mage {
             if gives_up || matches!(shut, Shut::Always(_)) {
                 let reason = shut.reason();
                 return Err(PerformError::Failed(format!(
-                    "the server of `{name}` is needed for {what}: {reason}"
+                    "the {what} of `{name}` cannot be reached: {reason}"
                 )));
             }
             (self.sleep)(self.patience.look);

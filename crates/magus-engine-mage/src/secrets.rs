@@ -149,7 +149,7 @@ impl Mage {
         changes: &[SecretChange],
         cancelled: &AtomicBool,
     ) -> Result<(), PerformError> {
-        let server = self.reach(name, "its secrets", cancelled)?;
+        let server = self.reach(name, "secrets", cancelled)?;
         let failed = |reason: String| {
             PerformError::Failed(format!("the secrets of `{name}` cannot be read: {reason}"))
         };

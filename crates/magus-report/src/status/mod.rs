@@ -379,6 +379,8 @@ fn code_cells(code: &CodeStatus, now: Timestamp) -> [String; 4] {
     match (commit, behind) {
         (_, Some(0)) => {}
         (_, Some(number)) => lies.push(format!("{} behind", thousands(*number))),
+        // What the repository does not have was pushed nowhere.
+        (Some(commit), None) if commit.title.is_empty() => lies.push("not in the repository".to_owned()),
         (Some(_), None) => lies.push("not known".to_owned()),
         (None, None) if uncommitted.is_empty() => lies.push("nothing deployed".to_owned()),
         (None, None) => {}

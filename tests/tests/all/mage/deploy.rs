@@ -115,7 +115,7 @@ fn a_workspace_runs_the_code_that_is_declared() {
     };
     declare(&bed, "/home/src/later");
     let run = bed.apply(3, &[]);
-    assert!(run.stdout.contains("is needed for its code"), "{}", run.all());
+    assert!(run.stdout.contains("the code of"), "{}", run.all());
     assert_eq!(pipelines.deployed(), first, "the branch is there before the workspace looks for it");
     let variables = bed.env("ana-development");
     for (name, value) in [
