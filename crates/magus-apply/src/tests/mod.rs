@@ -1,5 +1,6 @@
 //! An engine in memory whose steps fail, panic or wait on request, and what an apply makes of it.
 
+mod follows;
 mod outcomes;
 mod properties;
 mod secrets;
@@ -34,7 +35,7 @@ use magus_model::{
 };
 use magus_secrets::Resolver;
 
-use crate::{ApplyRequest, Event, apply_plan};
+use crate::{ApplyRequest, Event, MoveBranch, apply_plan};
 
 /// What an engine does with a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,6 +285,8 @@ struct Scene<'a> {
     listen: &'a (dyn Fn(&Told, &AtomicBool) + Sync),
     /// Asked before each wave.
     may_go_on: &'a (dyn Fn() -> Result<(), String> + Sync),
+    /// Moves the branches that workspaces follow.
+    move_branch: &'a MoveBranch<'a>,
 }
 
 impl Default for Scene<'_> {
@@ -296,6 +299,7 @@ impl Default for Scene<'_> {
             variables: BTreeMap::new(),
             listen: &|_, _| (),
             may_go_on: &|| Ok(()),
+            move_branch: &|_, _, _| Ok(()),
         }
     }
 }
@@ -317,7 +321,7 @@ impl Scene<'_> {
                 desired: &self.desired,
                 secrets: &secrets,
                 repositories: &BTreeMap::new(),
-                move_branch: &|_, _, _| Ok(()),
+                move_branch: self.move_branch,
                 selected: &|_, _| true,
                 jobs: self.jobs,
                 may_go_on: self.may_go_on,

@@ -1,0 +1,69 @@
+//! Branches that workspaces follow.
+
+use magus_model::{
+    desired::Code,
+    plan::{Deploy, DeployBranch, Reason},
+};
+
+use super::*;
+
+/// A plan that makes a workspace, deploys to it and starts another one.
+fn made_and_deployed(desired: &mut Desired) -> Plan {
+    let follows = Some(DeployBranch { name: "deploy/staging".into(), from: Some("1".into()) });
+    let code = Code {
+        repository: "code.git".into(),
+        directory: ".".into(),
+        branch: "main".into(),
+        pinned: None,
+        once: false,
+        follows: follows.clone(),
+        deployment: None,
+        commit: Ok("2".into()),
+        span: Span::BUILT_IN,
+    };
+    with_secret(desired, 1, "a", from_env("KEY"));
+    let workspace = desired.clusters[0].environments[1].workspaces.last_mut().unwrap();
+    workspace.fields.clear();
+    workspace.code = Some(code);
+    let create = step("acme", "staging", "a", Action::Create);
+    let mut deploy = step("acme", "staging", "a", Action::Deploy);
+    deploy.needs = vec![create.id.clone()];
+    deploy.deploy = Some(Deploy {
+        branch: "main".into(),
+        from: None,
+        to: "2".into(),
+        reason: Reason::Declared,
+        follows,
+        movement: None,
+    });
+    plan(vec![create, deploy, step("acme", "staging", "b", Action::Start)])
+}
+
+#[test]
+fn a_branch_moves_before_the_workspace_looks_there() {
+    let moved = Mutex::new(Vec::new());
+    let engine = Memory::default();
+    let move_branch = |url: &Text, branch: &DeployBranch, to: &Text| {
+        let before = engine.asked.lock().unwrap().iter().any(|id| id.as_str() == "acme/a/create");
+        moved.lock().unwrap().push(format!("{url} {} {:?} {to} {before}", branch.name, branch.from));
+        Ok(())
+    };
+    let mut scene = Scene { move_branch: &move_branch, jobs: 1, ..Scene::default() };
+    let plan = made_and_deployed(&mut scene.desired);
+    let (report, _) = scene.run(&plan, &engine);
+    assert_eq!(outcomes(&report), [Outcome::Applied; 3]);
+    let told = |before| format!("code.git deploy/staging Some(\"1\") 2 {before}");
+    assert_eq!(moved.into_inner().unwrap(), [told(false), told(true)]);
+}
+
+#[test]
+fn where_the_branch_does_not_move_nothing_is_made() {
+    let engine = Memory::default();
+    let refuse = |_: &Text, _: &DeployBranch, _: &Text| Err("it is protected".to_owned());
+    let mut scene = Scene { move_branch: &refuse, ..Scene::default() };
+    let plan = made_and_deployed(&mut scene.desired);
+    let (report, _) = scene.run(&plan, &engine);
+    assert_eq!(outcomes(&report), [Outcome::Failed, Outcome::Skipped, Outcome::Applied]);
+    assert_eq!(message(&report, 0), "it is protected");
+    assert_eq!(*engine.asked.lock().unwrap(), ["acme/b/start"]);
+}
