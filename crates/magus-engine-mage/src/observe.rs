@@ -284,7 +284,7 @@ fn told(what: &str, unseen: &[String]) -> Option<String> {
     let first = unseen.first()?;
     let more = match unseen.len() - 1 {
         0 => String::new(),
-        more => format!(", and that of {more} more"),
+        more => format!(", and those of {more} more"),
     };
     Some(format!("{what} {first}{more}"))
 }

@@ -356,10 +356,12 @@ impl<'a> Place<'a> {
         self.capabilities().refused.get(&action).copied()
     }
 
-    /// Work of people that a start of the workspace takes away.
+    /// Work of people that a start of the workspace takes away: what a deploy would, whether there is one or not.
     pub(crate) fn work_lost_at_start(&self, observed: &ObservedWorkspace) -> Vec<Text> {
-        let starts_from_branch = self.capabilities().starts_from_branch && self.workspace.code.is_some();
-        if starts_from_branch { observed.code.uncommitted.clone() } else { Vec::new() }
+        let declared = self.workspace.code.as_ref().filter(|_| self.capabilities().starts_from_branch);
+        let Some((declared, Ok(to))) = declared.map(|code| (code, &code.commit)) else { return Vec::new() };
+        let change = CodeChange { declared, to, observed: &observed.code, reason: Reason::Declared };
+        self.work(&change, observed.mark.as_ref())
     }
 
     fn capabilities(&self) -> &'a Capabilities {

@@ -75,8 +75,7 @@ pub(crate) fn code_of_branch(
 
 /// Whether this version of Magus puts code into workspaces of the cluster.
 pub(crate) fn deploys(scope: &Scope<'_>) -> bool {
-    let engine = scope.engine.as_ref().and_then(|declared| declared.engine.as_ref());
-    matches!(engine, Some(Engine::Local { .. })) || by_server(scope)
+    matches!(scope.engine(), Some(Engine::Local { .. })) || by_server(scope)
 }
 
 /// Whether it is the Mage server that does it.

@@ -191,6 +191,11 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// How the cluster is reached, where this version can.
+    pub(crate) fn engine(&self) -> Option<&Engine> {
+        self.engine.as_ref()?.engine.as_ref()
+    }
+
     /// The layers below a workspace's own, in order: the defaults, and the templates that it uses.
     pub(crate) fn layers(&self, used: &[Text]) -> Vec<(Layer, &'a Node)> {
         let mut layers = self.defaults.clone();

@@ -43,12 +43,8 @@ pub(crate) fn is_deploy_branch(branch: &str) -> bool {
 
 /// Whether workspaces of the environment fetch their code themselves.
 pub(crate) fn is_used(scope: &Scope<'_>) -> bool {
-    if has_deployment(scope) {
-        return false;
-    }
-    let is_mage =
-        matches!(scope.engine.as_ref().and_then(|declared| declared.engine.as_ref()), Some(Engine::Mage(_)));
-    is_mage && scope.sync.is_some_and(|node| layer::text(node, "url").is_some()) && is_whole(scope)
+    let is_declared = scope.sync.is_some_and(|node| layer::text(node, "url").is_some());
+    is_declared && is_mage(scope) && is_whole(scope) && !has_deployment(scope)
 }
 
 /// Whether Mage Pro deploys to the environment by itself.
@@ -68,13 +64,16 @@ pub(crate) fn deployment(scope: &Scope<'_>, environment: &str) -> Option<Deploym
     })
 }
 
+fn is_mage(scope: &Scope<'_>) -> bool {
+    matches!(scope.engine(), Some(Engine::Mage(_)))
+}
+
 fn is_pro(scope: &Scope<'_>) -> bool {
-    let engine = scope.engine.as_ref().and_then(|declared| declared.engine.as_ref());
-    matches!(engine, Some(Engine::Mage(MageServer { edition: Edition::Pro, .. })))
+    matches!(scope.engine(), Some(Engine::Mage(MageServer { edition: Edition::Pro, .. })))
 }
 
 /// Whether the project is the root of the repository: Mage's sync puts a whole repository where the project is.
-pub(crate) fn is_whole(scope: &Scope<'_>) -> bool {
+fn is_whole(scope: &Scope<'_>) -> bool {
     let directory = scope.repository.as_ref().and_then(|repository| repository.directory.as_ref());
     directory.is_none_or(|(folder, _)| folder.split('/').all(|part| part.is_empty() || part == "."))
 }
@@ -167,9 +166,7 @@ pub(crate) fn check(scope: &Scope<'_>, findings: &mut Vec<Diagnostic>) {
         findings.push(Diagnostic::new(&rules::NO_EFFECT, node.span, message).help(help));
     }
     let Some(node) = scope.sync else { return };
-    let is_mage =
-        matches!(scope.engine.as_ref().and_then(|declared| declared.engine.as_ref()), Some(Engine::Mage(_)));
-    let (why, help) = match (is_mage, is_whole(scope)) {
+    let (why, help) = match (is_mage(scope), is_whole(scope)) {
         (false, _) => ("it is about workspaces on a Mage server", "remove it"),
         (true, false) => (
             "Mage fetches whole repositories, and `directory` names a folder in this one",

@@ -269,8 +269,11 @@ fn commits_of_people_are_work_where_a_sync_would_take_them_away() {
     let plan = world.plan();
     assert_eq!((steps(&plan), withheld(&plan)), (vec![], vec!["a deploy uncommitted-work".to_owned()]));
     assert!(plan.withheld[0].message.contains("`commit 3` would be lost"), "{}", plan.withheld[0].message);
+    // A restart would take it away as well.
+    world.declare(development(set(following("2", Some("1")), "env.A", plain("1"))));
+    assert_eq!(withheld(&world.plan()), ["a deploy uncommitted-work", "a update uncommitted-work"]);
     movement(&mut world, "3", "2", Movement { ahead: 1, behind: 1, ..Movement::default() });
-    assert_eq!(steps(&world.plan()), ["> acme/a"], "it is in the repository");
+    assert_eq!(steps(&world.plan()), ["~ acme/a", "> acme/a"], "it is in the repository");
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(crate) fn check(
     for (resolved, handed_on) in workspaces.iter().zip(&handed_on) {
         let Some(workspace) = &resolved.workspace else { continue };
         let scope = &environs[resolved.environment].scope;
-        let engine = scope.engine.as_ref().and_then(|declared| declared.engine.as_ref());
+        let engine = scope.engine();
         let field = |path: &str| {
             let handed_on = || handed_on.iter().find(|field| field.path.as_str() == path);
             workspace.field(path).or_else(handed_on)

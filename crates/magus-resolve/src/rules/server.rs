@@ -90,7 +90,7 @@ pub(crate) fn check_fields(
     environs: &Environs<'_, '_>,
     findings: &mut Vec<Diagnostic>,
 ) {
-    let declared = environs.scope.engine.as_ref().and_then(|declared| declared.engine.as_ref());
+    let declared = environs.scope.engine();
     let Some(Engine::Mage(MageServer { edition, kubernetes, .. })) = declared else { return };
     let server = environs.scope.server;
     let shared =
