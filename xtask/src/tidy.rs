@@ -29,7 +29,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("magus-secrets", &["magus-model"]),
     ("magus-engine", &["magus-model", "magus-secrets"]),
     ("magus-history", &["magus-git", "magus-model"]),
-    ("magus-code", &["magus-git", "magus-model"]),
+    ("magus-code", &["magus-git", "magus-load", "magus-model"]),
     ("magus-engine-local", &["magus-engine", "magus-git", "magus-model", "magus-secrets"]),
     ("magus-engine-kubernetes", &["magus-engine", "magus-model"]),
     (
@@ -76,7 +76,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("k8s-openapi", &["magus-engine-kubernetes"]),
     ("kube", &["magus-engine-kubernetes"]),
     ("reqwest", &[]),
-    ("rusqlite", &["magus-engine-local", "magus-history"]),
+    ("rusqlite", &["magus-code", "magus-engine-local", "magus-history"]),
     ("tokio", &["magus-engine-kubernetes"]),
     ("ureq", &["magus-engine-mage"]),
 ];

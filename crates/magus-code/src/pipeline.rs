@@ -1,45 +1,107 @@
-//! A pipeline: its blocks, where their files are, and its triggers.
+//! A pipeline: its blocks and where their files are, as `metadata.yaml` has them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use serde_yaml::Value;
+use magus_model::{Text, tree::Node};
+use serde::{Deserialize, Serialize};
 
-/// What the `metadata.yaml` of a pipeline says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Pipeline {
+use crate::{
+    jinja,
+    python::{Lines, ordered},
+    reference::{Kind, Missing, Name, Reference},
+    scan::Scan,
+    template::{fault, parse, rendered, text_of},
+};
+
+/// What the metadata of a pipeline says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Pipeline {
     /// The files of its blocks, relative to the project.
-    pub files: BTreeSet<String>,
-    /// Whether a block of it reads a profile of `io_config.yaml` by its configuration.
-    pub has_profile: bool,
+    pub files: BTreeSet<Text>,
+    /// The data providers of the blocks that name one, each with the profile that it is read with.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub providers: BTreeSet<(Text, Text)>,
     /// Whether a block of it runs dbt.
     pub runs_dbt: bool,
 }
 
-/// Reads a `metadata.yaml`; nothing for what is none.
-pub(crate) fn parse(text: &[u8]) -> Option<Pipeline> {
-    let root: Value = serde_yaml::from_slice(text).ok()?;
+/// The lists of blocks: callbacks and conditionals have lists of their own.
+const LISTS: [&str; 4] = ["blocks", "callbacks", "conditionals", "widgets"];
+
+/// The profile of a block that names none.
+const DEFAULT_PROFILE: &str = "default";
+
+/// Reads the metadata of a pipeline. What is no pipeline has none.
+pub(crate) fn scan(text: &str) -> Scan {
+    let lines = Lines::new(text);
+    let template = jinja::read(text);
+    let parsed = parse(&rendered(text, &template));
+    let mut scan = Scan { fault: fault(&parsed, &lines), ..Scan::default() };
+    let Some(root) =
+        parsed.root.as_ref().filter(|root| matches!(root.kind, magus_model::tree::NodeKind::Map(_)))
+    else {
+        return scan;
+    };
     let mut pipeline = Pipeline::default();
-    // Callbacks and conditionals are lists of their own beside the blocks.
-    for key in ["blocks", "callbacks", "conditionals", "widgets"] {
-        for block in root.get(key).and_then(Value::as_sequence).into_iter().flatten() {
-            pipeline.add(block);
+    let mut places = Vec::new();
+    places.extend(root.get("executor_type"));
+    for block in LISTS.iter().flat_map(|list| root.get(list).map_or(&[][..], Node::items)) {
+        pipeline.add(block);
+        places.extend(["executor_type", "configuration"].iter().filter_map(|key| block.get(key)));
+        scan.references.extend(profile(block, &lines));
+    }
+    // Only these are rendered, and nothing of the file before it is parsed.
+    for (at, kind, name, missing) in template.references {
+        let is_in = |node: &&Node| (node.span.start as usize..node.span.end as usize).contains(&at);
+        if places.iter().any(is_in) {
+            let (line, column) = lines.place(at);
+            scan.references.push(Reference { line, column, kind, name, missing, profile: None, key: None });
         }
     }
-    root.is_mapping().then_some(pipeline)
+    scan.references = ordered(scan.references);
+    scan.pipeline = Some(pipeline);
+    scan
+}
+
+/// The profile that the configuration of a block names.
+fn profile(block: &Node, lines: &Lines<'_>) -> Option<Reference> {
+    let node = block.get("configuration")?.get("data_provider_profile").filter(|node| !node.is_null())?;
+    let name = node.as_str()?;
+    let (line, column) = lines.place(node.span.start as usize);
+    let name = Name::Literal(name.into());
+    Some(Reference {
+        line,
+        column,
+        kind: Kind::Profile,
+        name,
+        missing: Missing::Fails,
+        profile: None,
+        key: None,
+    })
 }
 
 impl Pipeline {
-    fn add(&mut self, block: &Value) {
-        let text = |key: &str| block.get(key).and_then(Value::as_str);
+    fn add(&mut self, block: &Node) {
+        let text = |key: &str| text_of(block, key).map(Text::as_str);
         let configuration = block.get("configuration");
-        let configured = |key: &str| configuration.and_then(|configuration| configuration.get(key));
-        self.has_profile |= configured("data_provider").is_some_and(|provider| !provider.is_null());
+        let configured = |key: &str| configuration.and_then(|configuration| text_of(configuration, key));
+        if let Some(provider) = configured("data_provider") {
+            let profile = configured("data_provider_profile").cloned();
+            self.providers.insert((provider.clone(), profile.unwrap_or(Text::new_static(DEFAULT_PROFILE))));
+        }
+        if configured("data_provider").is_none()
+            && text("language") == Some("sql")
+            && text("type") != Some("dbt")
+        {
+            // SQL runs with a profile in any case; which service it is for, nobody says.
+            self.providers.insert((Text::default(), Text::new_static(DEFAULT_PROFILE)));
+        }
         self.runs_dbt |= text("type") == Some("dbt");
         // A block may say where its file is, instead of being called like it.
-        let named = configured("file_source").and_then(|source| source.get("path"));
-        let named = named.or_else(|| configured("file_path")).and_then(Value::as_str);
+        let source = configuration.and_then(|configuration| configuration.get("file_source"));
+        let named = source.and_then(|source| text_of(source, "path")).or_else(|| configured("file_path"));
         if let Some(path) = named {
-            self.files.insert(path.trim_start_matches("./").to_owned());
+            self.files.insert(path.trim_start_matches("./").into());
         }
         let (Some(kind), Some(uuid)) = (text("type"), text("uuid")) else { return };
         // The folder of a type is its plural, but for two (`BlockType` and `Block.file_path` in Mage's source).
@@ -52,38 +114,6 @@ impl Pipeline {
             "markdown" => "md",
             language => language,
         };
-        self.files.insert(format!("{folder}/{uuid}.{ending}"));
+        self.files.insert(format!("{folder}/{uuid}.{ending}").into());
     }
-}
-
-/// The triggers of a `triggers.yaml` by name, each with when it runs; nothing for one that does not run by itself.
-pub(crate) fn triggers(text: &[u8]) -> BTreeMap<String, String> {
-    let Ok(root) = serde_yaml::from_slice::<Value>(text) else { return BTreeMap::new() };
-    let triggers = root.get("triggers").and_then(Value::as_sequence).into_iter().flatten();
-    let one = |trigger: &Value| {
-        let text = |key: &str| trigger.get(key).and_then(Value::as_str);
-        let when = match text("schedule_interval") {
-            Some(interval) => interval.to_owned(),
-            None => format!("by {}", text("schedule_type").unwrap_or("nothing")),
-        };
-        let active = text("status") == Some("active");
-        Some((text("name")?.to_owned(), if active { when } else { format!("{when}, inactive") }))
-    };
-    triggers.filter_map(one).collect()
-}
-
-/// The top-level names that a Python file imports, and those below a first one, which may be the project's own name.
-pub(crate) fn imports(text: &[u8]) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    for line in String::from_utf8_lossy(text).lines() {
-        let line = line.trim_start();
-        let Some(rest) = line.strip_prefix("from ").or_else(|| line.strip_prefix("import ")) else {
-            continue;
-        };
-        for module in rest.split(" import ").next().unwrap_or_default().split(',') {
-            let module = module.split_whitespace().next().unwrap_or_default();
-            names.extend(module.split('.').take(2).filter(|name| !name.is_empty()).map(str::to_owned));
-        }
-    }
-    names
 }

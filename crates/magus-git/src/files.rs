@@ -12,6 +12,15 @@ use crate::{
 /// A file that is larger is not read: it is no text that somebody wrote.
 const LARGEST: usize = 1 << 20;
 
+/// A file of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path, relative to the folder.
+    pub path: String,
+    /// The number of its content.
+    pub id: [u8; 20],
+}
+
 /// The files of a folder of a commit.
 pub struct Files<'c> {
     repository: &'c Repository,
@@ -96,6 +105,33 @@ pub fn files_at(
 }
 
 impl Files<'_> {
+    /// What tells this folder and all that is in it from every other.
+    pub fn tree_id(&self) -> String {
+        self.tree.id().to_string()
+    }
+
+    /// Every file in it, to the end, ordered; links and submodules are none.
+    pub fn entries(&self) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        let walked = self.tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
+            let is_file = entry.kind() == Some(ObjectType::Blob) && entry.filemode() != i32::from(git2::FileMode::Link);
+            if is_file && let Ok(id) = entry.id().as_bytes().try_into() {
+                let name = String::from_utf8_lossy(entry.name_bytes());
+                entries.push(Entry { path: format!("{folder}{name}"), id });
+            }
+            TreeWalkResult::Ok
+        });
+        // What cannot be walked to its end is told as far as it was.
+        let _ = walked;
+        entries
+    }
+
+    /// The content with this number; nothing where it is not there, or larger.
+    pub fn content(&self, id: [u8; 20], largest: usize) -> Option<Vec<u8>> {
+        let blob = self.repository.find_blob(Oid::from_bytes(&id).ok()?).ok()?;
+        (blob.size() <= largest).then(|| blob.content().to_owned())
+    }
+
     /// The names of the folders in a folder.
     pub fn folders(&self, path: &str) -> Vec<String> {
         let Some(tree) = below(self.repository, &self.tree, path) else { return Vec::new() };

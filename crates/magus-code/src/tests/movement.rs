@@ -7,7 +7,7 @@ use magus_model::plan::{Difference, Movement};
 use crate::Projects;
 
 /// A commit of these files, and of nothing else.
-fn commit(repository: &Repository, files: &[(&str, &str)]) -> String {
+pub(super) fn commit(repository: &Repository, files: &[(&str, &str)]) -> String {
     let folder = repository.workdir().unwrap();
     for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if entry.is_file() {
@@ -29,7 +29,7 @@ fn commit(repository: &Repository, files: &[(&str, &str)]) -> String {
     repository.commit(None, &author, &author, "x", &tree, &[]).unwrap().to_string()
 }
 
-fn open(path: &Path) -> Code {
+pub(super) fn open(path: &Path) -> Code {
     let ask = Ask { cache: path, fetch: Fetch::Never, ssh: Ssh::Usual };
     Place::parse(path.to_str().unwrap()).unwrap().open(ask).unwrap()
 }

@@ -1,0 +1,189 @@
+//! What a project needs of the workspace that runs it, in short: all that can be held against what is declared.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use magus_model::Text;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    project::{IO_CONFIG, Place, Project},
+    reference::{Kind, Missing, Name},
+    scan::Fault,
+    triggers::Trigger,
+};
+
+/// So many places of one name are told.
+const PLACES: usize = 3;
+
+/// What a project needs, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Needs {
+    /// Every variable and every secret that the code names, ordered by kind and name.
+    pub names: Vec<Need>,
+    /// The places that make a name while they run.
+    pub undecidable: Vec<Undecidable>,
+    /// Whether the environment is read as a whole somewhere.
+    pub reads_all: bool,
+    /// The profiles that a block names and `io_config.yaml` does not have.
+    pub unknown_profiles: Vec<Found<Text>>,
+    /// Those that it has.
+    pub profiles: Vec<Text>,
+    /// The files that cannot be read to their end.
+    pub faults: Vec<Found<Fault>>,
+    /// The triggers, each with its pipeline.
+    pub triggers: Vec<(Text, Trigger)>,
+}
+
+/// A variable or a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// Which of them.
+    pub kind: Kind,
+    /// Its name.
+    pub name: Text,
+    /// The worst that happens where it is missing, over all places of pipelines.
+    pub missing: Missing,
+    /// The pipelines that need it; none where no pipeline reaches a place of it.
+    pub pipelines: BTreeSet<Text>,
+    /// Where it is read: the places that would fail first, as `file:line`.
+    pub places: Vec<Text>,
+    /// Whether nothing but a profile that no block uses reads it.
+    pub only_in_unused_profile: bool,
+}
+
+/// A place that makes a name while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undecidable {
+    /// The name of what.
+    pub kind: Kind,
+    /// The expression.
+    pub expression: Text,
+    /// `file:line`.
+    pub place: Text,
+    /// The pipelines that reach it.
+    pub pipelines: BTreeSet<Text>,
+}
+
+/// Something in a file of the project.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found<T> {
+    /// What.
+    pub what: T,
+    /// `file:line`.
+    pub place: Text,
+    /// The pipelines that reach it.
+    pub pipelines: BTreeSet<Text>,
+}
+
+/// What is known of a name while its places are gone through.
+#[derive(Default)]
+struct Known {
+    places: Vec<(Missing, String)>,
+    pipelines: BTreeSet<Text>,
+    set_by: BTreeSet<Text>,
+    in_profile: bool,
+    elsewhere: bool,
+}
+
+impl Needs {
+    /// What a project needs.
+    pub fn of(project: &Project) -> Self {
+        let mut needs = Self::default();
+        let mut names: BTreeMap<(Kind, Text), Known> = BTreeMap::new();
+        for place in project.places() {
+            let reference = place.reference;
+            match (&reference.name, reference.kind) {
+                (_, Kind::Runtime | Kind::Store) | (Name::Undecidable(_), Kind::Profile) => {}
+                (Name::Any, _) => needs.reads_all = true,
+                (Name::Undecidable(expression), kind) => needs.undecidable.push(Undecidable {
+                    kind,
+                    expression: expression.clone(),
+                    place: shown(place),
+                    pipelines: owned(project.needed_by(place)),
+                }),
+                (Name::Literal(profile), Kind::Profile) => {
+                    let known = project.profiles();
+                    if known.is_some_and(|known| known.iter().all(|one| one.name != *profile)) {
+                        let pipelines = owned(project.needed_by(place));
+                        needs.unknown_profiles.push(Found {
+                            what: profile.clone(),
+                            place: shown(place),
+                            pipelines,
+                        });
+                    }
+                }
+                (Name::Literal(name), kind) => {
+                    let known = names.entry((kind, name.clone())).or_default();
+                    known.add(place, owned(project.needed_by(place)));
+                }
+            }
+        }
+        needs.names = names.into_iter().map(|((kind, name), known)| known.need(kind, name)).collect();
+        needs.profiles =
+            project.profiles().unwrap_or_default().iter().map(|profile| profile.name.clone()).collect();
+        for (file, scan) in project.files() {
+            let Some(fault) = &scan.fault else { continue };
+            let pipelines = project.pipelines_of(file).cloned().collect();
+            let place = format!("{file}:{}", fault.line).into();
+            needs.faults.push(Found { what: fault.clone(), place, pipelines });
+        }
+        needs.triggers =
+            project.triggers().map(|(pipeline, _, trigger)| (pipeline.into(), trigger.clone())).collect();
+        needs
+    }
+
+    /// Whether the code names this anywhere, in whatever way.
+    pub fn names(&self, kind: Kind, name: &str) -> bool {
+        self.names.binary_search_by(|need| (need.kind, need.name.as_str()).cmp(&(kind, name))).is_ok()
+    }
+
+    /// The variable or secret of this name.
+    pub fn need(&self, kind: Kind, name: &str) -> Option<&Need> {
+        let at =
+            self.names.binary_search_by(|need| (need.kind, need.name.as_str()).cmp(&(kind, name))).ok()?;
+        Some(&self.names[at])
+    }
+}
+
+impl Known {
+    fn add(&mut self, place: Place<'_>, pipelines: BTreeSet<Text>) {
+        let missing = place.reference.missing;
+        if missing == Missing::Set {
+            self.set_by.extend(pipelines);
+            return;
+        }
+        let in_profile = place.file.as_str() == IO_CONFIG && place.reference.profile.is_some();
+        self.in_profile |= in_profile && missing != Missing::Comment;
+        self.elsewhere |= !in_profile;
+        // What no pipeline reaches, and what stands in a comment, fails nowhere.
+        let missing = if pipelines.is_empty() { Missing::Comment } else { missing };
+        if missing != Missing::Comment {
+            self.pipelines.extend(pipelines);
+        }
+        self.places.push((missing, shown(place).to_string()));
+    }
+
+    fn need(self, kind: Kind, name: Text) -> Need {
+        let Self { mut places, mut pipelines, set_by, in_profile, elsewhere } = self;
+        // A pipeline that sets it itself needs nobody for it.
+        pipelines.retain(|pipeline| !set_by.contains(pipeline));
+        places.sort();
+        let worst = places.first().map_or(Missing::Set, |(missing, _)| *missing);
+        Need {
+            kind,
+            name,
+            missing: if pipelines.is_empty() { Missing::Comment } else { worst },
+            only_in_unused_profile: pipelines.is_empty() && in_profile && !elsewhere,
+            pipelines,
+            places: places.into_iter().take(PLACES).map(|(_, place)| place.into()).collect(),
+        }
+    }
+}
+
+fn shown(place: Place<'_>) -> Text {
+    place.to_string().into()
+}
+
+fn owned(pipelines: BTreeSet<&Text>) -> BTreeSet<Text> {
+    pipelines.into_iter().cloned().collect()
+}

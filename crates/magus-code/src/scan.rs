@@ -1,0 +1,146 @@
+//! What is found in one file, by its content and what it is for.
+
+use magus_model::Text;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    pipeline::{self, Pipeline},
+    python,
+    reference::Reference,
+    template,
+    triggers::{self, Trigger},
+};
+
+/// What is kept was found by this version of the scanner; another one looks again.
+pub(crate) const VERSION: u32 = 1;
+
+/// What is found in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Scan {
+    /// What it refers to, in the order of their places.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<Reference>,
+    /// What it imports, as dotted paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imports: Vec<Text>,
+    /// Why it cannot be read to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// The profiles, where it is an `io_config.yaml`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<Profile>,
+    /// The pipeline, where it is the metadata of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<Pipeline>,
+    /// The triggers, where it is a `triggers.yaml`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Trigger>,
+}
+
+/// A place at which a file stops making sense.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+    /// What is wrong, as the end of a sentence: `it is no valid Python`.
+    pub what: Text,
+}
+
+/// A profile of an `io_config.yaml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its name.
+    pub name: Text,
+    /// Its line.
+    pub line: u32,
+}
+
+/// What a file is for: that decides how it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum FileKind {
+    Python,
+    /// SQL: text that is rendered.
+    Text,
+    /// YAML that is rendered before it is parsed.
+    Yaml,
+    IoConfig,
+    Pipeline,
+    Triggers,
+}
+
+/// The folders whose YAML files Mage renders: those of blocks, of dbt and of interactions.
+const RENDERED: [&str; 12] = [
+    "callbacks",
+    "conditionals",
+    "custom",
+    "data_exporters",
+    "data_loaders",
+    "dbt",
+    "extensions",
+    "interactions",
+    "markdowns",
+    "scratchpads",
+    "sensors",
+    "transformers",
+];
+
+/// What Mage renders in the root of a project (MAGE.md 7).
+const OF_PROJECT: [&str; 3] = ["metadata.yaml", "settings.yaml", ".settings.yaml"];
+
+impl FileKind {
+    /// What the file at this path of a project is for; nothing for what is not looked at.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        let (folder, name) = path.split_once('/').unwrap_or(("", path));
+        let is_yaml = path.ends_with(".yaml") || path.ends_with(".yml");
+        Some(match folder {
+            "" if name == crate::project::IO_CONFIG => FileKind::IoConfig,
+            "" if OF_PROJECT.contains(&name) => FileKind::Yaml,
+            crate::project::PIPELINES if name.ends_with("/metadata.yaml") => FileKind::Pipeline,
+            crate::project::PIPELINES if name.ends_with("/triggers.yaml") => FileKind::Triggers,
+            _ if path.ends_with(".py") => FileKind::Python,
+            _ if path.ends_with(".sql") => FileKind::Text,
+            folder if is_yaml && RENDERED.contains(&folder) => FileKind::Yaml,
+            _ => return None,
+        })
+    }
+
+    /// A word for it, for what is kept.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            FileKind::Python => "python",
+            FileKind::Text => "text",
+            FileKind::Yaml => "yaml",
+            FileKind::IoConfig => "io_config",
+            FileKind::Pipeline => "pipeline",
+            FileKind::Triggers => "triggers",
+        }
+    }
+}
+
+/// Reads a file. Nothing that it holds makes this fail.
+pub(crate) fn scan(kind: FileKind, content: &[u8]) -> Scan {
+    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+    let text = String::from_utf8_lossy(content);
+    let mut scan = match kind {
+        FileKind::Python => python::scan(&text),
+        FileKind::Text => template::text(&text),
+        FileKind::Yaml => template::yaml(&text),
+        FileKind::IoConfig => template::io_config(&text),
+        FileKind::Pipeline => pipeline::scan(&text),
+        FileKind::Triggers => triggers::scan(&text),
+    };
+    if let std::borrow::Cow::Owned(_) = text {
+        let good = content.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let (line, column) = python::Lines::new(good).place(good.len());
+        scan.fault = Some(Fault { line, column, what: Text::new_static("it is not UTF-8") });
+    }
+    scan
+}
+
+/// What is said of a file that is too large to be read.
+pub(crate) fn too_large() -> Scan {
+    let fault = Fault { line: 1, column: 1, what: Text::new_static("it is too large to be read") };
+    Scan { fault: Some(fault), ..Scan::default() }
+}

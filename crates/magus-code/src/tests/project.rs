@@ -1,0 +1,104 @@
+use std::{fs, path::Path};
+
+use super::movement::{commit, open};
+use crate::{Place, Projects};
+
+/// Two pipelines, a module that one of them reaches over another, and a block that nothing reaches.
+const FILES: &[(&str, &str)] = &[
+    ("metadata.yaml", "variables_dir: \"{{ env_var('VARIABLES') }}\"\n"),
+    (
+        "io_config.yaml",
+        "default:\n  POSTGRES_HOST: \"{{ env_var('HOST') }}\"\n  AWS_REGION: \"{{ env_var('REGION') }}\"\n  OWN: \"{{ env_var('OWN') }}\"\n\
+         unused:\n  POSTGRES_HOST: \"{{ env_var('OTHER') }}\"\n",
+    ),
+    (
+        "pipelines/orders/metadata.yaml",
+        "blocks:\n- {uuid: load, type: data_loader, language: python}\n\
+         - {uuid: out, type: data_exporter, language: sql, configuration: {data_provider: postgres, data_provider_profile: default}}\n",
+    ),
+    (
+        "pipelines/orders/triggers.yaml",
+        "triggers:\n- {name: daily, schedule_type: time, schedule_interval: '@daily', start_time: 2026-01-01, status: active}\n",
+    ),
+    ("pipelines/customers/metadata.yaml", "blocks:\n- {uuid: c, type: custom}\n"),
+    ("data_loaders/load.py", "import os\nfrom acme.utils.api import get\nos.environ['KEY']\n"),
+    ("data_exporters/out.sql", "SELECT '{{ env_var('SCHEMA') }}'\n"),
+    ("custom/c.py", "from utils import names\n"),
+    ("utils/__init__.py", ""),
+    ("utils/api.py", "import os\nfrom . import login\nos.getenv('API')\n"),
+    ("utils/login.py", "import os\nos.getenv('LOGIN')\n"),
+    ("utils/names.py", "import os\nos.getenv('NAMES')\n"),
+    ("custom/nobody.py", "import os\nos.getenv('NOBODY')\n"),
+    ("notes.txt", "os.getenv('TEXT')\n"),
+    (".github/workflows/ci.yaml", "run: \"${{ env_var('CI') }}\"\n"),
+];
+
+fn read(folder: &Path, projects: &Projects) -> Vec<String> {
+    let repository = git2::Repository::init(folder).unwrap();
+    let id = commit(&repository, FILES);
+    let project = projects.project(&open(folder), &id, ".").unwrap();
+    let one = |place: Place<'_>| {
+        let name = place.reference.name.literal().unwrap().clone();
+        let pipelines: Vec<&str> = project.needed_by(place).into_iter().map(|name| name.as_str()).collect();
+        format!("{name} {place} {}", pipelines.join(","))
+    };
+    let mut told: Vec<String> =
+        project.places().filter(|place| place.reference.kind != crate::Kind::Profile).map(one).collect();
+    told.sort();
+    told
+}
+
+const TOLD: &[&str] = &[
+    "API utils/api.py:3 orders",
+    "HOST io_config.yaml:2 orders",
+    "KEY data_loaders/load.py:3 orders",
+    "LOGIN utils/login.py:2 orders",
+    "NAMES utils/names.py:2 customers",
+    "NOBODY custom/nobody.py:2 ",
+    "OTHER io_config.yaml:6 ",
+    "OWN io_config.yaml:4 orders",
+    // A setting of another service than the one that the block exports to.
+    "REGION io_config.yaml:3 ",
+    "SCHEMA data_exporters/out.sql:1 orders",
+    "VARIABLES metadata.yaml:1 customers,orders",
+];
+
+#[test]
+fn every_place_knows_the_pipelines_that_need_it() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(read(folder.path(), &Projects::default()), TOLD);
+}
+
+#[test]
+fn a_cache_may_be_new_old_broken_or_not_writable() {
+    let cache = tempfile::tempdir().unwrap();
+    let file = cache.path().join("code.db");
+    let read = || {
+        let folder = tempfile::tempdir().unwrap();
+        read(folder.path(), &Projects::cached_in(cache.path()))
+    };
+    assert_eq!(read(), TOLD);
+    let written = fs::metadata(&file).unwrap().len();
+    assert!(written > 0);
+    assert_eq!(read(), TOLD);
+    fs::write(&file, "this is no database, and long enough to be taken for one at first sight").unwrap();
+    assert_eq!(read(), TOLD);
+    assert_eq!(read(), TOLD);
+    assert!(fs::read(&file).unwrap().starts_with(b"SQLite"), "it is made anew");
+    fs::write(&file, "").unwrap();
+    assert_eq!(read(), TOLD);
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    assert_eq!(read(), TOLD);
+}
+
+#[test]
+fn what_is_kept_is_used() {
+    let (cache, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    assert_eq!(read(folder.path(), &Projects::cached_in(cache.path())), TOLD);
+    let connection = rusqlite::Connection::open(cache.path().join("code.db")).unwrap();
+    let changed = connection.execute("UPDATE scans SET scan = replace(scan, 'LOGIN', 'KEPT')", []).unwrap();
+    assert!(changed > 5);
+    let told = read(folder.path(), &Projects::cached_in(cache.path()));
+    assert!(told.contains(&"KEPT utils/login.py:2 orders".to_owned()), "{told:?}");
+}
