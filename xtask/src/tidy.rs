@@ -22,7 +22,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("magus-load", &["magus-model"]),
     ("magus-schema", &["magus-model"]),
     ("magus-git", &["magus-model"]),
-    ("magus-resolve", &["magus-git", "magus-load", "magus-model", "magus-schema"]),
+    ("magus-resolve", &["magus-code", "magus-git", "magus-load", "magus-model", "magus-schema"]),
     ("magus-diff", &["magus-model"]),
     ("magus-plan", &["magus-diff", "magus-model"]),
     ("magus-report", &["magus-diff", "magus-model"]),

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use magus_code::Projects;
 use magus_git::{Code, Fetch, Unread};
 use magus_load::{Document, LoadError, Loaded, Role};
 use magus_model::{
@@ -38,6 +39,8 @@ pub struct Checked {
     pub repositories: BTreeMap<Text, Code>,
     /// Why the others could not be.
     pub unread: BTreeMap<Text, Unread>,
+    /// The projects in them, as far as they were looked at.
+    pub projects: Projects,
 }
 
 /// How to look into the pipelines' repositories.
@@ -47,15 +50,33 @@ pub struct Look<'a> {
     pub news: News,
     /// Which commit a branch is taken for.
     pub heads: Heads<'a>,
+    /// How far is looked.
+    pub depth: Depth,
+}
+
+/// How far is looked into a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// At its branches and commits.
+    Commits,
+    /// Into the code too, which is held against what is declared for it.
+    Code,
 }
 
 impl<'a> Look<'a> {
     /// At what was fetched before.
-    pub const OFFLINE: Self = Self { news: News::Never, heads: Heads::AsTheyAre };
+    pub const OFFLINE: Self = Self { news: News::Never, heads: Heads::AsTheyAre, depth: Depth::Commits };
 
     /// As a command looks that is about what is deployed.
     pub fn to_deploy(global: &Global, heads: Heads<'a>) -> Self {
-        Self { news: if global.offline { News::Never } else { News::ToDeploy }, heads }
+        let news = if global.offline { News::Never } else { News::ToDeploy };
+        Self { news, heads, depth: Depth::Commits }
+    }
+
+    /// The same, and into the code.
+    #[must_use]
+    pub fn into_code(self) -> Self {
+        Self { depth: Depth::Code, ..self }
     }
 }
 
@@ -149,14 +170,19 @@ fn settle(loaded: Loaded, at: Option<&str>, look: Option<Look<'_>>) -> Checked {
         diagnostics.extend(magus_resolve::check_modelines(&loaded, &resolution, schema_file));
     }
     let LookedUp { findings, repositories, unread } =
-        look.map_or_else(LookedUp::default, |Look { news, heads }| {
+        look.map_or_else(LookedUp::default, |Look { news, heads, depth: _ }| {
             let fetch = news.fetch(&resolution.desired);
             magus_resolve::look_up_code(&mut resolution, heads, |url| opened.take(url, fetch))
         });
     diagnostics.extend(findings);
+    let projects = repository::projects();
+    if look.is_some_and(|look| look.depth == Depth::Code) {
+        let Loaded { sources, .. } = &loaded;
+        diagnostics.extend(magus_resolve::check_code(&resolution.desired, &repositories, &projects, sources));
+    }
     diagnostics.extend(resolution.diagnostics.iter().cloned());
     let settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
-    Checked { loaded, resolution, settled, repositories, unread }
+    Checked { loaded, resolution, settled, repositories, unread, projects }
 }
 
 /// The same, where nothing but valid declarations will do: their findings are said, and errors end the command.

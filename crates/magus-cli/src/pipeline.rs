@@ -1,13 +1,11 @@
 //! The second half of the way, from declarations that were checked to a plan: observe → diff → plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use clap::ValueEnum as _;
 use jiff::Timestamp;
-use magus_code::Projects;
 use magus_diff::{Change, ChangeSet, WorkspaceChange};
 use magus_engine::{Declared, DeclaredCode, EngineError, EngineErrorKind};
-use magus_git::Code;
 use magus_model::{
     Text,
     desired::{Desired, MaxDeletes, Workspace},
@@ -207,7 +205,7 @@ pub fn plan(
             commit: commit.clone(),
             desired,
         }),
-        movements: movements(&changes, &checked.repositories),
+        movements: movements(&changes, checked),
         evidence,
         command: wish.command.clone(),
     });
@@ -231,7 +229,8 @@ fn deploys(changes: &ChangeSet<'_>) -> BTreeSet<(Text, Text)> {
 }
 
 /// What lies between the commits of all code that moves.
-fn movements(changes: &ChangeSet<'_>, repositories: &BTreeMap<Text, Code>) -> Movements {
+fn movements(changes: &ChangeSet<'_>, checked: &Checked) -> Movements {
+    let Checked { repositories, projects, .. } = checked;
     let workspaces = changes.clusters.iter().flat_map(|cluster| &cluster.workspaces);
     let moves: BTreeSet<Move> = workspaces
         .filter_map(|change| {
@@ -246,7 +245,6 @@ fn movements(changes: &ChangeSet<'_>, repositories: &BTreeMap<Text, Code>) -> Mo
             Some(Move { repository, directory, from, to: code.commit.clone().ok()? })
         })
         .collect();
-    let projects = Projects::default();
     let moved = moves.into_iter().filter_map(|one| {
         let Move { repository, directory, from, to } = &one;
         let code = repositories.get(repository)?;

@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use magus_code::Projects;
 use magus_git::{Ask, Code, Fetch, Lease, NotFound, Place, Ssh, Unpushed, Unread};
 use magus_model::{Text, plan::DeployBranch};
 
@@ -19,6 +20,12 @@ pub fn open(url: &str, fetch: Fetch) -> Result<Code, Unread> {
         help: "set `XDG_CACHE_HOME` to a folder that is yours".to_owned(),
     })?;
     place.open(Ask { cache: &cache.join("magus"), fetch, ssh: ssh() })
+}
+
+/// What reads the projects in repositories. What it finds is kept in the user's cache directory, if there is one.
+pub fn projects() -> Projects {
+    let cache = user_folder("XDG_CACHE_HOME", ".cache");
+    cache.map_or_else(Projects::default, |cache| Projects::cached_in(&cache.join("magus")))
 }
 
 /// The full number of the commit that somebody named, by number or tag.

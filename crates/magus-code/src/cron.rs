@@ -169,6 +169,21 @@ fn ordered(mut numbers: Vec<u16>) -> Vec<u16> {
     numbers
 }
 
+impl Interval {
+    /// The first time after this one; nothing where it runs as soon as it is there, or never.
+    pub fn next(&self, after: DateTime) -> Option<DateTime> {
+        match self {
+            Interval::AtOnce => None,
+            Interval::Cron(cron) => cron.next(after),
+        }
+    }
+
+    /// Whether there is no such time, as with the 31st of February.
+    pub fn never_comes(&self) -> bool {
+        matches!(self, Interval::Cron(cron) if cron.next(DateTime::constant(2000, 1, 1, 0, 0, 0, 0)).is_none())
+    }
+}
+
 impl Cron {
     /// The first time after this one; nothing where there is none in the years to come.
     pub fn next(&self, after: DateTime) -> Option<DateTime> {

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A trigger.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Trigger {
     /// What it is called.
     pub name: Text,
@@ -29,8 +29,9 @@ pub struct Trigger {
     /// In which workspaces, by their `ENV`; in every one where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub envs: Vec<Text>,
-    /// Whether the commit says when it was enabled.
-    pub enabled: bool,
+    /// Why it starts as soon as it is deployed to a workspace that did not have it, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<Text>,
     /// Why Mage leaves it out without a word, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unread: Option<Text>,
@@ -80,7 +81,7 @@ fn trigger(node: &Node, lines: &Lines<'_>) -> Option<Trigger> {
         line,
         active: text_of(node, "status").is_some_and(|status| status == "active"),
         envs: node.get("envs").map_or(&[][..], Node::items).iter().filter_map(is_text).collect(),
-        enabled: node.get("last_enabled_at").is_some_and(|at| !at.is_null()),
+        at_once: at_once(node),
         unread: unread(node),
         interval: interval.filter(|_| kind != "api" && kind != "event"),
         kind,
@@ -98,6 +99,21 @@ fn unread(node: &Node) -> Option<Text> {
     let known = |key: &str| REQUIRED.contains(&key) || OPTIONAL.contains(&key);
     let unknown = node.entries().iter().find(|entry| !known(&entry.key));
     unknown.map(|entry| format!("it has a key `{}`, which Mage does not know", entry.key).into())
+}
+
+/// Why a trigger starts as soon as it is deployed (`should_schedule` in `orchestration/db/models/schedules.py`, and seen on 0.9.80).
+/// One that the commit does not say to have been enabled is enabled when it comes, and waits for its time.
+fn at_once(node: &Node) -> Option<Text> {
+    let interval = text_of(node, "schedule_interval")?;
+    if matches!(interval.as_str(), "@once" | "@always_on") {
+        return Some(format!("its schedule is `{interval}`").into());
+    }
+    let settings = node.get("settings").and_then(|settings| settings.get("create_initial_pipeline_run"));
+    if settings.is_some_and(|set| matches!(set.kind, NodeKind::Bool(true))) {
+        return Some(Text::new_static("its settings say `create_initial_pipeline_run`"));
+    }
+    let enabled = node.get("last_enabled_at").is_some_and(|at| !at.is_null());
+    enabled.then_some(Text::new_static("its `last_enabled_at` is in the past"))
 }
 
 /// What Mage takes an `ENV` for (`shared/environments.py`): whatever it does not know is `dev`.

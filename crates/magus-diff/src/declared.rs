@@ -85,6 +85,7 @@ mod tests {
             }],
             moved_from: None,
             code: None,
+            provided: Vec::new(),
             owner: None,
             span: Span::BUILT_IN,
         }

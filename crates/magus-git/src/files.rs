@@ -114,7 +114,8 @@ impl Files<'_> {
     pub fn entries(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
         let walked = self.tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
-            let is_file = entry.kind() == Some(ObjectType::Blob) && entry.filemode() != i32::from(git2::FileMode::Link);
+            let is_file =
+                entry.kind() == Some(ObjectType::Blob) && entry.filemode() != i32::from(git2::FileMode::Link);
             if is_file && let Ok(id) = entry.id().as_bytes().try_into() {
                 let name = String::from_utf8_lossy(entry.name_bytes());
                 entries.push(Entry { path: format!("{folder}{name}"), id });

@@ -296,6 +296,8 @@ pub struct Workspace {
     pub owner: Option<Text>,
     /// The code that it runs; nothing where nothing is deployed.
     pub code: Option<Code>,
+    /// The variables and secrets that it has without their being declared: names, and patterns with `*`.
+    pub provided: Vec<Text>,
     /// Where the workspace is declared: the start of its file.
     pub span: Span,
 }

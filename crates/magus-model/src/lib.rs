@@ -15,6 +15,7 @@ pub mod mage;
 pub mod name;
 pub mod observed;
 pub mod path;
+pub mod pattern;
 pub mod plan;
 pub mod quantity;
 pub mod report;

@@ -1,6 +1,8 @@
 //! Which variables a Mage server gives to workspaces by itself, whatever is declared
 //! (`__populate_env_vars` in `cluster_manager/kubernetes/workload_manager.py` of 0.9.80).
 
+use crate::pattern;
+
 /// Where Mage keeps triggers, runs and users.
 pub const DATABASE: &str = "MAGE_DATABASE_CONNECTION_URL";
 
@@ -88,6 +90,152 @@ pub const HANDED_ON: &[&str] = &[
     "SHELL_COMMAND",
     "USE_UNIQUE_TERMINAL",
 ];
+
+/// What is in the environment of every workspace, whoever declares what: from Mage's image, its own process and Kubernetes.
+const IN_EVERY_WORKSPACE: &[&str] = &[
+    "GPG_KEY",
+    "HOME",
+    "HOSTNAME",
+    "KUBERNETES_*",
+    "LANG",
+    "MAGE_DATA_DIR",
+    "MAGE_REPO_PATH",
+    "MAGE_RUNTIME__REPO_PATH",
+    "PATH",
+    "PWD",
+    "PYTHONPATH",
+    "PYTHON_VERSION",
+    // Of each Service in the namespace.
+    "*_PORT_*_TCP",
+    "*_PORT_*_TCP_ADDR",
+    "*_PORT_*_TCP_PORT",
+    "*_PORT_*_TCP_PROTO",
+    "*_SERVICE_HOST",
+    "*_SERVICE_PORT",
+    "*_SERVICE_PORT_*",
+];
+
+/// What no code of a project reads, and Mage, Python or a library does.
+const READ_BY_OTHERS: &[&str] = &[
+    "ACTIVE_DIRECTORY_*",
+    "ALL_PROXY",
+    "ANTHROPIC_*",
+    "AUTHENTICATION_MODE",
+    "AWS_*",
+    "AZURE_*",
+    "BITBUCKET_*",
+    "CLOUD_SQL_CONNECTION_NAME",
+    "CLUSTER_TYPE",
+    "CONCURRENCY_CONFIG_*",
+    "CONNECTION_URL_SECRETS_NAME",
+    "CURL_CA_BUNDLE",
+    "DATAFRAME_*",
+    "DBT_*",
+    "DB_HOST",
+    "DB_PORT",
+    "DB_SECRETS_NAME",
+    "DD_*",
+    "DEBUG",
+    "DEBUG_*",
+    "DEFAULT_EXECUTOR_TYPE",
+    "DEFAULT_OWNER_*",
+    "DEUS_EX_MACHINA",
+    "DISABLE_*",
+    "DYNAMIC_BLOCKS_VERSION",
+    "ECS_*",
+    "ENABLE_*",
+    "ENV",
+    "GCP_*",
+    "GHE_*",
+    "GITLAB_*",
+    "GIT_*",
+    "GOOGLE_*",
+    "HADOOP_*",
+    "HIDE_*",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "HUGGINGFACE_*",
+    "INHERIT_ENV_VARS",
+    "INITIAL_METADATA",
+    "INSTANCE_TYPE",
+    "JAVA_*",
+    "JWT_*",
+    "K8S_*",
+    "KERNEL_MANAGER",
+    "KUBE_*",
+    "LAMBDA_*",
+    "LANG",
+    "LANGUAGE",
+    "LC_*",
+    "LDAP_*",
+    "LD_*",
+    "LOGS_DIR_PATH",
+    "MAGE_*",
+    "MALLOC_*",
+    "MAX_FILE_CACHE_SIZE",
+    "MAX_NUMBER_OF_FILE_VERSIONS",
+    "MAX_OUTPUT_IMAGE_PREVIEW_SIZE",
+    "MAX_PRINT_OUTPUT_LINES",
+    "MEMORY_MANAGER_*",
+    "MICROSOFT_GRAPH_API_HOST",
+    "NEW_RELIC_*",
+    "NO_PROXY",
+    "OAUTH_*",
+    "OIDC_*",
+    "OKTA_*",
+    "OMP_NUM_THREADS",
+    "OPENAI_*",
+    "OTEL_*",
+    "PATH",
+    "PGAPPNAME",
+    "PGDATABASE",
+    "PGHOST",
+    "PGOPTIONS",
+    "PGPASSWORD",
+    "PGPORT",
+    "PGSSLMODE",
+    "PGUSER",
+    "PIP_*",
+    "POLARS_*",
+    "PROJECT_*",
+    "PUBSUB_EMULATOR_HOST",
+    "PYTHON*",
+    "REDIS_*",
+    "REQUESTS_CA_BUNDLE",
+    "REQUIRE_*",
+    "RUN_PIPELINE_IN_ONE_PROCESS",
+    "SCHEDULER_TRIGGER_INTERVAL",
+    "SENTRY_*",
+    "SERVER_*",
+    "SERVICE_ACCOUNT_*",
+    "SHELL_COMMAND",
+    "SPARK_*",
+    "SSL_*",
+    "SYSTEM_LOGS_*",
+    "TS_*",
+    "TZ",
+    "UPDATE_ROLES_ON_LOGIN",
+    "USER_CODE_PATH",
+    "USER_DEFINED_VARS*",
+    "USE_UNIQUE_TERMINAL",
+    "UV_*",
+    "VARIABLE_DATA_OUTPUT_META_CACHE",
+    "WORKSPACE_*",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Whether a variable is there in every workspace, although nobody declares it.
+pub fn is_always_there(name: &str) -> bool {
+    gives_by_itself(name) || IN_EVERY_WORKSPACE.iter().any(|pattern| pattern::matches(pattern, name))
+}
+
+/// Whether something else than the code of a project may read a variable.
+pub fn may_be_read_by_others(name: &str) -> bool {
+    gives_by_itself(name) || READ_BY_OTHERS.iter().any(|pattern| pattern::matches(pattern, name))
+}
 
 /// What is declared inside `container_config` and belongs to the pod (MAGE.md 6). Open source hands it to Kubernetes inside
 /// the container, where it is dropped without a word.

@@ -45,6 +45,7 @@ fn workspace(at: usize) -> Workspace {
         fields,
         moved_from: None,
         code: None,
+        provided: Vec::new(),
         owner: None,
         span: Span::start_of(FileId(0)),
     }

@@ -39,6 +39,8 @@ pub struct Promotion {
     pub hold: Option<Text>,
     /// The gates that will hold its deploys back for now.
     pub gates: Vec<Waiting>,
+    /// What the code needs that the target, or a stage after it, does not define: a sentence each.
+    pub missing: Vec<String>,
     /// The commit that the branch was moved to; nothing before that.
     pub pushed: Option<Text>,
     /// The commit that `commit` in the environment.yaml of the target names afterwards, where that changes.
@@ -100,6 +102,7 @@ pub fn text(promotion: &Promotion, styles: &Styles) -> String {
     lines(styles.warning, lacking(promotion));
     lines(styles.removed, conflicting(promotion));
     lines(styles.warning, held(promotion));
+    lines(styles.warning, missing(promotion));
     let _ = writeln!(
         out,
         "\n{}",
@@ -130,6 +133,7 @@ pub fn pull_request(promotion: &Promotion) -> String {
         ("Only on the target", lacking(promotion)),
         ("Conflicts", conflicting(promotion)),
         ("Held", held(promotion)),
+        ("Missing", missing(promotion)),
     ] {
         if !lines.is_empty() {
             let _ = writeln!(out, "**{heading}**\n");
@@ -197,6 +201,11 @@ fn held(promotion: &Promotion) -> Vec<String> {
     hold.chain(gates).collect()
 }
 
+/// What the code needs that is not declared where it goes.
+fn missing(promotion: &Promotion) -> Vec<String> {
+    promotion.missing.iter().map(|sentence| escape::line(sentence).into_owned()).collect()
+}
+
 fn listed(symbol: &str, commits: &[Commit], all: usize) -> Vec<String> {
     let mut lines: Vec<String> = commits.iter().map(|commit| commit_line(symbol, commit)).collect();
     if all > commits.len() {
@@ -244,6 +253,7 @@ mod tests {
             conflicts: Vec::new(),
             hold: None,
             gates: Vec::new(),
+            missing: vec!["needs the variable `KEY`".to_owned()],
             pushed: None,
             pinned: None,
         }
@@ -270,6 +280,7 @@ mod tests {
   ! 9c9c9c9c9c Fix (Ana)
   conflict in a.yaml: triggers.daily.status, x
   conflict in b.py
+  needs the variable `KEY`
 
 `development` cannot be merged into `staging`.
 "
@@ -280,7 +291,10 @@ mod tests {
             "{request}"
         );
         assert!(request.contains("- `` + 3f3f3f3f3f Add `refunds`\\u{1b}[31m (Ana) ``"), "{request}");
-        assert!(request.ends_with("- `conflict in b.py`\n"), "{request}");
+        assert!(
+            request.ends_with("- `conflict in b.py`\n\n**Missing**\n\n- `` needs the variable `KEY` ``\n"),
+            "{request}"
+        );
     }
 
     #[test]

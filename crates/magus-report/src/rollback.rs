@@ -32,6 +32,8 @@ pub struct Rollback {
     pub to: Release,
     /// What lies between.
     pub movement: Movement,
+    /// What the old code needs that is not defined any more: a sentence each.
+    pub missing: Vec<String>,
     /// Why promotions are held from then on.
     pub hold: Text,
     /// The file that says so; nothing before that.
@@ -56,7 +58,7 @@ pub fn json(rollback: &Rollback) -> String {
 
 /// The rollback as text.
 pub fn text(rollback: &Rollback, styles: &Styles) -> String {
-    let Rollback { environment, branch, from, to, movement, hold, .. } = rollback;
+    let Rollback { environment, branch, from, to, movement, missing, hold, .. } = rollback;
     let from_text = from.as_deref().map_or_else(|| "what runs".to_owned(), short);
     let heading = format!("{}: {from_text} → {}", escape::line(environment), short(&to.commit));
     let mut out = format!("{}\n", paint(styles.strong, heading));
@@ -74,6 +76,9 @@ pub fn text(rollback: &Rollback, styles: &Styles) -> String {
     };
     for line in between(&deploy) {
         let _ = writeln!(out, "  {line}");
+    }
+    for sentence in missing {
+        let _ = writeln!(out, "  {}", paint(styles.warning, escape::line(sentence)));
     }
     let _ = writeln!(out, "\nPins it, and holds promotions: {}.", escape::line(hold));
     out

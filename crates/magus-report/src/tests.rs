@@ -126,6 +126,7 @@ fn workspace(name: &str, file: u32, text: &str) -> (Workspace, SourceFile) {
         fields,
         moved_from: None,
         code: None,
+        provided: Vec::new(),
         owner: None,
         span: Span::start_of(FileId(file)),
     };

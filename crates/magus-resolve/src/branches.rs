@@ -8,7 +8,7 @@ use magus_model::{
     diagnostic::{Diagnostic, Severity},
     files::Duration,
     name::{LONGEST_WORKSPACE_NAME, WorkspaceName},
-    rules,
+    pattern, rules,
     span::Span,
     tree::{Node, NodeKind},
 };
@@ -74,7 +74,7 @@ fn environment(
         );
         return None;
     };
-    let (pattern, span) = layer::text(node, "match")?;
+    let (matched, span) = layer::text(node, "match")?;
     let seconds = |key: &str| node.get(key)?.as_str().and_then(Duration::parse).map(Duration::seconds);
     let limit = match node.get("limit").map(|limit| &limit.kind) {
         Some(NodeKind::Int(limit)) => u32::try_from(*limit).ok(),
@@ -99,7 +99,9 @@ fn environment(
     };
     all.sort();
     let is_followed = |branch: &Text| environs.scope.sync.is_some() && sync::is_deploy_branch(branch);
-    all.retain(|branch| matches(pattern, branch) && !deployed.contains(branch) && !is_followed(branch));
+    all.retain(|branch| {
+        pattern::matches(matched, branch) && !deployed.contains(branch) && !is_followed(branch)
+    });
     let mut made: Vec<Workspace> = Vec::new();
     for branch in &all {
         match workspace(environs, (root, span), branch, taken, findings) {
@@ -155,6 +157,7 @@ fn workspace(
     let code = deploy::code_of_branch(scope, environs.folder.name, (branch, span), &name);
     sync::add_variables(scope, &reader, &name, code.as_ref(), &mut fields, findings);
     let Apart { state, state_span, owner } = Apart::take(&mut fields);
+    let provided = scope.provided(&reader, root, name.as_str(), &fields);
     Ok(Workspace {
         name,
         declared: declared_by_branch(branch),
@@ -164,6 +167,7 @@ fn workspace(
         moved_from: None,
         owner,
         code,
+        provided,
         span,
     })
 }
@@ -199,52 +203,9 @@ fn hashed(slug: &str, branch: &str, over: usize) -> String {
     format!("{letter}{kept}{dash}{hash}")
 }
 
-/// Whether a branch is one of those that a pattern names, in which `*` stands for anything.
-fn matches(pattern: &str, branch: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(first) = parts.next() else { return false };
-    let Some(mut rest) = branch.strip_prefix(first) else { return false };
-    let mut parts = parts.peekable();
-    if parts.peek().is_none() {
-        return rest.is_empty();
-    }
-    while let Some(part) = parts.next() {
-        if parts.peek().is_none() {
-            return rest.ends_with(part);
-        }
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pattern_names_branches() {
-        for (pattern, branch, matched) in [
-            ("feature/*", "feature/x", true),
-            ("feature/*", "feature/x/y", true),
-            ("feature/*", "feature/", true),
-            ("feature/*", "feature", false),
-            ("feature/*", "a/feature/x", false),
-            ("*", "anything/at-all", true),
-            ("*-wip", "x-wip", true),
-            ("*-wip", "x-wip-not", false),
-            ("a*b*c", "axxbyyc", true),
-            ("a*b*c", "axxbyy", false),
-            ("a*b", "ab", true),
-            ("a*ab", "ab", false),
-            ("exact", "exact", true),
-            ("exact", "exactly", false),
-        ] {
-            assert_eq!(matches(pattern, branch), matched, "{pattern} {branch}");
-        }
-    }
 
     #[test]
     fn a_branch_becomes_a_part_of_a_name() {

@@ -13,10 +13,10 @@ use magus_model::{
     tree::{Node, NodeKind},
 };
 
-/// Keys beside a layer that are no configuration: how a workspace is called, and what it is made from; and when the
-/// main server's defaults hold.
-pub(crate) const OWN_KEYS: [&str; 8] =
-    ["name", "use", "moved_from", "branch", "commit", "deploy", "enabled", "enforce"];
+/// Keys beside a layer that are no configuration: how a workspace is called, and what it is made from; what it has from
+/// elsewhere; and when the main server's defaults hold.
+pub(crate) const OWN_KEYS: [&str; 9] =
+    ["name", "use", "moved_from", "branch", "commit", "deploy", "enabled", "enforce", "provided"];
 
 /// One thing that a layer says about one path.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may fail by panicking"))]
 
 mod branches;
+mod check_code;
 mod deploy;
 mod directory;
 mod explain;
@@ -31,6 +32,7 @@ mod tests;
 use magus_model::suggest;
 
 pub use branches::Branches;
+pub use check_code::check_code;
 pub use explain::{ExplainError, Explained, Explanation, Overridden, explain};
 pub use import::{ImportError, Imported, import_layer};
 pub use lint::Lint;
@@ -38,5 +40,7 @@ pub use resolve::{FileComments, Resolution, resolve};
 pub use rules::{
     code::{DeclaredCode, DeclaredRepository, Heads, LookedUp, Revision, look_up_code},
     files::{SchemaFile, check_modelines},
+    needs::{Lack, lacking, reader},
+    references::would_lack,
 };
 pub use settle::{Lowered, Settled, settle};

@@ -9,6 +9,7 @@ use magus_model::{
     desired::{Edition, Field, Layer},
     mage,
     path::FieldPath,
+    pattern,
     span::Span,
     tree::{Entry, Node},
     value::{FieldValue, Value},
@@ -141,7 +142,7 @@ impl<'a> MainServer<'a> {
             self.env().is_some_and(|env| env.entries().iter().any(|e| is_list(e) && !e.value.is_null()));
         let patterns =
             [self.text("USER_DEFINED_VARS"), by_env].into_iter().flatten().flat_map(|list| list.split(','));
-        !is_limited || patterns.map(str::trim).any(|pattern| is_match(pattern, name))
+        !is_limited || patterns.map(str::trim).any(|pattern| pattern::matches(pattern, name))
     }
 }
 
@@ -164,47 +165,4 @@ fn from_secret(secret: &Text, key: &str) -> FieldValue {
         (Text::new_static("name"), Value::String(secret.clone())),
     ];
     FieldValue::Plain(map("valueFrom", map("secretKeyRef", Value::Map(key_of_secret.into()))))
-}
-
-/// Whether a name is one of a pattern, in which `*` stands for any text.
-fn is_match(pattern: &str, name: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
-    let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
-    let Some(name) = name.strip_prefix(start).and_then(|name| name.strip_suffix(end)) else { return false };
-    // The first place of each part leaves the most for those after it.
-    let mut rest = name;
-    middle.split('*').all(|part| match rest.split_once(part) {
-        Some((_, after)) => {
-            rest = after;
-            true
-        }
-        None => false,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_match;
-
-    #[test]
-    fn a_star_stands_for_any_text() {
-        for (pattern, name, expected) in [
-            ("A", "A", true),
-            ("A", "AB", false),
-            ("A*", "A", true),
-            ("A*", "AB", true),
-            ("A*", "BA", false),
-            ("*_KEY", "API_KEY", true),
-            ("*_KEY", "API_KEYS", false),
-            ("A*B*C", "A1B2BC", true),
-            ("A*B*C", "A1C2B", false),
-            ("*", "", true),
-            ("A*A", "A", false),
-            ("A**B", "AB", true),
-            ("*A*A*A*A*A*A*A*A*A*A*A*B", &"A".repeat(200), false),
-            ("", "A", false),
-        ] {
-            assert_eq!(is_match(pattern, name), expected, "{pattern} {name}");
-        }
-    }
 }

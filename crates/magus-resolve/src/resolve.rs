@@ -276,6 +276,9 @@ fn workspace<'a>(
     workspaces::check_fields(&fields, environs, findings);
     server::check_fields(&fields, root.span, environs, findings);
     let Apart { state, state_span, owner } = Apart::take(&mut fields);
+    let provided = parsed
+        .as_ref()
+        .map_or_else(|_| Vec::new(), |name| scope.provided(&reader, root, name.as_str(), &fields));
     match parsed {
         Ok(name) => {
             resolved.workspace = Some(Workspace {
@@ -287,6 +290,7 @@ fn workspace<'a>(
                 moved_from: layer::text(root, "moved_from").map(|(name, span)| (name.clone(), span)),
                 owner,
                 code,
+                provided,
                 span: Span::start_of(file.id),
             });
         }

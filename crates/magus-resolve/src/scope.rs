@@ -19,6 +19,7 @@ use crate::{
     layer::{self, Content, Leaf, lay_over},
     main_server::MainServer,
     placeholder::Variables,
+    resolve::used,
     rules::code::DeclaredRepository,
     stages::Stage,
     value::{Reader, has_placeholder, relative_to},
@@ -120,6 +121,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) rollout: Rollout,
     /// Its place in the order of promotion.
     pub(crate) stage: Stage,
+    /// What every workspace has from elsewhere, as it is declared.
+    pub(crate) provided: Vec<&'a Node>,
     /// The named layers; a nearer cluster.yaml's lies over the root's, an environment's shadows both.
     pub(crate) templates: BTreeMap<&'a str, Vec<&'a Node>>,
     /// The lowest layers, in order.
@@ -163,7 +166,10 @@ impl<'a> Scope<'a> {
         }
         defaults.extend(own("defaults").map(|node| (Layer::EnvironmentDefaults, node)));
 
+        let of_clusters =
+            directory.clusters(folder).filter_map(|document| document.root.as_ref()?.get("provided"));
         Self {
+            provided: of_clusters.chain(own("provided")).collect(),
             cluster: near_text("name"),
             managed_by: near_text("managed_by"),
             engine,
@@ -194,6 +200,26 @@ impl<'a> Scope<'a> {
     /// How the cluster is reached, where this version can.
     pub(crate) fn engine(&self) -> Option<&Engine> {
         self.engine.as_ref()?.engine.as_ref()
+    }
+
+    /// What a workspace of this name has from elsewhere: what every layer says, and what the main server hands on.
+    pub(crate) fn provided(
+        &self,
+        reader: &Reader<'_>,
+        root: &Node,
+        name: &str,
+        fields: &[Field],
+    ) -> Vec<Text> {
+        let layers = self.layers(&used(root));
+        let nodes =
+            self.provided.iter().copied().chain(layers.iter().filter_map(|(_, layer)| layer.get("provided")));
+        let listed = nodes.chain(root.get("provided")).flat_map(Node::items).filter_map(Node::as_str);
+        let mut provided: Vec<Text> = listed.map(Text::from).collect();
+        let handed_on = self.server.map_or_else(Vec::new, |server| server.hands_on(reader, name, fields));
+        provided.extend(
+            handed_on.iter().filter_map(|field| field.path.as_str().strip_prefix("env.")).map(Text::from),
+        );
+        provided
     }
 
     /// The layers below a workspace's own, in order: the defaults, and the templates that it uses.

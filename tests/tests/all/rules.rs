@@ -16,6 +16,9 @@ use serde_json::Value;
 /// The file that a block is of which names none.
 const DEFAULT: &str = "development/analytics.yaml";
 
+/// The folder of the pipelines' repository in examples.
+const CODE: &str = "pipelines.git";
+
 /// Rules whose examples are about what is missing: nothing is added to these.
 const WHOLE: &[&str] = &["MG022", "MG107"];
 
@@ -60,7 +63,8 @@ fn blocks(text: &str) -> Vec<Block> {
 fn heading(line: &str) -> Option<(&str, &str)> {
     let rest = line.strip_prefix("# ")?;
     let (path, said) = rest.split_once(", ").unwrap_or((rest, ""));
-    let is_path = [".yaml", ".json"].iter().any(|end| path.ends_with(end)) && !path.contains(' ');
+    let is_path =
+        [".yaml", ".json", ".py", ".sql"].iter().any(|end| path.ends_with(end)) && !path.contains(' ');
     is_path.then_some((path, said))
 }
 
@@ -73,7 +77,13 @@ fn lay_yaml(block: &Block, files: &mut Files) {
             Some((removed, said)) if said.starts_with("removed") => {
                 files.remove(removed).expect("what is removed was there");
             }
-            Some((named, _)) => named.clone_into(&mut path),
+            Some((named, said)) => {
+                // Code that is on one branch alone has that in its path.
+                path = match said.strip_prefix("on ") {
+                    Some(branch) => named.replace(CODE, &format!("{CODE}@{branch}")),
+                    None => named.to_owned(),
+                };
+            }
             None => {
                 let text = texts.entry(path.clone()).or_default();
                 text.push_str(line);
@@ -160,13 +170,21 @@ fn run(block: &Block, sandbox: &Sandbox) {
 }
 
 /// What every directory needs, where an example leaves it out.
-fn completed(path: &str, bytes: &[u8]) -> Vec<u8> {
-    let needed: &[(&str, &str)] = match path {
-        "cluster.yaml" => &[("name", "acme"), ("engine", "{local: {path: ../.magus/acme}}")],
-        "staging/environment.yaml" => &[("promotes_from", "development")],
-        "production/environment.yaml" => &[("promotes_from", "staging")],
+fn completed(path: &str, bytes: &[u8], has_code: bool) -> Vec<u8> {
+    let mut needed: Vec<(&str, &str)> = match path {
+        "cluster.yaml" => vec![("name", "acme"), ("engine", "{local: {path: ../.magus/acme}}")],
+        "development/environment.yaml" if has_code => vec![],
+        "staging/environment.yaml" => vec![("promotes_from", "development")],
+        "production/environment.yaml" => vec![("promotes_from", "staging")],
         _ => return bytes.to_vec(),
     };
+    if has_code {
+        needed.push(match path {
+            "cluster.yaml" => ("repository", "{url: ../pipelines.git}"),
+            "production/environment.yaml" => ("branch", "main"),
+            path => ("branch", path.split_once('/').map_or(path, |(environment, _)| environment)),
+        });
+    }
     let text = std::str::from_utf8(bytes).expect("text").replace("{}\n", "");
     let missing =
         needed.iter().filter(|(key, _)| !text.lines().any(|line| line.starts_with(&format!("{key}:"))));
@@ -177,7 +195,10 @@ fn completed(path: &str, bytes: &[u8]) -> Vec<u8> {
 /// A directory with three stages, a workspace and the editor's schema, and an example in it.
 fn directory(rule: &str, files: &Files) -> Sandbox {
     let sandbox = Sandbox::new();
-    if rule.starts_with("MG4") {
+    let has_code = files.keys().any(|path| path.starts_with(CODE));
+    if has_code {
+        commit_code(&sandbox, files);
+    } else if rule.starts_with("MG4") {
         pipelines(&sandbox);
     }
     let mut all: Files = BTreeMap::new();
@@ -193,11 +214,12 @@ fn directory(rule: &str, files: &Files) -> Sandbox {
     all.insert(".schemas/workspace.json".into(), What::Bytes(schema));
     let is_whole = |path: &String| WHOLE.contains(&rule) && files.contains_key(path);
     all.extend(files.clone());
+    all.retain(|path, _| !path.starts_with(CODE));
     for (path, what) in &all {
         let place = format!("environments/{path}");
         match what {
             What::Bytes(bytes) if is_whole(path) => sandbox.write(&place, bytes),
-            What::Bytes(bytes) => sandbox.write(&place, completed(path, bytes)),
+            What::Bytes(bytes) => sandbox.write(&place, completed(path, bytes, has_code)),
             What::Link(target) => {
                 let link = sandbox.file(&place);
                 let folder = link.parent().expect("a folder");
@@ -242,6 +264,26 @@ fn pipelines(sandbox: &Sandbox) {
     sandbox.git(&["--git-dir", &bare, "tag", "v2.0-rc1", "development"]);
 }
 
+/// The pipelines' repository of an example: every file on all of `main`, `staging` and `development`, but for those that are on one
+/// of them alone.
+fn commit_code(sandbox: &Sandbox, files: &Files) {
+    let folder = sandbox.file(CODE).display().to_string();
+    sandbox.git(&["init", "--quiet", "--initial-branch=main", &folder]);
+    for branch in ["main", "staging", "development"] {
+        if branch != "main" {
+            sandbox.git(&["-C", &folder, "checkout", "--quiet", "-b", branch]);
+        }
+        for (path, what) in files {
+            let Some(rest) = path.strip_prefix(CODE) else { continue };
+            let (on, path) = rest.split_once('/').expect("a file");
+            let (What::Bytes(bytes), true) = (what, on.is_empty() || &on[1..] == branch) else { continue };
+            sandbox.write(&format!("{CODE}/{path}"), bytes);
+        }
+        sandbox.git(&["-C", &folder, "add", "--all"]);
+        sandbox.git(&["-C", &folder, "commit", "--quiet", "--allow-empty", "-m", branch]);
+    }
+}
+
 /// The codes of all findings.
 fn findings(sandbox: &Sandbox) -> (BTreeSet<String>, Value) {
     let run = sandbox.magus(&["lint", "--format", "json"]);
@@ -281,7 +323,7 @@ fn faults(rule: &str, page: &str) -> Vec<String> {
 
 fn lay(block: &Block, files: &mut Files) {
     match block.language.as_str() {
-        "yaml" => lay_yaml(block, files),
+        "yaml" | "python" => lay_yaml(block, files),
         "text" => lay_text(block, files),
         "sh" => {}
         other => panic!("nobody knows what a block of `{other}` is"),

@@ -175,6 +175,7 @@ fn with_secret(desired: &mut Desired, environment: usize, name: &str, reference:
         fields: vec![field],
         moved_from: None,
         code: None,
+        provided: Vec::new(),
         owner: None,
         span: Span::BUILT_IN,
     });

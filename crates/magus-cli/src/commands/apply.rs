@@ -91,7 +91,7 @@ fn converge(
         // What is reviewed is what is deployed, whatever was pushed since.
         let heads = expectation.as_ref().map_or(Heads::AsTheyAre, |plan| Heads::Reviewed(&plan.heads));
         let look = match wish.intent {
-            Intent::Converge => Look::to_deploy(global, heads),
+            Intent::Converge => Look::to_deploy(global, heads).into_code(),
             Intent::Restart | Intent::Destroy | Intent::Orphans => Look::OFFLINE,
         };
         let mut checked = declarations::check_valid(global, None, look, output)?;

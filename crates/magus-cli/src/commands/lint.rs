@@ -26,10 +26,10 @@ use crate::{
 /// Runs the command.
 pub fn run(global: &Global, lint: &Lint, output: &Output) -> Result<Exit, CommandError> {
     let news = if lint.fetch { News::Always } else { News::Never };
-    let mut checked = declarations::check(global, None, Some(Look { news, ..Look::OFFLINE }))?;
+    let mut checked = declarations::check(global, None, Some(Look { news, ..Look::OFFLINE }.into_code()))?;
     let paths = [below(&checked, &lint.paths)?, selected(&checked, global)?];
     if lint.fix && fix(&checked, &shown(&checked, &paths), output) {
-        checked = declarations::check(global, None, Some(Look::OFFLINE))?;
+        checked = declarations::check(global, None, Some(Look::OFFLINE.into_code()))?;
     }
     let diagnostics = shown(&checked, &paths);
     let report = LintReport {

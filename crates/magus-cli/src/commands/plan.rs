@@ -35,7 +35,7 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
         ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)?.of_orphans(arguments.orphans)
     };
     let assumed = assumed(&arguments.assume)?;
-    let look = Look::to_deploy(global, Heads::Assumed(&assumed));
+    let look = Look::to_deploy(global, Heads::Assumed(&assumed)).into_code();
     let checked = declarations::check_valid(global, wish.at, look, output)?;
     check_assumed(&assumed, &checked)?;
     if let Some(revision) = &arguments.since {

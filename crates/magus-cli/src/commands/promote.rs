@@ -15,7 +15,7 @@ use magus_model::{
 };
 use magus_plan::{Closed, Intent, Keeper};
 use magus_report::promote::{self, Conflicting, FORMAT_VERSION, Kind, Promotion, Stage};
-use magus_resolve::{DeclaredCode, Heads};
+use magus_resolve::DeclaredCode;
 
 use crate::{
     arguments::{Format, Global, Guards, Promote},
@@ -38,7 +38,7 @@ pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit
         )?;
     }
     let news = if global.offline { News::Never } else { News::Always };
-    let checked = declarations::check_valid(global, None, Look { news, heads: Heads::AsTheyAre }, output)?;
+    let checked = declarations::check_valid(global, None, Look { news, ..Look::OFFLINE }, output)?;
     let (from, to) = stages(&checked, arguments)?;
     let url = &to.repository.url;
     let Some(code) = checked.repositories.get(url) else {
@@ -50,12 +50,13 @@ pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit
     };
     let (source, target) = (stage(code, from)?, stage(code, to)?);
     let directory = to.repository.directory.as_ref().map_or("", |(folder, _)| folder.as_str());
-    let (mut promotion, tree) = compare(code, source, target, directory)?;
+    let (mut promotion, tree) = compare((code, &checked.projects), source, target, directory)?;
     let pin = pin(to, &promotion);
     let declared = environment(&checked, &to.environment);
     promotion.hold = declared.and_then(|declared| declared.hold.clone());
     if promotion.kind != Kind::Nothing {
         promotion.gates = gates(global, &checked, declared, &promotion)?;
+        promotion.missing = missing(&checked, code, declared, &promotion, directory);
     }
 
     if arguments.pull_request {
@@ -165,13 +166,12 @@ fn stage(code: &Code, declared: &DeclaredCode) -> Result<Stage, CommandError> {
 
 /// What the promotion brings, and whether it goes together; and the tree of a merge that is still to be committed.
 fn compare(
-    code: &Code,
+    (code, projects): (&Code, &Projects),
     from: Stage,
     to: Stage,
     directory: &str,
 ) -> Result<(Promotion, Option<String>), CommandError> {
     let merge = code.merge(&from.commit, &to.commit).map_err(|why| unread(&why))?;
-    let projects = Projects::default();
     let movement = projects.movement(code, Some(&to.commit), &from.commit, directory).unwrap_or_default();
     let hotfixes = match movement.behind {
         0 => Vec::new(),
@@ -200,6 +200,7 @@ fn compare(
         conflicts,
         hold: None,
         gates: Vec::new(),
+        missing: Vec::new(),
         pushed: None,
         pinned: None,
     };
@@ -240,6 +241,30 @@ fn gates(
         opens_at: opens_at.map(|at| at.to_string().into()),
     };
     Ok(closed.into_iter().map(waiting).collect())
+}
+
+/// What the code that is promoted needs and the target, or a stage that it goes on to, does not define.
+fn missing(
+    checked: &Checked,
+    code: &Code,
+    target: Option<&Environment>,
+    promotion: &Promotion,
+    directory: &str,
+) -> Vec<String> {
+    let mut sentences = Vec::new();
+    let Some(needs) = checked.projects.needs(code, &promotion.from.commit, directory) else {
+        return sentences;
+    };
+    let mut next = target;
+    let mut seen: Vec<&str> = Vec::new();
+    while let Some(environment) = next.filter(|next| !seen.contains(&next.name.as_str())) {
+        sentences
+            .extend(magus_resolve::would_lack(environment, &needs).into_iter().map(|(_, sentence)| sentence));
+        seen.push(&environment.name);
+        let mut all = checked.resolution.desired.clusters.iter().flat_map(|cluster| &cluster.environments);
+        next = all.find(|other| other.promotes_from.as_ref() == Some(&environment.name));
+    }
+    sentences
 }
 
 /// The place of a pin that the promotion moves, and the commit that it names afterwards where the branch stays.

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use magus_code::Projects;
 use magus_git::Code;
 use magus_load::{Document, Role, edit};
 use magus_model::{
@@ -54,9 +53,11 @@ pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exi
         None => before(&releases, stage)?,
     };
     check_commit(code, deployed, &release.commit)?;
-    let movement = Projects::default()
-        .movement(code, current.as_deref(), &release.commit, &deployed.directory)
-        .unwrap_or_default();
+    let projects = &checked.projects;
+    let movement =
+        projects.movement(code, current.as_deref(), &release.commit, &deployed.directory).unwrap_or_default();
+    let needs = projects.needs(code, &release.commit, &deployed.directory);
+    let missing = needs.map_or_else(Vec::new, |needs| magus_resolve::would_lack(stage, &needs));
     let why = reason.clone().unwrap_or_else(|| "rolled back".to_owned());
     let rollback = rollback::Rollback {
         format_version: FORMAT_VERSION,
@@ -65,6 +66,7 @@ pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exi
         from: current,
         to: release,
         movement,
+        missing: missing.into_iter().map(|(_, sentence)| sentence).collect(),
         hold: why.as_str().into(),
         written: None,
     };

@@ -97,6 +97,7 @@ pub fn workspace(name: &str, fields: &[(&str, FieldValue)]) -> Workspace {
         fields,
         moved_from: None,
         code: None,
+        provided: Vec::new(),
         owner: None,
         span: line(1),
     }

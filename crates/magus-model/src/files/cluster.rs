@@ -42,6 +42,9 @@ pub struct ClusterFile {
     /// A workspace's name in the cluster, where it has to be unique. Without it, `${workspace}-${environment}`.
     #[schemars(extend("examples" = ["${workspace}-${environment}"]))]
     pub workspace_name: Option<Text>,
+    /// Variables and secrets that every workspace has without a declaration: names, or patterns with `*`.
+    #[schemars(extend("examples" = [["SENTRY_DSN", "AWS_*"]]))]
+    pub provided: Option<Vec<Text>>,
     /// Named layers, which a workspace takes with `use`.
     pub templates: Option<BTreeMap<Text, Option<LayerConfig>>>,
     /// The lowest layer of every workspace in the cluster.

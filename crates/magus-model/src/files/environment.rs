@@ -40,6 +40,9 @@ pub struct EnvironmentFile {
     pub hold: Option<Text>,
     /// A workspace for each branch that matches, as long as the branch is there.
     pub branch_workspaces: Option<BranchWorkspaces>,
+    /// Variables and secrets that every workspace here has without a declaration: names, or patterns with `*`.
+    #[schemars(extend("examples" = [["SENTRY_DSN", "AWS_*"]]))]
+    pub provided: Option<Vec<Text>>,
     /// The layer above the cluster's defaults, for every workspace of this environment.
     pub defaults: Option<LayerConfig>,
     /// Named layers, which a workspace of this environment takes with `use`.

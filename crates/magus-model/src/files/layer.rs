@@ -57,6 +57,9 @@ layers! {
         env: BTreeMap<Text, Option<Variable>>,
         /// Mage's own secrets in the workspace, by name: read in pipelines with `mage_secret_var`.
         secrets: BTreeMap<Text, Option<SecretSetting>>,
+        /// Variables and secrets that are there without being declared, because they come from elsewhere: names, or patterns with `*`.
+        #[schemars(extend("examples" = [["SENTRY_DSN", "AWS_*"]]))]
+        provided: Vec<Text>,
         /// The container: Kubernetes' own fields, written as YAML and not as a string.
         container_config: ContainerConfig,
         /// What happens when the workspace starts, and when it stops by itself.

@@ -72,6 +72,7 @@ pub fn workspace(name: &str) -> Workspace {
         fields: Vec::new(),
         moved_from: None,
         code: None,
+        provided: Vec::new(),
         owner: None,
         span: line(1),
     }

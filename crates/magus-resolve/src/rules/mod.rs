@@ -4,12 +4,16 @@
 
 pub(crate) mod clusters;
 pub(crate) mod code;
+pub(crate) mod compare;
 pub(crate) mod databases;
 pub(crate) mod files;
 pub(crate) mod images;
 pub(crate) mod layers;
 pub(crate) mod literal;
+pub(crate) mod needs;
+pub(crate) mod references;
 pub(crate) mod server;
 pub(crate) mod texts;
+pub(crate) mod triggers;
 mod version;
 pub(crate) mod workspaces;

@@ -1,0 +1,428 @@
+//! MG501 to MG507: the code that workspaces run, held against what is declared for them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    rc::Rc,
+};
+
+use magus_code::{Found, Kind, Need, Needs, Projects, Undecidable};
+use magus_git::Code;
+use magus_model::{
+    Text,
+    desired::{Desired, Environment, Field, Layer, Workspace},
+    diagnostic::{Diagnostic, Severity},
+    mage, rules,
+    span::{Sources, Span},
+    suggest,
+    value::{FieldValue, Value},
+};
+
+use super::needs::{Lack, Said, key_of, lacking, listed};
+
+/// A project at a commit, as workspaces of an environment run it.
+pub(crate) struct Running<'d> {
+    /// What the code needs.
+    pub(crate) needs: Rc<Needs>,
+    /// The commit.
+    pub(crate) commit: &'d Text,
+    /// The workspaces.
+    pub(crate) workspaces: Vec<&'d Workspace>,
+}
+
+/// An environment, and what its workspaces run.
+pub(crate) struct Stage<'d> {
+    pub(crate) environment: &'d Environment,
+    /// The edition that its Mage server is said to be; nothing for the embedded engine.
+    pub(crate) edition: Option<magus_model::desired::Edition>,
+    pub(crate) running: Vec<Running<'d>>,
+}
+
+/// What every environment runs, in the order of promotion.
+pub(crate) fn stages<'d>(
+    desired: &'d Desired,
+    repositories: &BTreeMap<Text, Code>,
+    projects: &Projects,
+) -> Vec<Stage<'d>> {
+    let mut stages = Vec::new();
+    for cluster in &desired.clusters {
+        let edition = match &cluster.engine {
+            magus_model::desired::Engine::Mage(server) => Some(server.edition),
+            magus_model::desired::Engine::Local { .. } => None,
+        };
+        for environment in &cluster.environments {
+            let mut by_commit: BTreeMap<(&Text, &Text, &Text), Vec<&Workspace>> = BTreeMap::new();
+            for workspace in &environment.workspaces {
+                if let Some(code) = &workspace.code
+                    && let Ok(commit) = &code.commit
+                {
+                    by_commit.entry((&code.repository, &code.directory, commit)).or_default().push(workspace);
+                }
+            }
+            let running =
+                by_commit.into_iter().filter_map(|((repository, directory, commit), workspaces)| {
+                    let needs = projects.needs(repositories.get(repository)?, commit, directory)?;
+                    Some(Running { needs, commit, workspaces })
+                });
+            stages.push(Stage { environment, edition, running: running.collect() });
+        }
+    }
+    stages.sort_by(|a, b| {
+        (a.environment.stage, &a.environment.name).cmp(&(b.environment.stage, &b.environment.name))
+    });
+    stages
+}
+
+/// Everything that is wrong between code and declarations.
+pub(crate) fn check(stages: &[Stage<'_>], sources: &Sources, findings: &mut Vec<Diagnostic>) {
+    let defined = Defined::of(stages);
+    for (at, stage) in stages.iter().enumerate() {
+        let mut own: HashSet<(Kind, &Text)> = HashSet::new();
+        for running in &stage.running {
+            let found =
+                Lacking { stage, sources, defined: &defined, rule: &rules::MISSING_NAME, whose: None };
+            own.extend(found.report(&running.needs, &running.workspaces, findings));
+        }
+        ahead(stages, at, &own, &defined, sources, findings);
+        for running in &stage.running {
+            of_code(running, findings);
+        }
+    }
+    undecidable(stages, findings);
+    never_read(stages, findings);
+}
+
+/// MG503: what the code of the stages before needs, that will come here.
+fn ahead(
+    stages: &[Stage<'_>],
+    at: usize,
+    own: &HashSet<(Kind, &Text)>,
+    defined: &Defined<'_>,
+    sources: &Sources,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let stage = &stages[at];
+    let workspaces: Vec<&Workspace> =
+        stage.running.iter().flat_map(|running| &running.workspaces).copied().collect();
+    let mut said: HashSet<(Kind, Text)> = own.iter().map(|(kind, name)| (*kind, (*name).clone())).collect();
+    for before in before(stages, stage.environment) {
+        for running in &before.running {
+            let has_it = |need: &Need| {
+                running.workspaces.iter().all(|one| super::needs::is_declared(one, need.kind, &need.name))
+            };
+            let coming: Vec<Need> = running
+                .needs
+                .names
+                .iter()
+                .filter(|need| !said.contains(&(need.kind, need.name.clone())) && has_it(need))
+                .cloned()
+                .collect();
+            let needs = Needs { names: coming, ..Needs::default() };
+            let short = running.commit.get(..10).unwrap_or(running.commit);
+            let branch =
+                running.workspaces.iter().find_map(|one| one.code.as_ref()).map_or("", |code| &code.branch);
+            let whose = Some(format!("the code of `{}` (`{branch}` at {short})", before.environment.name));
+            let found = Lacking { stage, sources, defined, rule: &rules::MISSING_AHEAD, whose };
+            said.extend(
+                found
+                    .report(&needs, &workspaces, findings)
+                    .into_iter()
+                    .map(|(kind, name)| (kind, name.clone())),
+            );
+        }
+    }
+}
+
+/// The stages before an environment, the nearest first.
+fn before<'s, 'd>(stages: &'s [Stage<'d>], environment: &Environment) -> Vec<&'s Stage<'d>> {
+    let mut found: Vec<&Stage<'_>> = Vec::new();
+    let mut wanted = environment.promotes_from.as_ref();
+    while let Some(name) = wanted {
+        let Some(stage) = stages.iter().find(|stage| stage.environment.name == *name) else { break };
+        // A circle is an error of its own.
+        if found.iter().any(|known| std::ptr::eq(*known, stage)) {
+            break;
+        }
+        found.push(stage);
+        wanted = stage.environment.promotes_from.as_ref();
+    }
+    found
+}
+
+/// Which environments define what.
+struct Defined<'d>(BTreeMap<(Kind, &'d str), BTreeSet<Text>>);
+
+impl<'d> Defined<'d> {
+    fn of(stages: &[Stage<'d>]) -> Self {
+        let mut defined: BTreeMap<_, BTreeSet<Text>> = BTreeMap::new();
+        for stage in stages {
+            for field in stage.environment.workspaces.iter().flat_map(|workspace| &workspace.fields) {
+                if let Some(key) = named(field) {
+                    let environments = defined.entry(key).or_default();
+                    if !environments.contains(&stage.environment.name) {
+                        environments.insert(stage.environment.name.clone());
+                    }
+                }
+            }
+        }
+        Self(defined)
+    }
+}
+
+/// The variable or secret that a field gives.
+fn named(field: &Field) -> Option<(Kind, &str)> {
+    let path = field.path.as_str();
+    let variable = path.strip_prefix("env.").map(|name| (Kind::Variable, name));
+    variable.or_else(|| path.strip_prefix("secrets.").map(|name| (Kind::Secret, name)))
+}
+
+/// What workspaces of an environment lack, told once where all of them do.
+struct Lacking<'a, 'd> {
+    stage: &'a Stage<'d>,
+    sources: &'a Sources,
+    defined: &'a Defined<'d>,
+    rule: &'static rules::Rule,
+    whose: Option<String>,
+}
+
+impl Lacking<'_, '_> {
+    fn report<'n>(
+        &self,
+        needs: &'n Needs,
+        workspaces: &[&Workspace],
+        findings: &mut Vec<Diagnostic>,
+    ) -> Vec<(Kind, &'n Text)> {
+        let mut by_name: BTreeMap<(Kind, &'n Text), Vec<(&Workspace, Lack<'n>)>> = BTreeMap::new();
+        for workspace in workspaces {
+            for lack in lacking(needs, workspace) {
+                by_name.entry((lack.need.kind, &lack.need.name)).or_default().push((workspace, lack));
+            }
+        }
+        for ((kind, name), lacking) in &by_name {
+            let none = BTreeSet::new();
+            let defined_in = self.defined.0.get(&(*kind, name.as_str())).unwrap_or(&none);
+            let environment = &self.stage.environment.name;
+            // What several lack is told once, where the environment says what they run.
+            let (workspace, lack) = &lacking[0];
+            let several = lacking.len() > 1;
+            let span = match &workspace.code {
+                Some(code) if several => code.span,
+                _ => workspace.span,
+            };
+            let file = self.sources.file(span.file).map_or_else(String::new, |file| file.path.to_string());
+            let inside = if file.ends_with("environment.yaml") { "`defaults` of " } else { "" };
+            let labels = lacking.iter().map(|(workspace, _)| format!("{environment}/{}", label(workspace)));
+            let place = match lacking.len() == workspaces.len() && several {
+                true => format!("`{environment}`"),
+                false => listed(labels.collect::<Vec<_>>().iter().map(String::as_str)),
+            };
+            let said = Said {
+                rule: self.rule,
+                span,
+                whose: self.whose.clone(),
+                place: &place,
+                file: &format!("{inside}{file}"),
+                defined_in,
+                names: &names_of(workspace, *kind),
+            };
+            findings.push(said.finding(*lack));
+        }
+        by_name.into_keys().collect()
+    }
+}
+
+/// A workspace as people call it in an environment.
+fn label(workspace: &Workspace) -> &str {
+    magus_model::desired::branch_of(&workspace.declared).unwrap_or(&workspace.declared)
+}
+
+fn names_of(workspace: &Workspace, kind: Kind) -> BTreeSet<&str> {
+    let named = workspace.fields.iter().filter_map(named);
+    named.filter(|(of, _)| *of == kind).map(|(_, name)| name).collect()
+}
+
+/// MG506 and MG507: what is wrong with the code itself.
+fn of_code(running: &Running<'_>, findings: &mut Vec<Diagnostic>) {
+    let Running { needs, workspaces, .. } = running;
+    let Some(span) = span_of(workspaces) else { return };
+    for Found { what, place, pipelines } in &needs.unknown_profiles {
+        if pipelines.is_empty() {
+            continue;
+        }
+        let message = format!(
+            "{} reads the profile `{what}` ({place}), which `io_config.yaml` does not have",
+            shown(pipelines)
+        );
+        let known: Vec<&str> = needs.profiles.iter().map(Text::as_str).collect();
+        let help = suggest::help(what, known.iter().copied(), "it has no profile at all");
+        findings.push(Diagnostic::new(&rules::UNKNOWN_PROFILE, span, message).help(help));
+    }
+    for Found { what, place, pipelines } in &needs.faults {
+        let finding = Diagnostic::new(
+            &rules::UNREADABLE_CODE,
+            span,
+            format!("`{place}` cannot be read: {}", what.what),
+        );
+        findings.push(if pipelines.is_empty() {
+            Diagnostic { severity: Severity::Hint, ..finding }
+        } else {
+            finding.help(format!("{} runs it; what it needs after that place is not known", shown(pipelines)))
+        });
+    }
+}
+
+/// Where the code of workspaces is declared.
+fn span_of(workspaces: &[&Workspace]) -> Option<Span> {
+    Some(workspaces.first()?.code.as_ref()?.span)
+}
+
+pub(crate) fn shown(pipelines: &BTreeSet<Text>) -> String {
+    listed(pipelines.iter().map(Text::as_str))
+}
+
+/// MG504: once for each place, however many environments run it.
+fn undecidable(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
+    let mut seen: HashSet<(&Text, &Text)> = HashSet::new();
+    for running in stages.iter().flat_map(|stage| &stage.running) {
+        let Some(span) = span_of(&running.workspaces) else { continue };
+        for Undecidable { kind, expression, place, pipelines } in &running.needs.undecidable {
+            if pipelines.is_empty() || !seen.insert((place, expression)) {
+                continue;
+            }
+            let message = format!(
+                "{} makes the name of a {} while it runs ({place}): `{expression}`",
+                shown(pipelines),
+                kind.as_str()
+            );
+            let help = "whether it is there cannot be checked; a name that is written out can";
+            findings.push(Diagnostic::new(&rules::UNDECIDABLE_NAME, span, message).help(help));
+        }
+    }
+}
+
+/// What became of a value that is declared once and given to workspaces.
+struct Given<'d> {
+    kind: Kind,
+    name: &'d str,
+    own: bool,
+    read: bool,
+    decidable: bool,
+}
+
+/// MG502: what is declared and named nowhere. What any stage's code reads is on its way, or on its way out.
+fn never_read(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
+    let mut given: HashMap<Span, Given<'_>> = HashMap::new();
+    let all: Vec<&Needs> =
+        stages.iter().flat_map(|stage| &stage.running).map(|running| &*running.needs).collect();
+    let decidable = all.iter().all(|needs| !needs.undecidable.iter().any(|one| one.kind != Kind::Profile));
+    if all.iter().any(|needs| needs.reads_all) {
+        return;
+    }
+    let mut is_read: HashMap<(Kind, &str), bool> = HashMap::new();
+    for stage in stages {
+        let running: HashSet<*const Workspace> = stage
+            .running
+            .iter()
+            .flat_map(|one| &one.workspaces)
+            .map(|one| std::ptr::from_ref(*one))
+            .collect();
+        for workspace in &stage.environment.workspaces {
+            let is_known = running.contains(&std::ptr::from_ref(workspace));
+            for field in &workspace.fields {
+                let Some((kind, name)) = named(field) else { continue };
+                let own = match &field.layer {
+                    Layer::Workspace => true,
+                    Layer::ClusterDefaults | Layer::EnvironmentDefaults | Layer::Template(_) => false,
+                    Layer::BuiltIn
+                    | Layer::MainServer
+                    | Layer::Sync
+                    | Layer::ServerDefaults
+                    | Layer::ServerEnforced => continue,
+                };
+                let by_code = *is_read
+                    .entry((kind, name))
+                    .or_insert_with(|| all.iter().any(|needs| needs.names(kind, name)));
+                let entry =
+                    given.entry(field.span).or_insert(Given { kind, name, own, read: false, decidable });
+                // Where nobody knows what a workspace runs, nobody knows what it reads.
+                entry.read |= by_code
+                    || !is_known
+                    || kind == Kind::Variable && mage::may_be_read_by_others(name)
+                    || is_used_by_declaration(workspace, field, name);
+            }
+        }
+    }
+    for (span, Given { kind, name, own, read, decidable }) in given {
+        if read {
+            continue;
+        }
+        let message = format!("no code reads the {} `{name}`", kind.as_str());
+        let severity = if own && decidable { rules::NEVER_READ.severity } else { Severity::Hint };
+        let close = suggest::closest(
+            name,
+            all.iter()
+                .flat_map(|needs| &needs.names)
+                .filter(|need| need.kind == kind)
+                .map(|need| need.name.as_str()),
+        );
+        let help = match close {
+            Some(close) => {
+                format!("`{close}` is read; was that meant? Otherwise remove it from `{}`", key_of(kind))
+            }
+            None => format!(
+                "remove it from `{}`, or, where something else than code reads it, say so: `# magus: ignore[MG502] …`",
+                key_of(kind)
+            ),
+        };
+        findings
+            .push(Diagnostic { severity, ..Diagnostic::new(&rules::NEVER_READ, span, message).help(help) });
+    }
+}
+
+/// Whether another value of a workspace names a variable, as a command of its life cycle does.
+fn is_used_by_declaration(workspace: &Workspace, own: &Field, name: &str) -> bool {
+    fn holds(value: &Value, name: &str) -> bool {
+        match value {
+            Value::String(text) => text.contains(name),
+            Value::List(items) => items.iter().any(|item| holds(item, name)),
+            Value::Map(map) => map.iter().any(|(key, value)| key.contains(name) || holds(value, name)),
+            _ => false,
+        }
+    }
+    workspace.fields.iter().any(|field| {
+        field.path != own.path && matches!(&field.value, FieldValue::Plain(value) if holds(value, name))
+    })
+}
+
+/// What an environment's workspaces would lack of the code of a commit, in sentences: for a promotion, and for going back.
+pub fn would_lack(environment: &Environment, needs: &Needs) -> Vec<(Severity, String)> {
+    let mut by_name: BTreeMap<(Kind, &Text), (Lack<'_>, Vec<&str>)> = BTreeMap::new();
+    for workspace in &environment.workspaces {
+        for lack in lacking(needs, workspace).into_iter().filter(|lack| lack.severity >= Severity::Warning) {
+            let known = by_name.entry((lack.need.kind, &lack.need.name)).or_insert((lack, Vec::new()));
+            known.1.push(label(workspace));
+        }
+    }
+    let sentence = |(lack, workspaces): (Lack<'_>, Vec<&str>)| {
+        let Need { kind, name, .. } = lack.need;
+        let place = if workspaces.len() == environment.workspaces.len() {
+            format!("`{}`", environment.name)
+        } else {
+            listed(
+                workspaces
+                    .iter()
+                    .map(|name| format!("{}/{name}", environment.name))
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .map(String::as_str),
+            )
+        };
+        let default = if lack.severity == Severity::Error { "" } else { "; the code has a default" };
+        let sentence = format!(
+            "needs the {} `{name}`, read by {}, not defined in {place}{default}",
+            kind.as_str(),
+            super::needs::reader(lack.need)
+        );
+        (lack.severity, sentence)
+    };
+    by_name.into_values().map(sentence).collect()
+}
