@@ -70,7 +70,7 @@ pub enum Format {
     Json,
     /// plan: for a comment on a pull request
     Markdown,
-    /// plan, status: one page for a browser
+    /// plan, status, refs, triggers: one page for a browser
     Html,
     /// lint: one line for each finding
     Concise,
@@ -144,6 +144,13 @@ pub enum Command {
     /// Show who changes a cluster at the time, and release a lock that was left
     #[command(subcommand)]
     Lock(LockCommand),
+    /// Show where variables and secrets are read, and which environments have them
+    ///
+    /// Looks into the code at the commits that the environments are to run. Runtime variables and secrets of other stores are shown
+    /// too.
+    Refs(Refs),
+    /// Show which triggers run where, and when next
+    Triggers,
     /// Print a completion script
     Completions(Completions),
     /// Print the manual page
@@ -184,6 +191,14 @@ pub enum FailOn {
     Warning,
     /// Errors
     Error,
+}
+
+/// `magus refs`.
+#[derive(Debug, Args)]
+pub struct Refs {
+    /// Only this variable or secret, with every place
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// `magus schema`.

@@ -81,6 +81,8 @@ fn run(arguments: &Arguments, output: &Output) -> Result<Exit, CommandError> {
         Command::Verify(verify) => commands::verify::run(global, verify, output),
         Command::History(history) => commands::history::run(global, history, output),
         Command::Lock(lock) => commands::lock::run(global, lock, output),
+        Command::Refs(refs) => commands::refs::run(global, refs, output),
+        Command::Triggers => commands::triggers::run(global, output),
         Command::Completions(completions) => commands::completions(completions, output),
         Command::Man => commands::man(output),
     }
@@ -116,6 +118,8 @@ fn check_format(format: Format, command: &Command) -> Result<(), CommandError> {
         Command::History(_) => ("history", &[Format::Text, Format::Json]),
         Command::Lock(LockCommand::List) => ("lock list", &[Format::Text, Format::Json]),
         Command::Lock(LockCommand::Release { .. }) => ("lock release", &[Format::Text]),
+        Command::Refs(_) => ("refs", &[Format::Text, Format::Json, Format::Html]),
+        Command::Triggers => ("triggers", &[Format::Text, Format::Json, Format::Html]),
         Command::Init(_) => ("init", &[Format::Text]),
         Command::Schema(_) => ("schema", &[Format::Text, Format::Json]),
         Command::Import(_) => ("import", &[Format::Text]),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::ValueEnum as _;
 use jiff::Timestamp;
+use magus_code::{Between, Kind};
 use magus_diff::{Change, ChangeSet, WorkspaceChange};
 use magus_engine::{Declared, DeclaredCode, EngineError, EngineErrorKind};
 use magus_model::{
@@ -11,9 +12,10 @@ use magus_model::{
     desired::{Desired, MaxDeletes, Workspace},
     name::WorkspaceName,
     observed::Observation,
+    path::FieldPath,
     plan::{Overrides, Plan, Source},
 };
-use magus_plan::{Baseline, Filter, Intent, Move, Movements, PlanRequest};
+use magus_plan::{Baseline, Filter, Intent, Move, Movements, PlanRequest, Project, Readers};
 
 use crate::{
     VERSION,
@@ -190,13 +192,14 @@ pub fn plan(
     let evidence =
         history::evidence(global, desired, deploys(&changes), &checked.repositories, &observations);
     let unread = evidence.unread().cloned().collect();
+    let now = Timestamp::now();
     let plan = magus_plan::plan(&PlanRequest {
         desired,
         changes: &changes,
         filter: wish.filter.clone(),
         overrides: wish.overrides.clone(),
         source: source(global, checked),
-        now: Timestamp::now(),
+        now,
         magus_version: VERSION.into(),
         diagnostics: checked.located(),
         intent: wish.intent,
@@ -205,7 +208,8 @@ pub fn plan(
             commit: commit.clone(),
             desired,
         }),
-        movements: movements(&changes, checked),
+        movements: movements(&changes, checked, now),
+        readers: readers(&changes, checked),
         evidence,
         command: wish.command.clone(),
     });
@@ -229,7 +233,7 @@ fn deploys(changes: &ChangeSet<'_>) -> BTreeSet<(Text, Text)> {
 }
 
 /// What lies between the commits of all code that moves.
-fn movements(changes: &ChangeSet<'_>, checked: &Checked) -> Movements {
+fn movements(changes: &ChangeSet<'_>, checked: &Checked, now: Timestamp) -> Movements {
     let Checked { repositories, projects, .. } = checked;
     let workspaces = changes.clusters.iter().flat_map(|cluster| &cluster.workspaces);
     let moves: BTreeSet<Move> = workspaces
@@ -248,10 +252,33 @@ fn movements(changes: &ChangeSet<'_>, checked: &Checked) -> Movements {
     let moved = moves.into_iter().filter_map(|one| {
         let Move { repository, directory, from, to } = &one;
         let code = repositories.get(repository)?;
-        let movement = projects.movement(code, from.as_deref(), to, directory)?;
+        let movement = projects.movement(code, Between { from: from.as_deref(), to, directory, now })?;
         Some((one, movement))
     });
     moved.collect()
+}
+
+/// Which pipelines read what, of the code of every workspace whose configuration changes.
+fn readers(changes: &ChangeSet<'_>, checked: &Checked) -> Readers {
+    let workspaces = changes.clusters.iter().flat_map(|cluster| &cluster.workspaces);
+    let changed = workspaces.filter(|change| matches!(change.change, Change::Update(_)));
+    let projects: BTreeSet<Project> = changed
+        .filter_map(|change| {
+            let code = change.workspace.code.as_ref()?;
+            Some((code.repository.clone(), code.directory.clone(), code.commit.clone().ok()?))
+        })
+        .collect();
+    let read = projects.into_iter().filter_map(|project| {
+        let (repository, directory, commit) = &project;
+        let needs = checked.projects.needs(checked.repositories.get(repository)?, commit, directory)?;
+        let by_path = needs.names.iter().filter(|need| !need.pipelines.is_empty());
+        let by_path = by_path.map(|need| {
+            let key = if need.kind == Kind::Secret { "secrets" } else { "env" };
+            (FieldPath::key(key).child(&need.name), need.pipelines.iter().cloned().collect())
+        });
+        Some((project.clone(), by_path.collect()))
+    });
+    read.collect()
 }
 
 /// What every declared cluster answers. One that cannot be read makes its workspaces unknown.

@@ -2,9 +2,11 @@
 //! (`croniter`): five fields, in names or numbers, possibly with seconds and years behind them. Times are UTC.
 
 use jiff::{
-    ToSpan as _,
+    Timestamp, ToSpan as _,
     civil::{Date, DateTime, Time},
+    tz::TimeZone,
 };
+use magus_model::Text;
 
 /// An interval of a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,6 +178,12 @@ impl Interval {
             Interval::AtOnce => None,
             Interval::Cron(cron) => cron.next(after),
         }
+    }
+
+    /// The same for a time anywhere, as it is written in UTC: `2026-11-30T05:00:00Z`.
+    pub fn next_after(&self, now: Timestamp) -> Option<Text> {
+        let next = self.next(TimeZone::UTC.to_datetime(now))?;
+        Some(format!("{next}Z").into())
     }
 
     /// Whether there is no such time, as with the 31st of February.

@@ -24,6 +24,7 @@ mod template;
 mod tests;
 mod triggers;
 
+pub use movement::Between;
 pub use needs::{Found, Need, Needs, Undecidable};
 pub use pipeline::Pipeline;
 pub use project::{Place, Project, Projects};

@@ -2,24 +2,40 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use magus_git::{Code, Files};
 use magus_model::{
     Text,
-    plan::{Difference, Movement},
+    plan::{Difference, Movement, Schedule},
 };
 
 use crate::{
-    Project, Projects,
+    Project, Projects, cron,
     project::{DBT, IO_CONFIG, PIPELINES, PROJECT, pipeline_of},
     requirements,
+    triggers::Trigger,
 };
 
 /// The packages that a project asks for.
 const REQUIREMENTS: &str = "requirements.txt";
 
+/// Two commits of a project, and the time from which the next runs are seen.
+#[derive(Debug, Clone, Copy)]
+pub struct Between<'a> {
+    /// The commit that runs; nothing where none does.
+    pub from: Option<&'a str>,
+    /// The one that is to run.
+    pub to: &'a str,
+    /// The folder of the project.
+    pub directory: &'a str,
+    /// The time.
+    pub now: Timestamp,
+}
+
 impl Projects {
     /// What comes and what goes between two commits, of which the first may be none. Nothing where one is not there.
-    pub fn movement(&self, code: &Code, from: Option<&str>, to: &str, directory: &str) -> Option<Movement> {
+    pub fn movement(&self, code: &Code, between: Between<'_>) -> Option<Movement> {
+        let Between { from, to, directory, now } = between;
         let mut movement = code.movement(from, to)?;
         let Some(from) = from else { return Some(movement) };
         let changed = code.changed(from, to, directory)?;
@@ -46,6 +62,7 @@ impl Projects {
             let of = |project: &Option<_>| triggers(project.as_deref(), path);
             movement.triggers.extend(differences(&format!("{name}/"), &of(&old), &of(&new)));
         }
+        movement.schedules = new.map_or_else(Vec::new, |project| schedules(&project, &touched, now));
         movement.pipelines = touched.into_iter().collect();
         Some(movement)
     }
@@ -66,6 +83,21 @@ fn touch(project: &Project, path: &str, touched: &mut BTreeSet<Text>) {
         touched.extend(project.running_dbt().cloned());
     }
     touched.extend(project.pipelines_of(path).cloned());
+}
+
+/// When these pipelines run by themselves.
+fn schedules(project: &Project, pipelines: &BTreeSet<Text>, now: Timestamp) -> Vec<Schedule> {
+    let of = |(pipeline, _, trigger): (&str, &Text, &Trigger)| {
+        let interval = trigger.interval.as_ref().filter(|_| trigger.active && trigger.unread.is_none())?;
+        pipelines.contains(pipeline).then(|| Schedule {
+            name: format!("{pipeline}/{}", trigger.name).into(),
+            when: interval.clone(),
+            envs: trigger.envs.clone(),
+            next: cron::parse(interval).ok().and_then(|interval| interval.next_after(now)),
+            at_once: trigger.at_once.clone(),
+        })
+    };
+    project.triggers().filter_map(of).collect()
 }
 
 /// The triggers of a file by name, each with when it runs.

@@ -315,6 +315,7 @@ impl<'a> Place<'a, '_> {
             status: FieldStatus::Change,
             reason,
             origin: self.sources.origin(self.workspace.state_span),
+            read_by: Vec::new(),
         }
     }
 
@@ -338,6 +339,7 @@ impl<'a> Place<'a, '_> {
             status: FieldStatus::Change,
             reason,
             origin: desired.and_then(|field| self.sources.origin(field.span)),
+            read_by: Vec::new(),
         }
     }
 }

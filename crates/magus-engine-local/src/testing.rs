@@ -109,6 +109,7 @@ pub(crate) fn step(action: Action, workspace: &str, fields: &[(&str, Option<Fiel
         status: FieldStatus::Change,
         reason: Reason::Declared,
         origin: None,
+        read_by: Vec::new(),
     };
     Step {
         id: format!("acme/{workspace}/{}", action.as_str()).into(),

@@ -13,7 +13,7 @@ use crate::{
     value::FieldValue,
 };
 
-pub use code::{Commit, Deploy, DeployBranch, Difference, Head, Movement};
+pub use code::{Commit, Deploy, DeployBranch, Difference, Head, Movement, Schedule};
 
 /// Stands for the environment of what was left behind, which nothing declares. No environment can have this name.
 pub const NO_ENVIRONMENT: &str = "-";
@@ -321,6 +321,9 @@ pub struct FieldChange {
     pub reason: Reason,
     /// Where the desired value was written; nothing where it is removed or built in.
     pub origin: Option<Origin>,
+    /// The pipelines whose code reads it, where it is a variable or a secret; of what a workspace is created with, nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read_by: Vec<Text>,
 }
 
 /// Whether a difference was seen.

@@ -144,6 +144,7 @@ fn planned<'a>(desired: &'a Desired, changes: &'a magus_diff::ChangeSet<'a>) -> 
         intent: Intent::Converge,
         since: None,
         movements: magus_plan::Movements::default(),
+        readers: magus_plan::Readers::default(),
         evidence: Evidence::default(),
         command: vec!["magus".to_owned(), "plan".to_owned()],
     })

@@ -103,6 +103,7 @@ impl Draft<'_> {
                 status: FieldStatus::Change,
                 reason: Reason::Declared,
                 origin: None,
+                read_by: Vec::new(),
             }],
             deploy: None,
             renamed_from: None,

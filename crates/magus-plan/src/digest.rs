@@ -137,7 +137,7 @@ fn decided_deploy(deploy: &Deploy) -> DecidedDeploy<'_> {
 }
 
 fn decided_field(field: &FieldChange) -> DecidedField<'_> {
-    let FieldChange { path, before, after, sensitive, status, reason, origin: _ } = field;
+    let FieldChange { path, before, after, sensitive, status, reason, origin: _, read_by: _ } = field;
     DecidedField { path, before, after, sensitive: *sensitive, status: *status, reason: *reason }
 }
 

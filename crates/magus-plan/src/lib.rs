@@ -31,4 +31,4 @@ pub use digest::digest;
 pub use evidence::{Evidence, Kinship, Proof, Runs, evidence};
 pub use gates::{Closed, Keeper};
 pub use planner::{plan, stage};
-pub use request::{Baseline, Filter, Intent, Move, Movements, PlanRequest};
+pub use request::{Baseline, Filter, Intent, Move, Movements, PlanRequest, Project, Readers};

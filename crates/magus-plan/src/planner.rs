@@ -30,7 +30,8 @@ pub fn plan(request: &PlanRequest<'_>) -> Plan {
     let mut draft = Draft::new(request, &overrides);
     let dangers: Vec<_> = request.changes.clusters.iter().map(|changes| draft.dangers(changes)).collect();
     let enough = enough(&dangers);
-    let before = baseline(request).map(|baseline| Before::new(baseline, &request.movements));
+    let before =
+        baseline(request).map(|baseline| Before::new(baseline, &request.movements, &request.readers));
     for (changes, dangers) in request.changes.clusters.iter().zip(&dangers) {
         let guards = Guards::new(changes, dangers, enough, &overrides, request.intent);
         let hints = changes.hints.iter().map(|hint| (hint.to, hint.from)).collect();
@@ -245,7 +246,13 @@ impl<'a> Draft<'a> {
     fn converge(&mut self, scope: &Scope<'a>, change: &WorkspaceChange<'a>) {
         let Scope { changes, guards, hints, before: _ } = scope;
         let WorkspaceChange { environment, workspace, change: what } = change;
-        let place = Place { changes, movements: &self.request.movements, environment, workspace };
+        let place = Place {
+            changes,
+            movements: &self.request.movements,
+            readers: &self.request.readers,
+            environment,
+            workspace,
+        };
         match what {
             Change::Create(_) if self.is_over_limit(changes, environment, workspace) => {
                 self.wait_for_branch(changes, environment, workspace);
@@ -331,7 +338,13 @@ impl<'a> Draft<'a> {
             self.unchanged += 1;
             return;
         }
-        let place = Place { changes, movements: &self.request.movements, environment, workspace };
+        let place = Place {
+            changes,
+            movements: &self.request.movements,
+            readers: &self.request.readers,
+            environment,
+            workspace,
+        };
         let precondition = Precondition::Revision(observed.revision.clone());
         let reason = "asked for by `magus restart`".to_owned();
         let part = Part::new(Action::Restart, reason, Restarts::Yes, Vec::new());

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use magus_diff::ChangeSet;
 use magus_model::{
     Text,
-    desired::Desired,
+    desired::{Desired, Workspace},
     diagnostic::LocatedDiagnostic,
     name::WorkspaceName,
+    path::FieldPath,
     plan::{Movement, Overrides, Source},
 };
 
@@ -39,6 +40,8 @@ pub struct PlanRequest<'a> {
     pub since: Option<Baseline<'a>>,
     /// What lies between the commits of the code that moves.
     pub movements: Movements,
+    /// Which pipelines of the code that is to run read what.
+    pub readers: Readers,
     /// What is known of commits on the stages before, for the gates that look there.
     pub evidence: Evidence,
     /// The words of the command line, the program first: what lifts a guard is this command with more flags.
@@ -72,6 +75,31 @@ impl Movements {
     /// What lies between the commits of a move.
     pub fn of(&self, wanted: &Move) -> Option<&Movement> {
         self.0.get(wanted)
+    }
+}
+
+/// Which pipelines read which fields, by the code that they are of.
+#[derive(Debug, Clone, Default)]
+pub struct Readers(BTreeMap<Project, BTreeMap<FieldPath, Vec<Text>>>);
+
+/// The code of a project: the repository, the folder of the project in it, and the commit.
+pub type Project = (Text, Text, Text);
+
+impl FromIterator<(Project, BTreeMap<FieldPath, Vec<Text>>)> for Readers {
+    fn from_iter<I: IntoIterator<Item = (Project, BTreeMap<FieldPath, Vec<Text>>)>>(read: I) -> Self {
+        Self(read.into_iter().collect())
+    }
+}
+
+impl Readers {
+    /// The pipelines of the code of a workspace that read a field.
+    pub fn of(&self, workspace: &Workspace, path: &FieldPath) -> Vec<Text> {
+        let code = workspace.code.as_ref();
+        let key = code.and_then(|code| {
+            Some((code.repository.clone(), code.directory.clone(), code.commit.as_ref().ok()?.clone()))
+        });
+        let read = key.and_then(|key| self.0.get(&key)?.get(path));
+        read.cloned().unwrap_or_default()
     }
 }
 

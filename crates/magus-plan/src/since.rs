@@ -21,7 +21,7 @@ use magus_model::{
 
 use crate::{
     guards::{Danger, Guards},
-    request::{Baseline, Movements},
+    request::{Baseline, Movements, Readers},
     steps::{Place, is_replaced},
     words,
 };
@@ -30,6 +30,7 @@ use crate::{
 pub(crate) struct Before<'a> {
     revision: &'a Text,
     movements: &'a Movements,
+    readers: &'a Readers,
     clusters: HashMap<&'a Text, (&'a Cluster, Workspaces<'a>)>,
 }
 
@@ -44,7 +45,7 @@ pub(crate) struct Split<'a> {
 }
 
 impl<'a> Before<'a> {
-    pub(crate) fn new(baseline: &'a Baseline<'_>, movements: &'a Movements) -> Self {
+    pub(crate) fn new(baseline: &'a Baseline<'_>, movements: &'a Movements, readers: &'a Readers) -> Self {
         let Baseline { revision, commit: _, desired } = baseline;
         let Desired { clusters } = desired;
         let workspaces = |cluster: &'a Cluster| {
@@ -52,7 +53,7 @@ impl<'a> Before<'a> {
             workspaces.map(|workspace| (&workspace.name, workspace)).collect()
         };
         let clusters = clusters.iter().map(|cluster| (&cluster.name, (cluster, workspaces(cluster))));
-        Self { revision, movements, clusters: clusters.collect() }
+        Self { revision, movements, readers, clusters: clusters.collect() }
     }
 
     /// The workspaces of a cluster at that time. Nothing where it was another cluster, or another owner's: whatever
@@ -129,7 +130,13 @@ impl<'a> Before<'a> {
                 (action, reason, Vec::new(), Some(Guard::Conflict))
             }
             Change::Update(update) => {
-                let place = Place { changes, movements: self.movements, environment, workspace };
+                let place = Place {
+                    changes,
+                    movements: self.movements,
+                    readers: self.readers,
+                    environment,
+                    workspace,
+                };
                 let Update { observed, renamed_from, fields, state, restart, code } = &**update;
                 let replaced = is_replaced(changes, change);
                 let action = match (replaced, state) {

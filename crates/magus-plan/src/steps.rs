@@ -19,7 +19,7 @@ use magus_model::{
 
 use crate::{
     planner::step_id,
-    request::{Move, Movements},
+    request::{Move, Movements, Readers},
     words,
 };
 
@@ -28,6 +28,8 @@ use crate::{
 pub(crate) struct Place<'a> {
     pub changes: &'a ClusterChanges<'a>,
     pub movements: &'a Movements,
+    /// Which pipelines read what.
+    pub readers: &'a Readers,
     pub environment: &'a Environment,
     pub workspace: &'a Workspace,
 }
@@ -64,7 +66,12 @@ pub(crate) fn is_replaced<'a>(
 impl<'a> Place<'a> {
     /// A step that leaves this mark.
     pub(crate) fn step(&self, part: Part, precondition: Precondition, mark: Mark) -> Step {
-        let Part { action, reason, restarts, fields, deploy } = part;
+        let Part { action, reason, restarts, mut fields, deploy } = part;
+        if matches!(action, Action::Update | Action::Replace) {
+            for field in &mut fields {
+                field.read_by = self.readers.of(self.workspace, &field.path);
+            }
+        }
         let cluster = &self.changes.cluster.name;
         Step {
             id: step_id(cluster, &self.workspace.name, action),
@@ -460,5 +467,6 @@ fn sent_again(path: &FieldPath, value: FieldValue) -> FieldChange {
         status: FieldStatus::Change,
         reason: Reason::Declared,
         origin: None,
+        read_by: Vec::new(),
     }
 }

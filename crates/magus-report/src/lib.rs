@@ -14,14 +14,17 @@ pub mod explain;
 pub mod history;
 mod json;
 pub mod lint;
+mod matrix;
 pub mod plan;
 pub mod promote;
+pub mod refs;
 pub mod rollback;
 pub mod side_by_side;
 pub mod stale;
 pub mod status;
 pub mod style;
 mod table;
+pub mod triggers;
 mod words;
 
 #[cfg(test)]

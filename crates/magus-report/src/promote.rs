@@ -247,6 +247,7 @@ mod tests {
                     before: Some("0 5 * * *".into()),
                     after: None,
                 }],
+                schedules: Vec::new(),
                 requirements: Vec::new(),
             },
             hotfixes: vec![commit("9c", "Fix")],

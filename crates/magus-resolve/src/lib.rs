@@ -40,7 +40,8 @@ pub use resolve::{FileComments, Resolution, resolve};
 pub use rules::{
     code::{DeclaredCode, DeclaredRepository, Heads, LookedUp, Revision, look_up_code},
     files::{SchemaFile, check_modelines},
-    needs::{Lack, lacking, reader},
-    references::would_lack,
+    needs::{has, lacking},
+    references::{Running, Stage, stages, would_lack},
+    triggers::runs_in,
 };
 pub use settle::{Lowered, Settled, settle};

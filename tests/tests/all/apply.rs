@@ -26,8 +26,14 @@ fn the_worked_example_applies_and_then_nothing_is_to_do() {
         copy(&sandbox, "tests/fixtures");
         let run =
             |code: i32, arguments: &[&str]| sandbox.expect(code, &[&["-C", directory], arguments].concat());
-        let lint = run(0, &["lint", "--fail-on", "hint", "--format", "concise"]);
-        assert!(!lint.stdout.contains("MG"), "{directory}: {}", lint.stdout);
+        let lint = run(0, &["lint", "--format", "concise"]);
+        // What the example is to show: a feature that production is not ready for.
+        let rest: Vec<&str> = lint
+            .stdout
+            .lines()
+            .filter(|line| line.contains("MG") && !line.contains("ARCHIVE_BUCKET"))
+            .collect();
+        assert!(rest.is_empty(), "{directory}: {}", lint.stdout);
         let first = run(0, &["apply", "--yes"]);
         assert!(first.stdout.contains("to create"), "{}", first.stdout);
         let second = run(0, &["apply", "--yes"]);

@@ -21,6 +21,7 @@ mod plan_file;
 mod promote;
 mod properties;
 mod reasons;
+mod references;
 mod revision;
 mod rules;
 mod secrets;

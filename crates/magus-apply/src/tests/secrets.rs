@@ -15,6 +15,7 @@ fn secret_change(reference: SecretReference) -> FieldChange {
         status: FieldStatus::Change,
         reason: Reason::Declared,
         origin: None,
+        read_by: Vec::new(),
     }
 }
 

@@ -12,8 +12,10 @@ pub mod lint;
 pub mod lock;
 pub mod plan;
 pub mod promote;
+pub mod refs;
 pub mod rollback;
 pub mod status;
+pub mod triggers;
 pub mod verify;
 
 use magus_schema::SchemaKind;

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use jiff::Timestamp;
-use magus_code::Projects;
+use magus_code::{Between, Projects};
 use magus_git::{Code, Lease, Merge, Unpushed, Unread};
 use magus_load::edit;
 use magus_model::{
@@ -172,7 +172,8 @@ fn compare(
     directory: &str,
 ) -> Result<(Promotion, Option<String>), CommandError> {
     let merge = code.merge(&from.commit, &to.commit).map_err(|why| unread(&why))?;
-    let movement = projects.movement(code, Some(&to.commit), &from.commit, directory).unwrap_or_default();
+    let between = Between { from: Some(&to.commit), to: &from.commit, directory, now: Timestamp::now() };
+    let movement = projects.movement(code, between).unwrap_or_default();
     let hotfixes = match movement.behind {
         0 => Vec::new(),
         _ => code.movement(Some(&from.commit), &to.commit).unwrap_or_default().commits,

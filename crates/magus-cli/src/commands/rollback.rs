@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
+use magus_code::Between;
 use magus_git::Code;
 use magus_load::{Document, Role, edit};
 use magus_model::{
@@ -54,8 +56,13 @@ pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exi
     };
     check_commit(code, deployed, &release.commit)?;
     let projects = &checked.projects;
-    let movement =
-        projects.movement(code, current.as_deref(), &release.commit, &deployed.directory).unwrap_or_default();
+    let between = Between {
+        from: current.as_deref(),
+        to: &release.commit,
+        directory: &deployed.directory,
+        now: Timestamp::now(),
+    };
+    let movement = projects.movement(code, between).unwrap_or_default();
     let needs = projects.needs(code, &release.commit, &deployed.directory);
     let missing = needs.map_or_else(Vec::new, |needs| magus_resolve::would_lack(stage, &needs));
     let why = reason.clone().unwrap_or_else(|| "rolled back".to_owned());

@@ -4,7 +4,12 @@ use git2::{IndexAddOption, Repository, Signature, Time};
 use magus_git::{Ask, Code, Fetch, Place, Ssh};
 use magus_model::plan::{Difference, Movement};
 
-use crate::Projects;
+use crate::{Between, Projects};
+
+/// Two commits of the project in `m`, seen on a day.
+fn between<'a>(from: Option<&'a str>, to: &'a str) -> Between<'a> {
+    Between { from, to, directory: "m", now: "2026-11-29T12:00:00Z".parse().unwrap() }
+}
 
 /// A commit of these files, and of nothing else.
 pub(super) fn commit(repository: &Repository, files: &[(&str, &str)]) -> String {
@@ -74,7 +79,7 @@ fn touched(path: &str, content: &str) -> Movement {
     files.retain(|(known, _)| *known != path);
     files.push((path, content));
     let to = commit(&repository, &files);
-    Projects::default().movement(&open(folder.path()), Some(&from), &to, "m").unwrap()
+    Projects::default().movement(&open(folder.path()), between(Some(&from), &to)).unwrap()
 }
 
 #[test]
@@ -145,10 +150,10 @@ fn a_first_deploy_and_a_commit_that_is_gone_touch_nothing() {
     let to = commit(&repository, PROJECT);
     let code = open(folder.path());
     let projects = Projects::default();
-    let first = projects.movement(&code, None, &to, "m").unwrap();
+    let first = projects.movement(&code, between(None, &to)).unwrap();
     assert_eq!((first.commits.len(), first.pipelines.len()), (1, 0));
-    assert_eq!(projects.movement(&code, Some(&"1".repeat(40)), &to, "m"), None);
+    assert_eq!(projects.movement(&code, between(Some(&"1".repeat(40)), &to)), None);
     // A folder that was not there before has no file that could have changed.
-    let moved = projects.movement(&code, Some(&commit(&repository, &[("x", "")])), &to, "m").unwrap();
+    let moved = projects.movement(&code, between(Some(&commit(&repository, &[("x", "")])), &to)).unwrap();
     assert_eq!(moved.pipelines, ["customers", "models", "orders"]);
 }

@@ -51,9 +51,30 @@ pub struct Movement {
     /// The triggers that run at another time: `PIPELINE/TRIGGER`, and when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub triggers: Vec<Difference>,
+    /// When the pipelines that it touches run by themselves, as the code says that comes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schedules: Vec<Schedule>,
     /// The Python packages of which another version is asked for, or which come or go: then the workspace restarts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<Difference>,
+}
+
+/// When a trigger runs by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// `PIPELINE/TRIGGER`.
+    pub name: Text,
+    /// The words of its schedule: `@daily`, or a cron expression.
+    pub when: Text,
+    /// The `ENV`s of the workspaces in which it runs; every one where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub envs: Vec<Text>,
+    /// The next time, seen from when the plan was made; nothing where it never comes, or at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Text>,
+    /// Why it starts as soon as it is deployed to a workspace that does not have it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<Text>,
 }
 
 /// Something of the code that is there otherwise than before.

@@ -212,6 +212,7 @@ impl World {
                 desired,
             }),
             movements: self.movements.clone(),
+            readers: magus_plan::Readers::default(),
             evidence: self.evidence.clone(),
             command: command.iter().map(|word| (*word).to_owned()).collect(),
         })

@@ -1,6 +1,6 @@
 //! What a deploy brings and takes away, in lines.
 
-use magus_model::plan::{Commit, Deploy, DeployBranch, Difference, Movement};
+use magus_model::plan::{Commit, Deploy, DeployBranch, Difference, Movement, Schedule};
 
 use crate::{escape, words::count};
 
@@ -52,7 +52,7 @@ pub(crate) fn between(deploy: &Deploy) -> Vec<String> {
 
 /// What differs, in the words of a Mage project.
 pub(crate) fn touched(movement: &Movement) -> Vec<String> {
-    let Movement { files, pipelines, triggers, requirements, .. } = movement;
+    let Movement { files, pipelines, triggers, schedules, requirements, .. } = movement;
     if *files == 0 {
         return vec!["no file differs".to_owned()];
     }
@@ -68,7 +68,26 @@ pub(crate) fn touched(movement: &Movement) -> Vec<String> {
             lines.push(format!("and {} more", count(all.len() - MOST, noun)));
         }
     }
+    lines.extend(schedules.iter().take(MOST).map(schedule));
+    if schedules.len() > MOST {
+        lines.push(format!("and {} more", count(schedules.len() - MOST, "schedule")));
+    }
     lines
+}
+
+/// When a trigger runs next.
+fn schedule(Schedule { name, when, envs, next, at_once }: &Schedule) -> String {
+    let (name, when) = (escape::line(name), escape::line(when));
+    let place = match envs.is_empty() {
+        true => String::new(),
+        false => format!(" where ENV is {}", some(envs.iter().map(|env| escape::line(env).into_owned()))),
+    };
+    let next = match (at_once, next) {
+        (Some(why), _) => format!("at once where it is new: {}", escape::line(why)),
+        (None, Some(next)) => escape::line(next).into_owned(),
+        (None, None) => "never".to_owned(),
+    };
+    format!("{name} ({when}) runs{place} next: {next}")
 }
 
 /// How many of a kind are named.

@@ -113,6 +113,7 @@ pub(crate) fn field(
         status: FieldStatus::Change,
         reason: Reason::Declared,
         origin,
+        read_by: Vec::new(),
     }
 }
 
@@ -167,6 +168,7 @@ pub(crate) fn everything() -> Plan {
                 before: Some("0 5 * * *".into()),
                 after: Some("@once".into()),
             }],
+            schedules: Vec::new(),
             requirements: vec![Difference {
                 name: "pandas".into(),
                 before: None,

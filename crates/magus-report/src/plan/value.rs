@@ -207,6 +207,9 @@ fn line_diff(before: &str, after: &str) -> Vec<DiffLine> {
         .collect()
 }
 
+/// How many pipelines that read a value are named.
+const READERS: usize = 3;
+
 /// `declared, environments/cluster.yaml:12`: why a field changes, and where its value was written. All fields of a
 /// workspace that is created have one reason, so that only their places are named.
 pub(crate) fn why(field: &FieldChange, action: Action) -> String {
@@ -219,6 +222,14 @@ pub(crate) fn why(field: &FieldChange, action: Action) -> String {
     }
     if let Some(origin) = &field.origin {
         parts.push(format!("{}:{}", escape::line(&origin.file), origin.line));
+    }
+    if !field.read_by.is_empty() {
+        let names: Vec<_> = field.read_by.iter().take(READERS).map(|name| escape::line(name)).collect();
+        let more = match field.read_by.len().saturating_sub(READERS) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        parts.push(format!("read by {}{more}", names.join(", ")));
     }
     parts.join(", ")
 }
@@ -296,6 +307,7 @@ mod tests {
             status: FieldStatus::Change,
             reason: magus_model::plan::Reason::Declared,
             origin: None,
+            read_by: Vec::new(),
         };
         let shown = format!("{:?}", change(&field));
         assert!(!shown.contains("hunter2") && shown.contains("secret from env X"), "{shown}");

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use minijinja::context;
 
 use super::{EnvironmentStatus, Status, WorkspaceStatus, code_cells, pending};
-use crate::{escape, plan::html::fill, words::count};
+use crate::{escape, matrix, plan::html::fill, words::count};
 
 const TEMPLATE: &str = include_str!("page.html");
 
@@ -50,6 +50,7 @@ pub fn html(status: &Status, now: Timestamp) -> String {
         })
         .collect();
     let page = context! {
+        style => matrix::STYLE,
         clusters,
         total => count(status.workspaces.len(), "workspace"),
         unmanaged => status.unmanaged,

@@ -55,7 +55,7 @@ pub fn lacking<'n>(needs: &'n Needs, workspace: &Workspace) -> Vec<Lack<'n>> {
 }
 
 /// Whether a workspace has a variable or a secret, from wherever.
-fn has(workspace: &Workspace, kind: Kind, name: &str) -> bool {
+pub fn has(workspace: &Workspace, kind: Kind, name: &str) -> bool {
     is_declared(workspace, kind, name)
         || workspace.provided.iter().any(|provided| pattern::matches(provided, name))
         || kind == Kind::Variable && mage::is_always_there(name)
@@ -160,7 +160,7 @@ impl Said<'_> {
 }
 
 /// Who reads it, and where: `orders` (data_loaders/pay.py:14).
-pub fn reader(need: &Need) -> String {
+pub(crate) fn reader(need: &Need) -> String {
     let Need { pipelines, places, .. } = need;
     let place = places.first().map_or("", |place| place.as_str());
     if pipelines.is_empty() {

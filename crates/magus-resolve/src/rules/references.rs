@@ -20,25 +20,27 @@ use magus_model::{
 use super::needs::{Lack, Said, key_of, lacking, listed};
 
 /// A project at a commit, as workspaces of an environment run it.
-pub(crate) struct Running<'d> {
+pub struct Running<'d> {
     /// What the code needs.
-    pub(crate) needs: Rc<Needs>,
+    pub needs: Rc<Needs>,
     /// The commit.
-    pub(crate) commit: &'d Text,
+    pub commit: &'d Text,
     /// The workspaces.
-    pub(crate) workspaces: Vec<&'d Workspace>,
+    pub workspaces: Vec<&'d Workspace>,
 }
 
 /// An environment, and what its workspaces run.
-pub(crate) struct Stage<'d> {
-    pub(crate) environment: &'d Environment,
+pub struct Stage<'d> {
+    /// The environment.
+    pub environment: &'d Environment,
     /// The edition that its Mage server is said to be; nothing for the embedded engine.
-    pub(crate) edition: Option<magus_model::desired::Edition>,
-    pub(crate) running: Vec<Running<'d>>,
+    pub edition: Option<magus_model::desired::Edition>,
+    /// What they run, by commit.
+    pub running: Vec<Running<'d>>,
 }
 
 /// What every environment runs, in the order of promotion.
-pub(crate) fn stages<'d>(
+pub fn stages<'d>(
     desired: &'d Desired,
     repositories: &BTreeMap<Text, Code>,
     projects: &Projects,

@@ -69,7 +69,7 @@ fn env(workspace: &Workspace) -> Env<'_> {
 }
 
 /// Whether a trigger starts runs by itself in a workspace.
-pub(crate) fn runs_in(trigger: &Trigger, workspace: &Workspace) -> bool {
+pub fn runs_in(trigger: &Trigger, workspace: &Workspace) -> bool {
     let is_meant = match env(workspace) {
         Env::Known(env) => {
             trigger.is_for(env_of(env.unwrap_or_default())) || env.is_some_and(|env| trigger.is_for(env))
