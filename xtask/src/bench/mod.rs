@@ -6,6 +6,7 @@ mod code;
 mod corpus;
 mod mage;
 mod peers;
+mod references;
 mod standin;
 
 use std::{fs, path::Path, time::Duration};
@@ -30,6 +31,9 @@ pub struct Options {
     /// Ten times as many as well
     #[arg(long)]
     full: bool,
+    /// Only what code costs that is looked into
+    #[arg(long)]
+    references: bool,
     /// The validators that people use today as well, where they can be installed
     #[arg(long)]
     peers: bool,
@@ -67,12 +71,16 @@ enum Target {
 /// The task.
 pub fn run(options: &Options) -> Done {
     run_program(cargo("build --release --quiet --package magus-cli"))?;
-    run_program(cargo("build --release --quiet --package xtask --example floor"))?;
+    run_program(cargo("build --release --quiet --package xtask --examples"))?;
+    if options.references {
+        return references::run(options.runs);
+    }
     let small = corpus(options.workspaces, options.runs)?;
     let floor = |rows: &[Row]| rows.first().map_or(f64::NAN, |row| seconds(row.measured));
     table(options.workspaces, floor(&small), &small);
     mage::run(options.runs)?;
     code::run(options.runs)?;
+    references::run(options.runs)?;
     if options.peers {
         let directory = directory(options.workspaces).join("environments");
         let peers = peers::measure_all(&directory)?;

@@ -1,4 +1,4 @@
-//! What Python code refers to. Parsed by tree-sitter, which goes on after an error; names are looked up as Python does, so that
+//! What Python code refers to. Parsed by ruff's parser, which goes on after an error; names are looked up as Python does, so that
 //! `from os import environ as e` counts and a parameter called `environ` does not.
 //!
 //! Nothing is run and nothing is guessed: a name that the code makes while it runs is quoted.
@@ -6,13 +6,8 @@
 mod names;
 mod uses;
 
-use std::{
-    ops::ControlFlow,
-    time::{Duration, Instant},
-};
-
 use magus_model::Text;
-use tree_sitter::{Node, ParseOptions, ParseState, Parser, Tree};
+use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
 
 use crate::{
     reference::Reference,
@@ -20,56 +15,42 @@ use crate::{
 };
 use names::Names;
 
-/// A file that takes longer to parse is none that somebody wrote.
-const LONGEST: Duration = Duration::from_secs(10);
-
-/// How deeply an expression is followed.
-const DEEPEST: u32 = 32;
+/// How far an expression is followed to what it comes to.
+const FURTHEST: u32 = 32;
 
 /// Reads a file.
 pub(crate) fn scan(text: &str) -> Scan {
-    let mut scan = Scan::default();
-    let Some(tree) = parse(text) else {
-        scan.fault = Some(Fault { line: 1, column: 1, what: Text::new_static("it takes too long to parse") });
-        return scan;
-    };
     let lines = Lines::new(text);
-    let root = tree.root_node();
-    if root.has_error() {
-        let node = first_error(root);
-        let (line, column) = lines.place(node.start_byte());
-        scan.fault = Some(Fault { line, column, what: Text::new_static("it is no valid Python") });
+    let parsed = parse_unchecked(text, ParseOptions::from(Mode::Module));
+    let fault = |at: usize, what: Text| {
+        let (line, column) = lines.place(at);
+        Some(Fault { line, column, what })
+    };
+    let mut scan = Scan::default();
+    let first = parsed.errors().iter().min_by_key(|error| error.location.start());
+    if let Some(error) = first {
+        scan.fault = fault(
+            error.location.start().to_usize(),
+            format!("it is no valid Python, {}", reason(error)).into(),
+        );
     }
-    let names = Names::read(root, text);
+    let Some(module) = parsed.syntax().as_module() else { return scan };
+    let names = Names::read(module, text);
     scan.imports = names.imports();
     scan.references = uses::references(&names, &lines);
+    if let Some(too_deep) = names.too_deep {
+        scan.fault = fault(too_deep.start().to_usize(), Text::new_static("it is nested too deeply"));
+        // Giving such a tree back would recurse over all of it.
+        std::mem::forget(parsed);
+    }
     scan
 }
 
-fn parse(text: &str) -> Option<Tree> {
-    let mut parser = Parser::new();
-    parser.set_language(&tree_sitter_python::LANGUAGE.into()).ok()?;
-    let begin = Instant::now();
-    let mut watch = |_: &ParseState| {
-        if begin.elapsed() > LONGEST { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let bytes = text.as_bytes();
-    let mut read = |at: usize, _| bytes.get(at..).unwrap_or_default();
-    parser.parse_with_options(&mut read, None, Some(ParseOptions::new().progress_callback(&mut watch)))
-}
-
-/// The first place that is no Python, or lacks something.
-fn first_error(root: Node<'_>) -> Node<'_> {
-    let mut node = root;
-    while !node.is_error() && !node.is_missing() {
-        let mut cursor = node.walk();
-        let Some(next) = node.children(&mut cursor).find(|child| child.has_error() || child.is_missing())
-        else {
-            break;
-        };
-        node = next;
-    }
-    node
+/// What the parser says, as the end of a sentence.
+fn reason(error: &ruff_python_parser::ParseError) -> String {
+    let text = error.error.to_string();
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
 
 /// Where lines begin.

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use tree_sitter::Node;
+use ruff_python_ast::{CmpOp, Expr, ExprCall, ExprCompare, ExprSubscript};
+use ruff_text_size::{Ranged as _, TextRange};
 
 use super::{
     Lines,
-    names::{Candidate, Names},
+    names::{Candidate, Names, Role},
     ordered,
 };
 use crate::reference::{Kind, Missing, Name, Reference};
@@ -31,11 +32,9 @@ struct Function {
 fn function(path: &str) -> Option<Function> {
     let variable = |default, missing| Function { kind: Kind::Variable, name: (0, "key"), default, missing };
     Some(match path {
-        "os.getenv" | "os.environ.get" => variable(Some((1, "default")), Missing::Fails),
-        "os.environ.pop" => variable(Some((1, "default")), Missing::Fails),
-        "os.environ.setdefault" => variable(None, Missing::Default),
+        "os.getenv" | "os.environ.get" | "os.environ.pop" => variable(Some((1, "default")), Missing::Fails),
+        "os.environ.setdefault" | "os.environ.__contains__" => variable(None, Missing::Default),
         "os.environ.__getitem__" => variable(None, Missing::Fails),
-        "os.environ.__contains__" => variable(None, Missing::Default),
         SECRET => Function { kind: Kind::Secret, name: (0, "name"), default: None, missing: Missing::Fails },
         PROFILE => {
             Function { kind: Kind::Profile, name: (1, "profile"), default: None, missing: Missing::Fails }
@@ -54,9 +53,8 @@ pub(super) fn references(names: &Names<'_>, lines: &Lines<'_>) -> Vec<Reference>
     let Found { mut references, asked, .. } = found;
     // Where a file asks whether it is there, it knows what to do without it.
     for reference in references.iter_mut().filter(|one| one.missing == Missing::Fails) {
-        if reference.kind == Kind::Variable
-            && reference.name.literal().is_some_and(|name| asked.contains(name.as_str()))
-        {
+        let is_asked = reference.name.literal().is_some_and(|name| asked.contains(name.as_str()));
+        if reference.kind == Kind::Variable && is_asked {
             reference.missing = Missing::Default;
         }
     }
@@ -72,202 +70,107 @@ struct Found<'n, 't> {
 }
 
 impl<'t> Found<'_, 't> {
-    fn look(&mut self, (node, scope): Candidate<'t>) {
-        match node.kind() {
-            "call" => self.call(node, scope),
-            "subscript" => self.subscript(node, scope),
-            "comparison_operator" => self.comparison(node, scope),
-            _ => self.whole(node, scope),
+    fn look(&mut self, candidate: Candidate<'t>) {
+        if candidate.is_whole
+            && self.names.path(candidate.expression, candidate.scope).as_deref() == Some(ENVIRONMENT)
+        {
+            // The environment as a whole, handed to something.
+            self.add(candidate.expression.range(), Kind::Variable, Name::Any, Missing::Default);
+            return;
+        }
+        match candidate.expression {
+            Expr::Call(call) => self.call(call, candidate),
+            Expr::Subscript(subscript) => self.subscript(subscript, candidate),
+            Expr::Compare(compare) => self.compare(compare, candidate.scope),
+            _ => {}
         }
     }
 
-    fn add(&mut self, at: Node<'t>, kind: Kind, name: Name, missing: Missing) {
-        let (line, column) = self.lines.place(at.start_byte());
+    fn add(&mut self, at: TextRange, kind: Kind, name: Name, missing: Missing) {
+        let (line, column) = self.lines.place(at.start().to_usize());
         self.references.push(Reference { line, column, kind, name, missing, profile: None, key: None });
     }
 
-    fn name(&self, node: Node<'t>, scope: usize) -> Name {
-        match self.names.literal(node, scope) {
+    fn name(&self, expression: &Expr, scope: usize) -> Name {
+        match self.names.literal(expression, scope) {
             Some(name) => Name::Literal(name.into()),
-            None => Name::undecidable(self.names.source(node)),
+            None => Name::undecidable(self.names.source(expression.range())),
         }
     }
 
-    fn call(&mut self, node: Node<'t>, scope: usize) {
-        let Some(callee) = node.child_by_field_name("function") else { return };
-        let Some(arguments) = node.child_by_field_name("arguments") else { return };
-        if callee.kind() == "attribute"
-            && let Some(object) = callee.child_by_field_name("object")
-            && self.names.is_arguments(object, scope)
+    fn call(&mut self, call: &'t ExprCall, Candidate { scope, role, .. }: Candidate<'t>) {
+        let arguments = &call.arguments;
+        if let Expr::Attribute(method) = &*call.func
+            && self.names.is_arguments(&method.value, scope)
         {
-            let method = callee.child_by_field_name("attribute").map_or("", |name| self.names.source(name));
-            if let Some(key) = Arguments(arguments).positional(0).filter(|_| matches!(method, "get" | "pop"))
-            {
+            let key = arguments.find_positional(0).filter(|_| matches!(method.attr.as_str(), "get" | "pop"));
+            if let Some(key) = key {
                 let name = self.name(key, scope);
-                self.add(key, Kind::Runtime, name, Missing::Default);
+                self.add(key.range(), Kind::Runtime, name, Missing::Default);
             }
             return;
         }
-        let Some(path) = self.names.path(callee, scope) else { return };
-        let arguments = Arguments(arguments);
+        let Some(path) = self.names.path(&call.func, scope) else { return };
         if matches!(path.as_str(), "os.environ.copy" | "os.environ.items" | "os.environ.values") {
-            self.add(callee, Kind::Variable, Name::Any, Missing::Default);
+            self.add(call.func.range(), Kind::Variable, Name::Any, Missing::Default);
             return;
         }
         let Some(Function { kind, name: (place, keyword), default, missing }) = function(&path) else {
             return;
         };
-        let Some(key) = arguments.get(place, keyword, self.names) else {
-            if kind == Kind::Profile
-                && !arguments.has_splat()
-                && arguments.get(2, "config", self.names).is_none()
-            {
-                self.add(callee, kind, Name::Literal(DEFAULT_PROFILE.into()), missing);
+        let Some(key) = arguments.find_argument_value(keyword, place) else {
+            let has_splat = arguments.args.iter().any(Expr::is_starred_expr)
+                || arguments.keywords.iter().any(|keyword| keyword.arg.is_none());
+            if kind == Kind::Profile && !has_splat && arguments.find_argument_value("config", 2).is_none() {
+                self.add(call.func.range(), kind, Name::Literal(DEFAULT_PROFILE.into()), missing);
             }
             return;
         };
         let name = self.name(key, scope);
-        let value = default.and_then(|(place, keyword)| arguments.get(place, keyword, self.names));
+        let value = default.and_then(|(place, keyword)| arguments.find_argument_value(keyword, place));
         // `None` is what comes without a default, but for `pop`, which fails then.
-        let says = value.is_some_and(|value| value.kind() != "none" || path == "os.environ.pop");
-        let missing = if says || self.is_handled(node) { Missing::Default } else { missing };
+        let says = value.is_some_and(|value| !value.is_none_literal_expr() || path == "os.environ.pop");
+        let missing =
+            if says || matches!(role, Role::Asked | Role::Replaced) { Missing::Default } else { missing };
         if path == "os.environ.__contains__" {
             self.asked.extend(name.literal().map(ToString::to_string));
         }
-        self.add(key, kind, name, missing);
+        self.add(key.range(), kind, name, missing);
     }
 
-    fn subscript(&mut self, node: Node<'t>, scope: usize) {
-        let (Some(value), Some(key)) =
-            (node.child_by_field_name("value"), node.child_by_field_name("subscript"))
-        else {
-            return;
-        };
-        if self.names.is_arguments(value, scope) {
+    fn subscript(&mut self, subscript: &'t ExprSubscript, Candidate { scope, role, .. }: Candidate<'t>) {
+        let key = &*subscript.slice;
+        if self.names.is_arguments(&subscript.value, scope) {
             let name = self.name(key, scope);
-            self.add(key, Kind::Runtime, name, Missing::Fails);
+            self.add(key.range(), Kind::Runtime, name, Missing::Fails);
             return;
         }
-        if self.names.path(value, scope).as_deref() != Some(ENVIRONMENT) {
+        if self.names.path(&subscript.value, scope).as_deref() != Some(ENVIRONMENT) {
             return;
         }
         let name = self.name(key, scope);
-        let missing = match node.parent() {
-            Some(parent)
-                if parent.kind() == "assignment" && parent.child_by_field_name("left") == Some(node) =>
-            {
-                Missing::Set
-            }
-            _ if self.is_handled(node) => Missing::Default,
-            _ => Missing::Fails,
+        let missing = match role {
+            Role::Set if name.literal().is_none() => return,
+            Role::Set => Missing::Set,
+            Role::Replaced => Missing::Default,
+            // Asked or not: where it is missing, this raises.
+            Role::Used | Role::Asked => Missing::Fails,
         };
-        // A name that is made while it is set takes nothing from the workspace.
-        if missing != Missing::Set || name.literal().is_some() {
-            self.add(key, Kind::Variable, name, missing);
-        }
+        self.add(key.range(), Kind::Variable, name, missing);
     }
 
     /// `'X' in os.environ`.
-    fn comparison(&mut self, node: Node<'t>, scope: usize) {
-        let (Some(left), Some(right)) = (node.named_child(0), node.named_child(1)) else { return };
-        let between = self
-            .names
-            .source(node)
-            .get(left.end_byte() - node.start_byte()..right.start_byte() - node.start_byte());
-        if between.is_none_or(|between| between.split_whitespace().next_back() != Some("in")) {
+    fn compare(&mut self, compare: &'t ExprCompare, scope: usize) {
+        let ([CmpOp::In | CmpOp::NotIn], [right]) = (&*compare.ops, &*compare.comparators) else { return };
+        let path = match right {
+            Expr::Call(call) => self.names.path(&call.func, scope).filter(|path| path == "os.environ.keys"),
+            right => self.names.path(right, scope).filter(|path| path == ENVIRONMENT),
+        };
+        if path.is_none() {
             return;
         }
-        let is_keys = |path: &str| path == "os.environ.keys";
-        let callee = (right.kind() == "call").then(|| right.child_by_field_name("function")).flatten();
-        let path = self.names.path(callee.unwrap_or(right), scope);
-        if !path.is_some_and(|path| path == ENVIRONMENT && callee.is_none() || is_keys(&path)) {
-            return;
-        }
-        let name = self.name(left, scope);
+        let name = self.name(&compare.left, scope);
         self.asked.extend(name.literal().map(ToString::to_string));
-        self.add(left, Kind::Variable, name, Missing::Default);
-    }
-
-    /// The environment as a whole, handed to something.
-    fn whole(&mut self, node: Node<'t>, scope: usize) {
-        if self.names.path(node, scope).as_deref() == Some(ENVIRONMENT) {
-            self.add(node, Kind::Variable, Name::Any, Missing::Default);
-        }
-    }
-
-    /// Whether the code says what counts where the value of an expression is missing: it is only asked for, `or` gives another,
-    /// or an `except KeyError` that raises nothing stands around it.
-    fn is_handled(&self, node: Node<'t>) -> bool {
-        let (mut child, mut parent) = (node, node.parent());
-        let mut is_asked = true;
-        while let Some(around) = parent {
-            match around.kind() {
-                "parenthesized_expression" | "not_operator" if is_asked => {}
-                "boolean_operator" if is_asked => {
-                    let or = around.child_by_field_name("operator").is_some_and(|word| word.kind() == "or");
-                    if or && around.child_by_field_name("left") == Some(child) {
-                        return true;
-                    }
-                }
-                "comparison_operator" if is_asked && node.kind() == "call" => return true,
-                "if_statement" | "elif_clause" | "while_statement" if is_asked => {
-                    return around.child_by_field_name("condition") == Some(child) && node.kind() == "call";
-                }
-                "conditional_expression" if is_asked => {
-                    return around.named_child(1) == Some(child) && node.kind() == "call";
-                }
-                "try_statement"
-                    if around.child_by_field_name("body") == Some(child) && self.excepts(around) =>
-                {
-                    return true;
-                }
-                "function_definition" | "class_definition" | "lambda" => return false,
-                _ => is_asked = false,
-            }
-            (child, parent) = (around, around.parent());
-        }
-        false
-    }
-
-    fn excepts(&self, statement: Node<'t>) -> bool {
-        let mut cursor = statement.walk();
-        statement.named_children(&mut cursor).any(|clause| {
-            let source = self.names.source(clause);
-            let (what, body) = source.split_once(':').unwrap_or((source, ""));
-            clause.kind() == "except_clause"
-                && (what.contains("KeyError") || what.contains("LookupError"))
-                && !body.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "raise")
-        })
-    }
-}
-
-/// The arguments of a call.
-struct Arguments<'t>(Node<'t>);
-
-impl<'t> Arguments<'t> {
-    fn all(&self) -> Vec<Node<'t>> {
-        let mut cursor = self.0.walk();
-        self.0.named_children(&mut cursor).filter(|one| one.kind() != "comment").collect()
-    }
-
-    fn has_splat(&self) -> bool {
-        self.all().iter().any(|one| matches!(one.kind(), "list_splat" | "dictionary_splat"))
-    }
-
-    fn positional(&self, place: usize) -> Option<Node<'t>> {
-        let all = self.all();
-        let before_splat =
-            all.iter().take_while(|one| !matches!(one.kind(), "list_splat" | "dictionary_splat"));
-        before_splat.filter(|one| one.kind() != "keyword_argument").nth(place).copied()
-    }
-
-    fn get(&self, place: usize, keyword: &str, names: &Names<'t>) -> Option<Node<'t>> {
-        self.positional(place).or_else(|| {
-            let all = self.all();
-            let named = all.iter().filter(|one| one.kind() == "keyword_argument").find(|one| {
-                one.child_by_field_name("name").is_some_and(|name| names.source(name) == keyword)
-            });
-            named.and_then(|one| one.child_by_field_name("value"))
-        })
+        self.add(compare.left.range(), Kind::Variable, name, Missing::Default);
     }
 }

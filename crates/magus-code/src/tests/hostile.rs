@@ -28,6 +28,14 @@ fn deep_nesting_and_long_files_end() {
         "if x:\n".to_owned() + &" if y:\n".repeat(1_000),
         "a: ".repeat(10_000),
         "- ".repeat(10_000),
+        format!("x = a{}\n", ".b".repeat(500_000)),
+        format!("x = a{}\n", "()".repeat(500_000)),
+        format!("x = {}1\n", "not ".repeat(100_000)),
+        format!("x = {}1\n", "lambda: ".repeat(100_000)),
+        format!("x = {}1\n", "a if b else ".repeat(100_000)),
+        format!("x = a{}\n", "**b".repeat(100_000)),
+        format!("match x:\n    case {}1{}:\n        pass\n", "[".repeat(5_000), "]".repeat(5_000)),
+        format!("if x:\n pass\n{}", "elif y:\n pass\n".repeat(50_000)),
         format!("triggers:\n{}", "- {name: a, envs: [a]}\n".repeat(20_000)),
     ];
     for text in texts {

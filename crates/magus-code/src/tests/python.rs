@@ -58,7 +58,7 @@ fn every_way_to_read_a_variable_is_found() {
         ("import os\n[os.environ['A'] for x in y]\n", "2:13 env A"),
         ("import os\nclass C:\n    a = os.environ['A']\n", "3:20 env A"),
         ("import os\nasync def f():\n    await g(os.environ['A'])\n", "3:24 env A"),
-        ("import os\nif (a := os.getenv('A')): pass\n", "2:20 env A"),
+        ("import os\nif (a := os.getenv('A')): pass\n", "2:20 env A default"),
     ] {
         python(text, &[expected]);
     }
@@ -133,7 +133,6 @@ fn a_name_that_is_made_is_quoted_and_never_guessed() {
         ("import os\nfor A in ['B']:\n    os.environ[A]\n", "3:16 env <A>"),
         ("import os\n[os.environ[n] for n in names]\n", "2:13 env <n>"),
         ("import os\nfrom names import A\nos.environ[A]\n", "3:12 env <A>"),
-        ("import os\nos.environ['\\x41']\n", "2:12 env <'\\x41'>"),
         ("import os\nos.environ[b'A']\n", "2:12 env <b'A'>"),
         ("import os\nos.environ[\n  x\n  + y\n]\n", "3:3 env <x + y>"),
     ] {
@@ -181,7 +180,7 @@ fn names_mean_what_python_says() {
 fn what_does_not_parse_is_a_fault_and_not_the_end() {
     let found = scan(FileKind::Python, b"import os\nos.environ['A']\ndef f(:\n    pass\nos.environ['B']\n");
     let fault = found.fault.as_ref().unwrap();
-    assert_eq!((fault.line, &*fault.what), (3, "it is no valid Python"));
+    assert_eq!((fault.line, &*fault.what), (3, "it is no valid Python, expected a parameter or the end of the parameter list"));
     assert!(shown(&found).contains(&"2:12 env A".to_owned()), "{:?}", shown(&found));
 }
 

@@ -87,9 +87,12 @@ fn shared_secrets(all: &[(&Text, &Environment)], findings: &mut Vec<Diagnostic>)
     }
 }
 
+/// A value of a variable: in which environment, and where it is written.
+type Given<'d> = (&'d Environment, &'d Text, Span);
+
 /// MG306: every environment has a value of its own, but for one that has another's.
 fn same_as_another(all: &[(&Text, &Environment)], findings: &mut Vec<Diagnostic>) {
-    let mut values: BTreeMap<(&Text, &str), Vec<(&Environment, &Text, Span)>> = BTreeMap::new();
+    let mut values: BTreeMap<(&Text, &str), Vec<Given<'_>>> = BTreeMap::new();
     for (_, environment) in all {
         for workspace in &environment.workspaces {
             for field in &workspace.fields {
