@@ -119,6 +119,11 @@ impl FileKind {
     }
 }
 
+/// What is found in a file at this path of a project, with this content; nothing for what is not looked at.
+pub fn scan_file(path: &str, content: &[u8]) -> Option<Scan> {
+    FileKind::of(path).map(|kind| scan(kind, content))
+}
+
 /// Reads a file. Nothing that it holds makes this fail.
 pub(crate) fn scan(kind: FileKind, content: &[u8]) -> Scan {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);

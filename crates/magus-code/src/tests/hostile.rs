@@ -63,3 +63,68 @@ fn what_is_no_utf8_is_a_fault_and_is_read_nevertheless() {
     assert_eq!(shown(&found), ["2:12 env A"]);
     check(FileKind::Python, "\u{feff}import os\nos.environ['A']\n", &["2:12 env A"]);
 }
+
+/// What a file of each kind may look like, to be broken.
+const SEEDS: &[&str] = &[
+    "import os\nfrom os import environ as e, getenv\nA = 'B'\n\n\n@data_loader\ndef f(*args, **kwargs):\n    x = e.get('C', 'd') or e[A]\n    \
+     return [getenv(f'{x}_E') for x in kwargs['n']]\n",
+    "SELECT {{ env_var('A', default='b') | upper }} -- {{ variables(\"c\") }}\n{% if env_var('D') %}{# {{ x }} #}{% raw %}{{ y }}{% endraw %}{% endif %}\n",
+    "version: 0.1.1\ndefault:\n  POSTGRES_HOST: \"{{ env_var('HOST') }}\" # {{ env_var('NOTE') }}\n  PORT: {{ env_var('PORT', 5432) }}\n",
+    "blocks:\n- uuid: a\n  type: data_loader\n  configuration: {data_provider: postgres, file_source: {path: x.py}}\n  executor_type: \"{{ env_var('E') }}\"\n",
+    "triggers:\n- name: daily\n  schedule_type: time\n  schedule_interval: \"0 5 * * mon-fri\"\n  start_time: 2026-01-01 00:00:00\n  status: active\n  envs: [prod]\n",
+];
+
+/// Pieces that mean something somewhere.
+const PIECES: &[&str] = &[
+    "{{", "}}", "{%", "%}", "{#", "'", "\"", "\\", "(", ")", "[", ":", "\n", "  ", "- ", "é", "\u{0}", "f'",
+    "#", "*",
+];
+
+#[test]
+fn broken_files_of_every_kind_are_read_to_their_end() {
+    let is_full = std::env::var("MAGUS_CASES").is_ok_and(|cases| cases == "full");
+    let rounds = if is_full { 40_000 } else { 1_500 };
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % below.max(1) as u64).unwrap()
+    };
+    for round in 0..rounds {
+        let mut content = SEEDS[round % SEEDS.len()].as_bytes().to_vec();
+        for _ in 0..=next(6) {
+            let at = next(content.len());
+            match next(4) {
+                0 => drop(content.splice(at..at, PIECES[next(PIECES.len())].bytes())),
+                1 => drop(content.drain(at..(at + next(9)).min(content.len()))),
+                2 => content[at] = u8::try_from(next(256)).unwrap(),
+                _ => {
+                    let other = SEEDS[next(SEEDS.len())].as_bytes();
+                    let from = next(other.len());
+                    let to = (from + next(40)).min(other.len());
+                    content.splice(at..at, other[from..to].iter().copied());
+                }
+            }
+            if content.is_empty() {
+                break;
+            }
+        }
+        let lines = u32::try_from(content.iter().filter(|byte| **byte == b'\n').count()).unwrap() + 1;
+        for kind in KINDS {
+            for reference in scan(kind, &content).references {
+                assert!(
+                    (1..=lines).contains(&reference.line),
+                    "{kind:?} {:?}",
+                    String::from_utf8_lossy(&content)
+                );
+            }
+        }
+        for word in content.split(|byte| *byte == b'"') {
+            if let Ok(interval) = crate::cron::parse(&String::from_utf8_lossy(word)) {
+                let now = "2026-11-29T12:30:15".parse().unwrap();
+                assert!(interval.next(now).is_none_or(|next| next > now));
+            }
+        }
+    }
+}

@@ -180,7 +180,10 @@ fn names_mean_what_python_says() {
 fn what_does_not_parse_is_a_fault_and_not_the_end() {
     let found = scan(FileKind::Python, b"import os\nos.environ['A']\ndef f(:\n    pass\nos.environ['B']\n");
     let fault = found.fault.as_ref().unwrap();
-    assert_eq!((fault.line, &*fault.what), (3, "it is no valid Python, expected a parameter or the end of the parameter list"));
+    assert_eq!(
+        (fault.line, &*fault.what),
+        (3, "it is no valid Python, expected a parameter or the end of the parameter list")
+    );
     assert!(shown(&found).contains(&"2:12 env A".to_owned()), "{:?}", shown(&found));
 }
 

@@ -9,6 +9,7 @@ mod ecs;
 mod faults;
 mod kubernetes;
 mod life;
+mod references;
 mod runs;
 mod safety;
 mod secrets;
