@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rayon::prelude::*;
 use rusqlite::{Connection, OpenFlags, params};
 
 use crate::{
@@ -50,20 +51,21 @@ impl Cache {
     }
 
     fn try_read(&self, keys: &[Key]) -> rusqlite::Result<HashMap<Key, Scan>> {
-        let mut known = HashMap::new();
-        let Some(connection) = self.open()? else { return Ok(known) };
+        let Some(connection) = self.open()? else { return Ok(HashMap::new()) };
         // One transaction: a lock for each row would cost more than the rows.
         connection.execute_batch("BEGIN")?;
         let mut statement =
             connection.prepare("SELECT scan FROM scans WHERE kind = ?1 AND content = ?2 AND version = ?3")?;
+        let mut texts: Vec<(Key, String)> = Vec::with_capacity(keys.len());
         for (kind, content) in keys {
             let mut rows = statement.query(params![kind.word(), content, VERSION])?;
-            let Some(row) = rows.next()? else { continue };
-            if let Ok(scan) = serde_json::from_str(row.get_ref(0)?.as_str()?) {
-                known.insert((*kind, *content), scan);
+            if let Some(row) = rows.next()? {
+                texts.push(((*kind, *content), row.get(0)?));
             }
         }
-        Ok(known)
+        // What was kept is parsed by all threads; what does not parse is looked at again.
+        let parse = |(key, text): (Key, String)| Some((key, serde_json::from_str(&text).ok()?));
+        Ok(texts.into_par_iter().filter_map(parse).collect())
     }
 
     /// The file, to be read; nothing where it is not there.
