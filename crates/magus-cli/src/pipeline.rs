@@ -1,6 +1,6 @@
 //! The second half of the way, from declarations that were checked to a plan: observe → diff → plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum as _;
 use jiff::Timestamp;
@@ -10,12 +10,14 @@ use magus_engine::{Declared, DeclaredCode, EngineError, EngineErrorKind};
 use magus_model::{
     Text,
     desired::{Desired, MaxDeletes, Workspace},
+    diagnostic::LocatedDiagnostic,
     name::WorkspaceName,
     observed::Observation,
     path::FieldPath,
     plan::{Overrides, Plan, Source},
 };
 use magus_plan::{Baseline, Filter, Intent, Move, Movements, PlanRequest, Project, Readers};
+use magus_resolve::{Running, Stage};
 
 use crate::{
     VERSION,
@@ -193,7 +195,7 @@ pub fn plan(
         history::evidence(global, desired, deploys(&changes), &checked.repositories, &observations);
     let unread = evidence.unread().cloned().collect();
     let now = Timestamp::now();
-    let plan = magus_plan::plan(&PlanRequest {
+    let mut plan = magus_plan::plan(&PlanRequest {
         desired,
         changes: &changes,
         filter: wish.filter.clone(),
@@ -213,6 +215,7 @@ pub fn plan(
         evidence,
         command: wish.command.clone(),
     });
+    plan.diagnostics.extend(lacking_now(checked, &observations, &plan));
     Ok(Planned { plan, unreadable, observations, unread })
 }
 
@@ -256,6 +259,44 @@ fn movements(changes: &ChangeSet<'_>, checked: &Checked, now: Timestamp) -> Move
         Some((one, movement))
     });
     moved.collect()
+}
+
+/// What workspaces lack of the code that they run, where this plan leaves them another than the declared one: it was deployed once,
+/// or a gate holds the next.
+fn lacking_now(checked: &Checked, observations: &[Observation], plan: &Plan) -> Vec<LocatedDiagnostic> {
+    let Checked { loaded, resolution, repositories, projects, .. } = checked;
+    let is_off = |rule: &str| resolution.lint.root.get(rule).is_some_and(|(severity, _)| severity.is_none());
+    let deployed: BTreeSet<(&str, &str)> = plan
+        .steps
+        .iter()
+        .filter(|step| step.deploy.is_some())
+        .map(|step| (step.cluster.as_str(), step.workspace.as_str()))
+        .collect();
+    let mut findings = Vec::new();
+    for cluster in &resolution.desired.clusters {
+        let Some(observation) = observations.iter().find(|one| one.cluster == cluster.name) else { continue };
+        for environment in &cluster.environments {
+            let mut by_commit: BTreeMap<(&Text, &Text, &Text), Vec<&Workspace>> = BTreeMap::new();
+            for workspace in &environment.workspaces {
+                let Some(code) = &workspace.code else { continue };
+                let observed =
+                    observation.present.get(&workspace.name).and_then(|one| one.code.commit.as_ref());
+                let Some(runs) = observed.filter(|runs| code.commit.as_ref() != Ok(*runs)) else { continue };
+                if !deployed.contains(&(cluster.name.as_str(), workspace.name.as_str())) {
+                    by_commit.entry((&code.repository, &code.directory, runs)).or_default().push(workspace);
+                }
+            }
+            let running =
+                by_commit.into_iter().filter_map(|((repository, directory, commit), workspaces)| {
+                    let needs = projects.needs(repositories.get(repository)?, commit, directory)?;
+                    Some(Running { needs, commit, workspaces })
+                });
+            let stage = Stage { environment, edition: None, running: running.collect() };
+            findings.extend(magus_resolve::lacking_now(&stage, &loaded.sources));
+        }
+    }
+    findings.retain(|finding| !is_off(finding.rule.code));
+    findings.iter().map(|finding| finding.locate(&loaded.sources)).collect()
 }
 
 /// Which pipelines read what, of the code of every workspace whose configuration changes.

@@ -2,6 +2,7 @@
 //! written by several processes, or not be writable at all: then files are looked at again.
 
 use std::{
+    cell::{RefCell, RefMut},
     collections::HashMap,
     path::{Path, PathBuf},
     time::Duration,
@@ -27,6 +28,9 @@ const MOST_PROJECTS: i64 = 2_000;
 #[derive(Debug)]
 pub(crate) struct Cache {
     path: PathBuf,
+    /// Opened when first needed: to read, and to write.
+    reader: RefCell<Option<Connection>>,
+    writer: RefCell<Option<Connection>>,
 }
 
 /// By kind and number of the content.
@@ -34,7 +38,7 @@ pub(crate) type Key = (FileKind, [u8; 20]);
 
 impl Cache {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { path: folder.join(FILE) }
+        Self { path: folder.join(FILE), reader: RefCell::default(), writer: RefCell::default() }
     }
 
     /// What a project needs, by the number of its folder.
@@ -51,11 +55,11 @@ impl Cache {
     }
 
     fn try_read(&self, keys: &[Key]) -> rusqlite::Result<HashMap<Key, Scan>> {
-        let Some(connection) = self.open()? else { return Ok(HashMap::new()) };
+        let Some(mut connection) = self.open()? else { return Ok(HashMap::new()) };
         // One transaction: a lock for each row would cost more than the rows.
-        connection.execute_batch("BEGIN")?;
-        let mut statement =
-            connection.prepare("SELECT scan FROM scans WHERE kind = ?1 AND content = ?2 AND version = ?3")?;
+        let transaction = connection.transaction()?;
+        let mut statement = transaction
+            .prepare("SELECT scan FROM scans WHERE kind = ?1 AND content = ?2 AND version = ?3")?;
         let mut texts: Vec<(Key, String)> = Vec::with_capacity(keys.len());
         for (kind, content) in keys {
             let mut rows = statement.query(params![kind.word(), content, VERSION])?;
@@ -69,13 +73,14 @@ impl Cache {
     }
 
     /// The file, to be read; nothing where it is not there.
-    fn open(&self) -> rusqlite::Result<Option<Connection>> {
-        if !self.path.exists() {
-            return Ok(None);
+    fn open(&self) -> rusqlite::Result<Option<RefMut<'_, Connection>>> {
+        let mut reader = self.reader.borrow_mut();
+        if reader.is_none() && self.path.exists() {
+            let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            connection.busy_timeout(BUSY)?;
+            *reader = Some(connection);
         }
-        let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        connection.busy_timeout(BUSY)?;
-        Ok(Some(connection))
+        Ok(RefMut::filter_map(reader, Option::as_mut).ok())
     }
 
     /// Keeps what was found in files, and what projects need. Whether that worked is nobody's business.
@@ -83,6 +88,8 @@ impl Cache {
         if found.is_empty() && projects.is_empty() || self.try_keep(found, projects).is_ok() {
             return;
         }
+        *self.reader.borrow_mut() = None;
+        *self.writer.borrow_mut() = None;
         // What is no database, or a broken one, is made anew the next time. One that is in use, or cannot be written, stays.
         let is_broken = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
             .and_then(|connection| connection.query_row("SELECT count(*) FROM scans", [], |_| Ok(())))
@@ -96,32 +103,12 @@ impl Cache {
     }
 
     fn try_keep(&self, found: &[(Key, &Scan)], projects: &[(&str, &Needs)]) -> rusqlite::Result<()> {
-        if let Some(folder) = self.path.parent() {
-            // Where it cannot be made, the next line says so.
-            let _ = std::fs::create_dir_all(folder);
+        let mut writer = self.writer.borrow_mut();
+        if writer.is_none() {
+            *writer = Some(self.open_to_write()?);
         }
-        let mut connection = Connection::open(&self.path)?;
-        connection.busy_timeout(BUSY)?;
-        // What a power failure takes is found again.
-        connection.execute_batch("PRAGMA synchronous = OFF")?;
+        let Some(connection) = writer.as_mut() else { return Ok(()) };
         let transaction = connection.transaction()?;
-        transaction.execute_batch(
-            "CREATE TABLE IF NOT EXISTS scans (
-                kind TEXT NOT NULL, content BLOB NOT NULL, version INTEGER NOT NULL, scan TEXT NOT NULL,
-                PRIMARY KEY (kind, content, version)
-            ) STRICT;
-            CREATE TABLE IF NOT EXISTS projects (
-                tree TEXT NOT NULL, version INTEGER NOT NULL, needs TEXT NOT NULL, PRIMARY KEY (tree, version)
-            ) STRICT",
-        )?;
-        for (table, most) in [("scans", MOST), ("projects", MOST_PROJECTS)] {
-            let count = format!("SELECT count(*) FROM {table}");
-            if transaction.query_row(&count, [], |row| row.get::<_, i64>(0))? > most {
-                let oldest = format!("SELECT rowid FROM {table} ORDER BY rowid LIMIT ?1");
-                transaction.execute(&format!("DELETE FROM {table} WHERE rowid IN ({oldest})"), [most / 2])?;
-            }
-            transaction.execute(&format!("DELETE FROM {table} WHERE version < ?1"), [VERSION])?;
-        }
         {
             let mut statement =
                 transaction.prepare("INSERT OR REPLACE INTO scans VALUES (?1, ?2, ?3, ?4)")?;
@@ -136,5 +123,35 @@ impl Cache {
             transaction.execute(row, params![tree, VERSION, text])?;
         }
         transaction.commit()
+    }
+
+    /// Makes the file where it is not there, and room in it.
+    fn open_to_write(&self) -> rusqlite::Result<Connection> {
+        if let Some(folder) = self.path.parent() {
+            // Where it cannot be made, the next line says so.
+            let _ = std::fs::create_dir_all(folder);
+        }
+        let connection = Connection::open(&self.path)?;
+        connection.busy_timeout(BUSY)?;
+        // What a power failure takes is found again.
+        connection.execute_batch("PRAGMA synchronous = OFF")?;
+        connection.execute_batch(
+            "CREATE TABLE IF NOT EXISTS scans (
+                kind TEXT NOT NULL, content BLOB NOT NULL, version INTEGER NOT NULL, scan TEXT NOT NULL,
+                PRIMARY KEY (kind, content, version)
+            ) STRICT;
+            CREATE TABLE IF NOT EXISTS projects (
+                tree TEXT NOT NULL, version INTEGER NOT NULL, needs TEXT NOT NULL, PRIMARY KEY (tree, version)
+            ) STRICT",
+        )?;
+        for (table, most) in [("scans", MOST), ("projects", MOST_PROJECTS)] {
+            let count = format!("SELECT count(*) FROM {table}");
+            if connection.query_row(&count, [], |row| row.get::<_, i64>(0))? > most {
+                let oldest = format!("SELECT rowid FROM {table} ORDER BY rowid LIMIT ?1");
+                connection.execute(&format!("DELETE FROM {table} WHERE rowid IN ({oldest})"), [most / 2])?;
+            }
+            connection.execute(&format!("DELETE FROM {table} WHERE version < ?1"), [VERSION])?;
+        }
+        Ok(connection)
     }
 }

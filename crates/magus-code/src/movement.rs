@@ -82,7 +82,7 @@ fn touch(project: &Project, path: &str, touched: &mut BTreeSet<Text>) {
     } else if path.strip_prefix(DBT).is_some_and(|rest| rest.starts_with('/')) {
         touched.extend(project.running_dbt().cloned());
     }
-    touched.extend(project.pipelines_of(path).cloned());
+    touched.extend(project.reaching(path).cloned());
 }
 
 /// When these pipelines run by themselves.

@@ -1,8 +1,8 @@
 //! A Mage project at a commit: what its files refer to, and which of them each pipeline reaches.
 
 use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    cell::{OnceCell, RefCell},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::Path,
     rc::Rc,
 };
@@ -30,6 +30,9 @@ pub(crate) const DBT: &str = "dbt";
 /// So much is read of files before it is looked at, all threads together, in bytes.
 const AT_ONCE: usize = 16 << 20;
 
+/// So many projects are kept at hand.
+const AT_HAND: usize = 8;
+
 /// A larger file is not read.
 const LARGEST: usize = 8 << 20;
 
@@ -47,8 +50,10 @@ pub struct Projects {
 pub struct Project {
     files: BTreeMap<Text, Rc<Scan>>,
     pipelines: BTreeMap<Text, Reach>,
-    /// By file, the pipelines that reach it.
-    reached: HashMap<Text, BTreeSet<Text>>,
+    /// By file, the pipelines that reach it; made when it is first asked for.
+    reached: OnceCell<HashMap<Text, Vec<Text>>>,
+    /// What the root has: folders, and Python files without their ending. Nothing else of the project can be imported by name.
+    roots: HashSet<Text>,
 }
 
 /// What a pipeline reaches.
@@ -91,7 +96,12 @@ impl Projects {
             return known.clone();
         }
         let project = self.read(code, commit, directory).map(Rc::new);
-        self.read.borrow_mut().insert(tree, project.clone());
+        let mut read = self.read.borrow_mut();
+        // Of many commits, few are asked for twice, and one after the other.
+        if read.len() >= AT_HAND {
+            read.clear();
+        }
+        read.insert(tree, project.clone());
         project
     }
 
@@ -164,17 +174,33 @@ impl Projects {
 
 impl Project {
     fn of(files: BTreeMap<Text, Rc<Scan>>) -> Self {
-        let mut project = Self { files, ..Self::default() };
+        let roots = files.keys().map(|path| match path.split_once('/') {
+            Some((folder, _)) => folder.into(),
+            None => path.strip_suffix(".py").unwrap_or(path).into(),
+        });
+        let mut project = Self { roots: roots.collect(), files, ..Self::default() };
         for (path, scan) in &project.files {
             let (Some(pipeline), Some(name)) = (&scan.pipeline, pipeline_of(path)) else { continue };
             project.pipelines.insert(name.into(), project.reach(path, name, pipeline));
         }
-        for (name, reach) in &project.pipelines {
-            for file in &reach.files {
-                project.reached.entry(file.clone()).or_default().insert(name.clone());
-            }
-        }
         project
+    }
+
+    fn reached(&self) -> &HashMap<Text, Vec<Text>> {
+        self.reached.get_or_init(|| {
+            let mut reached: HashMap<Text, Vec<Text>> = HashMap::with_capacity(self.files.len());
+            for (name, reach) in &self.pipelines {
+                for file in &reach.files {
+                    reached.entry(file.clone()).or_default().push(name.clone());
+                }
+            }
+            reached
+        })
+    }
+
+    /// The pipelines that reach a file, where only a few files are asked for.
+    pub(crate) fn reaching(&self, file: &str) -> impl Iterator<Item = &Text> {
+        self.pipelines.iter().filter(move |(_, reach)| reach.files.contains(file)).map(|(name, _)| name)
     }
 
     /// The files of a pipeline: its own, those of its blocks, and what they import, to the end.
@@ -229,8 +255,11 @@ impl Project {
             folder.extend(Some(path.as_str()).filter(|path| !path.is_empty()));
             places.push(folder.join("/"));
         } else {
-            places.extend(path.split_once('/').map(|(_, below)| below.to_owned()));
-            places.push(path);
+            let is_here = |path: &str| self.roots.contains(path.split('/').next().unwrap_or(path));
+            places.extend(
+                path.split_once('/').map(|(_, below)| below.to_owned()).filter(|below| is_here(below)),
+            );
+            places.extend(Some(path).filter(|path| is_here(path)));
         }
         let files = places.iter().flat_map(|place| [format!("{place}.py"), format!("{place}/__init__.py")]);
         files.map(Text::from).filter(|file| self.files.contains_key(file)).collect()
@@ -259,7 +288,7 @@ impl Project {
 
     /// The pipelines that reach a file.
     pub fn pipelines_of(&self, file: &str) -> impl Iterator<Item = &Text> {
-        self.reached.get(file).into_iter().flatten()
+        self.reached().get(file).into_iter().flatten()
     }
 
     /// Every file with what was found in it.

@@ -71,7 +71,7 @@ pub(crate) enum FileKind {
 }
 
 /// The folders whose YAML files Mage renders: those of blocks, of dbt and of interactions.
-const RENDERED: [&str; 12] = [
+const RENDERED: [&str; 11] = [
     "callbacks",
     "conditionals",
     "custom",
@@ -80,7 +80,6 @@ const RENDERED: [&str; 12] = [
     "dbt",
     "extensions",
     "interactions",
-    "markdowns",
     "scratchpads",
     "sensors",
     "transformers",
@@ -99,6 +98,8 @@ impl FileKind {
             "" if OF_PROJECT.contains(&name) => FileKind::Yaml,
             crate::project::PIPELINES if name.ends_with("/metadata.yaml") => FileKind::Pipeline,
             crate::project::PIPELINES if name.ends_with("/triggers.yaml") => FileKind::Triggers,
+            // Notes, whatever they are called.
+            "markdowns" => return None,
             _ if path.ends_with(".py") => FileKind::Python,
             _ if path.ends_with(".sql") => FileKind::Text,
             folder if is_yaml && RENDERED.contains(&folder) => FileKind::Yaml,

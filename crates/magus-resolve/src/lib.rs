@@ -41,7 +41,7 @@ pub use rules::{
     code::{DeclaredCode, DeclaredRepository, Heads, LookedUp, Revision, look_up_code},
     files::{SchemaFile, check_modelines},
     needs::{has, lacking},
-    references::{Running, Stage, stages, would_lack},
+    references::{Running, Stage, lacking_now, stages, would_lack},
     triggers::runs_in,
 };
 pub use settle::{Lowered, Settled, settle};

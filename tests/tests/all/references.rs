@@ -137,6 +137,25 @@ fn going_back_says_what_the_old_code_needs_and_nobody_defines_any_more() {
 }
 
 #[test]
+fn what_runs_for_now_is_held_against_what_is_declared_too() {
+    let sandbox = demo();
+    sandbox.expect(0, &["apply", "--yes"]);
+    // The next commit needs the bucket no more, and a gate holds it back: the one that runs still does.
+    commit(&sandbox, "main", &[("data_loaders/load_customers.py", "def load_customers():\n    return []\n")]);
+    edit(&sandbox, PRODUCTION, "protected: true", "protected: true\ngates: {verified: {within: 24h}}");
+    edit(&sandbox, PRODUCTION, "    SOURCE_BUCKET: acme-prod-landing\n", "");
+    let says = "needs the variable `SOURCE_BUCKET`, read by `customers` (data_loaders/load_customers.py:9), not defined in `production`";
+    let held = sandbox.expect(0, &["plan"]).stdout;
+    assert!(
+        held.contains("gate `verified`") && held.contains("the code that runs there for now ("),
+        "{held}"
+    );
+    assert!(held.contains(says), "{held}");
+    let lifted = sandbox.expect(0, &["plan", "--override-gate", "verified", "--reason", "tried"]).stdout;
+    assert!(lifted.contains("to deploy") && !lifted.contains(says), "{lifted}");
+}
+
+#[test]
 fn refs_and_triggers_are_told_by_environment() {
     let sandbox = demo();
     let refs = sandbox.expect(0, &["refs"]).stdout;

@@ -5,7 +5,7 @@ use std::{
     rc::Rc,
 };
 
-use magus_code::{Found, Kind, Need, Needs, Projects, Undecidable};
+use magus_code::{Found, Kind, Missing, Need, Needs, Projects, Undecidable};
 use magus_git::Code;
 use magus_model::{
     Text,
@@ -393,6 +393,25 @@ fn is_used_by_declaration(workspace: &Workspace, own: &Field, name: &str) -> boo
     workspace.fields.iter().any(|field| {
         field.path != own.path && matches!(&field.value, FieldValue::Plain(value) if holds(value, name))
     })
+}
+
+/// What workspaces lack of the code that runs in them for now, where that is another than the one that is declared and stays for the
+/// time: a warning, because what is to run may need it no more.
+pub fn lacking_now(stage: &Stage<'_>, sources: &Sources) -> Vec<Diagnostic> {
+    let mut findings = Vec::new();
+    let defined = Defined(BTreeMap::new());
+    for Running { needs, commit, workspaces } in &stage.running {
+        let names = needs.names.iter().filter(|need| need.missing == Missing::Fails).cloned().collect();
+        let needs = Needs { names, ..Needs::default() };
+        let short = commit.get(..10).unwrap_or(commit);
+        let whose = Some(format!("the code that runs there for now ({short})"));
+        let found = Lacking { stage, sources, defined: &defined, rule: &rules::MISSING_NAME, whose };
+        found.report(&needs, workspaces, &mut findings);
+    }
+    for finding in &mut findings {
+        finding.severity = finding.severity.min(Severity::Warning);
+    }
+    findings
 }
 
 /// What an environment's workspaces would lack of the code of a commit, in sentences: for a promotion, and for going back.

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use magus_tests::{Sandbox, mage::environment, repository};
+use magus_tests::{Sandbox, cases, mage::environment, repository};
 use serde_json::Value;
 
 /// What Mage's own files refer to, read by hand in 0.9.80: file, line, kind, name.
@@ -191,8 +191,7 @@ impl Blocks {
 #[test]
 fn what_python_reads_is_what_is_found() {
     let sandbox = Sandbox::new();
-    let is_full = std::env::var("MAGUS_CASES").is_ok_and(|cases| cases == "full");
-    let files = if is_full { 2_000 } else { 200 };
+    let files = cases(200, 2_000) as u64;
     let mut blocks: BTreeMap<String, String> = BTreeMap::new();
     let mut metadata = "blocks:\n".to_owned();
     for number in 0..files {
