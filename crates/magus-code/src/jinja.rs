@@ -29,6 +29,9 @@ const FUNCTIONS: [(&str, Kind, &str, Option<&str>); 8] = [
     ("doppler_secret_var", Kind::Store, "name", None),
 ];
 
+/// So many tokens of a call are looked at: what is written by hand has a few.
+const LONGEST_CALL: usize = 500;
+
 /// A token of an expression, with its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Token<'t> {
@@ -207,7 +210,7 @@ fn calls(text: &str, tokens: &[Token<'_>], asks: bool, template: &mut Template) 
         else {
             continue;
         };
-        let (arguments, after) = arguments(&tokens[at + 2..]);
+        let (arguments, after) = arguments(&tokens[at + 2..tokens.len().min(at + 2 + LONGEST_CALL)]);
         let after = &tokens[at + 2 + after..];
         let named = |wanted: &str| {
             arguments.iter().find_map(|one| match one {

@@ -77,6 +77,10 @@ impl Name {
                 text.push(' ');
             }
             text.push_str(word);
+            if text.len() > QUOTED * 4 {
+                // More than will be shown, whatever the characters are.
+                break;
+            }
         }
         if let Some((end, _)) = text.char_indices().nth(QUOTED) {
             text.truncate(end);

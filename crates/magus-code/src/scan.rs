@@ -14,6 +14,9 @@ use crate::{
 /// What is kept was found by this version of the scanner; another one looks again.
 pub(crate) const VERSION: u32 = 1;
 
+/// No YAML file that somebody wrote is larger.
+const LARGEST_YAML: u64 = magus_load::LARGEST_FILE;
+
 /// What is found in a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Scan {
@@ -128,6 +131,10 @@ pub fn scan_file(path: &str, content: &[u8]) -> Option<Scan> {
 /// Reads a file. Nothing that it holds makes this fail.
 pub(crate) fn scan(kind: FileKind, content: &[u8]) -> Scan {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+    let is_code = matches!(kind, FileKind::Python | FileKind::Text);
+    if !is_code && content.len() as u64 > LARGEST_YAML {
+        return too_large();
+    }
     let text = String::from_utf8_lossy(content);
     let mut scan = match kind {
         FileKind::Python => python::scan(&text),

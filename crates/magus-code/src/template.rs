@@ -1,11 +1,15 @@
 //! Files that Mage renders with Jinja before it looks at them: SQL, and YAML with its comments.
 
 use magus_load::Parsed;
-use magus_model::{Text, span::FileId, tree::Node};
+use magus_model::{
+    Text,
+    span::FileId,
+    tree::{Entry, Node},
+};
 
 use crate::{
     jinja,
-    python::{Lines, ordered},
+    python::{LONGEST_LINE, Lines, ordered},
     reference::{Kind, Missing, Name, Reference},
     scan::{Fault, Profile, Scan},
 };
@@ -34,26 +38,31 @@ pub(crate) fn io_config(text: &str) -> Scan {
     let shown = rendered(text, &template);
     let Some(root) = parse(&shown).root else { return found };
     let lines = Lines::new(text);
-    let mut at_profile = Vec::new();
+    // The lines of an entry, from its key to the end of its value.
+    let lines_of = |entry: &Entry| {
+        let line = |byte: u32| lines.place(byte as usize).0;
+        (line(entry.key_span.start), line(entry.value.span.end))
+    };
+    let within = |entries: &[Entry]| -> Vec<((u32, u32), Text)> {
+        entries.iter().map(|entry| (lines_of(entry), entry.key.clone())).collect()
+    };
+    let mut profiles = Vec::new();
     for entry in root.entries().iter().filter(|entry| !entry.value.entries().is_empty()) {
-        found
-            .profiles
-            .push(Profile { name: entry.key.clone(), line: lines.place(entry.key_span.start as usize).0 });
-        at_profile.push(entry);
+        let (first, last) = lines_of(entry);
+        found.profiles.push(Profile { name: entry.key.clone(), line: first });
+        profiles.push(((first, last), entry.key.clone(), within(entry.value.entries())));
     }
     for reference in &mut found.references {
-        let here = |start: u32, end: u32| {
-            let line = |byte: u32| lines.place(byte as usize).0;
-            (line(start)..=line(end)).contains(&reference.line)
-        };
-        let Some(profile) = at_profile.iter().find(|entry| here(entry.key_span.start, entry.value.span.end))
-        else {
+        let line = reference.line;
+        let before = profiles.partition_point(|((first, _), ..)| *first <= line);
+        let Some(((_, last), name, keys)) = before.checked_sub(1).map(|at| &profiles[at]) else { continue };
+        if *last < line {
             continue;
-        };
-        let key =
-            profile.value.entries().iter().find(|entry| here(entry.key_span.start, entry.value.span.end));
-        let (profile, key) = (profile.key.clone(), key.map(|entry| entry.key.clone()));
-        (reference.profile, reference.key) = (Some(profile), key);
+        }
+        reference.profile = Some(name.clone());
+        let before = keys.partition_point(|((first, _), _)| *first <= line);
+        let key = before.checked_sub(1).map(|at| &keys[at]).filter(|((_, last), _)| *last >= line);
+        reference.key = key.map(|(_, key)| key.clone());
     }
     found
 }
@@ -117,6 +126,9 @@ pub(crate) fn text_of<'n>(node: &'n Node, key: &str) -> Option<&'n Text> {
 /// Whether a byte of a YAML text is in a comment: after a `#` at the start of its line or after a blank, outside of quotes.
 fn is_comment(text: &str, at: usize) -> bool {
     let start = text[..at].rfind('\n').map_or(0, |line| line + 1);
+    if at - start > LONGEST_LINE {
+        return false;
+    }
     let (mut quote, mut before) = (None, ' ');
     for sign in text[start..at].chars() {
         match (quote, sign) {

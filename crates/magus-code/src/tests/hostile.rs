@@ -56,6 +56,45 @@ fn a_file_of_five_megabytes_is_read() {
 }
 
 #[test]
+fn megabytes_of_nesting_are_refused_at_once() {
+    for piece in ["(", "[{", "f'{", "-", "- \n", "not ", "lambda: ", "a if b else ", "x = (\na(\n"] {
+        let text = piece.repeat((4 << 20) / piece.len());
+        let fault = scan(FileKind::Python, text.as_bytes()).fault.unwrap();
+        assert_eq!(fault.what, "it is nested too deeply", "{piece}");
+    }
+    // And what only looks like it is read: unbalanced brackets in texts, and lines of dashes.
+    let patterns = "x = re.compile(r'\\(')\ny = ']'\n# ------------------------------\n".repeat(5_000);
+    assert_eq!(scan(FileKind::Python, patterns.as_bytes()).fault, None);
+}
+
+#[test]
+fn megabytes_of_references_are_told_in_time() {
+    let repeated = |piece: &str| piece.repeat((1 << 20) / piece.len());
+    for (kind, text) in [
+        (FileKind::Python, format!("import os; {}", repeated("os.environ['A'];"))),
+        (FileKind::Python, format!("import os; ä = 1; {}", repeated("os.environ['A'];"))),
+        (FileKind::Text, repeated("{{ env_var('A') }}")),
+        (FileKind::Text, format!("ä{}", repeated("{{ env_var('A') }}"))),
+        (FileKind::Text, format!("{{{{ {}", repeated("env_var("))),
+        (FileKind::Text, format!("{{{{ {} }}}}", repeated("env_var(x,"))),
+        (FileKind::Yaml, format!("a: \"{}\"", repeated("{{ env_var('A') }}"))),
+        (
+            FileKind::IoConfig,
+            format!(
+                "default:\n{}",
+                (0..30_000).map(|n| format!("  K{n}: \"{{{{ env_var('A') }}}}\"\n")).collect::<String>()
+            ),
+        ),
+        (
+            FileKind::IoConfig,
+            (0..20_000).map(|n| format!("p{n}:\n  K: \"{{{{ env_var('A') }}}}\"\n")).collect::<String>(),
+        ),
+    ] {
+        scan(kind, text.as_bytes());
+    }
+}
+
+#[test]
 fn what_is_no_utf8_is_a_fault_and_is_read_nevertheless() {
     let found = scan(FileKind::Python, b"import os\nos.environ['A']\nx = '\xe4'\n");
     let fault = found.fault.as_ref().unwrap();
