@@ -6,11 +6,14 @@ use magus_model::Text;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    project::{IO_CONFIG, Place, Project},
+    project::{IO_CONFIG, Place, Project, is_of_project},
     reference::{Kind, Missing, Name},
     scan::Fault,
     triggers::Trigger,
 };
+
+/// What `mage init` writes into the `metadata.yaml` of every project, whether anybody wants to be told or not.
+const PLACEHOLDERS: [&str; 2] = ["MAGE_SLACK_WEBHOOK_URL", "MAGE_TEAMS_WEBHOOK_URL"];
 
 /// So many places of one name are told.
 const PLACES: usize = 3;
@@ -155,8 +158,17 @@ impl Known {
         let in_profile = place.file.as_str() == IO_CONFIG && place.reference.profile.is_some();
         self.in_profile |= in_profile && missing != Missing::Comment;
         self.elsewhere |= !in_profile;
-        // What no pipeline reaches, and what stands in a comment, fails nowhere.
-        let missing = if pipelines.is_empty() { Missing::Comment } else { missing };
+        let named = |names: &[&str]| {
+            place.reference.name.literal().is_some_and(|name| names.contains(&name.as_str()))
+        };
+        let missing = match missing {
+            // What no pipeline reaches, and what stands in a comment, fails nowhere.
+            _ if pipelines.is_empty() => Missing::Comment,
+            _ if is_of_project(place.file) && named(&PLACEHOLDERS) => Missing::Comment,
+            // No pipeline fails for what is missing in the settings of the project.
+            Missing::Fails if is_of_project(place.file) => Missing::Default,
+            missing => missing,
+        };
         if missing != Missing::Comment {
             self.pipelines.extend(pipelines);
         }

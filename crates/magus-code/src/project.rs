@@ -370,7 +370,7 @@ impl Reach {
 }
 
 /// Whether a file says something about the project as a whole.
-fn is_of_project(file: &str) -> bool {
+pub(crate) fn is_of_project(file: &str) -> bool {
     !file.contains('/') && file != IO_CONFIG && !file.ends_with(".py") && !file.ends_with(".sql")
 }
 

@@ -102,3 +102,51 @@ fn what_is_kept_is_used() {
     let told = read(folder.path(), &Projects::cached_in(cache.path()));
     assert!(told.contains(&"KEPT utils/login.py:2 orders".to_owned()), "{told:?}");
 }
+
+#[test]
+fn what_is_missing_is_as_bad_as_its_worst_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = git2::Repository::init(folder.path()).unwrap();
+    let files = [
+        FILES,
+        &[
+            ("metadata.yaml", "a: \"{{ env_var('MAGE_SLACK_WEBHOOK_URL') }}\"\nb: \"{{ env_var('VARIABLES') }}\"\n"),
+            ("data_loaders/load.py", "import os\nos.environ['KEY']\nos.getenv('KEY', 'x')\nos.environ['OWN'] = '1'\nos.environ['OWN']\n"),
+            ("custom/c.py", "import os\nos.getenv('KEY', 'x')\nos.getenv('SOFT', 'x')\n"),
+        ],
+    ]
+    .concat();
+    let id = commit(&repository, &files);
+    let needs = Projects::default().needs(&open(folder.path()), &id, ".").unwrap();
+    let told: Vec<String> = needs
+        .names
+        .iter()
+        .map(|need| {
+            format!(
+                "{} {:?} {}",
+                need.name,
+                need.missing,
+                need.pipelines.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(",")
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "API Comment ",
+            "HOST Fails orders",
+            "KEY Fails customers,orders",
+            "LOGIN Comment ",
+            "MAGE_SLACK_WEBHOOK_URL Comment ",
+            "NAMES Comment ",
+            "NOBODY Comment ",
+            "OTHER Comment ",
+            // The pipeline that sets it needs nobody for it.
+            "OWN Comment ",
+            "REGION Comment ",
+            "SCHEMA Fails orders",
+            "SOFT Default customers",
+            "VARIABLES Default customers,orders",
+        ]
+    );
+}
