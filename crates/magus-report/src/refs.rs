@@ -258,7 +258,7 @@ mod tests {
         let styles = Styles::plain();
         assert_eq!(
             text(&references(), 100, &styles),
-            "  name         kind      staging        production
+            "  name           kind      staging        production
   PAY\\u{1b}[31m  variable  read, defined  missing in 1 of 2
   data_loaders/pay.py:14:22 makes a name while it runs: f'{x}_KEY'
 "

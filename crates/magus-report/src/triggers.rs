@@ -156,8 +156,8 @@ mod tests {
         };
         assert_eq!(
             text(&triggers, 140, &Styles::plain()),
-            "  pipeline  trigger    staging                            production
-  orders    daily      0 5 * * *, only where ENV is prod  0 5 * * *, next 2026-11-30T05:00:00Z, in 2 workspaces
+            "  pipeline  trigger    staging                              production
+  orders    daily      0 5 * * *, only where ENV is prod    0 5 * * *, next 2026-11-30T05:00:00Z, in 2 workspaces
   orders    off\\u{1b}  0 5 * * *, never: `61` is no minute  0 5 * * *, inactive
 "
         );
