@@ -16,6 +16,7 @@ mod pipeline;
 mod project;
 mod providers;
 mod python;
+mod reach;
 mod reference;
 mod requirements;
 mod scan;

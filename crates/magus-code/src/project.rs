@@ -1,21 +1,21 @@
 //! A Mage project at a commit: what its files refer to, and which of them each pipeline reaches.
 
 use std::{
-    cell::{OnceCell, RefCell},
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    path::Path,
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    path::{Path, PathBuf},
     rc::Rc,
 };
 
-use magus_git::{Code, Entry};
+use magus_git::{Code, Entry, Files};
 use magus_model::Text;
 use rayon::prelude::*;
 
 use crate::{
     cache::{Cache, Key},
     needs::Needs,
-    pipeline::Pipeline,
     providers,
+    reach::{self, Reach, Shape},
     reference::{Kind, Name, Reference},
     scan::{self, FileKind, Profile, Scan},
     triggers::Trigger,
@@ -33,6 +33,9 @@ const AT_ONCE: usize = 16 << 20;
 /// So many projects are kept at hand.
 const AT_HAND: usize = 8;
 
+/// With more differences, a project is read whole.
+const FEW: usize = 1_000;
+
 /// A larger file is not read.
 const LARGEST: usize = 8 << 20;
 
@@ -43,28 +46,24 @@ pub struct Projects {
     read: RefCell<HashMap<String, Option<Rc<Project>>>>,
     scans: RefCell<HashMap<Key, Rc<Scan>>>,
     needs: RefCell<HashMap<String, Rc<Needs>>>,
+    last: RefCell<Option<Last>>,
 }
 
 /// A project at a commit.
 #[derive(Debug, Default)]
 pub struct Project {
     files: BTreeMap<Text, Rc<Scan>>,
-    pipelines: BTreeMap<Text, Reach>,
-    /// By file, the pipelines that reach it; made when it is first asked for.
-    reached: OnceCell<HashMap<Text, Vec<Text>>>,
-    /// What the root has: folders, and Python files without their ending. Nothing else of the project can be imported by name.
-    roots: HashSet<Text>,
+    /// What its pipelines reach: most commits leave that as it was.
+    shape: Rc<Shape>,
 }
 
-/// What a pipeline reaches.
-#[derive(Debug, Default)]
-struct Reach {
-    files: BTreeSet<Text>,
-    runs_dbt: bool,
-    /// The profiles that its blocks name; nothing where one of them makes the name while it runs.
-    profiles: Option<BTreeSet<Text>>,
-    /// The services whose settings its blocks read from a profile; nothing where nobody can say.
-    services: Option<BTreeSet<&'static str>>,
+/// The project that was read last: most of the next one is the same.
+#[derive(Debug)]
+struct Last {
+    repository: PathBuf,
+    directory: String,
+    commit: String,
+    project: Rc<Project>,
 }
 
 /// A place of a project that refers to something.
@@ -95,7 +94,7 @@ impl Projects {
         if let Some(known) = self.read.borrow().get(&tree) {
             return known.clone();
         }
-        let project = self.read(code, commit, directory).map(Rc::new);
+        let project = self.read(code, commit, directory);
         let mut read = self.read.borrow_mut();
         // Of many commits, few are asked for twice, and one after the other.
         if read.len() >= AT_HAND {
@@ -116,7 +115,7 @@ impl Projects {
         let needs = match kept {
             Some(needs) => needs,
             None => {
-                let needs = Needs::of(&self.read(code, commit, directory)?);
+                let needs = Needs::of(&*self.read(code, commit, directory)?);
                 if let Some(cache) = &self.cache {
                     cache.keep(&[], &[(&tree, &needs)]);
                 }
@@ -128,20 +127,58 @@ impl Projects {
         Some(needs)
     }
 
-    fn read(&self, code: &Code, commit: &str, directory: &str) -> Option<Project> {
+    fn read(&self, code: &Code, commit: &str, directory: &str) -> Option<Rc<Project>> {
         let files = code.files(commit, directory)?;
-        let entries = files.entries();
-        let mut wanted: Vec<(Text, Key)> = Vec::new();
-        for Entry { path, id } in entries {
-            if let Some(kind) = FileKind::of(&path) {
-                wanted.push((path.into(), (kind, id)));
-            }
+        let project =
+            Rc::new(self.next(code, &files, commit, directory).unwrap_or_else(|| self.whole(&files)));
+        *self.last.borrow_mut() = Some(Last {
+            repository: code.path().to_owned(),
+            directory: directory.to_owned(),
+            commit: commit.to_owned(),
+            project: Rc::clone(&project),
+        });
+        Some(project)
+    }
+
+    /// A project from all its files.
+    fn whole(&self, files: &Files<'_>) -> Project {
+        let keyed = |Entry { path, id }: Entry| Some((Text::from(path.as_str()), (FileKind::of(&path)?, id)));
+        let wanted: Vec<(Text, Key)> = files.entries().into_iter().filter_map(keyed).collect();
+        self.look(files, wanted.iter().map(|(_, key)| *key).collect());
+        let scans = self.scans.borrow();
+        let found = wanted.into_iter().filter_map(|(path, key)| Some((path, Rc::clone(scans.get(&key)?))));
+        Project::of(found.collect())
+    }
+
+    /// A project from the one that was read last and what differs; nothing where that would be no less work.
+    fn next(&self, code: &Code, files: &Files<'_>, commit: &str, directory: &str) -> Option<Project> {
+        let last = self.last.borrow();
+        let last =
+            last.as_ref().filter(|last| last.repository == code.path() && last.directory == directory)?;
+        let changed = code.changed(&last.commit, commit, directory)?;
+        // A name that is no UTF-8 is shown as well as can be, and is not found by that.
+        if changed.len() > FEW || changed.iter().any(|path| path.contains(char::REPLACEMENT_CHARACTER)) {
+            return None;
         }
+        let keyed = |path: &String| Some((Text::from(path.as_str()), FileKind::of(path)?, files.file(path)));
+        let changed: Vec<(Text, FileKind, Option<[u8; 20]>)> = changed.iter().filter_map(keyed).collect();
+        self.look(files, changed.iter().filter_map(|(_, kind, id)| Some((*kind, (*id)?))).collect());
+        let scans = self.scans.borrow();
+        let scan = |(path, kind, id): (Text, FileKind, Option<[u8; 20]>)| {
+            (path, id.and_then(|id| scans.get(&(kind, id)).map(Rc::clone)))
+        };
+        Some(last.project.with(changed.into_iter().map(scan).collect()))
+    }
+
+    /// Looks at what nobody has looked at yet.
+    fn look(&self, files: &Files<'_>, mut new: Vec<Key>) {
         let mut scans = self.scans.borrow_mut();
-        let mut new: Vec<Key> =
-            wanted.iter().map(|(_, key)| *key).filter(|key| !scans.contains_key(key)).collect();
+        new.retain(|key| !scans.contains_key(key));
         new.sort_unstable();
         new.dedup();
+        if new.is_empty() {
+            return;
+        }
         if let Some(cache) = &self.cache {
             scans.extend(cache.read(&new).into_iter().map(|(key, scan)| (key, Rc::new(scan))));
             new.retain(|key| !scans.contains_key(key));
@@ -167,107 +204,42 @@ impl Projects {
             cache.keep(&found.iter().map(|(key, scan)| (*key, scan)).collect::<Vec<_>>(), &[]);
         }
         scans.extend(found.into_iter().map(|(key, scan)| (key, Rc::new(scan))));
-        let files = wanted.into_iter().filter_map(|(path, key)| Some((path, Rc::clone(scans.get(&key)?))));
-        Some(Project::of(files.collect()))
     }
 }
 
 impl Project {
     fn of(files: BTreeMap<Text, Rc<Scan>>) -> Self {
-        let roots = files.keys().map(|path| match path.split_once('/') {
-            Some((folder, _)) => folder.into(),
-            None => path.strip_suffix(".py").unwrap_or(path).into(),
-        });
-        let mut project = Self { roots: roots.collect(), files, ..Self::default() };
-        for (path, scan) in &project.files {
-            let (Some(pipeline), Some(name)) = (&scan.pipeline, pipeline_of(path)) else { continue };
-            project.pipelines.insert(name.into(), project.reach(path, name, pipeline));
-        }
-        project
+        let shape = Rc::new(Shape::of(&files));
+        Self { files, shape }
     }
 
-    fn reached(&self) -> &HashMap<Text, Vec<Text>> {
-        self.reached.get_or_init(|| {
-            let mut reached: HashMap<Text, Vec<Text>> = HashMap::with_capacity(self.files.len());
-            for (name, reach) in &self.pipelines {
-                for file in &reach.files {
-                    reached.entry(file.clone()).or_default().push(name.clone());
-                }
-            }
-            reached
-        })
+    /// The same with other files at these paths; nothing where one is there no more. What pipelines reach is worked out again only
+    /// where it may be something else.
+    fn with(&self, changed: Vec<(Text, Option<Rc<Scan>>)>) -> Self {
+        let mut files = self.files.clone();
+        let mut is_same = true;
+        for (path, scan) in changed {
+            let before = match &scan {
+                Some(scan) => files.insert(path, Rc::clone(scan)),
+                None => files.remove(&path),
+            };
+            is_same &= match (before, scan) {
+                (Some(before), Some(after)) => reach::is_alike(&before, &after),
+                (None, None) => true,
+                _ => false,
+            };
+        }
+        if is_same { Self { files, shape: Rc::clone(&self.shape) } } else { Self::of(files) }
     }
 
     /// The pipelines that reach a file, where only a few files are asked for.
     pub(crate) fn reaching(&self, file: &str) -> impl Iterator<Item = &Text> {
-        self.pipelines.iter().filter(move |(_, reach)| reach.files.contains(file)).map(|(name, _)| name)
-    }
-
-    /// The files of a pipeline: its own, those of its blocks, and what they import, to the end.
-    fn reach(&self, metadata: &Text, name: &str, pipeline: &Pipeline) -> Reach {
-        let mut files: BTreeSet<Text> = BTreeSet::from([metadata.clone()]);
-        let triggers = Text::from(format!("{PIPELINES}/{name}/triggers.yaml"));
-        files.extend(self.files.contains_key(&triggers).then_some(triggers));
-        // Those that are not looked at, such as notes and R, are files of it too.
-        let mut open: Vec<Text> = pipeline.files.iter().cloned().collect();
-        while let Some(file) = open.pop() {
-            if !files.insert(file.clone()) {
-                continue;
-            }
-            let imports = self.files.get(&file).map_or(&[][..], |scan| &scan.imports);
-            open.extend(imports.iter().flat_map(|import| self.modules(&file, import)));
-        }
-        if pipeline.runs_dbt {
-            let is_dbt = |file: &&Text| file.strip_prefix(DBT).is_some_and(|rest| rest.starts_with('/'));
-            files.extend(self.files.keys().filter(is_dbt).cloned());
-        }
-        let runs_dbt = pipeline.runs_dbt;
-        let mut reach =
-            Reach { files, runs_dbt, profiles: Some(BTreeSet::new()), services: Some(BTreeSet::new()) };
-        for (provider, profile) in &pipeline.providers {
-            reach.read(profile, &[providers::of_provider(provider)]);
-        }
-        for scan in reach.files.clone().iter().filter_map(|file| self.files.get(file)) {
-            if scan.pipeline.is_some() {
-                continue;
-            }
-            let named = scan.references.iter().filter(|reference| reference.kind == Kind::Profile);
-            let services: Vec<_> =
-                scan.imports.iter().filter_map(|import| providers::of_import(import)).collect();
-            for reference in named {
-                match reference.name.literal() {
-                    Some(profile) => reach.read(profile, &services),
-                    None => reach.profiles = None,
-                }
-            }
-        }
-        reach
-    }
-
-    /// The files that an import may mean: from the root of the project, or by the project's name, which is not known here.
-    fn modules(&self, file: &str, import: &str) -> Vec<Text> {
-        let dots = import.len() - import.trim_start_matches('.').len();
-        let path = import[dots..].replace('.', "/");
-        let mut places = Vec::new();
-        if dots > 0 {
-            let mut folder: Vec<&str> = file.split('/').collect();
-            folder.truncate(folder.len().saturating_sub(dots));
-            folder.extend(Some(path.as_str()).filter(|path| !path.is_empty()));
-            places.push(folder.join("/"));
-        } else {
-            let is_here = |path: &str| self.roots.contains(path.split('/').next().unwrap_or(path));
-            places.extend(
-                path.split_once('/').map(|(_, below)| below.to_owned()).filter(|below| is_here(below)),
-            );
-            places.extend(Some(path).filter(|path| is_here(path)));
-        }
-        let files = places.iter().flat_map(|place| [format!("{place}.py"), format!("{place}/__init__.py")]);
-        files.map(Text::from).filter(|file| self.files.contains_key(file)).collect()
+        self.shape.pipelines.iter().filter(move |(_, reach)| reach.files.contains(file)).map(|(name, _)| name)
     }
 
     /// The names of the pipelines.
     pub fn pipelines(&self) -> impl Iterator<Item = &Text> {
-        self.pipelines.keys()
+        self.shape.pipelines.keys()
     }
 
     /// What was found in a file.
@@ -277,18 +249,18 @@ impl Project {
 
     /// The pipelines with a block that runs dbt.
     pub(crate) fn running_dbt(&self) -> impl Iterator<Item = &Text> {
-        self.pipelines.iter().filter(|(_, reach)| reach.runs_dbt).map(|(name, _)| name)
+        self.shape.pipelines.iter().filter(|(_, reach)| reach.runs_dbt).map(|(name, _)| name)
     }
 
     /// The pipelines that read a profile of `io_config.yaml`.
     pub(crate) fn reading_profiles(&self) -> impl Iterator<Item = &Text> {
         let reads = |reach: &Reach| reach.profiles.as_ref().is_none_or(|profiles| !profiles.is_empty());
-        self.pipelines.iter().filter(move |(_, reach)| reads(reach)).map(|(name, _)| name)
+        self.shape.pipelines.iter().filter(move |(_, reach)| reads(reach)).map(|(name, _)| name)
     }
 
     /// The pipelines that reach a file.
     pub fn pipelines_of(&self, file: &str) -> impl Iterator<Item = &Text> {
-        self.reached().get(file).into_iter().flatten()
+        self.shape.reached().get(file).into_iter().flatten()
     }
 
     /// Every file with what was found in it.
@@ -324,11 +296,11 @@ impl Project {
         if file.as_str() != IO_CONFIG {
             if is_of_project(file) {
                 // Mage reads it whatever runs.
-                return self.pipelines.keys().collect();
+                return self.shape.pipelines.keys().collect();
             }
             return self.pipelines_of(file).collect();
         }
-        let Some(profile) = &reference.profile else { return self.pipelines.keys().collect() };
+        let Some(profile) = &reference.profile else { return self.shape.pipelines.keys().collect() };
         let service = reference.key.as_deref().and_then(providers::of_key);
         let needs = |reach: &Reach| {
             let profile = reach.profiles.as_ref().is_none_or(|profiles| profiles.contains(profile));
@@ -340,7 +312,7 @@ impl Project {
             });
             profile && serves
         };
-        self.pipelines.iter().filter(|(_, reach)| needs(reach)).map(|(name, _)| name).collect()
+        self.shape.pipelines.iter().filter(|(_, reach)| needs(reach)).map(|(name, _)| name).collect()
     }
 
     /// The pipelines that read a profile that is called like this, each at a place.
@@ -349,23 +321,6 @@ impl Project {
             let Name::Literal(name) = &place.reference.name else { return None };
             Some((place, name))
         })
-    }
-}
-
-impl Reach {
-    fn read(&mut self, profile: &Text, services: &[Option<&'static str>]) {
-        if let Some(profiles) = &mut self.profiles {
-            profiles.insert(profile.clone());
-        }
-        // Who reads a profile and names no service may use all that it holds.
-        let known: Option<Vec<&'static str>> = services.iter().copied().collect();
-        self.services = match (self.services.take(), known) {
-            (Some(mut all), Some(known)) if !known.is_empty() => {
-                all.extend(known);
-                Some(all)
-            }
-            _ => None,
-        };
     }
 }
 

@@ -127,6 +127,14 @@ impl Files<'_> {
         entries
     }
 
+    /// The number of the content of the file at a path; nothing for a link, a folder, or what is not there.
+    pub fn file(&self, path: &str) -> Option<[u8; 20]> {
+        let entry = self.tree.get_path(Path::new(path)).ok()?;
+        let is_file =
+            entry.kind() == Some(ObjectType::Blob) && entry.filemode() != i32::from(git2::FileMode::Link);
+        is_file.then(|| entry.id().as_bytes().try_into().ok()).flatten()
+    }
+
     /// The content with this number; nothing where it is not there, or larger.
     pub fn content(&self, id: [u8; 20], largest: usize) -> Option<Vec<u8>> {
         let blob = self.repository.find_blob(Oid::from_bytes(&id).ok()?).ok()?;

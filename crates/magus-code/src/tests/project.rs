@@ -150,3 +150,55 @@ fn what_is_missing_is_as_bad_as_its_worst_place() {
         ]
     );
 }
+
+#[test]
+fn a_project_that_is_made_from_the_one_before_is_the_same_as_one_that_is_read_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = git2::Repository::init(folder.path()).unwrap();
+    let module = "pipelines/customers/metadata.yaml";
+    let changes: &[(&str, Option<&str>)] = &[
+        ("utils/login.py", Some("import os\nos.getenv('OTHER_LOGIN')\n")),
+        ("utils/api.py", Some("import os\nos.getenv('API')\n")),
+        (
+            "custom/c.py",
+            Some(
+                "from utils import api, login\nfrom mage_ai.io.config import ConfigFileLoader\nConfigFileLoader(p, 'unused')\n",
+            ),
+        ),
+        ("utils/login.py", None),
+        (module, Some("blocks:\n- {uuid: nobody, type: custom}\n")),
+        (module, None),
+        ("custom/new.py", Some("import os\nos.getenv('NEW')\n")),
+        ("io_config.yaml", Some("default: {OWN: \"{{ env_var('OWN') }}\"}\n")),
+        ("data_loaders/load.py", Some("def f(:\n")),
+        ("notes.txt", None),
+        ("pipelines/orders/triggers.yaml", None),
+    ];
+    let mut files: std::collections::BTreeMap<&str, &str> = FILES.iter().copied().collect();
+    let mut commits = vec![commit(&repository, FILES)];
+    for (path, text) in changes {
+        match text {
+            Some(text) => drop(files.insert(path, text)),
+            None => drop(files.remove(path)),
+        }
+        let now: Vec<(&str, &str)> = files.iter().map(|(path, text)| (*path, *text)).collect();
+        commits.push(commit(&repository, &now));
+    }
+    let code = open(folder.path());
+    let in_turn = Projects::default();
+    // There and back again, and in leaps.
+    let back = commits.iter().rev().chain(commits.iter().step_by(3));
+    for id in commits.iter().chain(back) {
+        let alone = Projects::default();
+        let told = |projects: &Projects| -> Vec<_> {
+            let project = projects.project(&code, id, ".").unwrap();
+            project.places().map(|place| (place.to_string(), owned(project.needed_by(place)))).collect()
+        };
+        assert_eq!(told(&in_turn), told(&alone));
+        assert_eq!(in_turn.needs(&code, id, "."), alone.needs(&code, id, "."));
+    }
+}
+
+fn owned(names: std::collections::BTreeSet<&magus_model::Text>) -> Vec<String> {
+    names.into_iter().map(ToString::to_string).collect()
+}
