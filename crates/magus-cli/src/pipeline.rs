@@ -1,23 +1,21 @@
 //! The second half of the way, from declarations that were checked to a plan: observe → diff → plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use clap::ValueEnum as _;
 use jiff::Timestamp;
-use magus_code::{Between, Kind};
+use magus_code::Between;
 use magus_diff::{Change, ChangeSet, WorkspaceChange};
 use magus_engine::{Declared, DeclaredCode, EngineError, EngineErrorKind};
 use magus_model::{
     Text,
-    desired::{Desired, MaxDeletes, Workspace},
+    desired::{Cluster, Desired, MaxDeletes, Workspace},
     diagnostic::LocatedDiagnostic,
     name::WorkspaceName,
     observed::Observation,
-    path::FieldPath,
     plan::{Overrides, Plan, Source},
 };
 use magus_plan::{Baseline, Filter, Intent, Move, Movements, PlanRequest, Project, Readers};
-use magus_resolve::{Running, Stage};
 
 use crate::{
     VERSION,
@@ -272,29 +270,16 @@ fn lacking_now(checked: &Checked, observations: &[Observation], plan: &Plan) -> 
         .filter(|step| step.deploy.is_some())
         .map(|step| (step.cluster.as_str(), step.workspace.as_str()))
         .collect();
-    let mut findings = Vec::new();
-    for cluster in &resolution.desired.clusters {
-        let Some(observation) = observations.iter().find(|one| one.cluster == cluster.name) else { continue };
-        for environment in &cluster.environments {
-            let mut by_commit: BTreeMap<(&Text, &Text, &Text), Vec<&Workspace>> = BTreeMap::new();
-            for workspace in &environment.workspaces {
-                let Some(code) = &workspace.code else { continue };
-                let observed =
-                    observation.present.get(&workspace.name).and_then(|one| one.code.commit.as_ref());
-                let Some(runs) = observed.filter(|runs| code.commit.as_ref() != Ok(*runs)) else { continue };
-                if !deployed.contains(&(cluster.name.as_str(), workspace.name.as_str())) {
-                    by_commit.entry((&code.repository, &code.directory, runs)).or_default().push(workspace);
-                }
-            }
-            let running =
-                by_commit.into_iter().filter_map(|((repository, directory, commit), workspaces)| {
-                    let needs = projects.needs(repositories.get(repository)?, commit, directory)?;
-                    Some(Running { needs, commit, workspaces })
-                });
-            let stage = Stage { environment, edition: None, running: running.collect() };
-            findings.extend(magus_resolve::lacking_now(&stage, &loaded.sources));
-        }
-    }
+    let runs_for_now = |cluster: &Cluster, workspace: &Workspace| {
+        let observation = observations.iter().find(|one| one.cluster == cluster.name)?;
+        let runs = observation.present.get(&workspace.name)?.code.commit.as_ref()?;
+        let is_other = workspace.code.as_ref()?.commit.as_ref() != Ok(runs);
+        let stays = !deployed.contains(&(cluster.name.as_str(), workspace.name.as_str()));
+        (is_other && stays).then_some(runs)
+    };
+    let stages = magus_resolve::stages(&resolution.desired, repositories, projects, &runs_for_now);
+    let mut findings: Vec<_> =
+        stages.iter().flat_map(|stage| magus_resolve::lacking_now(stage, &loaded.sources)).collect();
     findings.retain(|finding| !is_off(finding.rule.code));
     findings.iter().map(|finding| finding.locate(&loaded.sources)).collect()
 }
@@ -314,8 +299,7 @@ fn readers(changes: &ChangeSet<'_>, checked: &Checked) -> Readers {
         let needs = checked.projects.needs(checked.repositories.get(repository)?, commit, directory)?;
         let by_path = needs.names.iter().filter(|need| !need.pipelines.is_empty());
         let by_path = by_path.map(|need| {
-            let key = if need.kind == Kind::Secret { "secrets" } else { "env" };
-            (FieldPath::key(key).child(&need.name), need.pipelines.iter().cloned().collect())
+            (magus_resolve::path_of(need.kind, &need.name), need.pipelines.iter().cloned().collect())
         });
         Some((project.clone(), by_path.collect()))
     });

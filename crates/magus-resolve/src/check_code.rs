@@ -18,7 +18,7 @@ pub fn check_code(
 ) -> Vec<Diagnostic> {
     let mut findings = Vec::new();
     compare::check(desired, &mut findings);
-    let stages = references::stages(desired, repositories, projects);
+    let stages = references::stages(desired, repositories, projects, &references::declared_commit);
     references::check(&stages, sources, &mut findings);
     triggers::check(&stages, &mut findings);
     findings

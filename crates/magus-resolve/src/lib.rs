@@ -40,8 +40,8 @@ pub use resolve::{FileComments, Resolution, resolve};
 pub use rules::{
     code::{DeclaredCode, DeclaredRepository, Heads, LookedUp, Revision, look_up_code},
     files::{SchemaFile, check_modelines},
-    needs::{has, lacking},
-    references::{Running, Stage, lacking_now, stages, would_lack},
+    needs::{has, lacking, path_of},
+    references::{Running, Stage, declared_commit, lacking_now, named, stages, would_lack},
     triggers::runs_in,
 };
 pub use settle::{Lowered, Settled, settle};

@@ -1,15 +1,9 @@
 //! What code costs a plan: 1,000 workspaces that follow 200 branches of a repository with 5,000 files and 10,000 commits, next to
 //! the same plan without any repository. Once with nothing new, and once where all of them are 500 commits behind.
 
-use std::{
-    fmt::Write as _,
-    fs, io,
-    os::unix::fs::symlink,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fmt::Write as _, fs, io, os::unix::fs::symlink, path::Path, process::Command};
 
-use super::{Row, Target, rows, seconds, show, table};
+use super::{Row, Target, import_history, rows, seconds, show, table};
 use crate::{Done, process::output, root};
 
 const WORKSPACES: usize = 1_000;
@@ -75,18 +69,8 @@ fn generate(folder: &Path) -> io::Result<()> {
             fs::write(directory.join(format!("ws{number}.yaml")), text)?;
         }
     }
-    let repository = folder.join("pipelines.git");
-    let git = |words: &[&str]| {
-        let mut git = Command::new("git");
-        git.arg("--git-dir").arg(&repository).args(words);
-        git
-    };
+    let repository = import_history(folder, &history())?;
     let failed = |why: String| io::Error::other(why);
-    output(git(&["init", "--quiet", "--bare"])).map_err(failed)?;
-    fs::write(folder.join("history"), history())?;
-    let mut import = git(&["fast-import", "--quiet"]);
-    import.stdin(Stdio::from(fs::File::open(folder.join("history"))?));
-    output(import).map_err(failed)?;
     // What runs: the records are those of an apply without code, and the links say what was deployed.
     let mut apply = Command::new(root().join("target/release/magus"));
     apply.arg("--dir").arg(folder.join("without")).args(["--quiet", "apply", "--yes"]);
@@ -97,7 +81,9 @@ fn generate(folder: &Path) -> io::Result<()> {
     for (store, back) in [(settled, 0), (behind, BEHIND)] {
         for branch in 0..BRANCHES {
             let old = format!("feature/b{branch}~{back}");
-            let commit = output(git(&["rev-parse", &old])).map_err(failed)?;
+            let mut git = Command::new("git");
+            git.arg("--git-dir").arg(&repository).args(["rev-parse", &old]);
+            let commit = output(git).map_err(failed)?;
             let tree = format!("1-{}", commit.trim());
             for number in (branch..WORKSPACES).step_by(BRANCHES) {
                 let workspace = store.join(format!("workspaces/ws{number}-development"));

@@ -9,14 +9,19 @@ mod peers;
 mod references;
 mod standin;
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use clap::Args;
 
 use crate::{
     Done,
     measure::{Measured, measure},
-    process::{cargo, run as run_program},
+    process::{cargo, output, run as run_program},
     root,
 };
 
@@ -212,4 +217,20 @@ fn megabytes(measured: Measured) -> f64 {
 
 fn show(path: &Path) -> String {
     path.display().to_string()
+}
+
+/// Makes a bare repository in `pipelines.git` of a folder from the history that `git fast-import` reads; its path.
+fn import_history(folder: &Path, history: &str) -> std::io::Result<std::path::PathBuf> {
+    let repository = folder.join("pipelines.git");
+    let git = |words: &[&str]| {
+        let mut git = Command::new("git");
+        git.arg("--git-dir").arg(&repository).args(words);
+        git
+    };
+    output(git(&["init", "--quiet", "--bare"])).map_err(std::io::Error::other)?;
+    fs::write(folder.join("history"), history)?;
+    let mut import = git(&["fast-import", "--quiet"]);
+    import.stdin(Stdio::from(fs::File::open(folder.join("history"))?));
+    output(import).map_err(std::io::Error::other)?;
+    Ok(repository)
 }

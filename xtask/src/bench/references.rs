@@ -1,15 +1,10 @@
 //! What a look into code costs: 5,000 Python blocks, 10 MB, that nobody looked at before; the same again; and a second commit
 //! that changes ten of them. Next to reading and parsing them and nothing else.
 
-use std::{
-    fmt::Write as _,
-    fs, io,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fmt::Write as _, fs, io, path::Path};
 
-use super::{Row, Target, rows, seconds, show, table};
-use crate::{Done, process::output, root};
+use super::{Row, Target, import_history, rows, seconds, show, table};
+use crate::{Done, root};
 
 const PIPELINES: usize = 250;
 const BLOCKS: usize = 20;
@@ -35,9 +30,8 @@ pub fn run(runs: usize) -> Done {
                       XDG_CACHE_HOME=\"$1/cache\" \"$0\" --dir \"$1/$3\" --quiet lint >/dev/null";
         ["/bin/sh", "-c", script, &magus, &place, known, directory].map(str::to_owned).to_vec()
     };
-    let first: Vec<Row> = rows(&[("once, for what it keeps", lint("nothing", "first"), Target::None)], 1)?;
+    rows(&[("once, for what it keeps", lint("nothing", "first"), Target::None)], 1)?;
     fs::rename(&cache, folder.join("known")).map_err(|error| format!("nothing was kept: {error}"))?;
-    drop(first);
     let repository = show(&folder.join("pipelines.git"));
     let measured: Vec<Row> = rows(
         &[
@@ -67,18 +61,7 @@ fn generate(folder: &Path) -> io::Result<()> {
         fs::write(directory.join("environment.yaml"), format!("branch: {branch}\ndeploy: head\n"))?;
         fs::write(directory.join("ws.yaml"), "owner: ana@acme.dev\n")?;
     }
-    let repository = folder.join("pipelines.git");
-    let git = |words: &[&str]| {
-        let mut git = Command::new("git");
-        git.arg("--git-dir").arg(&repository).args(words);
-        git
-    };
-    let failed = |why: String| io::Error::other(why);
-    output(git(&["init", "--quiet", "--bare"])).map_err(failed)?;
-    fs::write(folder.join("history"), history())?;
-    let mut import = git(&["fast-import", "--quiet"]);
-    import.stdin(Stdio::from(fs::File::open(folder.join("history"))?));
-    output(import).map_err(failed)?;
+    import_history(folder, &history())?;
     Ok(())
 }
 

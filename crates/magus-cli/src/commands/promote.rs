@@ -259,8 +259,7 @@ fn missing(
     let mut next = target;
     let mut seen: Vec<&str> = Vec::new();
     while let Some(environment) = next.filter(|next| !seen.contains(&next.name.as_str())) {
-        sentences
-            .extend(magus_resolve::would_lack(environment, &needs).into_iter().map(|(_, sentence)| sentence));
+        sentences.extend(magus_resolve::would_lack(environment, &needs));
         seen.push(&environment.name);
         let mut all = checked.resolution.desired.clusters.iter().flat_map(|cluster| &cluster.environments);
         next = all.find(|other| other.promotes_from.as_ref() == Some(&environment.name));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use magus_code::{Kind, Missing, Name};
-use magus_model::{Text, desired::Workspace, path::FieldPath, suggest};
+use magus_model::{Text, desired::Workspace, suggest};
 use magus_report::refs::{
     Definition, FORMAT_VERSION, InEnvironment, ReferencePlace, Referenced, References, detail, html, json,
     text,
@@ -84,7 +84,8 @@ pub fn selected<'c>(global: &Global, checked: &'c Checked) -> Result<Vec<Stage<'
     let filter = pipeline::filter(global);
     let known: Vec<&str> = resolution.environment_folders.iter().map(Text::as_str).collect();
     pipeline::unknown_name("environment", &filter.environments, &known)?;
-    let mut stages = magus_resolve::stages(&resolution.desired, repositories, projects);
+    let mut stages =
+        magus_resolve::stages(&resolution.desired, repositories, projects, &magus_resolve::declared_commit);
     for stage in &mut stages {
         let environment = &stage.environment.name;
         for running in &mut stage.running {
@@ -188,13 +189,7 @@ fn merge(known: &mut ReferencePlace, other: &ReferencePlace) {
 fn defined(stage: &Stage<'_>, names: &mut Names) {
     for workspace in stage.running.iter().flat_map(|running| &running.workspaces) {
         for field in &workspace.fields {
-            let path = field.path.as_str();
-            let variable = path.strip_prefix("env.").map(|name| (Kind::Variable, name));
-            let Some((kind, name)) =
-                variable.or_else(|| path.strip_prefix("secrets.").map(|name| (Kind::Secret, name)))
-            else {
-                continue;
-            };
+            let Some((kind, name)) = magus_resolve::named(field) else { continue };
             let name = Text::from(name);
             names.entry((kind, name.clone())).or_insert_with(|| referenced(kind, &name));
         }
@@ -230,8 +225,7 @@ fn standing(checked: &Checked, stage: &Stage<'_>, kind: Kind, name: &Text) -> In
 /// Where a workspace has a name from.
 fn definition(checked: &Checked, workspace: &Workspace, kind: Kind, name: &Text) -> Option<Definition> {
     let named = workspace.name.as_str().into();
-    let path = FieldPath::key(if kind == Kind::Secret { "secrets" } else { "env" }).child(name);
-    let field = workspace.fields.iter().find(|field| field.path == path);
+    let field = workspace.field(magus_resolve::path_of(kind, name).as_str());
     let origin = field.and_then(|field| checked.loaded.sources.origin(field.span));
     let at = origin.map(|origin| format!("{}:{}", origin.file, origin.line).into());
     magus_resolve::has(workspace, kind, name).then_some(Definition { workspace: named, at })

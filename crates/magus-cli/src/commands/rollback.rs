@@ -73,7 +73,7 @@ pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exi
         from: current,
         to: release,
         movement,
-        missing: missing.into_iter().map(|(_, sentence)| sentence).collect(),
+        missing,
         hold: why.as_str().into(),
         written: None,
     };

@@ -7,7 +7,9 @@ use magus_model::{
     Text,
     desired::Workspace,
     diagnostic::{Diagnostic, Severity},
-    mage, pattern,
+    mage,
+    path::FieldPath,
+    pattern,
     rules::{self, Rule},
     span::Span,
     suggest,
@@ -66,11 +68,13 @@ pub(crate) fn key_of(kind: Kind) -> &'static str {
     if kind == Kind::Secret { "secrets" } else { "env" }
 }
 
+/// The field that gives a variable or a secret.
+pub fn path_of(kind: Kind, name: &str) -> FieldPath {
+    FieldPath::key(key_of(kind)).child(name)
+}
+
 pub(crate) fn is_declared(workspace: &Workspace, kind: Kind, name: &str) -> bool {
-    let path = magus_model::path::FieldPath::key(key_of(kind)).child(name);
-    // A reference to a secret may be several leaves; a variable is one.
-    let at = workspace.fields.partition_point(|field| field.path < path);
-    workspace.fields.get(at).is_some_and(|field| field.path == path)
+    workspace.field(path_of(kind, name).as_str()).is_some()
 }
 
 /// What is said of something that is lacking.

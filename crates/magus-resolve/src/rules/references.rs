@@ -9,7 +9,7 @@ use magus_code::{Found, Kind, Missing, Need, Needs, Projects, Undecidable};
 use magus_git::Code;
 use magus_model::{
     Text,
-    desired::{Desired, Environment, Field, Layer, Workspace},
+    desired::{Cluster, Desired, Edition, Engine, Environment, Field, Layer, Workspace},
     diagnostic::{Diagnostic, Severity},
     mage, rules,
     span::{Sources, Span},
@@ -34,29 +34,29 @@ pub struct Stage<'d> {
     /// The environment.
     pub environment: &'d Environment,
     /// The edition that its Mage server is said to be; nothing for the embedded engine.
-    pub edition: Option<magus_model::desired::Edition>,
+    pub edition: Option<Edition>,
     /// What they run, by commit.
     pub running: Vec<Running<'d>>,
 }
 
-/// What every environment runs, in the order of promotion.
+/// What every environment runs, in the order of promotion. `commit` says which commit counts for a workspace of a cluster, if any
+/// does.
 pub fn stages<'d>(
     desired: &'d Desired,
     repositories: &BTreeMap<Text, Code>,
     projects: &Projects,
+    commit: &dyn Fn(&'d Cluster, &'d Workspace) -> Option<&'d Text>,
 ) -> Vec<Stage<'d>> {
     let mut stages = Vec::new();
     for cluster in &desired.clusters {
         let edition = match &cluster.engine {
-            magus_model::desired::Engine::Mage(server) => Some(server.edition),
-            magus_model::desired::Engine::Local { .. } => None,
+            Engine::Mage(server) => Some(server.edition),
+            Engine::Local { .. } => None,
         };
         for environment in &cluster.environments {
             let mut by_commit: BTreeMap<(&Text, &Text, &Text), Vec<&Workspace>> = BTreeMap::new();
             for workspace in &environment.workspaces {
-                if let Some(code) = &workspace.code
-                    && let Ok(commit) = &code.commit
-                {
+                if let (Some(code), Some(commit)) = (&workspace.code, commit(cluster, workspace)) {
                     by_commit.entry((&code.repository, &code.directory, commit)).or_default().push(workspace);
                 }
             }
@@ -72,6 +72,11 @@ pub fn stages<'d>(
         (a.environment.stage, &a.environment.name).cmp(&(b.environment.stage, &b.environment.name))
     });
     stages
+}
+
+/// The commit that a workspace is to run, for [`stages`].
+pub fn declared_commit<'d>(_: &'d Cluster, workspace: &'d Workspace) -> Option<&'d Text> {
+    workspace.code.as_ref()?.commit.as_ref().ok()
 }
 
 /// Everything that is wrong between code and declarations.
@@ -171,7 +176,7 @@ impl<'d> Defined<'d> {
 }
 
 /// The variable or secret that a field gives.
-fn named(field: &Field) -> Option<(Kind, &str)> {
+pub fn named(field: &Field) -> Option<(Kind, &str)> {
     let path = field.path.as_str();
     let variable = path.strip_prefix("env.").map(|name| (Kind::Variable, name));
     variable.or_else(|| path.strip_prefix("secrets.").map(|name| (Kind::Secret, name)))
@@ -415,7 +420,7 @@ pub fn lacking_now(stage: &Stage<'_>, sources: &Sources) -> Vec<Diagnostic> {
 }
 
 /// What an environment's workspaces would lack of the code of a commit, in sentences: for a promotion, and for going back.
-pub fn would_lack(environment: &Environment, needs: &Needs) -> Vec<(Severity, String)> {
+pub fn would_lack(environment: &Environment, needs: &Needs) -> Vec<String> {
     let mut by_name: BTreeMap<(Kind, &Text), (Lack<'_>, Vec<&str>)> = BTreeMap::new();
     for workspace in &environment.workspaces {
         for lack in lacking(needs, workspace).into_iter().filter(|lack| lack.severity >= Severity::Warning) {
@@ -443,7 +448,7 @@ pub fn would_lack(environment: &Environment, needs: &Needs) -> Vec<(Severity, St
             kind.as_str(),
             super::needs::reader(lack.need)
         );
-        (lack.severity, sentence)
+        sentence
     };
     by_name.into_values().map(sentence).collect()
 }
