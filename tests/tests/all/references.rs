@@ -192,6 +192,14 @@ fn refs_and_triggers_are_told_by_environment() {
     let html = sandbox.expect(0, &["triggers", "--format", "html"]).stdout;
     assert!(html.contains("<title>Magus triggers</title>"), "{html}");
     sandbox.expect(64, &["triggers", "--format", "markdown"]);
+
+    // What nobody could look into is not shown as nothing.
+    edit(&sandbox, "environments/cluster.yaml", "pipelines.git", "pipelnes.git");
+    for arguments in [&["refs"][..], &["refs", "API_KEY"], &["triggers"]] {
+        let run = sandbox.expect(5, arguments);
+        assert_eq!(run.stdout, "", "{arguments:?}");
+        assert!(run.stderr.contains("help: magus lint says what to do"), "{}", run.stderr);
+    }
 }
 
 #[test]

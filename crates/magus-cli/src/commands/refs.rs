@@ -57,7 +57,7 @@ pub fn run(global: &Global, arguments: &Refs, output: &Output) -> Result<Exit, C
         let known: BTreeSet<Text> = references.names.iter().map(|one| one.name.clone()).collect();
         references.names.retain(|one| one.name == wanted.as_str());
         references.undecidable.clear();
-        if references.names.is_empty() {
+        if references.names.is_empty() && checked.unread.is_empty() {
             return Err(CommandError::new(
                 Exit::Invalid,
                 format!("no code reads `{wanted}`, and nothing defines it"),
@@ -69,13 +69,16 @@ pub fn run(global: &Global, arguments: &Refs, output: &Output) -> Result<Exit, C
             )));
         }
     }
+    if references.names.is_empty() && !checked.unread.is_empty() && global.format == Format::Text {
+        return Ok(unread(global, &checked, output));
+    }
     output.result(&match (global.format, &arguments.name) {
         (Format::Json, _) => json(&references),
         (Format::Html, _) => html(&references),
         (_, Some(_)) => detail(&references, &output.styles()),
         (_, None) => text(&references, output.table_width, &output.styles()),
     })?;
-    Ok(unread(&checked, output))
+    Ok(unread(global, &checked, output))
 }
 
 /// The environments that `-e` and `-w` select, with the workspaces that they select.
@@ -98,15 +101,20 @@ pub fn selected<'c>(global: &Global, checked: &'c Checked) -> Result<Vec<Stage<'
     Ok(stages)
 }
 
-/// Says which repositories nobody could look into, whose code is missing from what is shown.
-pub fn unread(checked: &Checked, output: &Output) -> Exit {
+/// Says which repositories nobody could look into, whose code is missing from what is shown. Nothing is shown as if it were all where
+/// it is nothing for that reason.
+pub fn unread(global: &Global, checked: &Checked, output: &Output) -> Exit {
     for (url, why) in &checked.unread {
         output.message(&format!(
             "warning: the code in `{}` is not shown: {why}",
             magus_report::escape::line(url)
         ));
     }
-    if checked.unread.is_empty() { Exit::Done } else { Exit::Unreachable }
+    if checked.unread.is_empty() {
+        return Exit::Done;
+    }
+    output.message(&format!("  help: magus lint{} says what to do", pipeline::directory_flag(global)));
+    Exit::Unreachable
 }
 
 fn referenced(kind: Kind, name: &Text) -> Referenced {

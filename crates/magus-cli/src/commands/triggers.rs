@@ -38,12 +38,15 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
         environments: stages.iter().map(|stage| stage.environment.name.clone()).collect(),
         triggers: rows.into_iter().map(row).collect(),
     };
+    if triggers.triggers.is_empty() && !checked.unread.is_empty() && global.format == Format::Text {
+        return Ok(unread(global, &checked, output));
+    }
     output.result(&match global.format {
         Format::Json => json(&triggers),
         Format::Html => html(&triggers),
         _ => text(&triggers, output.table_width, &output.styles()),
     })?;
-    Ok(unread(&checked, output))
+    Ok(unread(global, &checked, output))
 }
 
 fn standing(

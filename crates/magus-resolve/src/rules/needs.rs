@@ -152,7 +152,8 @@ impl Said<'_> {
         help.push_str(&format!("add `{}: {{{name}: {value}}}` to {}", key_of(*kind), self.file));
         if !self.defined_in.is_empty() {
             let environments: Vec<String> = self.defined_in.iter().map(|name| format!("`{name}`")).collect();
-            help.push_str(&format!(", as {} has it", environments.join(", ")));
+            let verb = if environments.len() == 1 { "has" } else { "have" };
+            help.push_str(&format!(", as {} {verb} it", environments.join(" and ")));
         }
         help.push_str(&if may_be_given {
             format!("; where `envFrom` gives it: `provided: [{name}]`")
