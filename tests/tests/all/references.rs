@@ -194,7 +194,7 @@ fn refs_and_triggers_are_told_by_environment() {
     sandbox.expect(64, &["triggers", "--format", "markdown"]);
 
     // What nobody could look into is not shown as nothing.
-    edit(&sandbox, "environments/cluster.yaml", "pipelines.git", "pipelnes.git");
+    edit(&sandbox, "environments/cluster.yaml", ".magus/pipelines.git", ".magus/pipelnes.git");
     for arguments in [&["refs"][..], &["refs", "API_KEY"], &["triggers"]] {
         let run = sandbox.expect(5, arguments);
         assert_eq!(run.stdout, "", "{arguments:?}");
