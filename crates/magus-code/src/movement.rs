@@ -39,6 +39,7 @@ impl Projects {
         let mut movement = code.movement(from, to)?;
         let Some(from) = from else { return Some(movement) };
         let changed = code.changed(from, to, directory)?;
+        let changed: Vec<String> = changed.into_iter().map(|change| change.path).collect();
         movement.files = changed.len();
         if changed.iter().any(|path| path == REQUIREMENTS) {
             let packages = |commit| {
@@ -82,7 +83,7 @@ fn touch(project: &Project, path: &str, touched: &mut BTreeSet<Text>) {
     } else if path.strip_prefix(DBT).is_some_and(|rest| rest.starts_with('/')) {
         touched.extend(project.running_dbt().cloned());
     }
-    touched.extend(project.reaching(path).cloned());
+    touched.extend(project.pipelines_of(path).cloned());
 }
 
 /// When these pipelines run by themselves.

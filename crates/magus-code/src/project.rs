@@ -7,7 +7,7 @@ use std::{
     rc::Rc,
 };
 
-use magus_git::{Code, Entry, Files};
+use magus_git::{Change, Code, Entry, Files};
 use magus_model::Text;
 use rayon::prelude::*;
 
@@ -156,12 +156,12 @@ impl Projects {
         let last =
             last.as_ref().filter(|last| last.repository == code.path() && last.directory == directory)?;
         let changed = code.changed(&last.commit, commit, directory)?;
-        // A name that is no UTF-8 is shown as well as can be, and is not found by that.
-        if changed.len() > FEW || changed.iter().any(|path| path.contains(char::REPLACEMENT_CHARACTER)) {
+        if changed.len() > FEW {
             return None;
         }
-        let keyed = |path: &String| Some((Text::from(path.as_str()), FileKind::of(path)?, files.file(path)));
-        let changed: Vec<(Text, FileKind, Option<[u8; 20]>)> = changed.iter().filter_map(keyed).collect();
+        let keyed = |Change { path, id }: Change| Some((Text::from(path.as_str()), FileKind::of(&path)?, id));
+        let changed: Vec<(Text, FileKind, Option<[u8; 20]>)> =
+            changed.into_iter().filter_map(keyed).collect();
         self.look(files, changed.iter().filter_map(|(_, kind, id)| Some((*kind, (*id)?))).collect());
         let scans = self.scans.borrow();
         let scan = |(path, kind, id): (Text, FileKind, Option<[u8; 20]>)| {
@@ -230,11 +230,6 @@ impl Project {
             };
         }
         if is_same { Self { files, shape: Rc::clone(&self.shape) } } else { Self::of(files) }
-    }
-
-    /// The pipelines that reach a file, where only a few files are asked for.
-    pub(crate) fn reaching(&self, file: &str) -> impl Iterator<Item = &Text> {
-        self.shape.pipelines.iter().filter(move |(_, reach)| reach.files.contains(file)).map(|(name, _)| name)
     }
 
     /// The names of the pipelines.

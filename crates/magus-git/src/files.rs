@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use git2::{DiffOptions, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use git2::{DiffOptions, FileMode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
 
 use crate::{
     code::{Code, below},
@@ -21,6 +21,15 @@ pub struct Entry {
     pub id: [u8; 20],
 }
 
+/// A path at which two commits differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The path, relative to the folder.
+    pub path: String,
+    /// The number of the content in the later commit; nothing where there is no file.
+    pub id: Option<[u8; 20]>,
+}
+
 /// The files of a folder of a commit.
 pub struct Files<'c> {
     repository: &'c Repository,
@@ -35,9 +44,9 @@ impl Code {
         Some(Files { repository: &self.repository, tree })
     }
 
-    /// The paths of the files below a folder that differ between two commits; nothing where one of them is not there. One that
-    /// lacks the folder has no file in it.
-    pub fn changed(&self, from: &str, to: &str, directory: &str) -> Option<Vec<String>> {
+    /// The files below a folder that differ between two commits; nothing where one of them is not there. One that lacks the folder has
+    /// no file in it.
+    pub fn changed(&self, from: &str, to: &str, directory: &str) -> Option<Vec<Change>> {
         let tree = |id: &str| {
             let whole = self.repository.find_commit(Oid::from_str(id).ok()?).ok()?.tree().ok()?;
             Some(below(&self.repository, &whole, directory))
@@ -46,11 +55,15 @@ impl Code {
         let mut options = DiffOptions::new();
         options.include_typechange(true);
         let diff = self.repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut options)).ok()?;
-        let path = |delta: git2::DiffDelta<'_>| {
-            let file = delta.new_file().path_bytes().or_else(|| delta.old_file().path_bytes())?;
-            Some(String::from_utf8_lossy(file).into_owned())
+        let change = |delta: git2::DiffDelta<'_>| {
+            let (old, new) = (delta.old_file(), delta.new_file());
+            let path = new.path_bytes().or_else(|| old.path_bytes())?;
+            let is_file =
+                matches!(new.mode(), FileMode::Blob | FileMode::BlobExecutable | FileMode::BlobGroupWritable);
+            let id = is_file.then(|| new.id().as_bytes().try_into().ok()).flatten();
+            Some(Change { path: String::from_utf8_lossy(path).into_owned(), id })
         };
-        Some(diff.deltas().filter_map(path).collect())
+        Some(diff.deltas().filter_map(change).collect())
     }
 }
 
@@ -115,7 +128,7 @@ impl Files<'_> {
         let mut entries = Vec::new();
         let walked = self.tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
             let is_file =
-                entry.kind() == Some(ObjectType::Blob) && entry.filemode() != i32::from(git2::FileMode::Link);
+                entry.kind() == Some(ObjectType::Blob) && entry.filemode() != i32::from(FileMode::Link);
             if is_file && let Ok(id) = entry.id().as_bytes().try_into() {
                 let name = String::from_utf8_lossy(entry.name_bytes());
                 entries.push(Entry { path: format!("{folder}{name}"), id });
@@ -125,14 +138,6 @@ impl Files<'_> {
         // What cannot be walked to its end is told as far as it was.
         let _ = walked;
         entries
-    }
-
-    /// The number of the content of the file at a path; nothing for a link, a folder, or what is not there.
-    pub fn file(&self, path: &str) -> Option<[u8; 20]> {
-        let entry = self.tree.get_path(Path::new(path)).ok()?;
-        let is_file =
-            entry.kind() == Some(ObjectType::Blob) && entry.filemode() != i32::from(git2::FileMode::Link);
-        is_file.then(|| entry.id().as_bytes().try_into().ok()).flatten()
     }
 
     /// The content with this number; nothing where it is not there, or larger.

@@ -35,7 +35,8 @@ fn what_comes_and_what_goes_is_told() {
     assert_eq!(of(Some(second), first), (0, 1, told("second")));
     assert_eq!(of(Some(second), fix), (1, 1, told("fix")));
     let changed = |from: Oid, to: Oid, directory| {
-        open(&repository).changed(&from.to_string(), &to.to_string(), directory).unwrap()
+        let changed = open(&repository).changed(&from.to_string(), &to.to_string(), directory).unwrap();
+        changed.into_iter().map(|change| change.path).collect::<Vec<String>>()
     };
     assert_eq!(changed(second, fix, "a"), ["requirements.txt", "x"]);
     assert_eq!(changed(second, fix, ""), ["a/requirements.txt", "a/x"]);
