@@ -24,6 +24,9 @@ const BUSY: Duration = Duration::from_millis(500);
 const MOST: i64 = 200_000;
 const MOST_PROJECTS: i64 = 2_000;
 
+/// So many files are read through one connection.
+const AT_ONCE: usize = 1_000;
+
 /// The results of earlier runs.
 #[derive(Debug)]
 pub(crate) struct Cache {
@@ -51,34 +54,16 @@ impl Cache {
 
     /// What is known of these; nothing of what is not, or cannot be read.
     pub(crate) fn read(&self, keys: &[Key]) -> HashMap<Key, Scan> {
-        self.try_read(keys).unwrap_or_default()
-    }
-
-    fn try_read(&self, keys: &[Key]) -> rusqlite::Result<HashMap<Key, Scan>> {
-        let Some(mut connection) = self.open()? else { return Ok(HashMap::new()) };
-        // One transaction: a lock for each row would cost more than the rows.
-        let transaction = connection.transaction()?;
-        let mut statement = transaction
-            .prepare("SELECT scan FROM scans WHERE kind = ?1 AND content = ?2 AND version = ?3")?;
-        let mut texts: Vec<(Key, String)> = Vec::with_capacity(keys.len());
-        for (kind, content) in keys {
-            let mut rows = statement.query(params![kind.word(), content, VERSION])?;
-            if let Some(row) = rows.next()? {
-                texts.push(((*kind, *content), row.get(0)?));
-            }
-        }
-        // What was kept is parsed by all threads; what does not parse is looked at again.
-        let parse = |(key, text): (Key, String)| Some((key, serde_json::from_str(&text).ok()?));
-        Ok(texts.into_par_iter().filter_map(parse).collect())
+        // A connection belongs to one thread.
+        let path = &self.path;
+        keys.par_chunks(AT_ONCE).flat_map_iter(|keys| try_read(path, keys).unwrap_or_default()).collect()
     }
 
     /// The file, to be read; nothing where it is not there.
     fn open(&self) -> rusqlite::Result<Option<RefMut<'_, Connection>>> {
         let mut reader = self.reader.borrow_mut();
         if reader.is_none() && self.path.exists() {
-            let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            connection.busy_timeout(BUSY)?;
-            *reader = Some(connection);
+            *reader = Some(open_to_read(&self.path)?);
         }
         Ok(RefMut::filter_map(reader, Option::as_mut).ok())
     }
@@ -91,7 +76,7 @@ impl Cache {
         *self.reader.borrow_mut() = None;
         *self.writer.borrow_mut() = None;
         // What is no database, or a broken one, is made anew the next time. One that is in use, or cannot be written, stays.
-        let is_broken = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        let is_broken = open_to_read(&self.path)
             .and_then(|connection| connection.query_row("SELECT count(*) FROM scans", [], |_| Ok(())))
             .is_err_and(|error| {
                 use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, Unknown};
@@ -154,4 +139,26 @@ impl Cache {
         }
         Ok(connection)
     }
+}
+
+fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
+}
+
+fn try_read(path: &Path, keys: &[Key]) -> rusqlite::Result<Vec<(Key, Scan)>> {
+    let mut connection = open_to_read(path)?;
+    // One transaction: a lock for each row would cost more than the rows.
+    let transaction = connection.transaction()?;
+    let mut statement =
+        transaction.prepare("SELECT scan FROM scans WHERE kind = ?1 AND content = ?2 AND version = ?3")?;
+    let mut found = Vec::with_capacity(keys.len());
+    for key @ (kind, content) in keys {
+        let mut rows = statement.query(params![kind.word(), content, VERSION])?;
+        let Some(row) = rows.next()? else { continue };
+        // What does not parse is looked at again.
+        found.extend(serde_json::from_str(row.get_ref(0)?.as_str()?).ok().map(|scan| (*key, scan)));
+    }
+    Ok(found)
 }

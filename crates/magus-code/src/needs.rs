@@ -80,10 +80,10 @@ pub struct Found<T> {
 
 /// What is known of a name while its places are gone through.
 #[derive(Default)]
-struct Known {
-    places: Vec<(Missing, String)>,
-    pipelines: BTreeSet<Text>,
-    set_by: BTreeSet<Text>,
+struct Known<'p> {
+    places: Vec<(Missing, &'p Text, u32)>,
+    pipelines: BTreeSet<&'p Text>,
+    set_by: BTreeSet<&'p Text>,
     in_profile: bool,
     elsewhere: bool,
 }
@@ -92,7 +92,7 @@ impl Needs {
     /// What a project needs.
     pub fn of(project: &Project) -> Self {
         let mut needs = Self::default();
-        let mut names: BTreeMap<(Kind, Text), Known> = BTreeMap::new();
+        let mut names: BTreeMap<(Kind, &Text), Known<'_>> = BTreeMap::new();
         for place in project.places() {
             let reference = place.reference;
             match (&reference.name, reference.kind) {
@@ -101,7 +101,7 @@ impl Needs {
                 (Name::Undecidable(expression), kind) => needs.undecidable.push(Undecidable {
                     kind,
                     expression: expression.clone(),
-                    place: shown(place),
+                    place: shown(place.file, reference.line),
                     pipelines: owned(project.needed_by(place)),
                 }),
                 (Name::Literal(profile), Kind::Profile) => {
@@ -110,24 +110,23 @@ impl Needs {
                         let pipelines = owned(project.needed_by(place));
                         needs.unknown_profiles.push(Found {
                             what: profile.clone(),
-                            place: shown(place),
+                            place: shown(place.file, reference.line),
                             pipelines,
                         });
                     }
                 }
                 (Name::Literal(name), kind) => {
-                    let known = names.entry((kind, name.clone())).or_default();
-                    known.add(place, owned(project.needed_by(place)));
+                    names.entry((kind, name)).or_default().add(place, &project.needed_by(place));
                 }
             }
         }
-        needs.names = names.into_iter().map(|((kind, name), known)| known.need(kind, name)).collect();
+        needs.names = names.into_iter().map(|((kind, name), known)| known.need(kind, name.clone())).collect();
         needs.profiles =
             project.profiles().unwrap_or_default().iter().map(|profile| profile.name.clone()).collect();
         for (file, scan) in project.files() {
             let Some(fault) = &scan.fault else { continue };
             let pipelines = project.pipelines_of(file).cloned().collect();
-            let place = format!("{file}:{}", fault.line).into();
+            let place = shown(file, fault.line);
             needs.faults.push(Found { what: fault.clone(), place, pipelines });
         }
         needs.triggers =
@@ -148,8 +147,8 @@ impl Needs {
     }
 }
 
-impl Known {
-    fn add(&mut self, place: Place<'_>, pipelines: BTreeSet<Text>) {
+impl<'p> Known<'p> {
+    fn add(&mut self, place: Place<'p>, pipelines: &[&'p Text]) {
         let missing = place.reference.missing;
         if missing == Missing::Set {
             self.set_by.extend(pipelines);
@@ -172,7 +171,7 @@ impl Known {
         if missing != Missing::Comment {
             self.pipelines.extend(pipelines);
         }
-        self.places.push((missing, shown(place).to_string()));
+        self.places.push((missing, place.file, place.reference.line));
     }
 
     fn need(self, kind: Kind, name: Text) -> Need {
@@ -180,22 +179,23 @@ impl Known {
         // A pipeline that sets it itself needs nobody for it.
         pipelines.retain(|pipeline| !set_by.contains(pipeline));
         places.sort();
-        let worst = places.first().map_or(Missing::Set, |(missing, _)| *missing);
+        places.dedup();
+        let worst = places.first().map_or(Missing::Set, |(missing, ..)| *missing);
         Need {
             kind,
             name,
             missing: if pipelines.is_empty() { Missing::Comment } else { worst },
             only_in_unused_profile: pipelines.is_empty() && in_profile && !elsewhere,
-            pipelines,
-            places: places.into_iter().take(PLACES).map(|(_, place)| place.into()).collect(),
+            pipelines: owned(pipelines),
+            places: places.into_iter().take(PLACES).map(|(_, file, line)| shown(file, line)).collect(),
         }
     }
 }
 
-fn shown(place: Place<'_>) -> Text {
-    place.to_string().into()
+fn shown(file: &Text, line: u32) -> Text {
+    format!("{file}:{line}").into()
 }
 
-fn owned(pipelines: BTreeSet<&Text>) -> BTreeSet<Text> {
+fn owned<'p>(pipelines: impl IntoIterator<Item = &'p Text>) -> BTreeSet<Text> {
     pipelines.into_iter().cloned().collect()
 }

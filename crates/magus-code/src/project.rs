@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -284,9 +284,9 @@ impl Project {
             .flat_map(|(file, scan)| scan.references.iter().map(move |reference| Place { file, reference }))
     }
 
-    /// The pipelines that need what a place refers to. A setting in a profile is needed where a block reads that profile, and, as
+    /// The pipelines that need what a place refers to, in the order of their names. A setting in a profile is needed where a block reads that profile, and, as
     /// far as is known, the service that the setting is for.
-    pub fn needed_by(&self, place: Place<'_>) -> BTreeSet<&Text> {
+    pub fn needed_by(&self, place: Place<'_>) -> Vec<&Text> {
         let Place { file, reference } = place;
         if file.as_str() != IO_CONFIG {
             if is_of_project(file) {

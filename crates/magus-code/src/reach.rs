@@ -98,6 +98,9 @@ impl Files<'_> {
             let is_dbt = |file: &&Text| file.strip_prefix(DBT).is_some_and(|rest| rest.starts_with('/'));
             files.extend(self.files.keys().filter(is_dbt).cloned());
         }
+        let services = |scan: &Scan| -> Vec<Option<&'static str>> {
+            scan.imports.iter().filter_map(|import| providers::of_import(import)).collect()
+        };
         let mut reach = Reach {
             runs_dbt: pipeline.runs_dbt,
             profiles: Some(BTreeSet::new()),
@@ -112,11 +115,9 @@ impl Files<'_> {
                 continue;
             }
             let named = scan.references.iter().filter(|reference| reference.kind == Kind::Profile);
-            let services: Vec<_> =
-                scan.imports.iter().filter_map(|import| providers::of_import(import)).collect();
             for reference in named {
                 match reference.name.literal() {
-                    Some(profile) => reach.read(profile, &services),
+                    Some(profile) => reach.read(profile, &services(scan)),
                     None => reach.profiles = None,
                 }
             }
@@ -126,20 +127,19 @@ impl Files<'_> {
 
     /// The files that an import may mean: from the root of the project, or by the project's name, which is not known here.
     fn modules(&self, file: &str, import: &str) -> Vec<Text> {
-        let dots = import.len() - import.trim_start_matches('.').len();
-        let path = import[dots..].replace('.', "/");
+        let module = import.trim_start_matches('.');
+        let dots = import.len() - module.len();
         let mut places = Vec::new();
         if dots > 0 {
             let mut folder: Vec<&str> = file.split('/').collect();
             folder.truncate(folder.len().saturating_sub(dots));
-            folder.extend(Some(path.as_str()).filter(|path| !path.is_empty()));
+            folder.extend(module.split('.').filter(|name| !name.is_empty()));
             places.push(folder.join("/"));
         } else {
-            let is_here = |path: &str| self.roots.contains(path.split('/').next().unwrap_or(path));
-            places.extend(
-                path.split_once('/').map(|(_, below)| below.to_owned()).filter(|below| is_here(below)),
-            );
-            places.extend(Some(path).filter(|path| is_here(path)));
+            let is_here = |module: &&str| self.roots.contains(module.split('.').next().unwrap_or(module));
+            let below = module.split_once('.').map(|(_, below)| below);
+            let here = below.into_iter().chain([module]).filter(is_here);
+            places.extend(here.map(|module| module.replace('.', "/")));
         }
         let files = places.iter().flat_map(|place| [format!("{place}.py"), format!("{place}/__init__.py")]);
         files.map(Text::from).filter(|file| self.files.contains_key(file)).collect()

@@ -34,6 +34,10 @@ const NESTING_WORDS: usize = 100_000;
 /// No file that somebody wrote comes near; Python itself ends at 200 brackets.
 fn too_deep(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
+    let is_nesting = |byte: &&u8| matches!(byte, b'(' | b'[' | b'{' | b'+' | b'-' | b'~');
+    if bytes.len() < NESTING_WORDS && bytes.iter().filter(is_nesting).count() < OPEN as usize {
+        return None;
+    }
     let (mut open, mut in_all, mut signs) = (0_u32, 0_u32, 0_u32);
     for (at, byte) in bytes.iter().enumerate() {
         match byte {
@@ -111,7 +115,7 @@ pub(crate) struct Lines<'t> {
 
 impl<'t> Lines<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
-        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
         Self { text, is_ascii: text.is_ascii(), starts: std::iter::once(0).chain(ends).collect() }
     }
 

@@ -199,6 +199,6 @@ fn a_project_that_is_made_from_the_one_before_is_the_same_as_one_that_is_read_wh
     }
 }
 
-fn owned(names: std::collections::BTreeSet<&magus_model::Text>) -> Vec<String> {
+fn owned(names: Vec<&magus_model::Text>) -> Vec<String> {
     names.into_iter().map(ToString::to_string).collect()
 }
