@@ -28,7 +28,7 @@ fn parse_all(repository: &str, branch: &str) -> Option<usize> {
     let ask = Ask { cache: Path::new("/nonexistent"), fetch: Fetch::Never, ssh: Ssh::Usual };
     let code = Place::parse(repository).ok()?.open(ask).ok()?;
     let files = code.files(&code.head(branch)?, ".")?;
-    let python = files.entries().into_iter().filter(|entry| entry.path.ends_with(".py"));
+    let python = files.list().entries.into_iter().filter(|entry| entry.path.ends_with(".py"));
     let texts: Vec<Vec<u8>> = python.filter_map(|entry| files.content(entry.id, LARGEST)).collect();
     let parsed = texts.par_iter().filter(|text| {
         let text = String::from_utf8_lossy(text);

@@ -69,7 +69,7 @@ impl Projects {
     }
 }
 
-/// The pipelines of a project that a file belongs to, or is used by.
+/// The pipelines of a project that a file belongs to, or is used by, under whichever of its paths.
 fn touch(project: &Project, path: &str, touched: &mut BTreeSet<Text>) {
     let names = project.pipelines();
     if let Some(below) = path.strip_prefix(PIPELINES).and_then(|path| path.strip_prefix('/')) {
@@ -84,6 +84,7 @@ fn touch(project: &Project, path: &str, touched: &mut BTreeSet<Text>) {
         touched.extend(project.running_dbt().cloned());
     }
     touched.extend(project.pipelines_of(path).cloned());
+    project.links_to(path).iter().for_each(|link| touch(project, link, touched));
 }
 
 /// When these pipelines run by themselves.

@@ -7,7 +7,7 @@ use std::{
     rc::Rc,
 };
 
-use magus_git::{Change, Code, Entry, Files};
+use magus_git::{Change, Code, Entry, Files, Listing};
 use magus_model::Text;
 use rayon::prelude::*;
 
@@ -53,6 +53,10 @@ pub struct Projects {
 #[derive(Debug, Default)]
 pub struct Project {
     files: BTreeMap<Text, Rc<Scan>>,
+    /// The paths of files that are links, or behind one, by where the file is.
+    links: BTreeMap<Text, Vec<Text>>,
+    /// Whether it has any link, wherever that leads.
+    has_links: bool,
     /// What its pipelines reach: most commits leave that as it was.
     shape: Rc<Shape>,
 }
@@ -142,12 +146,20 @@ impl Projects {
 
     /// A project from all its files.
     fn whole(&self, files: &Files<'_>) -> Project {
-        let keyed = |Entry { path, id }: Entry| Some((Text::from(path.as_str()), (FileKind::of(&path)?, id)));
-        let wanted: Vec<(Text, Key)> = files.entries().into_iter().filter_map(keyed).collect();
+        let mut links: BTreeMap<Text, Vec<Text>> = BTreeMap::new();
+        let keyed = |Entry { path, id, linked }: Entry| {
+            let (path, kind) = (Text::from(path.as_str()), FileKind::of(&path)?);
+            if let Some(place) = linked {
+                links.entry(place.into()).or_default().push(path.clone());
+            }
+            Some((path, (kind, id)))
+        };
+        let Listing { entries, has_links } = files.list();
+        let wanted: Vec<(Text, Key)> = entries.into_iter().filter_map(keyed).collect();
         self.look(files, wanted.iter().map(|(_, key)| *key).collect());
         let scans = self.scans.borrow();
         let found = wanted.into_iter().filter_map(|(path, key)| Some((path, Rc::clone(scans.get(&key)?))));
-        Project::of(found.collect())
+        Project { links, has_links, ..Project::of(found.collect()) }
     }
 
     /// A project from the one that was read last and what differs; nothing where that would be no less work.
@@ -156,10 +168,12 @@ impl Projects {
         let last =
             last.as_ref().filter(|last| last.repository == code.path() && last.directory == directory)?;
         let changed = code.changed(&last.commit, commit, directory)?;
-        if changed.len() > FEW {
+        let has_links = last.project.has_links || changed.iter().any(|change| change.is_link);
+        if has_links || changed.len() > FEW {
             return None;
         }
-        let keyed = |Change { path, id }: Change| Some((Text::from(path.as_str()), FileKind::of(&path)?, id));
+        let keyed =
+            |Change { path, id, .. }: Change| Some((Text::from(path.as_str()), FileKind::of(&path)?, id));
         let changed: Vec<(Text, FileKind, Option<[u8; 20]>)> =
             changed.into_iter().filter_map(keyed).collect();
         self.look(files, changed.iter().filter_map(|(_, kind, id)| Some((*kind, (*id)?))).collect());
@@ -210,7 +224,7 @@ impl Projects {
 impl Project {
     fn of(files: BTreeMap<Text, Rc<Scan>>) -> Self {
         let shape = Rc::new(Shape::of(&files));
-        Self { files, shape }
+        Self { files, shape, ..Self::default() }
     }
 
     /// The same with other files at these paths; nothing where one is there no more. What pipelines reach is worked out again only
@@ -229,7 +243,16 @@ impl Project {
                 _ => false,
             };
         }
-        if is_same { Self { files, shape: Rc::clone(&self.shape) } } else { Self::of(files) }
+        if is_same {
+            Self { files, shape: Rc::clone(&self.shape), ..Self::default() }
+        } else {
+            Self::of(files)
+        }
+    }
+
+    /// The other paths of a file, over links.
+    pub(crate) fn links_to(&self, file: &str) -> &[Text] {
+        self.links.get(file).map_or(&[], Vec::as_slice)
     }
 
     /// The names of the pipelines.

@@ -1,8 +1,10 @@
 //! The files of a folder of a commit, read from git objects.
 
-use std::path::Path;
+use std::{collections::VecDeque, path::Path};
 
-use git2::{DiffOptions, FileMode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use git2::{
+    DiffOptions, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry, TreeWalkMode, TreeWalkResult,
+};
 
 use crate::{
     code::{Code, below},
@@ -12,6 +14,12 @@ use crate::{
 /// A file that is larger is not read: it is no text that somebody wrote.
 const LARGEST: usize = 1 << 20;
 
+/// So many links are followed to a file, as Linux does (`path_resolution(7)`), and in a folder.
+const LINKS: usize = 40;
+const LINKS_IN_ALL: usize = 1_000;
+/// With so many files that are there over links, no further one is followed.
+const LINKED: usize = 100_000;
+
 /// A file of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -19,6 +27,8 @@ pub struct Entry {
     pub path: String,
     /// The number of its content.
     pub id: [u8; 20],
+    /// Where it is, where its path is a link or leads over one.
+    pub linked: Option<String>,
 }
 
 /// A path at which two commits differ.
@@ -28,6 +38,27 @@ pub struct Change {
     pub path: String,
     /// The number of the content in the later commit; nothing where there is no file.
     pub id: Option<[u8; 20]>,
+    /// Whether there is a link in one of them.
+    pub is_link: bool,
+}
+
+/// All files of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Each of them; submodules are none. Links are followed to what is in the folder too: what is outside of it, nobody can say of
+    /// every machine.
+    pub entries: Vec<Entry>,
+    /// Whether there is any link, wherever it leads.
+    pub has_links: bool,
+}
+
+/// A link that is to be followed.
+struct Link {
+    /// The path at which it is seen, and the one at which it is.
+    path: String,
+    at: String,
+    /// The folders that links led to on the way.
+    over: Vec<String>,
 }
 
 /// The files of a folder of a commit.
@@ -61,7 +92,8 @@ impl Code {
             let is_file =
                 matches!(new.mode(), FileMode::Blob | FileMode::BlobExecutable | FileMode::BlobGroupWritable);
             let id = is_file.then(|| new.id().as_bytes().try_into().ok()).flatten();
-            Some(Change { path: String::from_utf8_lossy(path).into_owned(), id })
+            let is_link = [old.mode(), new.mode()].contains(&FileMode::Link);
+            Some(Change { path: String::from_utf8_lossy(path).into_owned(), id, is_link })
         };
         Some(diff.deltas().filter_map(change).collect())
     }
@@ -123,21 +155,67 @@ impl Files<'_> {
         self.tree.id().to_string()
     }
 
-    /// Every file in it, to the end, ordered; links and submodules are none.
-    pub fn entries(&self) -> Vec<Entry> {
-        let mut entries = Vec::new();
-        let walked = self.tree.walk(TreeWalkMode::PreOrder, |folder, entry| {
-            let is_file =
-                entry.kind() == Some(ObjectType::Blob) && entry.filemode() != i32::from(FileMode::Link);
-            if is_file && let Ok(id) = entry.id().as_bytes().try_into() {
-                let name = String::from_utf8_lossy(entry.name_bytes());
-                entries.push(Entry { path: format!("{folder}{name}"), id });
-            }
-            TreeWalkResult::Ok
+    /// Every file in it, to the end.
+    pub fn list(&self) -> Listing {
+        let (mut entries, mut links) = (Vec::new(), VecDeque::new());
+        walk(&self.tree, |path, entry| match id(entry) {
+            Some(id) => entries.push(Entry { path, id, linked: None }),
+            None => links.push_back(Link { at: path.clone(), path, over: Vec::new() }),
         });
-        // What cannot be walked to its end is told as far as it was.
-        let _ = walked;
-        entries
+        let (own, has_links, mut followed) = (entries.len(), !links.is_empty(), 0);
+        while followed < LINKS_IN_ALL
+            && entries.len() - own < LINKED
+            && let Some(Link { path, at, over }) = links.pop_front()
+        {
+            followed += 1;
+            let Some(to) = self.follow(&at) else { continue };
+            let is_round =
+                |folder: &String| *folder == to || format!("{folder}/").starts_with(&format!("{to}/"));
+            if to.is_empty() || is_round(&at) || over.iter().any(is_round) {
+                continue;
+            }
+            let Ok(entry) = self.tree.get_path(Path::new(&to)) else { continue };
+            if let Some(id) = id(&entry) {
+                entries.push(Entry { path, id, linked: Some(to) });
+            } else if let Ok(folder) = self.repository.find_tree(entry.id()) {
+                let over: Vec<String> = over.into_iter().chain([to.clone()]).collect();
+                walk(&folder, |below, entry| {
+                    let (path, at) = (format!("{path}/{below}"), format!("{to}/{below}"));
+                    match id(entry) {
+                        Some(id) => entries.push(Entry { path, id, linked: Some(at) }),
+                        None => links.push_back(Link { path, at, over: over.clone() }),
+                    }
+                });
+            }
+        }
+        Listing { entries, has_links }
+    }
+
+    /// Where a path leads, over links; nothing where that is outside of the folder, or nowhere. The folder itself has an empty path.
+    fn follow(&self, path: &str) -> Option<String> {
+        let names = |path: &str| path.split('/').rev().map(str::to_owned).collect::<Vec<String>>();
+        let (mut open, mut at, mut links) = (names(path), Vec::new(), 0);
+        while let Some(name) = open.pop() {
+            match name.as_str() {
+                "" | "." => {}
+                ".." => drop(at.pop()?),
+                _ => {
+                    at.push(name);
+                    let entry = self.tree.get_path(Path::new(&at.join("/"))).ok()?;
+                    if entry.filemode() == i32::from(FileMode::Link) {
+                        let link = self.repository.find_blob(entry.id()).ok()?;
+                        let to = std::str::from_utf8(link.content()).ok()?;
+                        links += 1;
+                        if links > LINKS || to.starts_with('/') {
+                            return None;
+                        }
+                        at.pop();
+                        open.extend(names(to));
+                    }
+                }
+            }
+        }
+        Some(at.join("/"))
     }
 
     /// The content with this number; nothing where it is not there, or larger.
@@ -146,22 +224,26 @@ impl Files<'_> {
         (blob.size() <= largest).then(|| blob.content().to_owned())
     }
 
-    /// The names of the folders in a folder.
-    pub fn folders(&self, path: &str) -> Vec<String> {
-        let Some(tree) = below(self.repository, &self.tree, path) else { return Vec::new() };
-        let folders = tree.iter().filter(|entry| entry.kind() == Some(ObjectType::Tree));
-        folders.map(|entry| String::from_utf8_lossy(entry.name_bytes()).into_owned()).collect()
-    }
-
-    /// What tells the content of a file from every other; nothing where it is not there.
-    pub fn id(&self, path: &str) -> Option<String> {
-        self.tree.get_path(Path::new(path)).ok().map(|entry| entry.id().to_string())
-    }
-
     /// The content of a file; nothing where it is not there, no file, or too large to be read by people.
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
-        let entry = self.tree.get_path(Path::new(path)).ok()?;
-        let blob = self.repository.find_blob(entry.id()).ok()?;
-        (blob.size() <= LARGEST).then(|| blob.content().to_owned())
+        let entry = self.tree.get_path(Path::new(&self.follow(path)?)).ok()?;
+        self.content(id(&entry)?, LARGEST)
     }
+}
+
+/// The number of a file's content; nothing for what is no file.
+fn id(entry: &TreeEntry<'_>) -> Option<[u8; 20]> {
+    let is_file = entry.kind() == Some(ObjectType::Blob) && entry.filemode() != i32::from(FileMode::Link);
+    is_file.then(|| entry.id().as_bytes().try_into().ok()).flatten()
+}
+
+/// Shows every file and link below a folder, with its path. What cannot be walked to its end is shown as far as it was.
+fn walk(folder: &Tree<'_>, mut show: impl FnMut(String, &TreeEntry<'_>)) {
+    let walked = folder.walk(TreeWalkMode::PreOrder, |folder, entry| {
+        if entry.kind() == Some(ObjectType::Blob) {
+            show(format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes())), entry);
+        }
+        TreeWalkResult::Ok
+    });
+    let _ = walked;
 }

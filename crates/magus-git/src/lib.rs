@@ -22,7 +22,7 @@ mod testing;
 mod tree;
 
 pub use code::{Code, Lacking, NotFound};
-pub use files::{Change, Entry, Files, files_at};
+pub use files::{Change, Entry, Files, Listing, files_at};
 pub use merge::{Conflict, Merge};
 pub use place::{Ask, Fetch, Place, Ssh, Unread, unbundle};
 pub use push::{Lease, Unpushed, push};

@@ -11,6 +11,9 @@ fn between<'a>(from: Option<&'a str>, to: &'a str) -> Between<'a> {
     Between { from, to, directory: "m", now: "2026-11-29T12:00:00Z".parse().unwrap() }
 }
 
+/// What begins like this is a link, and then says where to.
+pub(super) const LINK: &str = "link to ";
+
 /// A commit of these files, and of nothing else.
 pub(super) fn commit(repository: &Repository, files: &[(&str, &str)]) -> String {
     let folder = repository.workdir().unwrap();
@@ -24,7 +27,10 @@ pub(super) fn commit(repository: &Repository, files: &[(&str, &str)]) -> String 
     for (path, content) in files {
         let path = folder.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
+        match content.strip_prefix(LINK) {
+            Some(to) => std::os::unix::fs::symlink(to, path).unwrap(),
+            None => fs::write(path, content).unwrap(),
+        }
     }
     let mut index = repository.index().unwrap();
     index.clear().unwrap();
@@ -63,7 +69,9 @@ const PROJECT: &[(&str, &str)] = &[
     ("m/data_loaders/load.py", "import os\nfrom utils.api import get\n"),
     ("m/data_exporters/sub/export.sql", "SELECT 1\n"),
     ("m/callbacks/warn.py", ""),
-    ("m/custom/deep/c.py", "import m.helpers.x as x, json\n"),
+    ("m/custom/deep/c.py", "import m.helpers.x as x, json\nimport shared.y\n"),
+    ("m/shared", "link to extensions/shared"),
+    ("m/extensions/shared/y.py", ""),
     ("m/utils/api.py", ""),
     ("m/helpers/x.py", ""),
     ("m/dbt/models/a.sql", ""),
@@ -93,6 +101,8 @@ fn a_file_touches_the_pipelines_that_use_it() {
         ("m/utils/api.py", &["orders"]),
         ("m/helpers/x.py", &["customers"]),
         ("m/helpers/x.txt", &[]),
+        // Over a link, under the name that the pipeline knows.
+        ("m/extensions/shared/y.py", &["customers"]),
         ("m/dbt/models/a.sql", &["models"]),
         ("m/io_config.yaml", &["orders"]),
         ("m/metadata.yaml", all),

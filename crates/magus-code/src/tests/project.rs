@@ -1,6 +1,6 @@
 use std::{fs, path::Path};
 
-use super::movement::{commit, open};
+use super::movement::{LINK, commit, open};
 use crate::{Place, Projects};
 
 /// Two pipelines, a module that one of them reaches over another, and a block that nothing reaches.
@@ -173,6 +173,11 @@ fn a_project_that_is_made_from_the_one_before_is_the_same_as_one_that_is_read_wh
         ("data_loaders/load.py", Some("def f(:\n")),
         ("notes.txt", None),
         ("pipelines/orders/triggers.yaml", None),
+        // A link leads nowhere until something is there, and whoever changes that does not change the link.
+        ("custom/new.py", Some("link to ../utils/later.py")),
+        ("utils/later.py", Some("import os\nos.getenv('LATER')\n")),
+        ("utils/later.py", Some("import os\nos.getenv('LATEST')\n")),
+        ("custom/new.py", None),
     ];
     let mut files: std::collections::BTreeMap<&str, &str> = FILES.iter().copied().collect();
     let mut commits = vec![commit(&repository, FILES)];
@@ -201,4 +206,76 @@ fn a_project_that_is_made_from_the_one_before_is_the_same_as_one_that_is_read_wh
 
 fn owned(names: Vec<&magus_model::Text>) -> Vec<String> {
     names.into_iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn links_are_followed_to_what_is_in_the_project_and_nowhere_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = git2::Repository::init(folder.path()).unwrap();
+    let id = commit(
+        &repository,
+        &[
+            ("outside.py", "import os\nos.getenv('OUTSIDE')\n"),
+            (
+                "m/pipelines/orders/metadata.yaml",
+                "blocks:\n- {uuid: over_two, type: custom}\n- {uuid: out, type: custom}\n- {uuid: deep/in/it, type: custom}\n",
+            ),
+            ("m/extensions/one.py", "import os\nfrom utils import names\nos.getenv('ONE')\n"),
+            ("m/custom/over_two.py", "link to over_one.py"),
+            ("m/custom/over_one.py", "link to ./../extensions//one.py"),
+            ("m/custom/deep", "link to ../extensions/folder"),
+            ("m/extensions/folder/in/it.py", "import os\nos.getenv('IN_FOLDER')\n"),
+            ("m/extensions/folder/names.py", "import os\nos.getenv('NAMES')\n"),
+            ("m/extensions/folder/up", "link to .."),
+            ("m/extensions/folder/itself", "link to ../folder"),
+            ("m/utils", "link to extensions/folder"),
+            // Out of the project, of the repository, of everything; in a circle; to nowhere; to what is no file.
+            ("m/custom/out.py", "link to ../../outside.py"),
+            ("m/custom/far.py", "link to ../../../../../../etc/passwd"),
+            ("m/custom/root.py", "link to /etc/passwd"),
+            ("m/custom/round.py", "link to round_again.py"),
+            ("m/custom/round_again.py", "link to round.py"),
+            ("m/custom/nowhere.py", "link to nothing.py"),
+            ("m/custom/folder.py", "link to ../pipelines"),
+            ("m/custom/self", "link to ."),
+            ("m/everything", "link to ."),
+        ],
+    );
+    let project = Projects::default().project(&open(folder.path()), &id, "m").unwrap();
+    let one = |place: Place<'_>| {
+        let pipelines: Vec<&str> = project.needed_by(place).into_iter().map(|name| name.as_str()).collect();
+        format!("{place} {}", pipelines.join(","))
+    };
+    let told: Vec<String> = project.places().map(one).collect();
+    assert_eq!(
+        told,
+        [
+            "custom/deep/in/it.py:2 orders",
+            "custom/deep/names.py:2 ",
+            "custom/over_one.py:3 ",
+            "custom/over_two.py:3 orders",
+            "extensions/folder/in/it.py:2 ",
+            "extensions/folder/names.py:2 ",
+            "extensions/one.py:3 ",
+            "utils/in/it.py:2 ",
+            "utils/names.py:2 orders",
+        ]
+    );
+}
+
+#[test]
+fn links_that_multiply_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = git2::Repository::init(folder.path()).unwrap();
+    let mut files = vec![("end/a.py".to_owned(), "import os\nos.getenv('A')\n".to_owned())];
+    for number in 0..30 {
+        let next = if number == 29 { "end".to_owned() } else { format!("folder{}", number + 1) };
+        for name in ["one", "two"] {
+            files.push((format!("folder{number}/{name}"), format!("{LINK}../{next}")));
+        }
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let id = commit(&repository, &files);
+    let project = Projects::default().project(&open(folder.path()), &id, ".").unwrap();
+    assert!((1..=1_000).contains(&project.places().count()));
 }
