@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use magus_tests::{Sandbox, cases, mage::environment, repository};
+use magus_tests::{Sandbox, cases, mage::environment, repository, skip};
 use serde_json::Value;
 
 /// What Mage's own files refer to, read by hand in 0.9.80: file, line, kind, name.
@@ -44,34 +44,41 @@ fn python(test: &str, sandbox: &Sandbox, program: &str, folder: &str) -> Option<
     Some(String::from_utf8(run.stdout).expect("UTF-8"))
 }
 
-/// Commits a folder and declares one workspace that runs it, with every name provided.
-fn declare(sandbox: &Sandbox, folder: &str) {
+/// Commits a folder and declares one workspace that runs it.
+fn commit(sandbox: &Sandbox, folder: &str) {
     let path = sandbox.file(folder).display().to_string();
     sandbox.git(&["init", "--quiet", "--initial-branch=main", &path]);
     sandbox.git(&["-C", &path, "add", "--all", "--force"]);
     sandbox.git(&["-C", &path, "commit", "--quiet", "-m", "all"]);
-    let repository = format!("repository: {{url: ../{folder}}}\nprovided: [\"*\"]\n");
+    declare(sandbox, folder, ".");
+}
+
+/// Declares one workspace that runs the project in a folder of a repository, with every name provided.
+fn declare(sandbox: &Sandbox, repository: &str, directory: &str) {
+    let repository =
+        format!("repository: {{url: ../{repository}, directory: {directory}}}\nprovided: [\"*\"]\n");
     let cluster = format!("name: acme\nengine: {{local: {{path: ../s}}}}\n{repository}");
     sandbox.write("environments/cluster.yaml", cluster);
     sandbox.write("environments/development/environment.yaml", "branch: main\ndeploy: head\n");
     sandbox.write("environments/development/a.yaml", "owner: ana@acme.dev\n");
 }
 
-/// Every place that `magus refs` names; and the files with names that are made while they run.
-fn found(sandbox: &Sandbox) -> (BTreeSet<Place>, BTreeSet<String>) {
+/// Every place that `magus refs` names; and those with a name that is made while they run.
+fn found(sandbox: &Sandbox) -> (BTreeSet<Place>, BTreeSet<Place>) {
     let refs = sandbox.expect(0, &["refs", "--format", "json"]).stdout;
     let refs: Value = serde_json::from_str(&refs).expect("JSON");
     let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let at = |place: &Value, kind: &str, name: String| {
+        (text(&place["file"]), place["line"].as_u64().expect("a line"), kind.to_owned(), name)
+    };
     let mut all = BTreeSet::new();
     for name in refs["names"].as_array().expect("names") {
         for place in name["places"].as_array().expect("places") {
-            let line = place["line"].as_u64().expect("a line");
-            all.insert((text(&place["file"]), line, text(&name["kind"]), text(&name["name"])));
+            all.insert(at(place, &text(&name["kind"]), text(&name["name"])));
         }
     }
-    let undecidable =
-        refs["undecidable"].as_array().expect("places").iter().map(|place| text(&place["file"]));
-    (all, undecidable.collect())
+    let undecidable = refs["undecidable"].as_array().expect("places").iter();
+    (all, undecidable.map(|place| at(place, "undecidable", text(&place["expression"]))).collect())
 }
 
 #[test]
@@ -81,7 +88,7 @@ fn of_mages_own_files_nothing_is_missed_and_nothing_invented() {
     let Some(written) = python(test, &sandbox, "blocks.py", "project") else { return };
     let count = written.lines().last().and_then(|line| line.trim().parse::<usize>().ok()).expect("a number");
     assert!(count > 80, "only {count} templates were written");
-    declare(&sandbox, "project");
+    commit(&sandbox, "project");
     let (all, undecidable) = found(&sandbox);
     let variables: BTreeSet<_> =
         all.into_iter().filter(|(_, _, kind, _)| kind != "runtime variable").collect();
@@ -101,6 +108,51 @@ fn of_mages_own_files_nothing_is_missed_and_nothing_invented() {
     let findings = lint["diagnostics"].as_array().expect("findings").iter();
     let unreadable: Vec<_> = findings.filter(|one| one["code"] == "MG507").collect();
     assert!(unreadable.is_empty(), "{unreadable:#?}");
+}
+
+/// Fetches a commit of one of Mage's public repositories, as the branch `main` of a repository in the sandbox. Says whether that worked.
+fn fetch(sandbox: &Sandbox, name: &str, commit: &str) -> bool {
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(sandbox.file(name)).args(arguments);
+        git.env("GIT_TERMINAL_PROMPT", "0").output().is_ok_and(|output| output.status.success())
+    };
+    sandbox.git(&["init", "--quiet", "--bare", &sandbox.file(name).display().to_string()]);
+    let url = format!("https://github.com/mage-ai/{name}");
+    git(&["-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=20", "fetch", "--depth=1", &url, commit])
+        && git(&["update-ref", "refs/heads/main", commit])
+}
+
+#[test]
+fn of_mages_public_projects_nothing_is_missed_and_nothing_invented() {
+    let test = "of_mages_public_projects_nothing_is_missed_and_nothing_invented";
+    let read_by_hand = repository().join("tests/fixtures/public-projects/references.tsv");
+    let read_by_hand = std::fs::read_to_string(read_by_hand).expect("the list");
+    let mut projects: Vec<(Vec<&str>, BTreeSet<Place>)> = Vec::new();
+    for line in read_by_hand.lines() {
+        let columns: Vec<&str> = line.split('\t').collect();
+        match (&columns[..], projects.last_mut()) {
+            (["", file, line, kind, name], Some((_, places))) => {
+                let line = line.parse().expect("a line");
+                places.insert(((*file).to_owned(), line, (*kind).to_owned(), (*name).to_owned()));
+            }
+            _ => projects.push((columns, BTreeSet::new())),
+        }
+    }
+    assert!(projects.len() > 10, "{projects:?}");
+    let sandbox = Sandbox::new();
+    for (project, expected) in projects {
+        let [name, commit, directory] = project[..] else { panic!("{project:?}") };
+        if !sandbox.file(name).exists() && !fetch(&sandbox, name, commit) {
+            return skip(test, "github");
+        }
+        declare(&sandbox, name, directory);
+        let (mut all, undecidable) = found(&sandbox);
+        all.extend(undecidable);
+        let missed: Vec<_> = expected.difference(&all).collect();
+        let invented: Vec<_> = all.difference(&expected).collect();
+        assert!(missed.is_empty() && invented.is_empty(), "{project:?}: {missed:#?} {invented:#?}");
+    }
 }
 
 /// A generator of blocks: numbers from a seed, and lines.
@@ -214,7 +266,7 @@ fn what_python_reads_is_what_is_found() {
     let ran = python("what_python_reads_is_what_is_found", &sandbox, "names.py", "project/data_loaders");
     let Some(ran) = ran else { return };
     let ran: BTreeMap<String, BTreeSet<String>> = serde_json::from_str(&ran).expect("names");
-    declare(&sandbox, "project");
+    commit(&sandbox, "project");
     let (all, undecidable) = found(&sandbox);
     for (file, text) in &blocks {
         let path = format!("data_loaders/{file}");
@@ -223,6 +275,7 @@ fn what_python_reads_is_what_is_found() {
         let (made, said): (BTreeSet<&str>, BTreeSet<&str>) =
             ran[file].iter().map(String::as_str).partition(|name| name.starts_with('D'));
         assert_eq!(found, said, "{file}:\n{text}");
-        assert_eq!(undecidable.contains(&path), !made.is_empty(), "{file}: {made:?}\n{text}");
+        let is_undecidable = undecidable.iter().any(|(at, ..)| *at == path);
+        assert_eq!(is_undecidable, !made.is_empty(), "{file}: {made:?}\n{text}");
     }
 }
