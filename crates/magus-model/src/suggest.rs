@@ -11,6 +11,11 @@ pub fn closest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether one name may be a slip of the pen for the other: two edits at most.
+pub fn is_slip(a: &str, b: &str) -> bool {
+    distance(a, b) <= 4
+}
+
 /// Twice the edits between two names; a difference of case alone counts half of one, so that it wins over any other,
 /// and an abbreviation of three letters or more counts one.
 fn distance(a: &str, b: &str) -> usize {
@@ -50,6 +55,7 @@ mod tests {
         assert_eq!(closest("prod", ["production", "development"]), Some("production"));
         assert_eq!(closest("gpu", ["large", "small"]), None);
         assert_eq!(closest("", []), None);
+        assert!(is_slip("API_TOKN", "API_TOKEN") && !is_slip("SNOW_PASSWORD", "DB_PASSWORD"));
         assert_eq!(help("gpu", ["small", "large"], "none"), "there are `large`, `small`");
         assert_eq!(help("gpu", [], "there is none"), "there is none");
     }

@@ -18,9 +18,6 @@ use names::Names;
 /// What is wrong with a file that nobody wrote by hand.
 const TOO_DEEP: Text = Text::new_static("it is nested too deeply");
 
-/// How far an expression is followed to what it comes to.
-const FURTHEST: u32 = 32;
-
 /// How many brackets may be open: since a line that begins a statement of the file, and in all, as far as a look at the signs alone
 /// can tell.
 const OPEN: u32 = 1_000;

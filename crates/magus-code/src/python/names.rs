@@ -10,12 +10,19 @@ use ruff_python_ast::{
 };
 use ruff_text_size::{Ranged as _, TextRange};
 
-use super::FURTHEST;
-
 /// How deeply a file may be nested, and how many calls, attributes and operands may follow one another. Python itself refuses
 /// about as much.
 const DEEPEST: u32 = 150;
 const LONGEST_CHAIN: u32 = 2_000;
+
+/// So many bindings of a name in a scope are remembered, and so many names and attributes are followed to what an expression names:
+/// two names that are bound to each other, twice, would never end.
+const BINDINGS: usize = 32;
+const FOLLOWED: usize = 32;
+
+/// So many parts a text is put together of, each of so many bytes at most, to be looked for as a name.
+const PARTS: u32 = 200;
+const LONGEST_NAME: usize = 1_000;
 
 /// What a name is bound to in a scope.
 #[derive(Debug, Clone)]
@@ -117,7 +124,10 @@ impl<'t> Names<'t> {
     }
 
     fn bind(&mut self, name: &'t str, binding: Binding<'t>) {
-        self.scopes[self.scope].bindings.entry(name).or_default().push(binding);
+        let bindings = self.scopes[self.scope].bindings.entry(name).or_default();
+        if bindings.len() < BINDINGS {
+            bindings.push(binding);
+        }
     }
 
     /// Visits what is in a scope of its own.
@@ -256,27 +266,49 @@ impl<'t> Names<'t> {
 
     /// The dotted path of what an expression names, such as `os.environ.get`.
     pub(crate) fn path(&self, expression: &'t Expr, scope: usize) -> Option<String> {
-        self.path_within(expression, scope, FURTHEST)
+        self.path_within(expression, scope, &mut Vec::new())
     }
 
-    fn path_within(&self, expression: &'t Expr, scope: usize, further: u32) -> Option<String> {
-        let further = further.checked_sub(1)?;
+    /// The same, without the names that were followed already, each with the scope that binds it.
+    fn path_within(
+        &self,
+        expression: &'t Expr,
+        scope: usize,
+        followed: &mut Vec<(usize, &'t str)>,
+    ) -> Option<String> {
         match expression {
             Expr::Name(name) => {
                 let Some((bindings, bound)) = self.look_up(&name.id, scope) else {
                     let known = WITHOUT_IMPORT.into_iter().find(|(known, _)| *known == name.id.as_str());
                     return known.map(|(_, path)| path.to_owned());
                 };
+                let binding = (bound, name.id.as_str());
+                if followed.len() >= FOLLOWED || followed.contains(&binding) {
+                    return None;
+                }
+                followed.push(binding);
                 // Where it is bound in several ways, one that is known is enough: `try: import … except: … = None`.
                 bindings.iter().find_map(|binding| match binding {
                     Binding::Import(path) => Some(path.clone()),
-                    Binding::Value(value) => self.path_within(value, bound, further),
+                    Binding::Value(value) => self.path_within(value, bound, followed),
                     Binding::Arguments | Binding::Other => None,
                 })
             }
             Expr::Attribute(attribute) => {
-                let object = self.path_within(&attribute.value, scope, further)?;
-                Some(format!("{object}.{}", attribute.attr))
+                let (mut object, mut attributes) = (&*attribute.value, vec![&attribute.attr]);
+                while let Expr::Attribute(inner) = object {
+                    attributes.push(&inner.attr);
+                    object = &inner.value;
+                }
+                if attributes.len() > FOLLOWED {
+                    return None;
+                }
+                let mut path = self.path_within(object, scope, followed)?;
+                for attribute in attributes.into_iter().rev() {
+                    path.push('.');
+                    path.push_str(attribute);
+                }
+                Some(path)
             }
             _ => None,
         }
@@ -290,21 +322,25 @@ impl<'t> Names<'t> {
 
     /// The text that an expression comes to.
     pub(crate) fn literal(&self, expression: &Expr, scope: usize) -> Option<String> {
-        self.literal_within(expression, scope, FURTHEST)
+        let mut parts = PARTS;
+        self.literal_within(expression, scope, &mut parts)
     }
 
-    fn literal_within(&self, expression: &Expr, scope: usize, further: u32) -> Option<String> {
-        let further = further.checked_sub(1)?;
+    fn literal_within(&self, expression: &Expr, scope: usize, parts: &mut u32) -> Option<String> {
+        *parts = parts.checked_sub(1)?;
         match expression {
-            Expr::StringLiteral(string) => Some(string.value.to_str().to_owned()),
+            Expr::StringLiteral(string) => {
+                let text = string.value.to_str();
+                (text.len() <= LONGEST_NAME).then(|| text.to_owned())
+            }
             Expr::BinOp(sum) if sum.op == Operator::Add => {
-                let side = |expression| self.literal_within(expression, scope, further);
+                let mut side = |expression| self.literal_within(expression, scope, parts);
                 Some(side(&sum.left)? + &side(&sum.right)?)
             }
             Expr::Name(name) => {
                 let (bindings, bound) = self.look_up(&name.id, scope)?;
                 let [Binding::Value(value)] = bindings else { return None };
-                self.literal_within(value, bound, further)
+                self.literal_within(value, bound, parts)
             }
             _ => None,
         }

@@ -96,6 +96,32 @@ fn megabytes_of_references_are_told_in_time() {
 }
 
 #[test]
+fn names_that_lead_to_one_another_end() {
+    // Each of two names is bound to the other, as in `item = frame; frame = item`, and more than once.
+    let round = "import os\nx = y\ny = x\nx = y\ny = x\nx = y\ny = x\nx.get('A')\n";
+    check(FileKind::Python, round, &[]);
+    check(FileKind::Python, &round.replace("= x", "= x.a"), &[]);
+    check(FileKind::Python, &format!("{round}y = os.environ\nx.get('B')\n"), &["8:7 env A", "10:7 env B"]);
+    // A text of 2³⁰ characters, and one of as many parts and none.
+    for first in ["'a'", "''"] {
+        let mut text = format!("import os\nx0 = {first}\n");
+        for number in 1..=30 {
+            text.push_str(&format!("x{number} = x{0} + x{0}\n", number - 1));
+        }
+        text.push_str("os.environ[x30]\n");
+        check(FileKind::Python, &text, &["33:12 env <x30>"]);
+    }
+    // Names that are bound and called again and again.
+    for piece in ["x = y\ny = x\nx()\n", "x = os.a\nx()\n", "import a as x\nx()\n", "x.y.z()\n"] {
+        let found = scan(
+            FileKind::Python,
+            format!("import os\n{}", piece.repeat((1 << 20) / piece.len())).as_bytes(),
+        );
+        assert_eq!((found.references.len(), found.fault), (0, None), "{piece}");
+    }
+}
+
+#[test]
 fn what_is_no_utf8_is_a_fault_and_is_read_nevertheless() {
     let found = scan(FileKind::Python, b"import os\nos.environ['A']\nx = '\xe4'\n");
     let fault = found.fault.as_ref().unwrap();

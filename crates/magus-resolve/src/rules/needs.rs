@@ -91,6 +91,8 @@ pub(crate) struct Said<'a> {
     pub(crate) defined_in: &'a BTreeSet<Text>,
     /// What is defined there.
     pub(crate) names: &'a BTreeSet<&'a str>,
+    /// What the code reads that needs it.
+    pub(crate) read: &'a Needs,
 }
 
 impl Said<'_> {
@@ -141,7 +143,9 @@ impl Said<'_> {
     fn help(&self, need: &Need, may_be_given: bool) -> String {
         let Need { kind, name, .. } = need;
         let mut help = String::new();
-        if let Some(close) = suggest::closest(name, self.names.iter().copied()) {
+        // What is read under its own name is hardly meant for another one.
+        let may_be_meant = |known: &&str| !self.read.names(*kind, known) || suggest::is_slip(name, known);
+        if let Some(close) = suggest::closest(name, self.names.iter().copied().filter(may_be_meant)) {
             help.push_str(&format!("`{close}` is defined; was that meant? Otherwise "));
         }
         let value = if *kind == Kind::Secret || literal::kind_of_name(name).is_some() {

@@ -85,9 +85,10 @@ pub(crate) fn check(stages: &[Stage<'_>], sources: &Sources, findings: &mut Vec<
     for (at, stage) in stages.iter().enumerate() {
         let mut own: HashSet<(Kind, &Text)> = HashSet::new();
         for running in &stage.running {
+            let read = &*running.needs;
             let found =
-                Lacking { stage, sources, defined: &defined, rule: &rules::MISSING_NAME, whose: None };
-            own.extend(found.report(&running.needs, &running.workspaces, findings));
+                Lacking { stage, sources, defined: &defined, rule: &rules::MISSING_NAME, whose: None, read };
+            own.extend(found.report(read, &running.workspaces, findings));
         }
         ahead(stages, at, &own, &defined, sources, findings);
         for running in &stage.running {
@@ -128,7 +129,8 @@ fn ahead(
             let branch =
                 running.workspaces.iter().find_map(|one| one.code.as_ref()).map_or("", |code| &code.branch);
             let whose = Some(format!("the code of `{}` (`{branch}` at {short})", before.environment.name));
-            let found = Lacking { stage, sources, defined, rule: &rules::MISSING_AHEAD, whose };
+            let read = &running.needs;
+            let found = Lacking { stage, sources, defined, rule: &rules::MISSING_AHEAD, whose, read };
             said.extend(
                 found
                     .report(&needs, &workspaces, findings)
@@ -189,6 +191,8 @@ struct Lacking<'a, 'd> {
     defined: &'a Defined<'d>,
     rule: &'static rules::Rule,
     whose: Option<String>,
+    /// All that the code reads.
+    read: &'a Needs,
 }
 
 impl Lacking<'_, '_> {
@@ -230,6 +234,7 @@ impl Lacking<'_, '_> {
                 file: &format!("{inside}{file}"),
                 defined_in,
                 names: &names_of(workspace, *kind),
+                read: self.read,
             };
             findings.push(said.finding(*lack));
         }
@@ -407,11 +412,12 @@ pub fn lacking_now(stage: &Stage<'_>, sources: &Sources) -> Vec<Diagnostic> {
     let defined = Defined(BTreeMap::new());
     for Running { needs, commit, workspaces } in &stage.running {
         let names = needs.names.iter().filter(|need| need.missing == Missing::Fails).cloned().collect();
-        let needs = Needs { names, ..Needs::default() };
+        let failing = Needs { names, ..Needs::default() };
         let short = commit.get(..10).unwrap_or(commit);
         let whose = Some(format!("the code that runs there for now ({short})"));
-        let found = Lacking { stage, sources, defined: &defined, rule: &rules::MISSING_NAME, whose };
-        found.report(&needs, workspaces, &mut findings);
+        let read = needs;
+        let found = Lacking { stage, sources, defined: &defined, rule: &rules::MISSING_NAME, whose, read };
+        found.report(&failing, workspaces, &mut findings);
     }
     for finding in &mut findings {
         finding.severity = finding.severity.min(Severity::Warning);
