@@ -45,7 +45,11 @@ pub(crate) fn scan(text: &str) -> Scan {
     let mut pipeline = Pipeline::default();
     let mut places = Vec::new();
     places.extend(root.get("executor_type"));
-    for block in LISTS.iter().flat_map(|list| root.get(list).map_or(&[][..], Node::items)) {
+    // Extensions, such as tests of Great Expectations, have blocks of their own.
+    let extensions = root.get("extensions").map_or(&[][..], Node::entries);
+    let lists = LISTS.iter().filter_map(|list| root.get(list));
+    let lists = lists.chain(extensions.iter().filter_map(|extension| extension.value.get("blocks")));
+    for block in lists.flat_map(Node::items) {
         pipeline.add(block);
         places.extend(["executor_type", "configuration"].iter().filter_map(|key| block.get(key)));
         scan.references.extend(profile(block, &lines));

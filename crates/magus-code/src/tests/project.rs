@@ -70,6 +70,31 @@ fn every_place_knows_the_pipelines_that_need_it() {
 }
 
 #[test]
+fn the_file_of_a_block_is_found_as_mage_finds_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = git2::Repository::init(folder.path()).unwrap();
+    let metadata = "blocks:\n\
+        - {uuid: a, type: custom, configuration: {file_path: acme/custom/renamed.py}}\n\
+        - {uuid: b, type: custom, configuration: {file_path: /home/src/acme/custom/moved.py}}\n\
+        - {uuid: c, type: custom, configuration: {file_path: custom/gone.py, file_source: {path: null}}}\n\
+        extensions:\n  great_expectations:\n    blocks:\n    - {uuid: checks, type: extension, language: python}\n  other: null\n";
+    let reads = "import os\nos.environ['A']\n";
+    let files = [
+        ("pipelines/orders/metadata.yaml", metadata),
+        ("custom/renamed.py", reads),
+        ("custom/moved.py", reads),
+        ("custom/c.py", reads),
+        ("gone.py", reads),
+        ("extensions/checks.py", reads),
+    ];
+    let id = commit(&repository, &files);
+    let project = Projects::default().project(&open(folder.path()), &id, ".").unwrap();
+    let needed = project.places().filter(|place| !project.needed_by(*place).is_empty());
+    let files: Vec<String> = needed.map(|place| place.file.to_string()).collect();
+    assert_eq!(files, ["custom/c.py", "custom/moved.py", "custom/renamed.py", "extensions/checks.py"]);
+}
+
+#[test]
 fn a_cache_may_be_new_old_broken_or_not_writable() {
     let cache = tempfile::tempdir().unwrap();
     let file = cache.path().join("code.db");
