@@ -63,7 +63,7 @@ impl Projects {
             let of = |project: &Option<_>| triggers(project.as_deref(), path);
             movement.triggers.extend(differences(&format!("{name}/"), &of(&old), &of(&new)));
         }
-        movement.schedules = new.map_or_else(Vec::new, |project| schedules(&project, &touched, now));
+        movement.schedules = new.map_or_else(Vec::new, |new| schedules(old.as_deref(), &new, &touched, now));
         movement.pipelines = touched.into_iter().collect();
         Some(movement)
     }
@@ -88,18 +88,25 @@ fn touch(project: &Project, path: &str, touched: &mut BTreeSet<Text>) {
 }
 
 /// When these pipelines run by themselves.
-fn schedules(project: &Project, pipelines: &BTreeSet<Text>, now: Timestamp) -> Vec<Schedule> {
-    let of = |(pipeline, _, trigger): (&str, &Text, &Trigger)| {
+fn schedules(
+    old: Option<&Project>,
+    new: &Project,
+    pipelines: &BTreeSet<Text>,
+    now: Timestamp,
+) -> Vec<Schedule> {
+    let before =
+        |path: &str, name: &str| old?.file(path)?.triggers.iter().find(|trigger| trigger.name == name);
+    let of = |(pipeline, path, trigger): (&str, &Text, &Trigger)| {
         let interval = trigger.interval.as_ref().filter(|_| trigger.active && trigger.unread.is_none())?;
         pipelines.contains(pipeline).then(|| Schedule {
             name: format!("{pipeline}/{}", trigger.name).into(),
             when: interval.clone(),
             envs: trigger.envs.clone(),
             next: cron::parse(interval).ok().and_then(|interval| interval.next_after(now)),
-            at_once: trigger.at_once.clone(),
+            at_once: trigger.starts_at_once(before(path, &trigger.name)),
         })
     };
-    project.triggers().filter_map(of).collect()
+    new.triggers().filter_map(of).collect()
 }
 
 /// The triggers of a file by name, each with when it runs.

@@ -29,7 +29,7 @@ pub struct Trigger {
     /// In which workspaces, by their `ENV`; in every one where there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub envs: Vec<Text>,
-    /// Why it starts as soon as it is deployed to a workspace that did not have it, where it does.
+    /// Why it starts as soon as it is deployed to a workspace that did not have it, or had it with another schedule, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_once: Option<Text>,
     /// Why Mage leaves it out without a word, where it does.
@@ -102,7 +102,8 @@ fn unread(node: &Node) -> Option<Text> {
 }
 
 /// Why a trigger starts as soon as it is deployed (`should_schedule` in `orchestration/db/models/schedules.py`, and seen on 0.9.80).
-/// One that the commit does not say to have been enabled is enabled when it comes, and waits for its time.
+/// One that the commit does not say to have been enabled is enabled when it comes, and waits for its time. Mage enables one anew whose
+/// schedule changes, and writes that into the file; the next sync resets the file, and the trigger starts (issue 5954).
 fn at_once(node: &Node) -> Option<Text> {
     let interval = text_of(node, "schedule_interval")?;
     if matches!(interval.as_str(), "@once" | "@always_on") {
@@ -136,6 +137,18 @@ impl Trigger {
             None => format!("by {}", self.kind).into(),
         };
         if self.active { when } else { format!("{when}, inactive").into() }
+    }
+
+    /// Why it starts as soon as it is deployed where it was as `before`, or was not.
+    pub fn starts_at_once(&self, before: Option<&Trigger>) -> Option<Text> {
+        let why = self.at_once.as_ref().filter(|_| self.active && self.unread.is_none())?;
+        match before.filter(|before| before.active) {
+            None => Some(why.clone()),
+            Some(before) if before.interval != self.interval => {
+                Some(format!("its schedule changes, and {why}").into())
+            }
+            Some(_) => None,
+        }
     }
 
     /// Whether it may run in a workspace with this `ENV`, as Mage calls it.

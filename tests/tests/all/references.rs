@@ -97,11 +97,15 @@ fn a_step_names_who_reads_what_it_changes_and_what_runs_when() {
             "triggers:\n- {name: daily, schedule_type: time, schedule_interval: '0 6 * * *', start_time: 2026-01-01, status: active, envs: [prod], last_enabled_at: 2026-01-02}\n",
         )],
     );
+    let lint = sandbox.expect(0, &["lint"]).stdout;
+    let may_start = "warning[MG603]: the trigger `orders/daily` (pipelines/orders/triggers.yaml:2) may start in `production` as soon as it is promoted: \
+                     its schedule changes, and its `last_enabled_at` is in the past";
+    assert!(lint.contains(may_start), "{lint}");
     move_branch(&sandbox, "main", "staging");
     let plan = sandbox.expect(0, &["plan", "-e", "production"]).stdout;
     assert!(plan.contains("read by customers"), "{plan}");
     assert!(plan.contains("trigger orders/daily: 0 5 * * * → 0 6 * * *"), "{plan}");
-    let at_once = "orders/daily (0 6 * * *) runs where ENV is prod next: at once where it is new: its `last_enabled_at` is in the past";
+    let at_once = "orders/daily (0 6 * * *) runs where ENV is prod next: at once: its schedule changes, and its `last_enabled_at` is in the past";
     assert!(plan.contains(at_once), "{plan}");
     let plan: Value =
         serde_json::from_str(&sandbox.expect(0, &["plan", "-e", "production", "--format", "json"]).stdout)

@@ -72,7 +72,7 @@ pub struct Schedule {
     /// The next time, seen from when the plan was made; nothing where it never comes, or at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Text>,
-    /// Why it starts as soon as it is deployed to a workspace that does not have it yet.
+    /// Why it starts as soon as it is deployed, or, where its schedule changes, at the sync after that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_once: Option<Text>,
 }

@@ -83,7 +83,7 @@ fn schedule(Schedule { name, when, envs, next, at_once }: &Schedule) -> String {
         false => format!(" where ENV is {}", some(envs.iter().map(|env| escape::line(env).into_owned()))),
     };
     let next = match (at_once, next) {
-        (Some(why), _) => format!("at once where it is new: {}", escape::line(why)),
+        (Some(why), _) => format!("at once: {}", escape::line(why)),
         (None, Some(next)) => escape::line(next).into_owned(),
         (None, None) => "never".to_owned(),
     };

@@ -182,9 +182,9 @@ fn starts_at_once(stage: &Stage<'_>, stages: &[Stage<'_>], findings: &mut Vec<Di
     let mut workspaces = stage.running.iter().flat_map(|running| &running.workspaces);
     let all: Vec<&Workspace> = workspaces.by_ref().copied().collect();
     let Some(span) = all.first().and_then(|one| Some(one.code.as_ref()?.span)) else { return };
-    let has = |pipeline: &Text, trigger: &Trigger| {
+    let here = |pipeline: &Text, trigger: &Trigger| {
         let mut here = stage.running.iter().flat_map(|running| &running.needs.triggers);
-        here.any(|(name, one)| name == pipeline && one.name == trigger.name && one.active)
+        here.find(|(name, one)| name == pipeline && one.name == trigger.name).map(|(_, one)| one)
     };
     let before =
         stages.iter().filter(|one| stage.environment.promotes_from.as_ref() == Some(&one.environment.name));
@@ -192,17 +192,17 @@ fn starts_at_once(stage: &Stage<'_>, stages: &[Stage<'_>], findings: &mut Vec<Di
     for (pipeline, trigger) in
         before.flat_map(|before| &before.running).flat_map(|running| &running.needs.triggers)
     {
-        let Some(why) = trigger.at_once.as_ref().filter(|_| !has(pipeline, trigger)) else { continue };
+        let Some(why) = trigger.starts_at_once(here(pipeline, trigger)) else { continue };
         if !all.iter().any(|workspace| runs_in(trigger, workspace)) || !seen.insert((pipeline, &trigger.name))
         {
             continue;
         }
         let message = format!(
-            "the trigger `{pipeline}/{}` (pipelines/{pipeline}/triggers.yaml:{}) will start in `{}` as soon as it is promoted: {why}",
+            "the trigger `{pipeline}/{}` (pipelines/{pipeline}/triggers.yaml:{}) may start in `{}` as soon as it is promoted: {why}",
             trigger.name, trigger.line, stage.environment.name
         );
         findings.push(Diagnostic::new(&rules::STARTS_AT_ONCE, span, message).help(
-            "without `last_enabled_at` it waits for its time: remove that line from triggers.yaml before it is promoted",
+            "so that it waits for its time, leave `last_enabled_at`, `create_initial_pipeline_run` and `@once` out of triggers.yaml",
         ));
     }
 }
