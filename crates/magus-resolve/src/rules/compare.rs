@@ -8,10 +8,10 @@ use magus_model::{
     diagnostic::Diagnostic,
     rules,
     span::Span,
-    value::{FieldValue, Value},
+    value::{FieldValue, SecretSource, Value},
 };
 
-use super::literal;
+use super::{literal, references::named};
 
 /// With fewer environments, one that is like another is no exception.
 const ENOUGH: usize = 3;
@@ -28,26 +28,40 @@ pub(crate) fn check(desired: &Desired, findings: &mut Vec<Diagnostic>) {
     same_as_another(&all, findings);
 }
 
-/// What a secret is told by, where it is one: the reference, or a digest of nothing but the value itself, which stays here.
-fn secret(cluster: &Text, workspace: &Workspace, field: &Field) -> Option<String> {
-    let path = field.path.as_str();
-    let name = path.strip_prefix("env.").or_else(|| path.strip_prefix("secrets."))?;
+/// What a secret is told by; what is not seen to be one, in a text, may be no secret.
+#[derive(PartialEq, Eq, Hash)]
+enum Secret<'d> {
+    Reference(&'d SecretSource),
+    /// The key of a Secret of Kubernetes, which is one of its cluster and namespace.
+    Kubernetes([Option<&'d Text>; 4]),
+    Text(&'d Text),
+}
+
+fn secret<'d>(cluster: &'d Text, workspace: &'d Workspace, field: &'d Field) -> Option<Secret<'d>> {
+    let (_, name) = named(field)?;
     // The code is one repository, and its login may be one.
     if name.starts_with("GIT_") {
         return None;
     }
     match &field.value {
-        FieldValue::Secret(reference) => Some(format!("{:?}", reference.source)),
+        FieldValue::Secret(reference) => Some(Secret::Reference(&reference.source)),
+        FieldValue::Plain(Value::String(text)) => Some(Secret::Text(text)),
         FieldValue::Plain(Value::Map(map)) => {
-            let from = map.get("valueFrom")?;
-            let Value::Map(from) = from else { return None };
-            // A Secret of Kubernetes is one of its cluster and namespace.
-            let namespace = workspace.field("namespace").map(|field| format!("{:?}", field.value));
-            let reference = from.get("secretKeyRef")?;
-            Some(format!("{cluster} {namespace:?} {reference:?}"))
-        }
-        FieldValue::Plain(Value::String(text)) => {
-            literal::resemblance(Some(name), text).map(|_| format!("literal {text}"))
+            let inner = |value: &'d Value, key: &str| match value {
+                Value::Map(map) => map.get(key),
+                _ => None,
+            };
+            let text = |value: Option<&'d Value>| match value {
+                Some(Value::String(text)) => Some(text),
+                _ => None,
+            };
+            let reference = inner(map.get("valueFrom")?, "secretKeyRef")?;
+            let namespace = workspace.field("namespace").and_then(|field| match &field.value {
+                FieldValue::Plain(value) => text(Some(value)),
+                FieldValue::Secret(_) => None,
+            });
+            let [named, key] = ["name", "key"].map(|key| text(inner(reference, key)));
+            Some(Secret::Kubernetes([Some(cluster), namespace, named, key]))
         }
         FieldValue::Plain(_) => None,
     }
@@ -58,23 +72,40 @@ fn shared_secrets(all: &[(&Text, &Environment)], findings: &mut Vec<Diagnostic>)
     let is_followed = |environment: &Environment| {
         all.iter().any(|(_, other)| other.promotes_from.as_ref() == Some(&environment.name))
     };
-    let mut elsewhere: HashMap<String, (&Text, Span)> = HashMap::new();
-    let mut of_last: BTreeMap<Span, (String, &Text, &Field)> = BTreeMap::new();
-    for (cluster, environment) in all {
-        let is_last = environment.promotes_from.is_some() && !is_followed(environment);
-        for workspace in &environment.workspaces {
-            for field in &workspace.fields {
-                let Some(secret) = secret(cluster, workspace, field) else { continue };
-                if is_last {
-                    of_last.entry(field.span).or_insert((secret, &environment.name, field));
-                } else {
-                    elsewhere.entry(secret).or_insert((&environment.name, field.span));
-                }
+    let (last, others): (Vec<_>, Vec<_>) = all
+        .iter()
+        .flat_map(|(cluster, environment)| {
+            environment.workspaces.iter().map(move |workspace| (*cluster, *environment, workspace))
+        })
+        .partition(|(_, environment, _)| environment.promotes_from.is_some() && !is_followed(environment));
+    let mut of_last: BTreeMap<Span, (Secret<'_>, &Text, &Field)> = BTreeMap::new();
+    for (cluster, environment, workspace) in last {
+        for field in &workspace.fields {
+            let Some(secret) = secret(cluster, workspace, field) else { continue };
+            // A text is one where it looks like one, whoever else has it.
+            let name = named(field).map(|(_, name)| name);
+            if matches!(secret, Secret::Text(text) if literal::resemblance(name, text).is_none()) {
+                continue;
+            }
+            of_last.entry(field.span).or_insert((secret, &environment.name, field));
+        }
+    }
+    let mut elsewhere: HashMap<&Secret<'_>, Option<(&Text, Span)>> =
+        of_last.values().map(|(secret, ..)| (secret, None)).collect();
+    if elsewhere.is_empty() {
+        return;
+    }
+    for (cluster, environment, workspace) in &others {
+        for field in &workspace.fields {
+            let Some(secret) = secret(cluster, workspace, field) else { continue };
+            if let Some(place @ None) = elsewhere.get_mut(&secret) {
+                *place = Some((&environment.name, field.span));
             }
         }
     }
-    for (span, (secret, environment, field)) in of_last {
-        let Some((other, place)) = elsewhere.get(&secret) else { continue };
+    for (span, (secret, environment, field)) in &of_last {
+        let Some(Some((other, place))) = elsewhere.get(secret) else { continue };
+        let span = *span;
         let finding = Diagnostic::new(
             &rules::SHARED_SECRET,
             span,
@@ -90,25 +121,31 @@ fn shared_secrets(all: &[(&Text, &Environment)], findings: &mut Vec<Diagnostic>)
 /// A value of a variable: in which environment, and where it is written.
 type Given<'d> = (&'d Environment, &'d Text, Span);
 
-/// MG306: every environment has a value of its own, but for one that has another's.
-fn same_as_another(all: &[(&Text, &Environment)], findings: &mut Vec<Diagnostic>) {
-    let mut values: BTreeMap<(&Text, &str), Vec<Given<'_>>> = BTreeMap::new();
-    for (_, environment) in all {
-        for workspace in &environment.workspaces {
-            for field in &workspace.fields {
-                let Some(name) = field.path.as_str().strip_prefix("env.") else { continue };
-                if let FieldValue::Plain(Value::String(text)) = &field.value {
-                    values.entry((&workspace.declared, name)).or_default().push((
-                        environment,
-                        text,
-                        field.span,
-                    ));
-                }
+/// The variables of workspaces with their values, in the order of the workspaces.
+fn values<'d>(workspaces: &[(&'d Environment, &'d Workspace)]) -> BTreeMap<&'d str, Vec<Given<'d>>> {
+    let mut values: BTreeMap<&str, Vec<Given<'_>>> = BTreeMap::new();
+    for (environment, workspace) in workspaces {
+        for field in &workspace.fields {
+            let Some(name) = field.path.as_str().strip_prefix("env.") else { continue };
+            if let FieldValue::Plain(Value::String(text)) = &field.value {
+                values.entry(name).or_default().push((environment, text, field.span));
             }
         }
     }
+    values
+}
+
+/// MG306: every environment has a value of its own, but for one that has another's.
+fn same_as_another(all: &[(&Text, &Environment)], findings: &mut Vec<Diagnostic>) {
+    let mut everywhere: BTreeMap<&Text, Vec<(&Environment, &Workspace)>> = BTreeMap::new();
+    for (_, environment) in all {
+        for workspace in &environment.workspaces {
+            everywhere.entry(&workspace.declared).or_default().push((environment, workspace));
+        }
+    }
     let mut said: HashSet<(Span, Span)> = HashSet::new();
-    for ((_, name), values) in values {
+    let enough = everywhere.into_values().filter(|workspaces| workspaces.len() >= ENOUGH);
+    for (name, values) in enough.flat_map(|workspaces| values(&workspaces)) {
         let mut distinct: Vec<&Text> = values.iter().map(|(_, text, _)| *text).collect();
         distinct.sort();
         distinct.dedup();

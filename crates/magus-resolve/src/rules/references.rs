@@ -81,6 +81,9 @@ pub fn declared_commit<'d>(_: &'d Cluster, workspace: &'d Workspace) -> Option<&
 
 /// Everything that is wrong between code and declarations.
 pub(crate) fn check(stages: &[Stage<'_>], sources: &Sources, findings: &mut Vec<Diagnostic>) {
+    if stages.iter().all(|stage| stage.running.is_empty()) {
+        return;
+    }
     let defined = Defined::of(stages);
     for (at, stage) in stages.iter().enumerate() {
         let mut own: HashSet<(Kind, &Text)> = HashSet::new();
@@ -353,11 +356,13 @@ fn never_read(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
                 let by_code = *is_read
                     .entry((kind, name))
                     .or_insert_with(|| all.iter().any(|needs| needs.names(kind, name)));
+                if by_code {
+                    continue;
+                }
                 let entry =
                     given.entry(field.span).or_insert(Given { kind, name, own, read: false, decidable });
                 // Where nobody knows what a workspace runs, nobody knows what it reads.
-                entry.read |= by_code
-                    || !is_known
+                entry.read |= !is_known
                     || kind == Kind::Variable && mage::may_be_read_by_others(name)
                     || is_used_by_declaration(workspace, field, name);
             }
