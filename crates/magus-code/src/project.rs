@@ -307,8 +307,8 @@ impl Project {
             .flat_map(|(file, scan)| scan.references.iter().map(move |reference| Place { file, reference }))
     }
 
-    /// The pipelines that need what a place refers to, in the order of their names. A setting in a profile is needed where a block reads that profile, and, as
-    /// far as is known, the service that the setting is for.
+    /// The pipelines that need what a place refers to, in the order of their names. A setting in a profile is needed where a block
+    /// reads that profile, and, as far as is known, the service that the setting is for.
     pub fn needed_by(&self, place: Place<'_>) -> Vec<&Text> {
         let Place { file, reference } = place;
         if file.as_str() != IO_CONFIG {

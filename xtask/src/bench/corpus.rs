@@ -100,7 +100,7 @@ fn workspace(at: usize, environment: &str) -> String {
         "  PIPELINE_ID: pipeline-{at:06}\n  SOURCE_URL: https://source-{source}.bench.example/v2/export\n\
          \x20 TARGET_SCHEMA: analytics_{schema}\n  BATCH_SIZE: \"{batch}\"\n  RETRIES: \"3\"\n  TIMEOUT_SECONDS: \"{timeout}\"\n\
          \x20 SLACK_CHANNEL: \"#team-{team}\"\n  OWNER_EMAIL: team-{team}@bench.example\n  FEATURE_FLAGS: incremental,backfill,quality\n\
-         \x20 DB_PASSWORD: {{valueFrom: {{secretKeyRef: {{name: warehouse-{source}, key: password}}}}}}\n\
+         \x20 DB_PASSWORD: {{valueFrom: {{secretKeyRef: {{name: {environment}-{source}, key: password}}}}}}\n\
          container_config:\n  resources:\n    limits:\n      memory: {limit}Gi\n  tolerations:\n\
          \x20   - {{key: dedicated, operator: Equal, value: pipelines, effect: NoSchedule}}\n\
          \x20 readinessProbe:\n    httpGet: {{path: /api/status, port: 6789}}\n    initialDelaySeconds: 20\n    periodSeconds: 15\n\
