@@ -86,7 +86,7 @@ impl Files<'_> {
         let triggers = Text::from(format!("{PIPELINES}/{name}/triggers.yaml"));
         files.extend(self.files.contains_key(&triggers).then_some(triggers));
         // Those that are not looked at, such as notes and R, are files of it too.
-        let mut open: Vec<Text> = pipeline.files.iter().map(|file| self.place(file)).collect();
+        let mut open: Vec<Text> = pipeline.files.iter().map(|file| self.block_file(file)).collect();
         while let Some(file) = open.pop() {
             if !files.insert(file.clone()) {
                 continue;
@@ -126,11 +126,11 @@ impl Files<'_> {
     }
 
     /// Where the file of a block is. People write the name of the project before it, or where it was on their machine.
-    fn place(&self, file: &Text) -> Text {
+    fn block_file(&self, file: &Text) -> Text {
         let mut paths =
             std::iter::successors(Some(file.as_str()), |path| path.split_once('/').map(|(_, below)| below));
-        let place = paths.find(|path| path.contains('/') && self.files.contains_key(*path));
-        place.map_or_else(|| file.clone(), Text::from)
+        let found = paths.find(|path| path.contains('/') && self.files.contains_key(*path));
+        found.map_or_else(|| file.clone(), Text::from)
     }
 
     /// The files that an import may mean: from the root of the project, or by the project's name, which is not known here.

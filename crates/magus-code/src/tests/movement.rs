@@ -4,7 +4,11 @@ use git2::{IndexAddOption, Repository, Signature, Time};
 use magus_git::{Ask, Code, Fetch, Place, Ssh};
 use magus_model::plan::{Difference, Movement};
 
-use crate::{Between, Projects};
+use crate::{
+    Between, Projects,
+    scan::{FileKind, scan},
+    triggers::Trigger,
+};
 
 /// Two commits of the project in `m`, seen on a day.
 fn between<'a>(from: Option<&'a str>, to: &'a str) -> Between<'a> {
@@ -166,4 +170,35 @@ fn a_first_deploy_and_a_commit_that_is_gone_touch_nothing() {
     // A folder that was not there before has no file that could have changed.
     let moved = projects.movement(&code, between(Some(&commit(&repository, &[("x", "")])), &to)).unwrap();
     assert_eq!(moved.pipelines, ["customers", "models", "orders"]);
+}
+
+#[test]
+fn a_trigger_starts_at_once_where_it_is_new_or_its_schedule_changes() {
+    let trigger = |schedule: &str, more: &str| {
+        let text = format!(
+            "triggers:\n- {{name: t, schedule_type: time, schedule_interval: '{schedule}', start_time: 2026-01-01{more}}}\n"
+        );
+        scan(FileKind::Triggers, text.as_bytes()).triggers.remove(0)
+    };
+    let active = ", status: active";
+    let enabled = ", status: active, last_enabled_at: 2026-01-02";
+    let first = ", status: active, settings: {create_initial_pipeline_run: true}";
+    let one = trigger("@daily", enabled);
+    let why = |trigger: Trigger, before: Option<&Trigger>| {
+        trigger.starts_at_once(before).map(|why| why.to_string())
+    };
+    let past = "its `last_enabled_at` is in the past";
+    assert_eq!(why(one.clone(), None).as_deref(), Some(past));
+    assert_eq!(why(one.clone(), Some(&one)), None);
+    assert_eq!(why(one.clone(), Some(&trigger("@daily", ", status: inactive"))).as_deref(), Some(past));
+    let changes = format!("its schedule changes, and {past}");
+    assert_eq!(why(trigger("@hourly", enabled), Some(&one)), Some(changes));
+    // What the commit does not say to have been enabled waits, and what is switched off does not run.
+    assert_eq!(why(trigger("@hourly", active), Some(&one)), None);
+    assert_eq!(why(trigger("@hourly", active), None), None);
+    assert_eq!(why(trigger("@daily", ", status: inactive, last_enabled_at: 2026-01-02"), None), None);
+    assert!(
+        why(trigger("@hourly", first), None).is_some_and(|why| why.contains("create_initial_pipeline_run"))
+    );
+    assert_eq!(why(trigger("@once", active), None).as_deref(), Some("its schedule is `@once`"));
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod builder;
 
+mod compare;
 mod deploy;
 mod details;
 mod explain;
