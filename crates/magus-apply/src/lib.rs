@@ -218,6 +218,12 @@ impl Hands<'_> {
         let environment = self.environments.get(&step.cluster, &step.environment);
         let code = environment.and_then(|environment| declared_code(environment, step));
         let code = code.ok_or_else(|| format!("`{}` declares no code", step.workspace))?;
+        if code.source != deploy.source {
+            return Err(format!(
+                "the declared source of the code of `{}` is not that of the plan",
+                step.workspace
+            ));
+        }
         (self.move_branch)(&code.repository, branch, &deploy.to)
     }
 
@@ -225,11 +231,7 @@ impl Hands<'_> {
     fn code<'a>(&'a self, environment: &'a Environment, step: &Step) -> Option<CodeSource<'a>> {
         step.deploy.as_ref()?;
         let code = declared_code(environment, step)?;
-        Some(CodeSource {
-            git: self.repositories.get(&code.repository)?,
-            directory: &code.directory,
-            deployment: code.deployment.as_ref(),
-        })
+        Some(CodeSource { git: self.repositories.get(&code.repository)?, source: &code.source })
     }
 
     fn refresh_mark(&self, refresh: &MarkRefresh) -> Ending {

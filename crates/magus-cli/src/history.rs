@@ -154,6 +154,7 @@ pub fn record(
                         branch: deploy.branch.clone(),
                         from: deploy.from.clone(),
                         to: deploy.to.clone(),
+                        source: Some(deploy.source.clone()),
                     }
                 }),
             })

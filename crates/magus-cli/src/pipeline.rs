@@ -246,7 +246,7 @@ fn movements(changes: &ChangeSet<'_>, checked: &Checked, now: Timestamp) -> Move
                 Change::Adopt { code, .. } => code.as_ref()?.observed.commit.clone(),
                 Change::Unchanged { .. } | Change::Conflict { .. } | Change::Unknown(_) => return None,
             };
-            let (repository, directory) = (code.repository.clone(), code.directory.clone());
+            let (repository, directory) = (code.repository.clone(), code.source.directory.clone());
             Some(Move { repository, directory, from, to: code.commit.clone().ok()? })
         })
         .collect();
@@ -291,7 +291,7 @@ fn readers(changes: &ChangeSet<'_>, checked: &Checked) -> Readers {
     let projects: BTreeSet<Project> = changed
         .filter_map(|change| {
             let code = change.workspace.code.as_ref()?;
-            Some((code.repository.clone(), code.directory.clone(), code.commit.clone().ok()?))
+            Some((code.repository.clone(), code.source.directory.clone(), code.commit.clone().ok()?))
         })
         .collect();
     let read = projects.into_iter().filter_map(|project| {
@@ -329,7 +329,8 @@ pub fn observe(
                             && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name),
                         code: workspace.code.as_ref().map(|code| DeclaredCode {
                             commit: code.commit.clone().ok(),
-                            untold: code.deployment.is_some(),
+                            source: code.source.clone(),
+                            untold: code.source.deployment.is_some(),
                         }),
                         secrets: workspace.fields.iter().any(|field| field.path.is_within("secrets")),
                     })

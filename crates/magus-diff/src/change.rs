@@ -12,6 +12,7 @@ use magus_model::{
     observed::{Mark, Observation, ObservedCode, ObservedWorkspace},
     path::FieldPath,
     plan::{FieldChange, Reason},
+    source::ProjectSource,
 };
 
 /// Stands for an observed literal that must not be shown: the declaration says that a secret belongs there, or
@@ -113,6 +114,8 @@ pub struct CodeChange<'a> {
     pub to: &'a Text,
     /// What is there.
     pub observed: &'a ObservedCode,
+    /// Where the code that is there came from, if it came from elsewhere than what is declared.
+    pub source_before: Option<&'a ProjectSource>,
     /// Who moved.
     pub reason: Reason,
 }

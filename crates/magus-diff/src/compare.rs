@@ -10,9 +10,10 @@ use std::{borrow::Cow, collections::BTreeMap};
 use magus_model::{
     Text,
     desired::{Cluster, Code, DesiredState, Environment, Field, Workspace},
-    observed::{Capabilities, FieldCapability, Mark, ObservedWorkspace, RunState},
+    observed::{Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, RunState},
     path::FieldPath,
     plan::{FieldChange, FieldStatus, Reason},
+    source::ProjectSource,
     span::Sources,
     value::{FieldValue, Value},
 };
@@ -35,14 +36,17 @@ pub fn expected_mark(cluster: &Cluster, environment: &Environment, workspace: &W
     let mut applied: BTreeMap<_, _> =
         present(workspace).map(|field| (field.path.clone(), digest(&field.path, &field.value))).collect();
     applied.insert(FieldPath::key(STATE), state_digest(workspace.state));
-    if let Some(Code { once: false, commit: Ok(commit), .. }) = &workspace.code {
+    let mut applied_source = None;
+    if let Some(Code { once: false, commit: Ok(commit), source, .. }) = &workspace.code {
         applied.insert(code_path(), code_digest(commit));
+        applied_source = Some(source.clone());
     }
     Mark {
         managed_by: cluster.managed_by.clone(),
         environment: environment.name.clone(),
         workspace: workspace.declared.clone(),
         protected: environment.protected,
+        source: applied_source,
         applied,
     }
 }
@@ -105,7 +109,7 @@ impl<'a> Place<'a, '_> {
             }
             Some(mark) => mark,
         };
-        let code = match self.code(observed, &mark.applied) {
+        let code = match self.code(observed, Some(mark)) {
             Ok(code) => code,
             Err(reason) => return Change::Unknown(Cow::Borrowed(reason)),
         };
@@ -113,8 +117,9 @@ impl<'a> Place<'a, '_> {
         let renamed_from = (observed.name != self.workspace.name).then_some(&observed.name);
         let update = Update { observed, renamed_from, fields, state, restart, code };
         if update.is_empty() {
-            let Mark { managed_by: _, environment, workspace, protected, applied: _ } = mark;
+            let Mark { managed_by: _, environment, workspace, protected, source, applied: _ } = mark;
             let stale = stale
+                || self.expected_source().is_some_and(|expected| source.as_ref() != Some(expected))
                 || *environment != self.environment.name
                 || *workspace != self.workspace.declared
                 || *protected != self.environment.protected;
@@ -127,7 +132,7 @@ impl<'a> Place<'a, '_> {
     fn code(
         &self,
         observed: &'a ObservedWorkspace,
-        applied: &BTreeMap<FieldPath, Text>,
+        mark: Option<&'a Mark>,
     ) -> Result<Option<CodeChange<'a>>, &'a str> {
         let Some(declared) = self.workspace.code.as_ref().filter(|_| self.capabilities.deploys) else {
             return Ok(None);
@@ -139,20 +144,36 @@ impl<'a> Place<'a, '_> {
         }
         let to = declared.commit.as_ref().map_err(Text::as_str)?;
         let is_followed = declared.follows.as_ref().is_none_or(|branch| branch.from.as_ref() == Some(to));
-        if observed.commit.as_ref() == Some(to) && is_followed {
+        let source_before = observed_source(observed, mark).filter(|source| **source != declared.source);
+        let is_same_commit = observed.commit.as_ref() == Some(to);
+        if is_same_commit && is_followed && source_before.is_none() {
             return Ok(None);
         }
-        let last = applied.get(&code_path());
+        let last = mark.and_then(|mark| mark.applied.get(&code_path()));
         let found = observed.commit.as_ref().map(|commit| code_digest(commit));
         let reason = match (last, &found) {
+            // Only Magus records a source, so that the declaration is what changed.
+            _ if is_same_commit && source_before.is_some() => Reason::Declared,
             // It runs what it should, and the branch that it follows is elsewhere.
-            _ if observed.commit.as_ref() == Some(to) => Reason::Drift,
+            _ if is_same_commit => Reason::Drift,
             (None, None) => Reason::Declared,
             // It is left to people until now, or was taken over.
             (None, Some(_)) => Reason::Differs,
             (Some(last), found) => three_way(*last == code_digest(to), Some(last) == found.as_ref()),
         };
-        Ok(Some(CodeChange { declared, to, observed, reason }))
+        let reason = match reason {
+            Reason::Drift if source_before.is_some() => Reason::Both,
+            reason => reason,
+        };
+        Ok(Some(CodeChange { declared, to, observed, source_before, reason }))
+    }
+
+    /// The source that the mark remembers once the declared code was deployed; nothing if no code is deployed.
+    fn expected_source(&self) -> Option<&'a ProjectSource> {
+        match &self.workspace.code {
+            Some(Code { once: false, commit: Ok(_), source, .. }) => Some(source),
+            _ => None,
+        }
     }
 
     /// What nobody manages is taken over only where it is as declared, and can be seen to be.
@@ -165,7 +186,7 @@ impl<'a> Place<'a, '_> {
         let (changed, unverifiable) = (with(FieldStatus::Change), with(FieldStatus::Unverifiable));
         let conflict = match (changed.is_empty(), unverifiable.is_empty()) {
             (true, true) => {
-                return match self.code(observed, &BTreeMap::new()) {
+                return match self.code(observed, None) {
                     Ok(code) => Change::Adopt { observed, code },
                     Err(reason) => Change::Unknown(Cow::Borrowed(reason)),
                 };
@@ -342,6 +363,13 @@ impl<'a> Place<'a, '_> {
             read_by: Vec::new(),
         }
     }
+}
+
+/// Where the code that runs came from. A mark knows that of the commit that was last deployed, and of no other.
+pub fn observed_source<'a>(observed: &ObservedCode, mark: Option<&'a Mark>) -> Option<&'a ProjectSource> {
+    let mark = mark?;
+    let runs = observed.commit.as_ref().map(|commit| code_digest(commit))?;
+    mark.source.as_ref().filter(|_| mark.applied.get(&code_path()) == Some(&runs))
 }
 
 /// The fields that say something.

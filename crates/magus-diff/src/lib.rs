@@ -23,7 +23,7 @@ pub use change::{
     Change, ChangeSet, ClusterChanges, CodeChange, Conflict, HIDDEN, Removed, RenameHint, Update,
     WorkspaceChange,
 };
-pub use compare::{code_digest, code_path, expected_mark};
+pub use compare::{code_digest, code_path, expected_mark, observed_source};
 pub use declared::{Row, compare_declared, same_declared};
 pub use diff::diff;
 pub use lines::{Hunk, HunkKind, line_diff};

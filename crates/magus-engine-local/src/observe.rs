@@ -61,8 +61,11 @@ impl Observer {
         }
         let Some(folder) = self.folders.workspace(&workspace.name) else { return Ok(workspace) };
         let observe = |thoroughly| code::observe(&folder, thoroughly);
+        let source = workspace.mark.as_ref().and_then(|mark| mark.source.as_ref());
+        let is_other_source =
+            wanted.is_some_and(|wanted| source.is_some_and(|source| *source != wanted.source));
         let found = observe(looks).and_then(|found| match wanted {
-            Some(wanted) if !looks && wanted.commit != found.commit => observe(true),
+            Some(wanted) if !looks && (is_other_source || wanted.commit != found.commit) => observe(true),
             _ => Ok(found),
         });
         match found {

@@ -152,16 +152,16 @@ impl Store {
     fn deploy(&self, task: &Task<'_>, deploy: &Deploy) -> Result<(), PerformError> {
         let name = &task.step.workspace;
         let found = self.code(name)?;
-        if found.commit == Some(deploy.to.clone()) {
+        let CodeSource { git, source } = CodeSource::of_step(task.code, deploy)?;
+        let is_there = found.commit.as_ref() == Some(&deploy.to);
+        // The commit alone does not say from which directory its tree was written.
+        if is_there && deploy.source_before.is_none() {
             return Ok(());
         }
-        if found.commit != deploy.from {
+        if !is_there && found.commit != deploy.from {
             return Err(store::moved(name));
         }
-        let source = task.code.ok_or_else(|| {
-            PerformError::Failed("the pipelines' repository of the step is not known".to_owned())
-        })?;
-        let CodeSource { git, directory, deployment: _ } = source;
+        let directory = source.directory.as_str();
         let key = (git.to_owned(), directory.into(), deploy.to.clone());
         let trees = || self.trees.lock().unwrap_or_else(PoisonError::into_inner);
         let like = trees().get(&key).cloned();

@@ -1,12 +1,13 @@
 //! A row of the table `workspaces` as it lies in the database, its revision, and what it says.
 
-use std::fmt;
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use magus_model::{
     Text,
     name::WorkspaceName,
     observed::{Mark, ObservedCode, ObservedWorkspace},
     path::FieldPath,
+    source::ProjectSource,
 };
 use rusqlite::{Row, types::ValueRef};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -109,7 +110,8 @@ impl RawRow {
     /// The same with a mark.
     pub(crate) fn with_mark(&self, mark: &Mark) -> Result<Self, String> {
         let text = |text: &str| Cell::Text(text.to_owned());
-        let Mark { managed_by, environment, workspace, protected, applied } = mark;
+        let Mark { managed_by, environment, workspace, protected, source, applied } = mark;
+        let applied = Applied { digests: applied.clone().into_iter().collect(), source: source.clone() };
         Ok(Self {
             name: self.name.clone(),
             record: self.record.clone(),
@@ -117,7 +119,7 @@ impl RawRow {
             environment: text(environment),
             workspace: text(workspace),
             protected: Cell::Int((*protected).into()),
-            applied: Cell::Text(serde_json::to_string(applied).map_err(|error| error.to_string())?),
+            applied: Cell::Text(applied.to_json().map_err(|error| error.to_string())?),
         })
     }
 
@@ -182,13 +184,10 @@ impl RawRow {
         if self.managed_by == Cell::Null {
             return Ok(None);
         }
-        let applied: Vec<(FieldPath, Text)> = match &self.applied {
-            Cell::Null => Vec::new(),
-            applied => {
-                let Applied(entries) = serde_json::from_str(applied.text("applied")?)
-                    .map_err(|error| format!("its column `applied` is not valid: {error}"))?;
-                entries
-            }
+        let Applied { digests, source } = match &self.applied {
+            Cell::Null => Applied::default(),
+            applied => serde_json::from_str(applied.text("applied")?)
+                .map_err(|error| format!("its column `applied` is not valid: {error}"))?,
         };
         Ok(Some(Mark {
             managed_by: self.managed_by.text("managed_by")?.into(),
@@ -198,14 +197,35 @@ impl RawRow {
                 Cell::Int(value) => value != 0,
                 _ => return Err("its column `protected` is neither 0 nor 1".to_owned()),
             },
+            source,
             // From a list that is in order, as it nearly always is, a map is made without spare room.
-            applied: applied.into_iter().collect(),
+            applied: digests.into_iter().collect(),
         }))
     }
 }
 
+/// The key in the column `applied` under which the source of the code is kept, as JSON in a string. Every value there is a
+/// string, so that a Magus that does not know the key reads the column too.
+const SOURCE: &str = "code.source";
+
 /// The column `applied`.
-struct Applied(Vec<(FieldPath, Text)>);
+#[derive(Debug, Default)]
+struct Applied {
+    digests: Vec<(FieldPath, Text)>,
+    source: Option<ProjectSource>,
+}
+
+impl Applied {
+    fn to_json(&self) -> serde_json::Result<String> {
+        let Self { digests, source } = self;
+        let mut entries: BTreeMap<&str, Cow<'_, str>> =
+            digests.iter().map(|(path, digest)| (path.as_str(), Cow::Borrowed(digest.as_str()))).collect();
+        if let Some(source) = source {
+            entries.insert(SOURCE, serde_json::to_string(source)?.into());
+        }
+        serde_json::to_string(&entries)
+    }
+}
 
 impl<'de> Deserialize<'de> for Applied {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -219,11 +239,15 @@ impl<'de> Deserialize<'de> for Applied {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Applied, A::Error> {
-                let mut entries = Vec::with_capacity(48);
+                let mut applied = Applied { digests: Vec::with_capacity(48), source: None };
                 while let Some((path, digest)) = map.next_entry::<String, Text>()? {
-                    entries.push((FieldPath::shared(&path), digest));
+                    match path.as_str() {
+                        // What cannot be read is not known: it is recorded again by the next apply.
+                        SOURCE => applied.source = serde_json::from_str(&digest).ok(),
+                        _ => applied.digests.push((FieldPath::shared(&path), digest)),
+                    }
                 }
-                Ok(Applied(entries))
+                Ok(applied)
             }
         }
 

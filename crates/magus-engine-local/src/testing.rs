@@ -95,6 +95,7 @@ pub(crate) fn mark(workspace: &str) -> Mark {
         environment: "production".into(),
         workspace: workspace.into(),
         protected: true,
+        source: None,
         applied: BTreeMap::from([(FieldPath::from("env.A"), "d1".into())]),
     }
 }

@@ -14,11 +14,11 @@ use std::{
 use magus_engine::{CodeSource, PerformError, Task};
 use magus_model::{
     Text,
-    desired::Deployment,
     name::WorkspaceName,
     observed::{ObservedCode, RunState},
     path::FieldPath,
     plan::{Action, Deploy, Restarts, Step},
+    source::Deployment,
 };
 use serde_json::Value;
 
@@ -181,8 +181,9 @@ impl Mage {
         let deploy = step.deploy.as_ref();
         let deploy =
             deploy.ok_or_else(|| PerformError::Failed("the step says no code to deploy".to_owned()))?;
+        let code = CodeSource::of_step(code, deploy)?;
         let done = found.code().deployed(&deploy.to);
-        if let Some(deployment) = code.and_then(|source| source.deployment) {
+        if let Some(deployment) = &code.source.deployment {
             self.ask_pro(deployment, deploy)?;
             return self.put_mark(found, Stored { code: done, ..found.stored_by(step, found.secrets())? });
         }
@@ -281,7 +282,7 @@ fn check(
     found: &Found,
     (server, project): (&Client, Project),
     deploy: &Deploy,
-    source: Option<CodeSource<'_>>,
+    CodeSource { git, source: _ }: CodeSource<'_>,
 ) -> Result<(), PerformError> {
     let unknown = project.unknown.clone();
     let code = project.code(&found.code());
@@ -291,12 +292,10 @@ fn check(
             "`{name}` does not run what it ran when the plan was made; plan again"
         )));
     }
-    match source {
-        // Over what Mage itself put there, anything may go.
-        Some(CodeSource { git, .. }) if code.commit.is_some() => {
-            refuse(name, &overwritten(server, git, deploy, &unknown)?)
-        }
-        _ => Ok(()),
+    // Over what Mage itself put there, anything may go.
+    match code.commit {
+        Some(_) => refuse(name, &overwritten(server, git, deploy, &unknown)?),
+        None => Ok(()),
     }
 }
 

@@ -35,9 +35,10 @@ use jiff::Timestamp;
 use magus_engine::{EngineError, EngineErrorKind};
 use magus_model::{
     Text,
-    desired::{Deployment, Edition, MageServer},
+    desired::{Edition, MageServer},
     name::WorkspaceName,
     path::FieldPath,
+    source::Deployment,
 };
 
 use crate::{

@@ -11,6 +11,7 @@ use magus_model::{
     name::WorkspaceName,
     observed::Mark,
     path::FieldPath,
+    source::ProjectSource,
     value::{SecretReference, Value},
 };
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,8 @@ struct Line {
     workspace: Text,
     protected: bool,
     applied: BTreeMap<FieldPath, Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<ProjectSource>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     secrets: BTreeMap<FieldPath, SecretLine>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -108,7 +111,7 @@ struct SecretLine {
 /// The line, without its end.
 pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, String> {
     let Stored { mark, secrets, grown, code } = stored;
-    let Mark { managed_by, environment, workspace, protected, applied } = mark.clone();
+    let Mark { managed_by, environment, workspace, protected, source, applied } = mark.clone();
     let secrets = secrets.iter().map(|(path, StoredSecret { reference, check })| {
         (path.clone(), SecretLine { reference: reference.to_value(), check: check.clone() })
     });
@@ -120,6 +123,7 @@ pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, Str
         workspace,
         protected,
         applied,
+        source,
         secrets: secrets.collect(),
         grown: *grown,
         code: code.clone(),
@@ -184,6 +188,7 @@ pub(crate) fn read(name: &WorkspaceName, text: &str) -> Result<Option<Stored>, S
         workspace,
         protected,
         applied,
+        source,
         secrets,
         grown,
         code,
@@ -192,7 +197,7 @@ pub(crate) fn read(name: &WorkspaceName, text: &str) -> Result<Option<Stored>, S
         Some((path, StoredSecret { reference: SecretReference::from_value(&reference)?, check }))
     });
     Ok(Some(Stored {
-        mark: Mark { managed_by, environment, workspace, protected, applied },
+        mark: Mark { managed_by, environment, workspace, protected, source, applied },
         secrets: secrets.collect(),
         grown,
         code,
@@ -236,6 +241,7 @@ mod tests {
                 environment: "development".into(),
                 workspace: "ana".into(),
                 protected: true,
+                source: Some(ProjectSource { repository: "a.dev/b".into(), ..ProjectSource::default() }),
                 applied: BTreeMap::from([(FieldPath::from("env[\"a.b\"]"), "0123".into())]),
             },
             secrets: BTreeMap::from([(path, StoredSecret { reference, check: Some(check) })]),

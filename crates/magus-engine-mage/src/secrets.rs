@@ -235,6 +235,7 @@ mod tests {
                 environment: "development".into(),
                 workspace: "ana".into(),
                 protected: false,
+                source: None,
                 applied: applied.collect(),
             },
             secrets: names.iter().map(secret).collect(),

@@ -14,11 +14,11 @@ use std::{
 
 use magus_model::{
     Text,
-    desired::Deployment,
     name::WorkspaceName,
     observed::Observation,
     path::FieldPath,
-    plan::{MarkRefresh, Step},
+    plan::{Deploy, MarkRefresh, Step},
+    source::ProjectSource,
     value::SecretReference,
 };
 use magus_secrets::Resolver;
@@ -64,6 +64,8 @@ pub struct DeclaredCode {
     /// The full number of the commit; nothing where nobody can say. Where another one runs, an engine also looks for work of
     /// people that a deploy would take away.
     pub commit: Option<Text>,
+    /// Where the code comes from. If the code that runs came from elsewhere, an engine looks for work of people too.
+    pub source: ProjectSource,
     /// Whether a deployment of Mage Pro puts it there, of which nobody is told what became.
     pub untold: bool,
 }
@@ -73,10 +75,29 @@ pub struct DeclaredCode {
 pub struct CodeSource<'a> {
     /// The git directory of the pipelines' repository, or of its mirror.
     pub git: &'a Path,
-    /// The folder of the project in it.
-    pub directory: &'a str,
-    /// The deployment of Mage Pro that puts the code there, where one does.
-    pub deployment: Option<&'a Deployment>,
+    /// The project in it, as it is declared now. A step deploys from nowhere but the source that it names: see
+    /// [`CodeSource::of_step`].
+    pub source: &'a ProjectSource,
+}
+
+impl<'a> CodeSource<'a> {
+    /// The source of a step's code.
+    ///
+    /// # Errors
+    /// If the step names another source than the declared one, or none is known: then nothing may be deployed.
+    pub fn of_step(code: Option<Self>, deploy: &Deploy) -> Result<Self, PerformError> {
+        let code = code.ok_or_else(|| {
+            PerformError::Failed("the repository of the step's code is not known".to_owned())
+        })?;
+        if *code.source == deploy.source {
+            return Ok(code);
+        }
+        let (planned, declared) = (&deploy.source, code.source);
+        Err(PerformError::Moved(format!(
+            "the plan deploys from `{}` in `{}`, and `{}` in `{}` is declared now; plan again",
+            planned.directory, planned.repository, declared.directory, declared.repository
+        )))
+    }
 }
 
 /// Does single steps. Called from several threads at once, never twice at once for the same workspace.

@@ -9,8 +9,8 @@ use jiff::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Text, diagnostic::Severity, name::WorkspaceName, path::FieldPath, plan::DeployBranch, span::Span,
-    value::FieldValue,
+    Text, diagnostic::Severity, name::WorkspaceName, path::FieldPath, plan::DeployBranch,
+    source::ProjectSource, span::Span, value::FieldValue,
 };
 
 /// Everything that is declared, over all clusters.
@@ -314,8 +314,8 @@ impl Workspace {
 pub struct Code {
     /// The pipelines' repository: a URL, or a path that is absolute or relative to the working directory.
     pub repository: Text,
-    /// The folder of the Mage project in it; `.` for the whole.
-    pub directory: Text,
+    /// Where the code comes from, in comparable form.
+    pub source: ProjectSource,
     /// The branch that is deployed.
     pub branch: Text,
     /// The commit or tag that is deployed instead of the head of the branch, as it is declared.
@@ -324,37 +324,20 @@ pub struct Code {
     pub once: bool,
     /// The branch that the workspace follows, where it fetches its code itself.
     pub follows: Option<DeployBranch>,
-    /// The deployment of Mage Pro that puts it there, where one does.
-    pub deployment: Option<Deployment>,
     /// The full number of the commit; or, where nobody can say, why.
     pub commit: Result<Text, Text>,
     /// Where the branch, or what is pinned, was declared.
     pub span: Span,
 }
 
-/// A deployment of Mage Pro: Mage moves a branch to the commit, and workspaces with this `ENV` take it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Deployment {
-    /// The deployment settings.
-    pub setting: Text,
-    /// The branch that Mage deploys to.
-    pub branch: Text,
-    /// The environment, as Mage is told.
-    pub environment: Text,
-    /// The folder of the project.
-    pub target_directory: Option<Text>,
-}
-
 impl Code {
     /// Whether the same is declared, whatever it is at the time and wherever it was written.
     pub fn is_declared_as(&self, other: &Self) -> bool {
-        let Self { repository, directory, branch, pinned, once, follows, deployment, commit: _, span: _ } =
-            self;
+        let Self { repository, source, branch, pinned, once, follows, commit: _, span: _ } = self;
         let name = |follows: &Option<DeployBranch>| follows.as_ref().map(|branch| branch.name.clone());
-        (repository, directory, branch, pinned, once)
-            == (&other.repository, &other.directory, &other.branch, &other.pinned, &other.once)
+        (repository, source, branch, pinned, once)
+            == (&other.repository, &other.source, &other.branch, &other.pinned, &other.once)
             && name(follows) == name(&other.follows)
-            && *deployment == other.deployment
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     name::WorkspaceName,
     plan::{Action, Overrides},
     report::Outcome,
+    source::ProjectSource,
 };
 
 /// The version of the format of an entry.
@@ -139,6 +140,9 @@ pub struct Deployed {
     pub from: Option<Text>,
     /// The full number of the commit.
     pub to: Text,
+    /// Where the code came from; nothing in an entry of a Magus that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ProjectSource>,
 }
 
 /// What was verified.

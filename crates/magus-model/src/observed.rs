@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Text, name::WorkspaceName, path::FieldPath, plan::Action, value::FieldValue, value::Value};
+use crate::{
+    Text, name::WorkspaceName, path::FieldPath, plan::Action, source::ProjectSource, value::FieldValue,
+    value::Value,
+};
 
 /// What one cluster answered.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -136,6 +139,10 @@ pub struct Mark {
     pub workspace: Text,
     /// Whether its environment was protected when it was last applied.
     pub protected: bool,
+    /// Where the code that was last deployed came from; nothing if none was deployed, or if a Magus deployed it that did
+    /// not record it. Then the source is taken for the declared one, and the next apply records that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ProjectSource>,
     /// What was last applied: a digest for each field (`magus_diff::digest`), `state` among them.
     pub applied: BTreeMap<FieldPath, Text>,
 }

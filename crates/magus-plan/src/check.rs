@@ -227,7 +227,7 @@ fn content(step: &Step, faults: &mut Vec<String>) {
     }
     let is_there = |deploy: &Deploy| {
         let follows = deploy.follows.as_ref().is_none_or(|branch| branch.from.as_ref() == Some(&deploy.to));
-        deploy.from.as_ref() == Some(&deploy.to) && follows
+        deploy.from.as_ref() == Some(&deploy.to) && follows && deploy.source_before.is_none()
     };
     if step.deploy.as_ref().is_some_and(is_there) {
         faults.push(format!("step `{}` deploys what runs", step.id));
@@ -310,13 +310,23 @@ fn last_mark(
     workspace: &Workspace,
     faults: &mut Vec<String>,
 ) {
-    let Mark { managed_by: _, environment: of_environment, workspace: of_workspace, protected, applied } =
-        mark;
+    let Mark {
+        managed_by: _,
+        environment: of_environment,
+        workspace: of_workspace,
+        protected,
+        source,
+        applied,
+    } = mark;
     if *of_environment != environment.name || *of_workspace != workspace.declared {
         faults.push(format!("step `{id}` leaves the mark of another workspace"));
     }
     if *protected != environment.protected {
         faults.push(format!("step `{id}` leaves a mark with another protection"));
+    }
+    let declared = workspace.code.as_ref().filter(|code| !code.once && code.commit.is_ok());
+    if declared.is_some_and(|code| source.as_ref() != Some(&code.source)) {
+        faults.push(format!("step `{id}` leaves a mark without the declared source of the code"));
     }
     let mut missing = workspace.fields.iter().filter(|field| {
         let is_empty = matches!(&field.value, FieldValue::Plain(value) if value.is_empty());

@@ -10,7 +10,8 @@ use magus_model::{
     Text,
     name::WorkspaceName,
     path::FieldPath,
-    plan::{FieldChange, Overrides, Plan, Precondition, Reason, Step, Withheld},
+    plan::{Deploy, FieldChange, Overrides, Plan, Precondition, Reason, Step, Withheld},
+    source::{Deployment, ProjectSource},
     value::FieldValue,
 };
 
@@ -131,9 +132,7 @@ fn step_difference(approved: &Step, current: &Step, sides: &Sides<'_>) -> Option
     if approved.restarts != current.restarts {
         text.push("restarts differently".to_owned());
     }
-    if approved.deploy != current.deploy {
-        text.push("deploys another commit".to_owned());
-    }
+    text.extend(deploy_differences(approved.deploy.as_ref(), current.deploy.as_ref()));
     if approved.needs != current.needs {
         text.push("waits for other steps".to_owned());
     }
@@ -150,6 +149,46 @@ fn step_difference(approved: &Step, current: &Step, sides: &Sides<'_>) -> Option
         (false, false) => sides.of(&approved.cluster, &approved.workspace),
     };
     Some(Difference { subject: approved.id.to_string(), message: text.join("; "), side })
+}
+
+/// How what two steps deploy differs, in words. What lies between commits follows from them, and is not compared.
+fn deploy_differences(approved: Option<&Deploy>, current: Option<&Deploy>) -> Vec<String> {
+    let (Some(approved), Some(current)) = (approved, current) else {
+        let differs = approved.is_some() != current.is_some();
+        return differs.then(|| "deploys code in one plan only".to_owned()).into_iter().collect();
+    };
+    let Deploy { branch, from, to, source, source_before, reason, follows, movement: _ } = approved;
+    if *source == ProjectSource::default() && *source != current.source {
+        let words = "the plan does not say which repository and directory the code comes from: an older Magus made it";
+        return vec![words.to_owned()];
+    }
+    let mut words = Vec::new();
+    let mut differs = |what: &str, was: &str, is: &str| {
+        if was != is {
+            words.push(format!("{what} was `{was}`, and now is `{is}`"));
+        }
+    };
+    let or_nothing = |commit: &'_ Option<Text>| commit.clone().unwrap_or_else(|| "nothing".into());
+    differs("the branch", branch, &current.branch);
+    differs("the running commit", &or_nothing(from), &or_nothing(&current.from));
+    differs("the commit to deploy", to, &current.to);
+    let ProjectSource { repository, directory, deployment } = source;
+    differs("the repository", repository, &current.source.repository);
+    differs("the directory", directory, &current.source.directory);
+    let setting = |deployment: &Option<Deployment>| {
+        deployment.as_ref().map_or_else(|| "nothing".into(), |deployment| deployment.setting.clone())
+    };
+    differs("the deployment setting", &setting(deployment), &setting(&current.source.deployment));
+    let others = [
+        (*deployment != current.source.deployment, "deploys through another deployment"),
+        (*source_before != current.source_before, "replaces code of another source"),
+        (*reason != current.reason, "deploys for another reason"),
+        (*follows != current.follows, "moves another branch, or from another commit"),
+    ];
+    if words.is_empty() {
+        words.extend(others.into_iter().filter(|(differs, _)| *differs).map(|(_, word)| word.to_owned()));
+    }
+    words
 }
 
 /// What differs in words, each with whether the declaration has a part in it.

@@ -8,6 +8,7 @@ use magus_model::{
         Action, Deploy, DeployBranch, FieldChange, FieldStatus, Guard, Overrides, Plan, Precondition, Reason,
         Restarts, Step, Withheld,
     },
+    source::ProjectSource,
     value::FieldValue,
 };
 use serde::Serialize;
@@ -41,6 +42,8 @@ struct DecidedDeploy<'a> {
     branch: &'a Text,
     from: &'a Option<Text>,
     to: &'a Text,
+    source: &'a ProjectSource,
+    source_before: &'a Option<ProjectSource>,
     reason: Reason,
     #[serde(skip_serializing_if = "Option::is_none")]
     follows: Option<&'a DeployBranch>,
@@ -132,8 +135,8 @@ fn decided_step(step: &Step) -> DecidedStep<'_> {
 
 /// What lies between two commits follows from them.
 fn decided_deploy(deploy: &Deploy) -> DecidedDeploy<'_> {
-    let Deploy { branch, from, to, reason, follows, movement: _ } = deploy;
-    DecidedDeploy { branch, from, to, reason: *reason, follows: follows.as_ref() }
+    let Deploy { branch, from, to, source, source_before, reason, follows, movement: _ } = deploy;
+    DecidedDeploy { branch, from, to, source, source_before, reason: *reason, follows: follows.as_ref() }
 }
 
 fn decided_field(field: &FieldChange) -> DecidedField<'_> {

@@ -96,7 +96,7 @@ impl Readers {
     pub fn of(&self, workspace: &Workspace, path: &FieldPath) -> Vec<Text> {
         let code = workspace.code.as_ref();
         let key = code.and_then(|code| {
-            Some((code.repository.clone(), code.directory.clone(), code.commit.as_ref().ok()?.clone()))
+            Some((code.repository.clone(), code.source.directory.clone(), code.commit.as_ref().ok()?.clone()))
         });
         let read = key.and_then(|key| self.0.get(&key)?.get(path));
         read.cloned().unwrap_or_default()

@@ -98,11 +98,7 @@ impl<'a> Place<'a> {
     /// The mark of a workspace that is as declared but for its code, of which it remembers as much as before.
     fn mark_before_code(&self, last: Option<&Mark>) -> Mark {
         let mut mark = self.expected_mark();
-        let path = code_path();
-        match last.and_then(|last| last.applied.get(&path)) {
-            Some(digest) => mark.applied.insert(path, digest.clone()),
-            None => mark.applied.remove(&path),
-        };
+        remember_code(&mut mark, last);
         mark
     }
 
@@ -114,7 +110,8 @@ impl<'a> Place<'a> {
         let code = self.workspace.code.as_ref().filter(|_| self.capabilities().deploys);
         let change = code.and_then(|declared| {
             let to = declared.commit.as_ref().ok()?;
-            Some(CodeChange { declared, to, observed: NOTHING, reason: Reason::Declared })
+            let reason = Reason::Declared;
+            Some(CodeChange { declared, to, observed: NOTHING, source_before: None, reason })
         });
         self.with_code(create, change, RunState::Stopped, None)
     }
@@ -128,7 +125,7 @@ impl<'a> Place<'a> {
     fn movement(&self, code: &Code, from: Option<&Text>, to: &Text) -> Option<&'a Movement> {
         self.movements.of(&Move {
             repository: code.repository.clone(),
-            directory: code.directory.clone(),
+            directory: code.source.directory.clone(),
             from: from.cloned(),
             to: to.clone(),
         })
@@ -136,9 +133,12 @@ impl<'a> Place<'a> {
 
     /// The part that puts other code in use.
     fn deploy(&self, change: CodeChange<'_>, state: RunState) -> Part {
-        let CodeChange { declared, to, observed, reason } = change;
+        let CodeChange { declared, to, observed, source_before, reason } = change;
         let from = observed.commit.clone();
-        let movement = self.movement(declared, from.as_ref(), to).cloned();
+        // What lies between two commits says nothing of what lies between two folders.
+        let is_same_folder = source_before.is_none_or(|before| before.directory == declared.source.directory);
+        let commits = self.movement(declared, from.as_ref(), to);
+        let movement = commits.filter(|_| is_same_folder).cloned();
         let restarts = match &movement {
             _ if state == RunState::Stopped || from.is_none() => Restarts::No,
             Some(movement) if movement.requirements.is_empty() => Restarts::No,
@@ -146,17 +146,23 @@ impl<'a> Place<'a> {
             Some(_) | None => Restarts::Yes,
         };
         let mut words = match &declared.follows {
+            _ if source_before.is_some() && from.as_ref() == Some(to) => words::same_commit(declared),
             Some(follows) if from.as_ref() == Some(to) => words::followed_elsewhere(follows),
-            _ => words::deploy(declared, reason, from.is_some(), movement.as_ref()),
+            _ => words::deploy(declared, reason, from.is_some(), commits),
         };
+        if let Some(before) = source_before {
+            words.push_str(&words::other_source(before, &declared.source));
+        }
         if state == RunState::Stopped && declared.follows.is_some() && from.is_some() {
             words.push_str(words::AT_NEXT_START);
         }
-        if let Some(deployment) = &declared.deployment {
+        if let Some(deployment) = &declared.source.deployment {
             words.push_str(&words::by_deployment(&deployment.setting));
         }
         let (branch, follows) = (declared.branch.clone(), declared.follows.clone());
-        let deploy = Deploy { branch, from, to: to.clone(), reason, follows, movement };
+        let (source, source_before) = (declared.source.clone(), source_before.cloned());
+        let deploy =
+            Deploy { branch, from, to: to.clone(), source, source_before, reason, follows, movement };
         Part { deploy: Some(deploy), ..Part::new(Action::Deploy, words, restarts, Vec::new()) }
     }
 
@@ -171,7 +177,7 @@ impl<'a> Place<'a> {
 
     /// Work of people that a deploy would take away.
     pub(crate) fn work(&self, change: &CodeChange<'_>, last: Option<&Mark>) -> Vec<Text> {
-        let CodeChange { declared, to, observed, reason: _ } = change;
+        let CodeChange { declared, to, observed, source_before: _, reason: _ } = change;
         let mut work = observed.uncommitted.clone();
         let Some(from) = observed.commit.as_ref().filter(|from| declared.follows.is_some() && from != to)
         else {
@@ -331,18 +337,22 @@ impl<'a> Place<'a> {
         let expected = self.expected_mark();
         let mut mark = expected.clone();
         let last = update.observed.mark.as_ref().map(|mark| &mark.applied);
-        let of_code = update.code.map(|_| code_path());
         let pending = update.fields.iter().chain(&update.state).chain(&update.restart);
-        for path in pending.map(|change| &change.path).chain(&of_code) {
+        for path in pending.map(|change| &change.path) {
             match last.and_then(|last| last.get(path)) {
                 Some(digest) => mark.applied.insert(path.clone(), digest.clone()),
                 None => mark.applied.remove(path),
             };
         }
+        if update.code.is_some() {
+            remember_code(&mut mark, update.observed.mark.as_ref());
+        }
         let mut steps: Vec<Step> = Vec::new();
         for part in parts {
-            let deployed = part.deploy.as_ref().map(|_| code_path());
-            for done in part.fields.iter().map(|change| &change.path).chain(&deployed) {
+            if part.deploy.is_some() {
+                remember_code(&mut mark, Some(&expected));
+            }
+            for done in part.fields.iter().map(|change| &change.path) {
                 match expected.applied.get(done) {
                     Some(digest) => mark.applied.insert(done.clone(), digest.clone()),
                     None => mark.applied.remove(done),
@@ -367,7 +377,13 @@ impl<'a> Place<'a> {
     pub(crate) fn work_lost_at_start(&self, observed: &ObservedWorkspace) -> Vec<Text> {
         let declared = self.workspace.code.as_ref().filter(|_| self.capabilities().starts_from_branch);
         let Some((declared, Ok(to))) = declared.map(|code| (code, &code.commit)) else { return Vec::new() };
-        let change = CodeChange { declared, to, observed: &observed.code, reason: Reason::Declared };
+        let change = CodeChange {
+            declared,
+            to,
+            observed: &observed.code,
+            source_before: None,
+            reason: Reason::Declared,
+        };
         self.work(&change, observed.mark.as_ref())
     }
 
@@ -384,6 +400,16 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Makes a mark remember the same code as another one: its commit and its source.
+fn remember_code(mark: &mut Mark, other: Option<&Mark>) {
+    let path = code_path();
+    match other.and_then(|other| other.applied.get(&path)) {
+        Some(digest) => mark.applied.insert(path, digest.clone()),
+        None => mark.applied.remove(&path),
+    };
+    mark.source = other.and_then(|other| other.source.clone());
+}
+
 /// What becomes of a step where the one before it is not done.
 pub(crate) fn rest_on(step: &mut Step, held: &Step, last: Option<&Mark>) {
     if step.precondition == Precondition::Follows(held.id.clone()) {
@@ -394,8 +420,10 @@ pub(crate) fn rest_on(step: &mut Step, held: &Step, last: Option<&Mark>) {
     }
     // The mark remembers of what was not done as much as before.
     let Some(mark) = &mut step.mark else { return };
-    let code = held.deploy.as_ref().map(|_| code_path());
-    for path in held.fields.iter().map(|change| &change.path).chain(&code) {
+    if held.deploy.is_some() {
+        remember_code(mark, last);
+    }
+    for path in held.fields.iter().map(|change| &change.path) {
         match last.and_then(|last| last.applied.get(path)) {
             Some(digest) => mark.applied.insert(path.clone(), digest.clone()),
             None => mark.applied.remove(path),

@@ -7,6 +7,7 @@ use magus_model::{
     name::WorkspaceName,
     path::FieldPath,
     plan::{DeployBranch, FieldChange, FieldStatus, Movement, Reason},
+    source::ProjectSource,
 };
 
 /// `2 fields declared, 1 drifted`.
@@ -88,6 +89,27 @@ pub(crate) fn deploy(code: &Code, reason: Reason, runs: bool, movement: Option<&
         Reason::Drift => words.push_str("; somebody deployed other code"),
         Reason::Both => words.push_str("; somebody deployed other code meanwhile"),
         Reason::Declared | Reason::Differs => {}
+    }
+    words
+}
+
+/// The reason of a deploy that changes the source of the code and not its commit.
+pub(crate) fn same_commit(code: &Code) -> String {
+    format!("`{}`, same commit", code.branch)
+}
+
+/// What changes in the source of the code, to be appended to a reason.
+pub(crate) fn other_source(before: &ProjectSource, after: &ProjectSource) -> String {
+    let ProjectSource { repository, directory, deployment } = after;
+    let mut words = String::new();
+    if before.repository != *repository {
+        words.push_str(&format!("; the repository changes from `{}` to `{repository}`", before.repository));
+    }
+    if before.directory != *directory {
+        words.push_str(&format!("; the directory changes from `{}` to `{directory}`", before.directory));
+    }
+    if before.deployment != *deployment {
+        words.push_str("; the Mage Pro deployment changes");
     }
     words
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use magus_model::{
     Text,
     plan::{Deploy, Movement, Reason},
+    source::ProjectSource,
 };
 use serde::Serialize;
 
@@ -70,6 +71,8 @@ pub fn text(rollback: &Rollback, styles: &Styles) -> String {
         branch: branch.clone(),
         from: from.clone(),
         to: to.commit.clone(),
+        source: ProjectSource::default(),
+        source_before: None,
         reason: Reason::Declared,
         follows: None,
         movement: Some(movement.clone()),

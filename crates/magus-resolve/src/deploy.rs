@@ -9,11 +9,12 @@ use magus_model::{
     files::DeployMode,
     name::WorkspaceName,
     rules,
+    source::{Deployment, ProjectSource, directory},
     span::Span,
     tree::Node,
 };
 
-use crate::{layer, scope::Scope, sync};
+use crate::{layer, rules::code::DeclaredRepository, scope::Scope, sync};
 
 /// The code of a workspace; nothing where nothing is deployed to it, or it does not say enough.
 pub(crate) fn code(scope: &Scope<'_>, environment: &str, root: &Node, name: &WorkspaceName) -> Option<Code> {
@@ -27,7 +28,6 @@ pub(crate) fn code(scope: &Scope<'_>, environment: &str, root: &Node, name: &Wor
     let mode = declared.unwrap_or(if scope.stage.first { DeployMode::Once } else { DeployMode::Head });
     let is_own = ["branch", "commit", "deploy"].iter().any(|key| own(key).is_some());
     let pinned = own("commit").or(scope.commit).filter(|_| mode == DeployMode::Pinned);
-    let whole = Text::new_static(".");
     match mode {
         DeployMode::None => return None,
         DeployMode::Head | DeployMode::Pinned | DeployMode::Once if is_own && sync::has_deployment(scope) => {
@@ -40,12 +40,11 @@ pub(crate) fn code(scope: &Scope<'_>, environment: &str, root: &Node, name: &Wor
     }
     Some(Code {
         repository: repository.url.clone(),
-        directory: repository.directory.as_ref().map_or(whole, |(folder, _)| folder.clone()),
+        source: source(repository, sync::deployment(scope, environment)),
         branch: branch.clone(),
         pinned: pinned.map(|(commit, _)| commit.clone()),
         once: mode == DeployMode::Once,
         follows: sync::branch(scope, environment, name, is_own),
-        deployment: sync::deployment(scope, environment),
         commit: Err(Text::new_static("nobody looked into the repository")),
         span: pinned.map_or(branch_span, |(_, span)| span),
     })
@@ -62,15 +61,20 @@ pub(crate) fn code_of_branch(
     let repository = scope.repository.as_ref().filter(|_| deploys(scope) && !sync::has_deployment(scope))?;
     Some(Code {
         repository: repository.url.clone(),
-        directory: repository.directory.as_ref().map_or(Text::new_static("."), |(folder, _)| folder.clone()),
+        source: source(repository, None),
         branch: branch.clone(),
         pinned: None,
         once: false,
         follows: sync::branch(scope, environment, name, true),
-        deployment: None,
         commit: Err(Text::new_static("nobody looked into the repository")),
         span,
     })
+}
+
+/// Where code comes from, in comparable form.
+fn source(repository: &DeclaredRepository, deployment: Option<Deployment>) -> ProjectSource {
+    let folder = repository.directory.as_ref().map_or("", |(folder, _)| folder.as_str());
+    ProjectSource { repository: repository.identity.clone(), directory: directory(folder), deployment }
 }
 
 /// Whether this version of Magus puts code into workspaces of the cluster.

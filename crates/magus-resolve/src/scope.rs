@@ -9,6 +9,7 @@ use magus_model::{
     files::Duration,
     git,
     path::FieldPath,
+    source,
     span::Span,
     tree::{Entry, Node, NodeKind},
 };
@@ -376,12 +377,17 @@ fn declared_engine(
 /// The repository, with its path from the working directory where it is one.
 fn repository(directory: &Directory<'_>, document: &Document<'_>, node: &Node) -> Option<DeclaredRepository> {
     let (url, url_span) = spanned(node.get("url")?)?;
-    let url = match git::is_path(url) {
-        true => relative_to_directory(&place_of(directory, document), url),
-        false => url.clone(),
+    // Paths are compared relative to the declarations: the working directory, and the place of a checkout, do not count.
+    let (url, identity) = match git::is_path(url) {
+        true => (
+            relative_to_directory(&place_of(directory, document), url),
+            source::repository(&relative_to(&directory.folder_of(document.file.id), url)),
+        ),
+        false => (url.clone(), source::repository(url)),
     };
     let folder = node.get("directory").and_then(spanned);
-    Some(DeclaredRepository { url, url_span, directory: folder.map(|(folder, span)| (folder.clone(), span)) })
+    let directory = folder.map(|(folder, span)| (folder.clone(), span));
+    Some(DeclaredRepository { url, identity, url_span, directory })
 }
 
 /// The folder of a file: absolute, or relative to the working directory.

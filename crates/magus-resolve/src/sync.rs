@@ -3,13 +3,14 @@
 
 use magus_model::{
     Text,
-    desired::{Code, Deployment, Edition, Engine, Field, Layer, MageServer},
+    desired::{Code, Edition, Engine, Field, Layer, MageServer},
     diagnostic::Diagnostic,
     git,
     name::WorkspaceName,
     path::FieldPath,
     plan::DeployBranch,
     rules,
+    source::Deployment,
     span::Span,
     value::{FieldValue, Value},
 };

@@ -26,4 +26,5 @@ mod revision;
 mod rules;
 mod secrets;
 mod selection;
+mod source;
 mod terminal;

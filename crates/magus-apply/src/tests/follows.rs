@@ -3,21 +3,25 @@
 use magus_model::{
     desired::Code,
     plan::{Deploy, DeployBranch, Reason},
+    source::ProjectSource,
 };
 
 use super::*;
+
+fn source() -> ProjectSource {
+    ProjectSource { repository: "./code.git".into(), directory: ".".into(), deployment: None }
+}
 
 /// A plan that makes a workspace, deploys to it and starts another one.
 fn made_and_deployed(desired: &mut Desired) -> Plan {
     let follows = Some(DeployBranch { name: "deploy/staging".into(), from: Some("1".into()) });
     let code = Code {
         repository: "code.git".into(),
-        directory: ".".into(),
+        source: source(),
         branch: "main".into(),
         pinned: None,
         once: false,
         follows: follows.clone(),
-        deployment: None,
         commit: Ok("2".into()),
         span: Span::BUILT_IN,
     };
@@ -32,6 +36,8 @@ fn made_and_deployed(desired: &mut Desired) -> Plan {
         branch: "main".into(),
         from: None,
         to: "2".into(),
+        source: source(),
+        source_before: None,
         reason: Reason::Declared,
         follows,
         movement: None,

@@ -245,6 +245,7 @@ fn mark(environment: &str, workspace: &str) -> MarkRefresh {
             environment: environment.into(),
             workspace: workspace.into(),
             protected: true,
+            source: None,
             applied: BTreeMap::new(),
         },
     }

@@ -138,7 +138,8 @@ fn places(
     for running in &stage.running {
         let Some(code) = running.workspaces.first().and_then(|one| one.code.as_ref()) else { continue };
         let Some(repository) = checked.repositories.get(&code.repository) else { continue };
-        let Some(project) = checked.projects.project(repository, running.commit, &code.directory) else {
+        let Some(project) = checked.projects.project(repository, running.commit, &code.source.directory)
+        else {
             continue;
         };
         for place in project.places() {

@@ -59,11 +59,11 @@ pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exi
     let between = Between {
         from: current.as_deref(),
         to: &release.commit,
-        directory: &deployed.directory,
+        directory: &deployed.source.directory,
         now: Timestamp::now(),
     };
     let movement = projects.movement(code, between).unwrap_or_default();
-    let needs = projects.needs(code, &release.commit, &deployed.directory);
+    let needs = projects.needs(code, &release.commit, &deployed.source.directory);
     let missing = needs.map_or_else(Vec::new, |needs| magus_resolve::would_lack(stage, &needs));
     let why = reason.clone().unwrap_or_else(|| "rolled back".to_owned());
     let rollback = rollback::Rollback {

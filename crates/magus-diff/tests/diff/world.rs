@@ -144,6 +144,7 @@ pub fn mark(workspace: &str, applied: &[(&str, FieldValue)]) -> Mark {
         environment: "development".into(),
         workspace: workspace.into(),
         protected: false,
+        source: None,
         applied,
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use magus_model::desired::Deployment;
+use magus_model::source::Deployment;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
-use crate::Text;
+use crate::{Text, source::ProjectSource};
 
 /// The code that a step deploys. Commits are full numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,12 @@ pub struct Deploy {
     pub from: Option<Text>,
     /// The commit that will run.
     pub to: Text,
+    /// Where the code that will run comes from.
+    #[serde(default)]
+    pub source: ProjectSource,
+    /// Where the code that runs now came from, if it came from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_before: Option<ProjectSource>,
     /// Who moved.
     pub reason: Reason,
     /// The branch that has to be at `to` for it, where workspaces follow one.

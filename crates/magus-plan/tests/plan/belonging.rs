@@ -124,6 +124,7 @@ fn what_is_not_ours_is_never_touched() {
         environment: "development".into(),
         workspace: "a".into(),
         protected: false,
+        source: None,
         applied: Default::default(),
     };
     let mut world =

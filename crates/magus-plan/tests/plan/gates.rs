@@ -266,7 +266,7 @@ fn entry(time: &str, steps: Vec<EntryStep>, verification: Option<(Verification, 
 }
 
 fn deployed(time: &str, workspace: &str, to: &str, outcome: Outcome) -> Entry {
-    let deployed = Deployed { branch: "main".into(), from: None, to: to.into() };
+    let deployed = Deployed { branch: "main".into(), from: None, to: to.into(), source: None };
     let step = EntryStep {
         environment: "staging".into(),
         workspace: WorkspaceName::observed(workspace),

@@ -213,6 +213,8 @@ fn every_difference_of_a_digest_has_words() {
                 branch: "main".into(),
                 from: None,
                 to: "3f2a".into(),
+                source: magus_model::source::ProjectSource::default(),
+                source_before: None,
                 reason: magus_model::plan::Reason::Declared,
                 follows: None,
                 movement: None,

@@ -13,6 +13,7 @@ use magus_model::{
     observed::{Capabilities, FieldCapability, Observation},
     path::FieldPath,
     plan::{Overrides, Plan, Source},
+    source::ProjectSource,
     span::{FileId, SourceFile, Sources, Span},
     value::{FieldValue, SecretReference, SecretSource, Value},
 };
@@ -82,12 +83,11 @@ pub fn workspace(name: &str) -> Workspace {
 pub fn code(commit: &str) -> Code {
     Code {
         repository: "code.git".into(),
-        directory: ".".into(),
+        source: ProjectSource { repository: "./code.git".into(), directory: ".".into(), deployment: None },
         branch: "main".into(),
         pinned: None,
         once: false,
         follows: None,
-        deployment: None,
         commit: Ok(commit.into()),
         span: line(3),
     }

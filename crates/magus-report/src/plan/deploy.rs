@@ -1,6 +1,9 @@
 //! What a deploy brings and takes away, in lines.
 
-use magus_model::plan::{Commit, Deploy, DeployBranch, Difference, Movement, Schedule};
+use magus_model::{
+    plan::{Commit, Deploy, DeployBranch, Difference, Movement, Schedule},
+    source::{Deployment, ProjectSource},
+};
 
 use crate::{escape, words::count};
 
@@ -29,13 +32,16 @@ pub(crate) fn between(deploy: &Deploy) -> Vec<String> {
         let from = from.as_deref().map_or_else(String::new, |from| format!(" from {}", short(from)));
         format!("moves the branch {}{from}", escape::line(name))
     });
+    let mut lines =
+        deploy.source_before.as_ref().map_or_else(Vec::new, |before| sources(before, &deploy.source));
     let brings = deploy.movement.as_ref().filter(|_| deploy.from.as_ref() != Some(&deploy.to));
     let Some(movement) = brings else {
-        return moves.into_iter().collect();
+        lines.extend(moves);
+        return lines;
     };
     let Movement { ahead, behind, commits, .. } = movement;
     let (symbol, all) = if *ahead == 0 && *behind > 0 { ("-", *behind) } else { ("+", (*ahead).max(1)) };
-    let mut lines: Vec<String> = commits.iter().map(|commit| commit_line(symbol, commit)).collect();
+    lines.extend(commits.iter().map(|commit| commit_line(symbol, commit)));
     let more = all.saturating_sub(commits.len());
     if more > 0 {
         lines.push(format!("{symbol} and {more} more"));
@@ -48,6 +54,27 @@ pub(crate) fn between(deploy: &Deploy) -> Vec<String> {
     }
     lines.extend(moves);
     lines
+}
+
+/// What changes in the source of the code.
+fn sources(before: &ProjectSource, after: &ProjectSource) -> Vec<String> {
+    let ProjectSource { repository, directory, deployment } = after;
+    let deployed = |deployment: &Option<Deployment>| match deployment {
+        Some(Deployment { setting, branch, environment, target_directory }) => {
+            let folder = target_directory.as_ref().map_or_else(String::new, |folder| format!(" in {folder}"));
+            format!("{setting} of {branch} for {environment}{folder}")
+        }
+        None => "none".to_owned(),
+    };
+    let rows = [
+        ("repository", before.repository.to_string(), repository.to_string()),
+        ("directory", before.directory.to_string(), directory.to_string()),
+        ("Mage Pro deployment", deployed(&before.deployment), deployed(deployment)),
+    ];
+    let changed = rows.into_iter().filter(|(_, before, after)| before != after);
+    changed
+        .map(|(what, before, after)| format!("{what}: {} → {}", escape::line(&before), escape::line(&after)))
+        .collect()
 }
 
 /// What differs, in the words of a Mage project.
@@ -145,6 +172,8 @@ mod tests {
             branch: "staging".into(),
             from: from.map(Into::into),
             to: "2222222222222".into(),
+            source: ProjectSource::default(),
+            source_before: None,
             reason: magus_model::plan::Reason::Declared,
             follows: Some(DeployBranch { name: "deploy/staging".into(), from: branch.map(Into::into) }),
             movement: Some(Movement::default()),

@@ -6,6 +6,7 @@ use magus_model::{
     diagnostic::{LocatedDiagnostic, Severity},
     name::WorkspaceName,
     plan::*,
+    source::ProjectSource,
     span::Origin,
     value::{FieldValue, SecretReference, SecretSource, Value},
 };
@@ -151,6 +152,12 @@ pub(crate) fn everything() -> Plan {
         branch: "main".into(),
         from: Some("3f2a9c1d0b3f2a9c1d0b3f2a9c1d0b3f2a9c1d0b".into()),
         to: "9c8d7e6f5a9c8d7e6f5a9c8d7e6f5a9c8d7e6f5a".into(),
+        source: ProjectSource {
+            repository: "git.company.com/pipelines".into(),
+            directory: "etl".into(),
+            deployment: None,
+        },
+        source_before: None,
         reason: Reason::Declared,
         follows: None,
         movement: Some(Movement {

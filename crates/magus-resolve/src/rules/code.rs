@@ -28,6 +28,8 @@ const SHOWN: usize = 3;
 pub struct DeclaredRepository {
     /// A URL, or a path that is absolute or relative to the working directory.
     pub url: Text,
+    /// The URL or path in the form in which repositories are compared.
+    pub identity: Text,
     /// Where it is declared.
     pub url_span: Span,
     /// The folder of the Mage project in it, where one is declared.

@@ -57,7 +57,10 @@ pub fn stages<'d>(
             let mut by_commit: BTreeMap<(&Text, &Text, &Text), Vec<&Workspace>> = BTreeMap::new();
             for workspace in &environment.workspaces {
                 if let (Some(code), Some(commit)) = (&workspace.code, commit(cluster, workspace)) {
-                    by_commit.entry((&code.repository, &code.directory, commit)).or_default().push(workspace);
+                    by_commit
+                        .entry((&code.repository, &code.source.directory, commit))
+                        .or_default()
+                        .push(workspace);
                 }
             }
             let running =

@@ -61,7 +61,10 @@ fn what_is_deployed_is_that_of_the_environment_or_its_own() {
         .flat_map(|environment| &environment.workspaces)
         .map(|one| match &one.code {
             Some(code) => {
-                format!("{}: {} {} {:?} {}", one.name, code.directory, code.branch, code.pinned, code.once)
+                format!(
+                    "{}: {} {} {:?} {}",
+                    one.name, code.source.directory, code.branch, code.pinned, code.once
+                )
             }
             None => format!("{}: nothing", one.name),
         })
@@ -152,7 +155,7 @@ fn mage_pro_deploys_by_itself() {
     let resolution = resolve(&load(&files(pro)));
     let workspaces = &resolution.desired.clusters[0].environments[0].workspaces;
     let code = workspaces[0].code.as_ref().expect("code");
-    let deployment = code.deployment.as_ref().expect("a deployment");
+    let deployment = code.source.deployment.as_ref().expect("a deployment");
     assert_eq!((deployment.setting.as_str(), deployment.branch.as_str()), ("1", "live"));
     assert_eq!((deployment.environment.as_str(), &code.follows), ("dev", &None));
     assert_eq!(workspaces[0].fields.len(), 1, "nothing for a sync, which others may use");
