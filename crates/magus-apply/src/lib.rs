@@ -205,7 +205,9 @@ impl Hands<'_> {
             .map_or(Duration::ZERO, |environment| Duration::from_secs(environment.rollout.wait_for_runs));
         let (secrets, cancelled) = (self.secrets, self.cancelled);
         let code = environment.and_then(|environment| self.code(environment, step));
-        let task = Task { step, secrets, code, refresh_secrets, wait_for_runs, cancelled };
+        let discard_changes =
+            plan.overrides.discard_changes.iter().any(|given| given == step.workspace.as_str());
+        let task = Task { step, secrets, code, refresh_secrets, discard_changes, wait_for_runs, cancelled };
         self.with(&step.cluster, |engine| engine.perform(&task).map(|()| Ending::Done))
     }
 

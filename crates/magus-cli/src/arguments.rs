@@ -263,7 +263,11 @@ pub struct Guards {
     /// Let through what this gate holds back; needs --reason, and is recorded. May be given several times
     #[arg(long, value_name = "GATE")]
     pub override_gate: Vec<Gate>,
-    /// Why; recorded, and needed to lift a gate, or a guard of a protected environment
+    /// Let the uncommitted changes in this workspace be lost, also if they cannot be read; needs --reason, and is recorded. May
+    /// be given several times
+    #[arg(long, value_name = "WORKSPACE")]
+    pub discard_changes: Vec<String>,
+    /// Why; recorded, and needed to lift a gate, a guard of a protected environment, or to discard changes
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 }

@@ -67,6 +67,7 @@ impl<'a> Wish<'a> {
             max_deletes,
             refresh_secrets,
             override_gate,
+            discard_changes,
             reason,
         } = guards;
         Ok(Self {
@@ -79,6 +80,7 @@ impl<'a> Wish<'a> {
                 max_deletes: max_deletes.as_ref().map(Text::from),
                 refresh_secrets: texts(refresh_secrets),
                 override_gate: override_gate.iter().map(|gate| gate.name().into()).collect(),
+                discard_changes: texts(discard_changes),
                 reason: reason.as_ref().map(Text::from),
             },
             intent,
@@ -125,6 +127,7 @@ fn words(global: &Global, guards: &Guards, command: &str) -> Vec<String> {
         ("--allow-replace", &guards.allow_replace),
         ("--allow-empty", &guards.allow_empty),
         ("--refresh-secrets", &guards.refresh_secrets),
+        ("--discard-changes", &guards.discard_changes),
     ] {
         for value in values {
             flag(name, value);
@@ -471,6 +474,7 @@ pub fn say_idle_flags(desired: &Desired, planned: &Planned, wish: &Wish<'_>, out
         max_deletes: _,
         refresh_secrets,
         override_gate: _,
+        discard_changes,
         reason: _,
     } = &wish.overrides;
     for (flag, names) in [
@@ -484,6 +488,14 @@ pub fn say_idle_flags(desired: &Desired, planned: &Planned, wish: &Wish<'_>, out
             let help = close.map_or_else(String::new, |close| format!("\n  help: did you mean `{close}`?"));
             output.note(&format!("note: there is no environment `{name}` for `{flag}`{help}"));
         }
+    }
+    let present = || planned.observations.iter().flat_map(|one| one.present.keys());
+    let orphans = || planned.observations.iter().flat_map(|one| &one.orphans).map(|orphan| &orphan.name);
+    let names: BTreeSet<&str> = present().chain(orphans()).map(WorkspaceName::as_str).collect();
+    for name in discard_changes.iter().filter(|name| !names.contains(name.as_str())) {
+        let close = magus_model::suggest::closest(name, names.iter().copied());
+        let help = close.map_or_else(String::new, |close| format!("\n  help: did you mean `{close}`?"));
+        output.note(&format!("note: no cluster has a workspace `{name}` for `--discard-changes`{help}"));
     }
 }
 

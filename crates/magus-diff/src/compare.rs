@@ -48,6 +48,7 @@ pub fn expected_mark(cluster: &Cluster, environment: &Environment, workspace: &W
         protected: environment.protected,
         source: applied_source,
         applied,
+        resume: false,
     }
 }
 
@@ -93,7 +94,7 @@ impl<'a> Place<'a, '_> {
             .map(|field| self.change(&field.path, Some(field), None, Reason::Declared))
             .collect();
         if self.workspace.state != DesiredState::Auto {
-            let state = self.state_change(None, Reason::Declared);
+            let state = self.state_change(None, self.workspace.state, Reason::Declared);
             let at = fields.partition_point(|field| field.path < state.path);
             fields.insert(at, state);
         }
@@ -117,8 +118,9 @@ impl<'a> Place<'a, '_> {
         let renamed_from = (observed.name != self.workspace.name).then_some(&observed.name);
         let update = Update { observed, renamed_from, fields, state, restart, code };
         if update.is_empty() {
-            let Mark { managed_by: _, environment, workspace, protected, source, applied: _ } = mark;
+            let Mark { managed_by: _, environment, workspace, protected, source, applied: _, resume } = mark;
             let stale = stale
+                || *resume
                 || self.expected_source().is_some_and(|expected| source.as_ref() != Some(expected))
                 || *environment != self.environment.name
                 || *workspace != self.workspace.declared
@@ -138,7 +140,7 @@ impl<'a> Place<'a, '_> {
             return Ok(None);
         };
         let observed = &observed.code;
-        let is_there = observed.commit.is_some() || !observed.uncommitted.is_empty();
+        let is_there = observed.commit.is_some() || observed.work.may_exist();
         if declared.once && is_there {
             return Ok(None);
         }
@@ -215,7 +217,7 @@ impl<'a> Place<'a, '_> {
         }
         compared.stale =
             compared.stale || last.is_none_or(|last| *last != state_digest(self.workspace.state));
-        compared.state = self.state(observed.state, last, known);
+        compared.state = self.state(observed, last, known);
         compared
     }
 
@@ -307,31 +309,36 @@ impl<'a> Place<'a, '_> {
         Some(self.change(path, Some(desired), observed, reason))
     }
 
-    /// A workspace that is on its way up, or fails to come up, is one that should run.
-    fn state(&self, observed: RunState, last: Option<&Text>, known: bool) -> Option<FieldChange> {
-        let found = match observed {
+    /// A workspace that is on its way up, or fails to come up, is one that should run; so is one that a step stopped and did not
+    /// start again, unless it is declared stopped.
+    fn state(&self, observed: &ObservedWorkspace, last: Option<&Text>, known: bool) -> Option<FieldChange> {
+        let found = match observed.state {
             RunState::Stopped => DesiredState::Stopped,
             RunState::Running | RunState::Pending | RunState::Failed => DesiredState::Running,
         };
-        let wanted = self.workspace.state;
+        let is_to_resume = observed.mark.as_ref().is_some_and(|mark| mark.resume);
+        let wanted = match self.workspace.state {
+            DesiredState::Auto if is_to_resume => DesiredState::Running,
+            declared => declared,
+        };
         if wanted == DesiredState::Auto || wanted == found {
             return None;
         }
         // There are two states and they differ, so either L is the desired one, or the declaration moved: also
         // from `auto`, which is at peace with both.
         let reason = match known {
-            true if last == Some(&state_digest(wanted)) => Reason::Drift,
+            true if last == Some(&state_digest(self.workspace.state)) => Reason::Drift,
             true => Reason::Declared,
             false => Reason::Differs,
         };
-        Some(self.state_change(Some(observed), reason))
+        Some(self.state_change(Some(observed.state), wanted, reason))
     }
 
-    fn state_change(&self, observed: Option<RunState>, reason: Reason) -> FieldChange {
+    fn state_change(&self, observed: Option<RunState>, wanted: DesiredState, reason: Reason) -> FieldChange {
         FieldChange {
             path: FieldPath::key(STATE),
             before: observed.map(|state| text(state.as_str())),
-            after: Some(text(self.workspace.state.as_str())),
+            after: Some(text(wanted.as_str())),
             sensitive: false,
             status: FieldStatus::Change,
             reason,

@@ -11,7 +11,10 @@ use std::{
 };
 
 use magus_git::{Manifest, write_tree};
-use magus_model::observed::ObservedCode;
+use magus_model::{
+    Text,
+    observed::{ObservedCode, Work},
+};
 
 use crate::folders;
 
@@ -61,14 +64,23 @@ impl Tree {
         workspace.join(TREES).join(self.name())
     }
 
+    /// Whether its folder is there; an error if that cannot be seen.
+    fn exists(&self, workspace: &Path) -> io::Result<bool> {
+        match fs::metadata(self.path(workspace)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     fn manifest(&self, workspace: &Path) -> PathBuf {
         workspace.join(TREES).join(format!("{}{MANIFEST}", self.name()))
     }
 
-    /// What people made of it. Without a readable manifest nobody can say, so that all of it counts.
+    /// The uncommitted changes in it. Without a readable manifest, all of it counts.
     fn changed(&self, workspace: &Path) -> io::Result<Vec<String>> {
         let path = self.path(workspace);
-        if !path.is_dir() {
+        if !self.exists(workspace)? {
             return Ok(Vec::new());
         }
         match fs::read(self.manifest(workspace)).ok().and_then(|bytes| Manifest::parse(&bytes)) {
@@ -78,33 +90,57 @@ impl Tree {
     }
 }
 
-/// The code in the folder of a workspace. People's work is looked for where `thoroughly` says so.
-///
-/// # Errors
-/// Where the folder cannot be read.
-pub(crate) fn observe(workspace: &Path, thoroughly: bool) -> io::Result<ObservedCode> {
+/// The code in the folder of a workspace. Uncommitted changes are looked for if `thoroughly` says so; what cannot be read makes them
+/// unknown.
+pub(crate) fn observe(workspace: &Path, thoroughly: bool) -> ObservedCode {
+    let unknown = |commit, error: io::Error| {
+        let reason = format!("`{}` cannot be read: {error}", workspace.join(CODE).display());
+        ObservedCode { commit, work: Work::Unknown(reason.into()) }
+    };
+    let tree = match link(workspace) {
+        Ok(Link::Tree(tree)) => tree,
+        Ok(Link::Nothing) => return ObservedCode { commit: None, work: Work::None },
+        Ok(Link::Other) => return ObservedCode { commit: None, work: Work::found(vec![CODE.into()]) },
+        Err(error) => return unknown(None, error),
+    };
+    let commit = || Some(Text::from(tree.commit.as_str()));
+    let changed = || -> io::Result<ObservedCode> {
+        let commit = if tree.exists(workspace)? { commit() } else { None };
+        if !thoroughly {
+            return Ok(ObservedCode { commit, work: Work::NotRead });
+        }
+        let changed = tree.changed(workspace)?;
+        let paths = changed.iter().take(TOLD).map(|path| path.as_str().into()).collect();
+        Ok(ObservedCode { commit, work: Work::found(paths) })
+    };
+    changed().unwrap_or_else(|error| unknown(commit(), error))
+}
+
+/// What stands where the code is to be.
+enum Link {
+    /// Nothing, or an empty folder.
+    Nothing,
+    /// The link to a tree that was deployed.
+    Tree(Tree),
+    /// A folder with files, or a link to elsewhere: made by a person.
+    Other,
+}
+
+fn link(workspace: &Path) -> io::Result<Link> {
     let link = workspace.join(CODE);
     let metadata = match fs::symlink_metadata(&link) {
         Ok(metadata) => metadata,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(ObservedCode::default());
+            return Ok(Link::Nothing);
         }
         Err(error) => return Err(error),
     };
     let tree = if metadata.is_symlink() { in_use(workspace)? } else { None };
-    let Some(tree) = tree else {
-        // A folder, or a link to elsewhere: somebody's own.
-        let is_empty = metadata.is_dir() && fs::read_dir(&link)?.next().is_none();
-        let uncommitted = if is_empty { Vec::new() } else { vec![CODE.into()] };
-        return Ok(ObservedCode { commit: None, uncommitted });
-    };
-    let mut uncommitted = Vec::new();
-    if thoroughly {
-        let changed = tree.changed(workspace)?;
-        uncommitted.extend(changed.iter().take(TOLD).map(|path| path.as_str().into()));
+    match tree {
+        Some(tree) => Ok(Link::Tree(tree)),
+        None if metadata.is_dir() && fs::read_dir(&link)?.next().is_none() => Ok(Link::Nothing),
+        None => Ok(Link::Other),
     }
-    let is_there = tree.path(workspace).is_dir();
-    Ok(ObservedCode { commit: is_there.then(|| tree.commit.into()), uncommitted })
 }
 
 /// The tree that the link leads to; nothing where it leads elsewhere.
@@ -117,18 +153,36 @@ fn in_use(workspace: &Path) -> io::Result<Option<Tree>> {
     })
 }
 
+/// The code that is put in use.
+pub(crate) struct DeployRequest<'a> {
+    /// The git directory of the repository.
+    pub(crate) git: &'a Path,
+    /// The folder of the project in it.
+    pub(crate) directory: &'a str,
+    /// The full number of the commit.
+    pub(crate) commit: &'a str,
+    /// A tree whose files it may share.
+    pub(crate) like: Option<PathBuf>,
+    /// What becomes of a folder that a person made in its place.
+    pub(crate) occupied: Occupied,
+}
+
+/// What becomes of a folder with files that is where the link to the code has to be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Occupied {
+    /// It stays, and nothing is deployed.
+    Keep,
+    /// It is removed.
+    Discard,
+}
+
 /// Puts a commit of a repository in use: the tree that it is now. Its files are shared with those of the one before, and of one like
 /// it, where the file system can.
 ///
 /// # Errors
 /// Where it cannot be read or written: the code is then as it was.
-pub(crate) fn deploy(
-    workspace: &Path,
-    git: &Path,
-    directory: &str,
-    commit: &str,
-    like: Option<PathBuf>,
-) -> Result<PathBuf, String> {
+pub(crate) fn deploy(workspace: &Path, request: DeployRequest<'_>) -> Result<PathBuf, String> {
+    let DeployRequest { git, directory, commit, like, occupied } = request;
     let folder = workspace.join(TREES);
     let disk = |path: &Path, error: io::Error| format!("`{}` cannot be written: {error}", path.display());
     let at = |path: PathBuf| move |error| disk(&path, error);
@@ -151,8 +205,15 @@ pub(crate) fn deploy(
     let next = folder.join(NEXT);
     symlink(Path::new(TREES).join(tree.name()), &next).map_err(at(next.clone()))?;
     if link.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        // An empty folder, which a link cannot take the place of.
-        fs::remove_dir(&link).map_err(at(link.clone()))?;
+        // A link cannot take the place of a folder.
+        match (fs::remove_dir(&link), occupied) {
+            (Err(_), Occupied::Discard) => {
+                let old = folder.join(OLD);
+                fs::rename(&link, &old).map_err(at(link.clone()))?;
+                folders::remove(&old).map_err(at(old.clone()))?;
+            }
+            (removed, _) => removed.map_err(at(link.clone()))?,
+        }
     }
     fs::rename(&next, &link).map_err(at(link.clone()))?;
     trees.push(tree);

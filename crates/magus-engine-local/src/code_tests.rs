@@ -34,13 +34,18 @@ impl Bed {
     }
 
     fn deploy(&self, commit: &str) -> Result<(), String> {
-        deploy(&self.workspace(), self.repository.path(), "p", commit, None).map(drop)
+        self.deploy_over(commit, Occupied::Keep)
+    }
+
+    fn deploy_over(&self, commit: &str, occupied: Occupied) -> Result<(), String> {
+        let (git, directory) = (self.repository.path(), "p");
+        deploy(&self.workspace(), DeployRequest { git, directory, commit, like: None, occupied }).map(drop)
     }
 
     fn observe(&self, thoroughly: bool) -> (Option<String>, Vec<String>) {
-        let ObservedCode { commit, uncommitted } =
-            observe(&self.workspace(), thoroughly).expect("it can be read");
-        (commit.map(String::from), uncommitted.into_iter().map(String::from).collect())
+        let ObservedCode { commit, work } = observe(&self.workspace(), thoroughly);
+        assert!(!matches!(work, Work::Unknown(_)), "{work:?}");
+        (commit.map(String::from), work.paths().iter().map(ToString::to_string).collect())
     }
 
     fn read(&self) -> String {
@@ -141,4 +146,32 @@ fn what_a_killed_deploy_left_is_cleared_away_and_a_failed_one_changes_nothing() 
     bed.deploy(&second).expect("deployed");
     assert_eq!((bed.read().as_str(), bed.observe(true)), ("2", (Some(second), vec![])));
     assert_eq!(bed.trees().len(), 4);
+}
+
+#[test]
+fn a_folder_of_a_person_goes_only_if_the_plan_discards_it() {
+    let bed = Bed::new();
+    let commit = bed.commit("1");
+    fs::create_dir_all(bed.workspace().join(CODE)).expect("a folder");
+    fs::write(bed.workspace().join(CODE).join("mine.py"), "mine").expect("a file");
+    bed.deploy(&commit).expect_err("it is a person's");
+    assert_eq!(bed.observe(true), (None, vec!["code".to_owned()]));
+    bed.deploy_over(&commit, Occupied::Discard).expect("deployed");
+    assert_eq!((bed.read().as_str(), bed.observe(true)), ("1", (Some(commit), vec![])));
+}
+
+#[test]
+fn code_that_cannot_be_read_is_unknown() {
+    let bed = Bed::new();
+    let commit = bed.commit("1");
+    bed.deploy(&commit).expect("deployed");
+    // Whoever tests may be root, who reads everything: a loop of links is unreadable to everybody.
+    let tree = bed.workspace().join(TREES).join(format!("1-{commit}"));
+    fs::remove_dir_all(&tree).expect("removed");
+    std::os::unix::fs::symlink(&tree, &tree).expect("linked");
+    for thoroughly in [false, true] {
+        let found = observe(&bed.workspace(), thoroughly);
+        assert_eq!(found.commit.as_deref(), Some(commit.as_str()));
+        assert!(matches!(&found.work, Work::Unknown(why) if why.contains("cannot be read")), "{found:?}");
+    }
 }

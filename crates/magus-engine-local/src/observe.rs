@@ -52,27 +52,25 @@ impl Observer {
         &self,
         mut workspace: ObservedWorkspace,
         declared: &HashMap<&WorkspaceName, &Declared>,
-    ) -> Parsed {
+    ) -> ObservedWorkspace {
         let declared = declared.get(&workspace.name);
         let looks = declared.is_none_or(|declared| declared.look_for_work);
         let wanted = declared.and_then(|declared| declared.code.as_ref());
         if !looks && wanted.is_none() {
-            return Ok(workspace);
+            return workspace;
         }
-        let Some(folder) = self.folders.workspace(&workspace.name) else { return Ok(workspace) };
-        let observe = |thoroughly| code::observe(&folder, thoroughly);
+        let Some(folder) = self.folders.workspace(&workspace.name) else { return workspace };
         let source = workspace.mark.as_ref().and_then(|mark| mark.source.as_ref());
         let is_other_source =
             wanted.is_some_and(|wanted| source.is_some_and(|source| *source != wanted.source));
-        let found = observe(looks).and_then(|found| match wanted {
-            Some(wanted) if !looks && (is_other_source || wanted.commit != found.commit) => observe(true),
-            _ => Ok(found),
-        });
-        match found {
-            Ok(found) => workspace.code = found,
-            Err(error) => return Err((workspace.name, format!("its code cannot be read: {error}"))),
-        }
-        Ok(workspace)
+        let found = code::observe(&folder, looks);
+        workspace.code = match wanted {
+            Some(wanted) if !looks && (is_other_source || wanted.commit != found.commit) => {
+                code::observe(&folder, true)
+            }
+            _ => found,
+        };
+        workspace
     }
 }
 
@@ -93,8 +91,7 @@ impl Observe for Observer {
         let (mut present, mut unknown) = (Vec::with_capacity(rows.len()), BTreeMap::new());
         let declared: HashMap<_, _> = declared.iter().map(|declared| (&declared.name, declared)).collect();
         for row in rows {
-            let row = row.and_then(|workspace| self.with_code(workspace, &declared));
-            match row {
+            match row.map(|workspace| self.with_code(workspace, &declared)) {
                 Ok(workspace) => present.push((workspace.name.clone(), workspace)),
                 Err((name, reason)) => {
                     unknown.insert(name, reason);

@@ -8,7 +8,7 @@ use std::{
 use magus_engine::{CodeSource, Perform, PerformError, Task};
 use magus_model::{
     name::WorkspaceName,
-    observed::{ObservedCode, ObservedWorkspace, RunState},
+    observed::{ObservedCode, ObservedWorkspace, RunState, Work},
     path::FieldPath,
     plan::{Action, Deploy, FieldChange, MarkRefresh, Precondition, Step},
     value::{FieldValue, SecretReference, Value},
@@ -17,7 +17,8 @@ use magus_secrets::Resolver;
 use rusqlite::OptionalExtension;
 
 use crate::{
-    code, folders, record,
+    code::{self, DeployRequest, Occupied},
+    folders, record,
     row::RawRow,
     store::{self, Change, Event, FingerprintChange, Store},
     trouble::failed,
@@ -30,10 +31,12 @@ impl Perform for Store {
     fn perform(&self, task: &Task<'_>) -> Result<(), PerformError> {
         let Step { workspace, action, .. } = task.step;
         let outcome = self.prepare(task).and_then(|change| {
-            if let Some(deploy) = &task.step.deploy {
-                self.deploy(task, deploy)?;
-            }
-            self.carry_out(&change)
+            let Some(deploy) = &task.step.deploy else { return self.carry_out(&change) };
+            self.deploy(task, deploy)?;
+            self.carry_out(&change).map_err(|error| {
+                let what = "the code was deployed, but the store does not record it";
+                PerformError::Uncertain(format!("{what}: {}", error.message()))
+            })
         });
         self.settle(outcome, workspace, action.as_str(), task.secrets)
     }
@@ -110,7 +113,7 @@ impl Store {
         };
         match action {
             Action::Delete => {
-                self.code(name)?;
+                self.code(task)?;
                 return Ok(change);
             }
             Action::Adopt
@@ -151,7 +154,7 @@ impl Store {
     /// link in the folder is what counts.
     fn deploy(&self, task: &Task<'_>, deploy: &Deploy) -> Result<(), PerformError> {
         let name = &task.step.workspace;
-        let found = self.code(name)?;
+        let found = self.code(task)?;
         let CodeSource { git, source } = CodeSource::of_step(task.code, deploy)?;
         let is_there = found.commit.as_ref() == Some(&deploy.to);
         // The commit alone does not say from which directory its tree was written.
@@ -165,21 +168,23 @@ impl Store {
         let key = (git.to_owned(), directory.into(), deploy.to.clone());
         let trees = || self.trees.lock().unwrap_or_else(PoisonError::into_inner);
         let like = trees().get(&key).cloned();
-        let tree = code::deploy(&self.folder(name)?, git, directory, &deploy.to, like);
+        let occupied = if task.discard_changes { Occupied::Discard } else { Occupied::Keep };
+        let request = DeployRequest { git, directory, commit: &deploy.to, like, occupied };
+        let tree = code::deploy(&self.folder(name)?, request);
         trees().insert(key, tree.map_err(PerformError::Failed)?);
         Ok(())
     }
 
-    /// The code of a workspace, where nobody has work in it that would be lost.
-    fn code(&self, name: &WorkspaceName) -> Result<ObservedCode, PerformError> {
-        let folder = self.folder(name)?;
-        let found = code::observe(&folder, true)
-            .map_err(|error| failed(format!("the code of `{name}` cannot be read"), &error))?;
-        match found.uncommitted.first() {
-            None => Ok(found),
-            Some(path) => Err(PerformError::Moved(format!(
-                "somebody works in `{name}` since the plan was made: `{path}` is in no commit"
-            ))),
+    /// The code of a workspace, right before a step that loses its uncommitted changes: refused if there are any that the plan does
+    /// not accept to lose.
+    fn code(&self, task: &Task<'_>) -> Result<ObservedCode, PerformError> {
+        let name = &task.step.workspace;
+        let found = code::observe(&self.folder(name)?, true);
+        match &found.work {
+            _ if task.discard_changes => Ok(found),
+            Work::NotRead | Work::None => Ok(found),
+            Work::Uncommitted(paths) => Err(magus_engine::uncommitted(name, paths)),
+            Work::Unknown(reason) => Err(magus_engine::unchecked(name, reason)),
         }
     }
 

@@ -110,7 +110,8 @@ impl RawRow {
     /// The same with a mark.
     pub(crate) fn with_mark(&self, mark: &Mark) -> Result<Self, String> {
         let text = |text: &str| Cell::Text(text.to_owned());
-        let Mark { managed_by, environment, workspace, protected, source, applied } = mark;
+        // A restart here is one commit, which leaves nothing to be started.
+        let Mark { managed_by, environment, workspace, protected, source, applied, resume: _ } = mark;
         let applied = Applied { digests: applied.clone().into_iter().collect(), source: source.clone() };
         Ok(Self {
             name: self.name.clone(),
@@ -200,6 +201,7 @@ impl RawRow {
             source,
             // From a list that is in order, as it nearly always is, a map is made without spare room.
             applied: digests.into_iter().collect(),
+            resume: false,
         }))
     }
 }

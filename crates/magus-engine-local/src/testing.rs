@@ -97,6 +97,7 @@ pub(crate) fn mark(workspace: &str) -> Mark {
         protected: true,
         source: None,
         applied: BTreeMap::from([(FieldPath::from("env.A"), "d1".into())]),
+        resume: false,
     }
 }
 

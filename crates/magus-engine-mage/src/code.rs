@@ -14,26 +14,27 @@ use std::{
 use magus_engine::{CodeSource, PerformError, Task};
 use magus_model::{
     Text,
+    desired::SYNC_ON_START,
     name::WorkspaceName,
-    observed::{ObservedCode, RunState},
+    observed::{ObservedCode, RunState, Work},
     path::FieldPath,
     plan::{Action, Deploy, Restarts, Step},
     source::Deployment,
+    value::FieldValue,
 };
 use serde_json::Value;
 
 use crate::{
     Mage,
     api::{Client, request},
-    item::{Item, Known},
+    container::{ENV, Form},
+    item::{Item, Known, Surroundings},
     mark::{Stored, StoredCode},
     own_server::Shut,
     perform::{Found, hide},
     wait::is_cancelled,
 };
 
-/// The variable with which a workspace fetches its code whenever it starts.
-const SYNC_ON_START: &str = "GIT_SYNC_ON_START";
 /// Where git writes down what was checked out.
 const REFLOG: &str = ".git/logs/HEAD";
 /// What is checked out: a commit, or a branch.
@@ -43,7 +44,11 @@ const HEAD: &str = ".git/HEAD";
 const SET_UP: [&str; 2] = ["clone: from ", "commit (initial): Initial commit"];
 /// What Mage itself writes into a project, and a sync writes anew (MAGE.md 4.24).
 const OF_MAGE: &str = "triggers.yaml";
-/// How many files of people are told.
+/// Whether the volume goes with a workspace: `Delete` or `Retain`.
+const RETENTION: &str = "pvc_retention_policy";
+/// Why uncommitted changes of a stopped workspace are not known.
+const IS_STOPPED: Text = Text::new_static("it is stopped, and only its running server shows them");
+/// How many changed files are told.
 const TOLD: usize = 20;
 /// How many files that a commit brings are looked at one by one.
 const LOOKED_AT: usize = 100;
@@ -111,17 +116,17 @@ impl Project {
         }
     }
 
-    /// What runs, and what people work on. Where Magus made the workspace and git only set up its project, that is nothing.
+    /// What runs, and the uncommitted changes. Where Magus made the workspace and git only set up its project, there is nothing.
     fn code(mut self, stored: &StoredCode) -> ObservedCode {
         if self.only_set_up && stored.made {
-            return ObservedCode::default();
+            return ObservedCode { commit: None, work: Work::None };
         }
         if self.head.is_none() {
-            // Nobody can say what in it is whose.
-            return ObservedCode { commit: None, uncommitted: vec![Text::new_static(".")] };
+            // Without a commit to compare with, every file may be a person's.
+            return ObservedCode { commit: None, work: Work::found(vec![Text::new_static(".")]) };
         }
         self.changed.truncate(TOLD);
-        ObservedCode { commit: self.head, uncommitted: self.changed }
+        ObservedCode { commit: self.head, work: Work::found(self.changed) }
     }
 }
 
@@ -136,42 +141,73 @@ fn number(text: &str) -> Option<&str> {
     is_number.then_some(text)
 }
 
-/// What is known of the code of a workspace whose server is not asked: what it was told last.
-pub(crate) fn remembered(stored: Option<&Stored>) -> ObservedCode {
-    ObservedCode { commit: stored.and_then(|stored| stored.code.at.clone()), uncommitted: Vec::new() }
+/// What is known of the code of a workspace whose server is not asked: the commit that it was told last. Its uncommitted changes
+/// are never remembered.
+pub(crate) fn remembered(stored: Option<&Stored>, work: Work) -> ObservedCode {
+    ObservedCode { commit: stored.and_then(|stored| stored.code.at.clone()), work }
+}
+
+/// Whether a workspace resets its code to its deploy branch whenever it starts.
+pub(crate) fn resets_at_start(known: &Known) -> bool {
+    known.leaves.contains_key(&FieldPath::key(ENV).child(SYNC_ON_START))
+}
+
+/// Whether a delete loses what is in a workspace: its volume goes with it, it is on no volume of its own, or a workspace of the
+/// same name resets its code when it starts.
+pub(crate) fn is_lost_with(known: &Known, surroundings: &Surroundings) -> bool {
+    let deletes_volume = known.workspace.fields.iter().any(|field| {
+        field.path.as_str() == RETENTION
+            && matches!(&field.value, FieldValue::Plain(value) if value.as_str() == Some("Delete"))
+    });
+    let is_deployed = known.stored.as_ref().is_some_and(|stored| stored.code.at.is_some());
+    let on_kubernetes = surroundings.form == Form::Kubernetes && !surroundings.are_tasks;
+    is_deployed || resets_at_start(known) || deletes_volume || !on_kubernetes
 }
 
 impl Mage {
-    /// The code of a workspace; the reason where its server cannot tell.
+    /// The code of a workspace; the reason if its server cannot tell.
     pub(crate) fn code_of(&self, item: &Item, known: &Known) -> Result<ObservedCode, String> {
+        let stored = known.stored.as_ref();
         match known.workspace.state {
-            // It takes what it was told last when it starts.
-            RunState::Stopped => Ok(remembered(known.stored.as_ref())),
+            RunState::Stopped => {
+                let is_clean = stored.is_some_and(|stored| stored.code.clean);
+                let work = if is_clean { Work::None } else { Work::Unknown(IS_STOPPED) };
+                Ok(remembered(stored, work))
+            }
             RunState::Running => {
                 let server = self.trusted_server(item).map_err(Shut::reason)?;
-                let stored = known.stored.as_ref().map(|stored| stored.code.clone()).unwrap_or_default();
+                let stored = stored.map(|stored| stored.code.clone()).unwrap_or_default();
                 Project::look(&server).map(|project| project.code(&stored))
             }
             state => Err(format!("it is {}", state.as_str())),
         }
     }
 
-    /// Looks, right before a workspace restarts that then fetches its code, whether that takes work of people away.
-    pub(crate) fn keep_work(&self, step: &Step, found: &Found) -> Result<(), PerformError> {
-        let name = &step.workspace;
-        let path = FieldPath::key("env").child(SYNC_ON_START);
-        let is_set = found.known.leaves.contains_key(&path)
-            || step.fields.iter().any(|field| field.path == path && field.after.is_some());
-        let restarts = step.restarts != Restarts::No || step.action == Action::Restart;
-        if !is_set || !restarts || found.known.workspace.state != RunState::Running {
+    /// Looks for uncommitted changes right before a step that would lose them.
+    ///
+    /// # Errors
+    /// If there are any, or nothing shows that there are none, and the plan does not accept to lose them.
+    pub(crate) fn keep_work(&self, task: &Task<'_>, found: &Found) -> Result<(), PerformError> {
+        let Task { step, discard_changes, .. } = *task;
+        if discard_changes || !self.loses_work(step, found)? {
             return Ok(());
         }
-        let code = self.code_of(&found.item, &found.known).map_err(|why| {
-            PerformError::NotStarted(format!(
-                "it fetches its code when it restarts, and whether somebody works in `{name}` is not known: {why}"
-            ))
-        })?;
-        refuse(name, &code.uncommitted)
+        let work = self.code_of(&found.item, &found.known).map(|code| code.work);
+        refuse(&step.workspace, &work.unwrap_or_else(|why| Work::Unknown(why.into())))
+    }
+
+    /// Whether a step, a deploy aside, loses the uncommitted changes of a workspace.
+    fn loses_work(&self, step: &Step, found: &Found) -> Result<bool, PerformError> {
+        let path = FieldPath::key(ENV).child(SYNC_ON_START);
+        let begins = step.fields.iter().any(|field| field.path == path && field.after.is_some());
+        let resets = resets_at_start(&found.known);
+        let runs = found.known.workspace.state != RunState::Stopped;
+        Ok(match step.action {
+            Action::Create | Action::Replace | Action::Adopt | Action::Deploy => false,
+            Action::Delete => is_lost_with(&found.known, &self.surroundings_of_step()?),
+            Action::Stop | Action::Start | Action::Restart => resets,
+            Action::Update => begins && !resets || resets && runs && step.restarts != Restarts::No,
+        })
     }
 
     /// Has a workspace fetch the code of a step, and looks whether it has it.
@@ -182,36 +218,51 @@ impl Mage {
         let deploy =
             deploy.ok_or_else(|| PerformError::Failed("the step says no code to deploy".to_owned()))?;
         let code = CodeSource::of_step(code, deploy)?;
-        let done = found.code().deployed(&deploy.to);
         if let Some(deployment) = &code.source.deployment {
+            self.keep_work_of_deployment(task, found)?;
             self.ask_pro(deployment, deploy)?;
-            return self.put_mark(found, Stored { code: done, ..found.stored_by(step, found.secrets())? });
+            let marked = self.put_mark(found, deployed(step, found, deploy)?);
+            return marked.map_err(|error| error.after("the deployment was asked for"));
         }
         match found.known.workspace.state {
             RunState::Stopped => {}
             RunState::Running => {
                 let server = self.reach(name, "code", cancelled)?;
-                let project = Project::look(&server).map_err(|why| unread(name, &why))?;
+                let project = Project::look(&server).map_err(|why| magus_engine::unchecked(name, &why))?;
                 if project.clone().code(&found.code()).commit.as_ref() != Some(&deploy.to) {
-                    check(name, found, (&server, project), deploy, code)?;
-                    self.sync(name, &server, found, &deploy.to, cancelled)?;
+                    check(task, found, (&server, project), deploy, code)?;
+                    self.sync(name, &server, found, deploy, cancelled)?;
                     if *restarts != Restarts::No {
-                        self.stop_and_resume(name, cancelled)?;
+                        let restarted = self.stop_and_resume(found, cancelled);
+                        restarted.map_err(|error| error.after("the code was fetched"))?;
                         self.wait_until(name, RunState::Running, cancelled)?;
                     }
                 }
                 self.wait_for_code(name, found, &deploy.to, cancelled)?;
             }
             // Its code may be what keeps it from coming up: another try fetches the new one.
-            RunState::Pending | RunState::Failed => {
-                self.stop_and_resume(name, cancelled)?;
+            state @ (RunState::Pending | RunState::Failed) => {
+                if !task.discard_changes {
+                    refuse(name, &Work::Unknown(format!("it is {}", state.as_str()).into()))?;
+                }
+                self.stop_and_resume(found, cancelled)?;
                 self.wait_until(name, RunState::Running, cancelled)?;
                 self.wait_for_code(name, found, &deploy.to, cancelled)?;
             }
         }
         let found = self.look_after(name)?;
-        let stored = Stored { code: done, ..found.stored_by(step, found.secrets())? };
-        self.put_mark(&found, stored)
+        let marked = self.put_mark(&found, deployed(step, &found, deploy)?);
+        marked.map_err(|error| error.after("the code was deployed"))
+    }
+
+    /// Looks for uncommitted changes right before Mage Pro deploys over them. A workspace that this apply made has none.
+    fn keep_work_of_deployment(&self, task: &Task<'_>, found: &Found) -> Result<(), PerformError> {
+        let name = &task.step.workspace;
+        if task.discard_changes || self.has_made(name) {
+            return Ok(());
+        }
+        let code = self.code_of(&found.item, &found.known);
+        refuse(name, &code.map_or_else(|why| Work::Unknown(why.into()), |code| code.work))
     }
 
     /// Has Mage Pro deploy a commit, once for all workspaces that take it.
@@ -233,15 +284,20 @@ impl Mage {
         name: &WorkspaceName,
         server: &Client,
         found: &Found,
-        to: &Text,
+        deploy: &Deploy,
         cancelled: &AtomicBool,
     ) -> Result<(), PerformError> {
         hide(server, &found.known.leaves, &found.secrets());
         let Err(error) = server.send(&request::sync()) else { return Ok(()) };
         if error.uncertain {
-            return self.wait_for_code(name, found, to, cancelled);
+            return self.wait_for_code(name, found, &deploy.to, cancelled);
         }
-        Err(PerformError::Failed(format!("`{name}` cannot fetch its code: {error}")))
+        let refused = PerformError::Failed(format!("`{name}` cannot fetch its code: {error}"));
+        match Project::look(server).map(|project| project.code(&found.code()).commit) {
+            Ok(commit) if commit.as_ref() == Some(&deploy.to) => Ok(()),
+            Ok(commit) if commit == deploy.from => Err(refused),
+            Ok(_) | Err(_) => Err(refused.after("the sync was asked for")),
+        }
     }
 
     /// Waits until a workspace runs a commit.
@@ -276,17 +332,27 @@ impl Mage {
     }
 }
 
-/// Whether the workspace is as the plan saw it, and nothing of people is lost.
+/// The mark after a deploy.
+fn deployed(step: &Step, found: &Found, deploy: &Deploy) -> Result<Stored, PerformError> {
+    let mut stored = found.stored_by(step, found.secrets())?;
+    stored.code.at = Some(deploy.to.clone());
+    Ok(stored)
+}
+
+/// Whether the workspace is as the plan saw it, and no uncommitted change is lost that the plan does not accept to lose.
 fn check(
-    name: &WorkspaceName,
+    task: &Task<'_>,
     found: &Found,
     (server, project): (&Client, Project),
     deploy: &Deploy,
     CodeSource { git, source: _ }: CodeSource<'_>,
 ) -> Result<(), PerformError> {
+    let name = &task.step.workspace;
     let unknown = project.unknown.clone();
     let code = project.code(&found.code());
-    refuse(name, &code.uncommitted)?;
+    if !task.discard_changes {
+        refuse(name, &code.work)?;
+    }
     if code.commit != deploy.from {
         return Err(PerformError::Moved(format!(
             "`{name}` does not run what it ran when the plan was made; plan again"
@@ -294,24 +360,19 @@ fn check(
     }
     // Over what Mage itself put there, anything may go.
     match code.commit {
-        Some(_) => refuse(name, &overwritten(server, git, deploy, &unknown)?),
-        None => Ok(()),
+        Some(_) if !task.discard_changes => {
+            refuse(name, &Work::found(overwritten(server, git, deploy, &unknown)?))
+        }
+        _ => Ok(()),
     }
 }
 
-fn unread(name: &WorkspaceName, why: &str) -> PerformError {
-    PerformError::Failed(format!("the code of `{name}` cannot be read: {why}"))
-}
-
-fn refuse(name: &WorkspaceName, work: &[Text]) -> Result<(), PerformError> {
-    let Some(first) = work.first() else { return Ok(()) };
-    let more = match work.len() - 1 {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    Err(PerformError::Moved(format!(
-        "somebody works in `{name}`: `{first}`{more} would be lost; commit and push it there, or take it out"
-    )))
+fn refuse(name: &WorkspaceName, work: &Work) -> Result<(), PerformError> {
+    match work {
+        Work::NotRead | Work::None => Ok(()),
+        Work::Uncommitted(paths) => Err(magus_engine::uncommitted(name, paths)),
+        Work::Unknown(reason) => Err(magus_engine::unchecked(name, reason)),
+    }
 }
 
 /// The files that git does not know and a commit brings with another content.
@@ -331,7 +392,7 @@ fn overwritten(
         }
         for (path, content) in files {
             let there = server.send(&request::git_file(&path));
-            let there = there.map_err(|error| PerformError::Failed(error.to_string()))?;
+            let there = there.map_err(|error| PerformError::NotStarted(error.to_string()))?;
             let there = there["git_file"]["content"].as_str();
             // Mage fills new projects with empty files.
             if there.is_some_and(|there| !there.is_empty() && there.as_bytes() != content) {
@@ -363,7 +424,7 @@ mod tests {
 
     #[test]
     fn what_runs_is_what_was_checked_out_last() {
-        let made = StoredCode { made: true, at: Some(ONE.into()) };
+        let made = StoredCode { made: true, at: Some(ONE.into()), clean: false };
         let synced = reflog(&[(ONE, "clone: from x"), (TWO, "reset: moving to mage-repo/deploy/dev")]);
         let project = Project::read(
             &synced,
@@ -371,13 +432,13 @@ mod tests {
         );
         let code = project.code(&made);
         assert_eq!(code.commit.as_deref(), Some(TWO));
-        assert_eq!(code.uncommitted, ["b.py", "utils/a.py"]);
+        assert_eq!(code.work.paths(), ["b.py", "utils/a.py"]);
         // One of that name that is no file of Mage's.
         let project = Project::read(&synced, &status(&["triggers.yaml"], &[], &[]));
         assert_eq!(project.changed, ["triggers.yaml"]);
         // What was synced months ago is not in the log any more, and what people did since is theirs.
         let project = Project::read(&reflog(&[(TWO, "commit: mine")]), &status(&["a.py"], &[], &[]));
-        assert_eq!(project.code(&made).uncommitted, ["a.py"]);
+        assert_eq!(project.code(&made).work.paths(), ["a.py"]);
         for line in ["", "x", "a b c", &format!("{ONE} {}", "z".repeat(40))] {
             assert_eq!(commit_of(line), None, "{line}");
         }
@@ -385,15 +446,15 @@ mod tests {
 
     #[test]
     fn a_project_of_mage_is_nobodys_work_and_one_of_people_is() {
-        let made = StoredCode { made: true, at: None };
+        let made = StoredCode { made: true, at: None, clean: false };
         for set_up in [
             reflog(&[(ONE, "clone: from x")]),
             reflog(&[(ONE, "commit (initial): Initial commit")]),
             String::new(),
         ] {
             let project = Project::read(&set_up, &status(&["io_config.yaml"], &[], &[]));
-            assert_eq!(project.clone().code(&made), ObservedCode::default());
-            assert!(!project.code(&StoredCode::default()).uncommitted.is_empty(), "somebody else made it");
+            assert_eq!(project.clone().code(&made), ObservedCode { commit: None, work: Work::None });
+            assert!(project.code(&StoredCode::default()).work.may_exist(), "somebody else made it");
         }
         let commit =
             Project::read(&reflog(&[(ONE, "clone: from x"), (TWO, "commit: mine")]), &status(&[], &[], &[]));

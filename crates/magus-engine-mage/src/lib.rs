@@ -16,12 +16,15 @@ mod mark;
 mod observe;
 mod own_server;
 mod perform;
+mod restart;
 mod running;
 mod runs;
 mod secrets;
 mod tasks;
 mod validate;
 mod wait;
+#[cfg(test)]
+mod work_tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,6 +65,8 @@ pub struct Mage {
     patience: Patience,
     sleep: Sleep,
     memory: Mutex<BTreeMap<WorkspaceName, Memory>>,
+    /// The workspaces that it made.
+    made: Mutex<BTreeSet<WorkspaceName>>,
     /// The deployments that were asked for, each with its commit.
     deployments: Mutex<BTreeSet<(Deployment, Text)>>,
 }
@@ -135,6 +140,7 @@ impl Mage {
             patience,
             sleep: Box::new(std::thread::sleep),
             memory: Mutex::default(),
+            made: Mutex::default(),
             deployments: Mutex::default(),
         })
     }
@@ -148,6 +154,11 @@ impl Mage {
         let secrets = known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default();
         let memory = Memory { revision: known.workspace.revision.clone(), secrets };
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), memory);
+    }
+
+    /// Whether this run made the workspace.
+    fn has_made(&self, name: &WorkspaceName) -> bool {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 
     /// Which variables of a workspace came from which secrets, when it was last looked at.

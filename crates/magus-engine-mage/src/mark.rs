@@ -46,14 +46,12 @@ pub(crate) struct StoredCode {
     /// The full number of the commit that it was told to run last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) at: Option<Text>,
+    /// Whether Magus stopped it, and it had no uncommitted changes then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) clean: bool,
 }
 
 impl StoredCode {
-    /// The same after another commit was deployed.
-    pub(crate) fn deployed(&self, commit: &Text) -> Self {
-        Self { at: Some(commit.clone()), ..self.clone() }
-    }
-
     fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
@@ -93,6 +91,8 @@ struct Line {
     applied: BTreeMap<FieldPath, Text>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<ProjectSource>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    resume: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     secrets: BTreeMap<FieldPath, SecretLine>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -111,7 +111,7 @@ struct SecretLine {
 /// The line, without its end.
 pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, String> {
     let Stored { mark, secrets, grown, code } = stored;
-    let Mark { managed_by, environment, workspace, protected, source, applied } = mark.clone();
+    let Mark { managed_by, environment, workspace, protected, source, applied, resume } = mark.clone();
     let secrets = secrets.iter().map(|(path, StoredSecret { reference, check })| {
         (path.clone(), SecretLine { reference: reference.to_value(), check: check.clone() })
     });
@@ -124,6 +124,7 @@ pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, Str
         protected,
         applied,
         source,
+        resume,
         secrets: secrets.collect(),
         grown: *grown,
         code: code.clone(),
@@ -189,6 +190,7 @@ pub(crate) fn read(name: &WorkspaceName, text: &str) -> Result<Option<Stored>, S
         protected,
         applied,
         source,
+        resume,
         secrets,
         grown,
         code,
@@ -197,7 +199,7 @@ pub(crate) fn read(name: &WorkspaceName, text: &str) -> Result<Option<Stored>, S
         Some((path, StoredSecret { reference: SecretReference::from_value(&reference)?, check }))
     });
     Ok(Some(Stored {
-        mark: Mark { managed_by, environment, workspace, protected, source, applied },
+        mark: Mark { managed_by, environment, workspace, protected, source, applied, resume },
         secrets: secrets.collect(),
         grown,
         code,
@@ -243,10 +245,11 @@ mod tests {
                 protected: true,
                 source: Some(ProjectSource { repository: "a.dev/b".into(), ..ProjectSource::default() }),
                 applied: BTreeMap::from([(FieldPath::from("env[\"a.b\"]"), "0123".into())]),
+                resume: true,
             },
             secrets: BTreeMap::from([(path, StoredSecret { reference, check: Some(check) })]),
             grown: true,
-            code: StoredCode { made: true, at: Some("3a57".into()) },
+            code: StoredCode { made: true, at: Some("3a57".into()), clean: true },
         }
     }
 

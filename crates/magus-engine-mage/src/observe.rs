@@ -11,7 +11,10 @@ use std::{
 };
 
 use magus_engine::{Declared, EngineError, EngineErrorKind, Observe};
-use magus_model::{name::WorkspaceName, observed::Observation};
+use magus_model::{
+    name::WorkspaceName,
+    observed::{Observation, Work},
+};
 use serde_json::Value;
 
 use crate::{
@@ -82,7 +85,7 @@ impl Observe for Mage {
         let is_stored = workloads.is_none() && !surroundings.are_tasks;
         let stored_not_running = is_stored.then(|| STORED_NOT_RUNNING.to_owned());
         let unseen = self.show_secrets(&mut found, &asked);
-        let unread = self.show_code(&mut found, declared);
+        let unread = self.show_code(&mut found, declared, &surroundings);
         let unverifiable: Vec<String> = stored_not_running.into_iter().chain(unseen).chain(unread).collect();
         let mut present = BTreeMap::new();
         for (_, known) in found {
@@ -236,15 +239,20 @@ impl Mage {
         told("the secrets of", &unseen)
     }
 
-    /// Adds the code of those that declare some, and of those that may be deleted with it. What could not be seen, for people.
-    fn show_code(&self, found: &mut [(Item, Known)], declared: &[Declared]) -> Option<String> {
+    /// Adds the code of those that declare some, and of those whose uncommitted changes a step may lose. What could not be read,
+    /// for people.
+    fn show_code(
+        &self,
+        found: &mut [(Item, Known)],
+        declared: &[Declared],
+        surroundings: &Surroundings,
+    ) -> Option<String> {
         let declared: BTreeMap<_, _> = declared.iter().map(|one| (&one.name, one)).collect();
-        let wanted = |(_, known): &&mut (Item, Known)| {
-            let has_code = known.stored.as_ref().is_some_and(|stored| stored.code.at.is_some());
-            match declared.get(&known.workspace.name) {
-                Some(declared) => declared.code.is_some() || declared.look_for_work && has_code,
-                None => has_code,
-            }
+        let wanted = |(_, known): &&mut (Item, Known)| match declared.get(&known.workspace.name) {
+            Some(declared) if declared.code.is_some() || code::resets_at_start(known) => true,
+            Some(declared) => declared.look_for_work && code::is_lost_with(known, surroundings),
+            // What has no mark is never deleted.
+            None => known.stored.is_some() && code::is_lost_with(known, surroundings),
         };
         let mut keepers: Vec<&mut (Item, Known)> = found.iter_mut().filter(wanted).collect();
         let deadline = Instant::now() + SERVERS_OF_ALL;
@@ -253,16 +261,22 @@ impl Mage {
             declared.is_some_and(|code| code.untold)
         };
         let seen = at_once(&keepers, |(item, known)| match Instant::now() < deadline {
-            _ if untold(known) => Err(UNTOLD.to_owned()),
             true => self.code_of(item, known),
             false => Err(LATE.to_owned()),
         });
         let mut unread = Vec::new();
         for ((_, known), seen) in keepers.iter_mut().zip(seen) {
-            known.workspace.code = seen.unwrap_or_else(|reason| {
-                unread.push(format!("`{}`: {reason}", known.workspace.name));
-                code::remembered(known.stored.as_ref())
-            });
+            let (name, stored) = (&known.workspace.name, known.stored.as_ref());
+            if untold(known) {
+                unread.push(format!("`{name}`: {UNTOLD}"));
+            } else if let Err(reason) = &seen {
+                unread.push(format!("`{name}`: {reason}"));
+            }
+            known.workspace.code = match seen {
+                Ok(seen) if untold(known) => code::remembered(stored, seen.work),
+                Ok(seen) => seen,
+                Err(reason) => code::remembered(stored, Work::Unknown(reason.into())),
+            };
         }
         told("the code of", &unread)
     }

@@ -1,6 +1,6 @@
 //! Does single steps: looks at the workspace, sends, and looks until what was asked for is there.
 
-use std::{collections::BTreeMap, sync::atomic::AtomicBool};
+use std::{collections::BTreeMap, sync::PoisonError};
 
 use magus_engine::{Perform, PerformError, Task};
 use magus_engine_kubernetes::{Key, scheduling_of};
@@ -18,9 +18,10 @@ use magus_secrets::Resolver;
 use crate::{
     Mage,
     api::{ApiError, Client, Request, request},
+    code,
     compose::{self, Before, Composed, Refresh, compose, creation},
     container::{self, Content, Form, Leaves},
-    item::{INGRESS, Item, Known, STORAGE},
+    item::{INGRESS, Item, Known, STORAGE, Surroundings},
     mark::{self, Stored, StoredCode, StoredSecret},
     running,
     runs::{self, Waited},
@@ -80,11 +81,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn name(&self) -> &WorkspaceName {
+    pub(crate) fn name(&self) -> &WorkspaceName {
         &self.known.workspace.name
     }
 
-    fn runs(&self) -> bool {
+    pub(crate) fn runs(&self) -> bool {
         self.known.workspace.state != RunState::Stopped
     }
 
@@ -104,7 +105,13 @@ impl Found {
         step: &Step,
         secrets: BTreeMap<FieldPath, StoredSecret>,
     ) -> Result<Stored, PerformError> {
-        Ok(Stored::after(self.known.stored.as_ref(), mark_of(step)?, secrets))
+        let mut stored = Stored::after(self.known.stored.as_ref(), mark_of(step)?, secrets);
+        // Whatever runs may be worked in.
+        stored.code.clean &= !self.runs() && step.action != Action::Start;
+        let is_to_resume = self.known.stored.as_ref().is_some_and(|stored| stored.mark.resume);
+        let settles = matches!(step.action, Action::Start | Action::Stop);
+        stored.mark.resume |= is_to_resume && !self.runs() && !settles;
+        Ok(stored)
     }
 }
 
@@ -126,26 +133,28 @@ impl Mage {
         if interrupts && self.wait_for_runs(&found, wait_for_runs, cancelled)? == Waited::Yes {
             found = self.expect(name, precondition)?;
         }
+        self.keep_work(task, &found)?;
         if are_tasks {
             return self.change_task(task, &found);
         }
-        self.keep_work(step, &found)?;
         let stored = || found.stored_by(step, found.secrets());
         match action {
             Action::Adopt => self.put_mark(&found, stored()?),
             Action::Stop => {
                 self.send_write(&request::stop_workspace(name.as_str(), None))?;
                 self.wait_until(name, RunState::Stopped, cancelled)?;
-                self.put_mark(&found, stored()?)
+                let mut stored = stored()?;
+                stored.code.clean = code::resets_at_start(&found.known);
+                self.put_mark(&found, stored).map_err(|error| error.after("it was stopped"))
             }
             Action::Start => {
                 self.send_write(&request::resume_workspace(name.as_str()))?;
-                self.put_mark(&found, stored()?)?;
+                self.put_mark(&found, stored()?).map_err(|error| error.after("it was started"))?;
                 self.wait_until(name, RunState::Running, cancelled)
             }
             Action::Restart => {
-                self.stop_and_resume(name, cancelled)?;
-                self.put_mark(&found, stored()?)?;
+                self.stop_and_resume(&found, cancelled)?;
+                self.put_mark(&found, stored()?).map_err(|error| error.after("it was restarted"))?;
                 self.wait_until(name, RunState::Running, cancelled)
             }
             Action::Update => self.update(task, &found),
@@ -184,6 +193,7 @@ impl Mage {
             false => error,
         })?;
         self.put_mark(&self.look_after(name)?, stored)
+            .map_err(|error| error.after("its secrets were written"))
     }
 
     /// Changes everything but the secrets that the workspace's own server holds.
@@ -196,21 +206,29 @@ impl Mage {
         mut settings: BTreeMap<FieldPath, Value>,
     ) -> Result<(), PerformError> {
         let Task { step: Step { workspace: name, restarts, .. }, cancelled, .. } = *task;
+        let mut done = Done::default();
         if let Some(size) = settings.remove(&FieldPath::key(STORAGE)) {
             self.grow(found, &size)?;
+            done.0.push("its volume grew");
         }
         if settings.remove(&FieldPath::key(INGRESS)).is_some() {
-            self.add_to_ingress(found)?;
+            self.add_to_ingress(found).map_err(|error| done.error(error))?;
+            done.0.push("its ingress leads to it again");
         }
         hide(&self.client, &content.leaves, &stored.secrets);
-        self.schedule(found, &content.leaves)?;
-        self.patch(found, content, stored, settings)?;
+        if self.schedule(found, &content.leaves).map_err(|error| done.error(error))? == Sent::Yes {
+            done.0.push("where its pod may run was changed");
+        }
+        self.patch(found, content, stored.clone(), settings).map_err(|error| done.error(error))?;
         if *restarts == Restarts::No || !found.runs() {
             return Ok(());
         }
         // A pod that does not come up is not replaced by a better one (MAGE.md 4.21).
         if found.known.workspace.state != RunState::Running {
-            self.stop_and_resume(name, cancelled)?;
+            let sent = |error: PerformError| error.after("the change was sent");
+            let found = self.look_after(name)?;
+            self.stop_and_resume(&found, cancelled).map_err(sent)?;
+            self.put_mark(&found, stored).map_err(sent)?;
             return self.wait_until(name, RunState::Running, cancelled);
         }
         self.wait_for_rollout(name, cancelled)
@@ -218,16 +236,16 @@ impl Mage {
 
     /// Says where the pod may run, which open-source Mage cannot. Before anything is sent to Mage: a login that may not do
     /// this leaves all as it was.
-    fn schedule(&self, found: &Found, leaves: &Leaves) -> Result<(), PerformError> {
+    fn schedule(&self, found: &Found, leaves: &Leaves) -> Result<Sent, PerformError> {
         let (Some(cluster), Some(seen), Edition::Oss) = (&self.kubernetes, &found.known.seen, self.edition)
         else {
-            return Ok(());
+            return Ok(Sent::No);
         };
         let wanted = scheduling_of(leaves);
         if wanted == seen.scheduling {
-            return Ok(());
+            return Ok(Sent::No);
         }
-        cluster.kubernetes().schedule(&seen.key, &seen.uid, &wanted)
+        cluster.kubernetes().schedule(&seen.key, &seen.uid, &wanted).map(|()| Sent::Yes)
     }
 
     /// Leads the Ingress to the workspace again. Mage adds a path each time that it is asked (MAGE.md 4.10): it is asked once,
@@ -238,7 +256,7 @@ impl Mage {
             return Err(PerformError::Failed(format!("Mage has no way to change `{INGRESS}`")));
         }
         self.send_write(&request::add_to_ingress(name.as_str()))?;
-        match self.look(name)?.is_some_and(|found| found.known.workspace.lost.is_empty()) {
+        match self.look_after(name)?.known.workspace.lost.is_empty() {
             true => Ok(()),
             false => Err(PerformError::Uncertain("sent, but its ingress does not lead to it".to_owned())),
         }
@@ -253,19 +271,6 @@ impl Mage {
         cluster.kubernetes().grow_volume(namespace, name, compose::gibibytes(size)?).map(drop)
     }
 
-    /// Mage's `resume` starts what is stopped and does nothing else (MAGE.md 3). It is sent also where nobody saw the
-    /// workspace stop: it is not to stay down because of that.
-    pub(crate) fn stop_and_resume(
-        &self,
-        name: &WorkspaceName,
-        cancelled: &AtomicBool,
-    ) -> Result<(), PerformError> {
-        self.send_write(&request::stop_workspace(name.as_str(), None))?;
-        let stopped = self.wait_until(name, RunState::Stopped, cancelled);
-        self.send_write(&request::resume_workspace(name.as_str()))?;
-        stopped
-    }
-
     fn create(&self, task: &Task<'_>) -> Result<(), PerformError> {
         let Task { step, secrets, cancelled, .. } = *task;
         let Step { workspace: name, fields, .. } = step;
@@ -274,8 +279,12 @@ impl Mage {
         }
         let Composed { content, secrets, mut settings, own_secrets } =
             compose(name, Before::default(), fields, secrets)?;
-        let stored =
-            Stored { mark: mark_of(step)?, secrets, grown: false, code: StoredCode { made: true, at: None } };
+        let stored = Stored {
+            mark: mark_of(step)?,
+            secrets,
+            grown: false,
+            code: StoredCode { made: true, at: None, clean: is_made_stopped(step) },
+        };
         hide(&self.client, &content.leaves, &stored.secrets);
         let text = self.text(name, &secrets::without(&own_secrets, &stored, None), &content)?;
         let namespace = settings.remove(&FieldPath::key("namespace"));
@@ -294,6 +303,7 @@ impl Mage {
         }
         let found = self.read_back(name, &text)?;
         self.remember(name, &found);
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
         self.schedule(&found, &content.leaves).map_err(|error| {
             PerformError::Uncertain(format!("created, but it may run anywhere: {}", error.message()))
         })?;
@@ -301,10 +311,12 @@ impl Mage {
             self.wait_until(name, RunState::Running, cancelled)?;
             self.write_secrets(name, &own_secrets, cancelled)
                 .map_err(|error| PerformError::Uncertain(format!("created, and {}", error.message())))?;
-            self.put_mark(&self.look_after(name)?, stored)?;
+            let found = self.look_after(name)?;
+            self.put_mark(&found, stored).map_err(|error| error.after("created, with its secrets"))?;
         }
         if is_made_stopped(step) {
-            self.send_write(&request::stop_workspace(name.as_str(), None))?;
+            let stopped = self.send_write(&request::stop_workspace(name.as_str(), None));
+            stopped.map_err(|error| error.after("created, and it runs"))?;
             return self.wait_until(name, RunState::Stopped, cancelled);
         }
         self.wait_until(name, RunState::Running, cancelled)
@@ -320,7 +332,8 @@ impl Mage {
         if !error.uncertain {
             return Err(error.into());
         }
-        if self.look(name)?.is_some_and(|found| found.item.text().is_ok_and(|now| now == text)) {
+        let now = self.look(name).map_err(|unread| unread.after(&format!("perhaps created: {error}")))?;
+        if now.is_some_and(|found| found.item.text().is_ok_and(|now| now == text)) {
             return Ok(());
         }
         let namespace = self.namespace.as_deref().unwrap_or("NAMESPACE");
@@ -334,15 +347,17 @@ impl Mage {
     fn delete(&self, found: &Found) -> Result<(), PerformError> {
         let name = found.name();
         let Err(error) = self.client.send(&request::delete_workspace(name.as_str())) else {
-            return match self.look(name)? {
+            return match self.look(name).map_err(|error| error.after("deleted"))? {
                 None => self.check_gone(found),
                 Some(_) => Err(PerformError::Uncertain(format!(
                     "mage said that `{name}` is deleted, and still shows it"
                 ))),
             };
         };
-        if !matches!(self.look(name), Ok(None)) {
-            return Err(error.into());
+        match self.look(name) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Err(error.into()),
+            Err(unread) => return Err(unread.after(&format!("perhaps deleted: {error}"))),
         }
         // MAGE.md 4.9: Mage forgets a workspace also where kubernetes did not delete it.
         let namespace = found.item.namespace.as_deref().or(self.namespace.as_deref()).unwrap_or("NAMESPACE");
@@ -412,11 +427,13 @@ impl Mage {
         let name = found.name();
         let lifecycle = compose::lifecycle(settings)?;
         let clean = self.text(name, &stored, &content.clean())?;
+        let mut done = Done::default();
         if content.takes_away() && self.form()? == Form::Kubernetes {
             // A text without a value leaves it in the running container; only a patch that says so takes it away
             // (MAGE.md 4.1). The clean text comes after it, because what was sent is what Mage stores.
             let removing = self.text(name, &stored, content)?;
             self.send_write(&request::patch_workspace(name.as_str(), &removing, lifecycle.as_ref()))?;
+            done.0.push("the change was sent");
         }
         // What the main server hands on comes back where a declared value of it went.
         let is_handed_on = |path: &FieldPath| {
@@ -429,7 +446,8 @@ impl Mage {
         } else {
             request::patch_workspace
         };
-        self.send_write(&patch(name.as_str(), &clean, lifecycle.as_ref()))?;
+        let patched = self.send_write(&patch(name.as_str(), &clean, lifecycle.as_ref()));
+        patched.map_err(|error| done.error(error))?;
         self.read_back(name, &clean).map(|found| self.remember(name, &found))
     }
 
@@ -486,6 +504,11 @@ impl Mage {
         container::write(Some(&line), content, self.form()?).map_err(PerformError::Failed)
     }
 
+    /// What the server says about all its workspaces.
+    pub(crate) fn surroundings_of_step(&self) -> Result<Surroundings, PerformError> {
+        self.surroundings().map_err(|error| PerformError::Failed(error.to_string()))
+    }
+
     /// How the texts of this server's workspaces are written.
     fn form(&self) -> Result<Form, ApiError> {
         Ok(Form::of(self.client.server()?.instance_type.as_ref()))
@@ -521,6 +544,24 @@ pub(crate) fn mark_of(step: &Step) -> Result<Mark, PerformError> {
 
 fn moved(name: &WorkspaceName) -> PerformError {
     PerformError::Moved(format!("`{name}` is not as it was when the plan was made; plan again"))
+}
+
+/// What a step has done so far, for people.
+#[derive(Default)]
+struct Done(Vec<&'static str>);
+
+impl Done {
+    /// The error that ends the step.
+    fn error(&self, error: PerformError) -> PerformError {
+        if self.0.is_empty() { error } else { error.after(&self.0.join(", ")) }
+    }
+}
+
+/// Whether something had to be sent.
+#[derive(PartialEq, Eq)]
+enum Sent {
+    Yes,
+    No,
 }
 
 /// What an apply remembers of a workspace.

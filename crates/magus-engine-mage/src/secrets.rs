@@ -237,6 +237,7 @@ mod tests {
                 protected: false,
                 source: None,
                 applied: applied.collect(),
+                resume: false,
             },
             secrets: names.iter().map(secret).collect(),
             grown: false,

@@ -35,7 +35,8 @@ impl Mage {
         let Step { workspace: name, .. } = step;
         self.send_task(step)?;
         if is_made_stopped(step) {
-            self.stop_task(&self.look_after(name)?)?;
+            let stopped = self.stop_task(&self.look_after(name)?);
+            stopped.map_err(|error| error.after("created, and it runs"))?;
             return self.wait_until(name, RunState::Stopped, cancelled);
         }
         self.wait_until(name, RunState::Running, cancelled)
@@ -57,12 +58,13 @@ impl Mage {
                 self.stop_task(found)?;
                 // A second task would run beside one that has not ended.
                 self.wait_until(name, RunState::Stopped, cancelled)?;
-                self.resume_task(name)?;
+                self.resume_task(name).map_err(|error| error.after("it was stopped"))?;
                 self.wait_until(name, RunState::Running, cancelled)
             }
             Action::Delete => {
                 let deleted = self.client.send(&request::delete_workspace(name.as_str()));
-                match (deleted, self.look(name)?) {
+                let now = self.look(name).map_err(|error| error.after("perhaps deleted"))?;
+                match (deleted, now) {
                     // Mage forgets a workspace only after its task was stopped.
                     (_, None) => Ok(()),
                     (Ok(_), Some(_)) => Err(PerformError::Uncertain(format!(
@@ -87,7 +89,8 @@ impl Mage {
         body.insert("name".into(), name.as_str().into());
         body.insert("lifecycle_config".into(), json!({ "post_start": { "command": [line] } }));
         let created = self.client.send(&request::create_workspace(body));
-        match (created, self.look(name)?) {
+        let now = self.look(name).map_err(|error| error.after("perhaps created"))?;
+        match (created, now) {
             (_, Some(found)) if found.known.stored.as_ref() == Some(&stored) => {
                 self.remember(name, &found);
                 Ok(())

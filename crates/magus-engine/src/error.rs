@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use magus_model::{Text, name::WorkspaceName};
+
 /// A cluster, or its store, cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
@@ -86,6 +88,19 @@ impl PerformError {
         }
     }
 
+    /// The same after the step has written something: the step is begun, whatever kept it from its end. `done` says what it did.
+    #[must_use]
+    pub fn after(self, done: &str) -> Self {
+        match self {
+            PerformError::Uncertain(message) => PerformError::Uncertain(message),
+            PerformError::Failed(message)
+            | PerformError::Moved(message)
+            | PerformError::NotStarted(message) => {
+                PerformError::Uncertain(format!("{done}, and then: {message}"))
+            }
+        }
+    }
+
     /// The same with another message, such as a redacted one.
     #[must_use]
     pub fn map_message(self, change: impl FnOnce(String) -> String) -> Self {
@@ -96,6 +111,27 @@ impl PerformError {
             PerformError::NotStarted(message) => PerformError::NotStarted(change(message)),
         }
     }
+}
+
+/// A step that is refused because it would lose uncommitted changes that its plan does not know of.
+pub fn uncommitted(workspace: &WorkspaceName, paths: &[Text]) -> PerformError {
+    let first = paths.first().map(Text::as_str).unwrap_or_default();
+    let more = match paths.len().saturating_sub(1) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    PerformError::Moved(format!(
+        "uncommitted changes in `{workspace}` would be lost: `{first}`{more}; commit and push them there, or plan again with \
+         `--discard-changes {workspace}`"
+    ))
+}
+
+/// A step that is refused because it may lose uncommitted changes, which cannot be read.
+pub fn unchecked(workspace: &WorkspaceName, reason: &str) -> PerformError {
+    PerformError::NotStarted(format!(
+        "uncommitted changes in `{workspace}` cannot be checked: {reason}; plan again, or accept their loss with \
+         `--discard-changes {workspace}`"
+    ))
 }
 
 #[cfg(test)]
@@ -109,6 +145,15 @@ mod tests {
             .caused_by(std::io::Error::other("disk on fire"));
         assert_eq!(error.to_string(), "`a` cannot be read");
         assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("disk on fire"));
+    }
+
+    #[test]
+    fn after_a_write_no_error_says_that_nothing_changed() {
+        for error in [PerformError::Failed("x".into()), PerformError::Moved("x".into())] {
+            assert_eq!(error.after("stopped"), PerformError::Uncertain("stopped, and then: x".into()));
+        }
+        let uncertain = PerformError::Uncertain("x".into());
+        assert_eq!(uncertain.clone().after("stopped"), uncertain);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use magus_model::{
 };
 use magus_secrets::Resolver;
 
-pub use error::{EngineError, EngineErrorKind, PerformError};
+pub use error::{EngineError, EngineErrorKind, PerformError, unchecked, uncommitted};
 
 /// Reads a cluster. Never changes anything in it, and needs no secret of a workspace.
 pub trait Observe: Send + Sync {
@@ -168,6 +168,8 @@ pub struct Task<'a> {
     /// Whether the step also sends the current values of the secrets that it does not change: `--refresh-secrets`
     /// names its environment. One restart is then enough for both.
     pub refresh_secrets: bool,
+    /// Whether the plan accepts that the step loses uncommitted changes: `--discard-changes` names its workspace.
+    pub discard_changes: bool,
     /// How long a step that would interrupt running pipelines waits for them, as `rollout.wait_for_runs` of its
     /// environment says; nothing to wait for where it is zero.
     pub wait_for_runs: Duration,
@@ -184,6 +186,7 @@ impl<'a> Task<'a> {
             secrets,
             code: None,
             refresh_secrets: false,
+            discard_changes: false,
             wait_for_runs: Duration::ZERO,
             cancelled: &NEVER,
         }

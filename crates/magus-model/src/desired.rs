@@ -13,6 +13,9 @@ use crate::{
     source::ProjectSource, span::Span, value::FieldValue,
 };
 
+/// The variable with which a Mage workspace resets its code to its deploy branch whenever it starts (MAGE.md 5).
+pub const SYNC_ON_START: &str = "GIT_SYNC_ON_START";
+
 /// Everything that is declared, over all clusters.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Desired {

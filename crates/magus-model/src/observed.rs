@@ -88,9 +88,42 @@ pub struct ObservedWorkspace {
 pub struct ObservedCode {
     /// The full number of the commit that it was deployed from; nothing where none was.
     pub commit: Option<Text>,
-    /// Work of people that a deploy would take away: paths below the code, ordered. Only looked for where a deploy, or a
-    /// delete, is possible.
-    pub uncommitted: Vec<Text>,
+    /// The uncommitted changes in it.
+    pub work: Work,
+}
+
+/// The uncommitted changes in a workspace: files that were changed there and are in no commit.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Work {
+    /// They were not looked for: no step that the engine knows of can lose any.
+    #[default]
+    NotRead,
+    /// There are none.
+    None,
+    /// These: paths below the code, ordered.
+    Uncommitted(Vec<Text>),
+    /// They were looked for and could not be read; the reason. They are assumed to exist.
+    Unknown(Text),
+}
+
+impl Work {
+    /// What was found: these paths, or nothing.
+    pub fn found(paths: Vec<Text>) -> Self {
+        if paths.is_empty() { Self::None } else { Self::Uncommitted(paths) }
+    }
+
+    /// The paths that are known.
+    pub fn paths(&self) -> &[Text] {
+        match self {
+            Self::Uncommitted(paths) => paths,
+            Self::NotRead | Self::None | Self::Unknown(_) => &[],
+        }
+    }
+
+    /// Whether there are uncommitted changes, or may be.
+    pub fn may_exist(&self) -> bool {
+        matches!(self, Self::Uncommitted(_) | Self::Unknown(_))
+    }
 }
 
 /// A leaf of the observed configuration.
@@ -145,6 +178,9 @@ pub struct Mark {
     pub source: Option<ProjectSource>,
     /// What was last applied: a digest for each field (`magus_diff::digest`), `state` among them.
     pub applied: BTreeMap<FieldPath, Text>,
+    /// Whether a step stopped the workspace to start it again, and is not known to have started it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resume: bool,
 }
 
 /// What an engine can do.

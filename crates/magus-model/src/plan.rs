@@ -156,6 +156,9 @@ pub struct Overrides {
     /// `--override-gate`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub override_gate: Vec<Text>,
+    /// `--discard-changes`: workspaces whose uncommitted changes may be lost, by their names in the cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub discard_changes: Vec<Text>,
     /// `--reason`.
     pub reason: Option<Text>,
 }
@@ -378,8 +381,8 @@ pub enum Guard {
     StalePlan,
     /// Somebody else is applying.
     Lock,
-    /// People have work in the workspace that no commit has.
-    UncommittedWork,
+    /// The workspace has uncommitted changes, or nothing shows that it has none.
+    UncommittedChanges,
     /// The workspace exists and is not ours.
     Conflict,
     /// The engine cannot do it, or not without a loss that nobody declared.
@@ -408,7 +411,7 @@ impl Guard {
             Guard::EmptyDesired => "empty-desired",
             Guard::StalePlan => "stale-plan",
             Guard::Lock => "lock",
-            Guard::UncommittedWork => "uncommitted-work",
+            Guard::UncommittedChanges => "uncommitted-changes",
             Guard::Conflict => "conflict",
             Guard::Engine => "engine",
             Guard::BranchLimit => "branch-limit",

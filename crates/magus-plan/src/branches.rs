@@ -15,6 +15,7 @@ use magus_model::{
 use crate::{
     planner::{Draft, step_id},
     words,
+    work::{Loss, resets_at_start},
 };
 
 /// The path under which a mark remembers since when the branch of its workspace is gone.
@@ -80,6 +81,12 @@ impl Draft<'_> {
             }
             return;
         }
+        // Its next start would reset the code.
+        let loss = Loss::of(&observed.code.work).filter(|_| resets_at_start(observed));
+        if let Some(held) = loss.as_ref().and_then(|loss| loss.held(observed.name.as_str(), self.overrides)) {
+            return self.withhold(changes, &mark.environment, &observed.name, Action::Stop, vec![held]);
+        }
+        let discards = loss.map(|loss| loss.accepted()).unwrap_or_default();
         let until = match gone {
             Gone::Until(until) => format!("; it is deleted after {until:.0}"),
             Gone::Stop | Gone::Delete => String::new(),
@@ -91,7 +98,7 @@ impl Draft<'_> {
             environment: mark.environment.clone(),
             workspace: observed.name.clone(),
             action: Action::Stop,
-            reason: words::gone(&mark.workspace) + &until,
+            reason: words::gone(&mark.workspace) + &until + &discards,
             restarts: Restarts::No,
             needs: Vec::new(),
             precondition: Precondition::Revision(observed.revision.clone()),

@@ -317,6 +317,7 @@ fn last_mark(
         protected,
         source,
         applied,
+        resume: _,
     } = mark;
     if *of_environment != environment.name || *of_workspace != workspace.declared {
         faults.push(format!("step `{id}` leaves the mark of another workspace"));

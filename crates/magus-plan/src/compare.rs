@@ -286,6 +286,7 @@ fn overrides(approved: &Overrides, current: &Overrides, differences: &mut Vec<Di
             max_deletes,
             refresh_secrets,
             override_gate,
+            discard_changes,
             reason,
         } = overrides;
         [
@@ -295,6 +296,7 @@ fn overrides(approved: &Overrides, current: &Overrides, differences: &mut Vec<Di
             ("--max-deletes", one(max_deletes)),
             ("--refresh-secrets", list(refresh_secrets)),
             ("--override-gate", list(override_gate)),
+            ("--discard-changes", list(discard_changes)),
             ("--reason", one(reason)),
         ]
     };

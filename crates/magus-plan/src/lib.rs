@@ -23,6 +23,7 @@ mod since;
 mod steps;
 mod unblock;
 mod words;
+mod work;
 
 pub use approve::{ApprovedPlan, StalePlan, approve};
 pub use check::check;

@@ -1,6 +1,9 @@
 //! From differences to a plan: which steps there are, in which order, and what is held back.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    iter,
+};
 
 use magus_diff::{Change, ClusterChanges, Conflict, Removed, WorkspaceChange, expected_mark};
 use magus_model::{
@@ -22,6 +25,7 @@ use crate::{
     since::{Before, Split},
     steps::{Part, Place, is_replaced, rest_on, unsettable},
     unblock, words,
+    work::{self, Loss},
 };
 
 /// Makes a plan. The same request gives the same plan, whatever the order of its lists.
@@ -61,6 +65,7 @@ fn normalized(overrides: &Overrides) -> Overrides {
         max_deletes,
         refresh_secrets,
         override_gate,
+        discard_changes,
         reason,
     } = overrides;
     Overrides {
@@ -70,6 +75,7 @@ fn normalized(overrides: &Overrides) -> Overrides {
         max_deletes: max_deletes.clone(),
         refresh_secrets: sorted(refresh_secrets),
         override_gate: sorted(override_gate),
+        discard_changes: sorted(discard_changes),
         reason: reason.clone(),
     }
 }
@@ -212,7 +218,12 @@ impl<'a> Draft<'a> {
             if !self.request.filter.selects(&environment, name.as_str(), name) {
                 continue;
             }
-            let reason = format!("left in {place}, and known to no server");
+            let loss = Loss::Unknown(work::ORPHAN);
+            if let Some(held) = loss.held(name.as_str(), self.overrides) {
+                self.withhold(changes, &environment, name, Action::Delete, vec![held]);
+                continue;
+            }
+            let reason = format!("left in {place}, and known to no server{}", loss.accepted());
             let step = deletion(cluster, &environment, (name, revision), reason);
             self.steps.push(step);
         }
@@ -261,10 +272,6 @@ impl<'a> Draft<'a> {
                 self.let_through(&place, None, place.create(fields, hints.get(&workspace.name).copied()));
             }
             Change::Adopt { observed, code } => {
-                if let Some(change) = code {
-                    let work = place.work(change, None);
-                    self.keep_work(changes, &environment.name, &workspace.name, Action::Deploy, &work);
-                }
                 self.let_through(&place, Some(observed), place.adopt(observed, *code));
             }
             Change::Unchanged { observed, stale } => {
@@ -285,13 +292,11 @@ impl<'a> Draft<'a> {
                 }
             }
             Change::Update(update) => {
-                if let Some(change) = &update.code {
-                    let work = place.work(change, update.observed.mark.as_ref());
-                    self.keep_work(changes, &environment.name, &workspace.name, Action::Deploy, &work);
-                }
                 if let Some(mark) = is_replaced(changes, change) {
                     let danger = Danger { action: Action::Replace, environment: &environment.name, mark };
-                    let held = guards.holding(&danger);
+                    let mut held = guards.holding(&danger);
+                    let loss = Loss::of(&update.observed.code.work);
+                    held.extend(loss.and_then(|loss| loss.held(workspace.name.as_str(), self.overrides)));
                     let replace = place.replace(update);
                     if let Some(refusal) = place.refusal(Action::Replace) {
                         // No flag lifts this, so that what other guards say of it would only mislead.
@@ -352,11 +357,10 @@ impl<'a> Draft<'a> {
         self.let_through(&place, Some(observed), step.into_iter().collect());
     }
 
-    /// Takes those steps of a workspace into the plan that no gate holds back, and that take no work of people away.
+    /// Takes those steps of a workspace into the plan that no gate holds back, and that lose no uncommitted changes.
     fn let_through(&mut self, place: &Place<'a>, observed: Option<&ObservedWorkspace>, steps: Vec<Step>) {
         let request = self.request;
         let last = observed.and_then(|observed| observed.mark.as_ref());
-        let work = observed.map_or_else(Vec::new, |observed| place.work_lost_at_start(observed));
         let keeper = Keeper::new(request.now, &request.evidence, self.overrides);
         let environment = place.environment;
         let mut passed: Vec<Step> = Vec::new();
@@ -376,14 +380,22 @@ impl<'a> Draft<'a> {
             if step.restarts != Restarts::No || step.action == Action::Replace {
                 closed.extend(keeper.restart(environment));
             }
-            let loses = !work.is_empty() && step.restarts != Restarts::No;
-            if closed.is_empty() && !loses {
-                passed.push(step);
-                continue;
-            }
-            match closed.is_empty() {
-                true => self.keep_work(place.changes, &environment.name, &step.workspace, step.action, &work),
-                false => self.wait(&step, &closed),
+            let loss = observed.and_then(|observed| place.loss(&step, observed));
+            let kept = loss.as_ref().and_then(|loss| loss.held(step.workspace.as_str(), self.overrides));
+            match (kept, closed.is_empty()) {
+                (None, true) => {
+                    step.reason.extend(loss.map(|loss| loss.accepted()));
+                    passed.push(step);
+                    continue;
+                }
+                (Some(mut held), _) => {
+                    held.flags.extend(closed.iter().flat_map(|closed| closed.flags(self.overrides)));
+                    let messages = closed.into_iter().map(|closed| closed.message);
+                    held.message = iter::once(held.message).chain(messages).collect::<Vec<_>>().join("; ");
+                    let name = &step.workspace;
+                    self.withhold(place.changes, &environment.name, name, step.action, vec![held]);
+                }
+                (None, false) => self.wait(&step, &closed),
             }
             if !matches!(step.action, Action::Deploy | Action::Update) || step.renamed_from.is_some() {
                 // What follows would rest on it.
@@ -455,23 +467,21 @@ impl<'a> Draft<'a> {
     fn delete(&mut self, scope: &Scope<'_>, observed: &ObservedWorkspace, mark: &Mark, reason: String) {
         let Scope { changes, guards, hints: _, before: _ } = scope;
         let danger = Danger { action: Action::Delete, environment: &mark.environment, mark };
-        let held = guards.holding(&danger);
+        let loss = Loss::of(&observed.code.work);
+        let mut held = guards.holding(&danger);
+        held.extend(loss.as_ref().and_then(|loss| loss.held(observed.name.as_str(), self.overrides)));
         if !held.is_empty() {
             return self.withhold(changes, &mark.environment, &observed.name, Action::Delete, held);
         }
-        let uncommitted = &observed.code.uncommitted;
-        if !uncommitted.is_empty() {
-            let environment = &mark.environment;
-            return self.keep_work(changes, environment, &observed.name, Action::Delete, uncommitted);
-        }
         let place = (&observed.name, &observed.revision);
+        let reason = reason + &loss.map(|loss| loss.accepted()).unwrap_or_default();
         let step = deletion(&changes.cluster.name, &mark.environment, place, reason);
         self.admit(changes, vec![step]);
     }
 
     /// Lists a step that guards hold back: under the strongest one, with all that they say, and the one command
     /// that lifts them all.
-    fn withhold(
+    pub(crate) fn withhold(
         &mut self,
         changes: &ClusterChanges<'_>,
         environment: &Text,
@@ -490,30 +500,6 @@ impl<'a> Draft<'a> {
             guard,
             message: messages.join("; "),
             unblock: unblock::command(&self.request.command, self.overrides, &flags),
-            opens_at: None,
-        });
-    }
-
-    /// Lists a step that would take work of people away, where there is any. No flag lifts this.
-    fn keep_work(
-        &mut self,
-        changes: &ClusterChanges<'_>,
-        environment: &Text,
-        name: &WorkspaceName,
-        action: Action,
-        uncommitted: &[Text],
-    ) {
-        if uncommitted.is_empty() {
-            return;
-        }
-        self.withheld.push(Withheld {
-            cluster: changes.cluster.name.clone(),
-            environment: environment.clone(),
-            workspace: name.clone(),
-            action,
-            guard: Guard::UncommittedWork,
-            message: format!("guard `uncommitted-work`: {}", words::uncommitted(uncommitted)),
-            unblock: words::KEEP_WORK.to_owned(),
             opens_at: None,
         });
     }

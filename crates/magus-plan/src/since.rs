@@ -150,9 +150,8 @@ impl<'a> Before<'a> {
                 let held = replaced.and_then(|mark| {
                     guards.first(&Danger { action: Action::Replace, environment: &environment.name, mark })
                 });
-                let keeps_work =
-                    code.is_some_and(|change| !place.work(&change, observed.mark.as_ref()).is_empty());
-                let work = (action == Action::Deploy && keeps_work).then_some(Guard::UncommittedWork);
+                let loses = action == Action::Deploy && place.lost_by_deploy(observed).is_some();
+                let work = loses.then_some(Guard::UncommittedChanges);
                 let guard = place.refusal(action).map(|_| Guard::Engine).or(held).or(work);
                 let mut fields: Vec<FieldChange> =
                     fields.iter().chain(state).chain(restart).cloned().collect();

@@ -3,15 +3,17 @@
 use std::{cmp::Ordering, collections::BTreeMap};
 
 use magus_diff::{
-    Change, ClusterChanges, CodeChange, Update, WorkspaceChange, code_digest, code_path, expected_mark,
-    is_more, meaning::is_absent, same,
+    Change, ClusterChanges, CodeChange, Update, WorkspaceChange, code_path, expected_mark, is_more,
+    meaning::is_absent, same,
 };
 use magus_model::{
     Text,
     desired::{Code, DesiredState, Environment, Workspace},
     image,
     name::WorkspaceName,
-    observed::{Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, Refusal, RunState},
+    observed::{
+        Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, Refusal, RunState, Work,
+    },
     path::FieldPath,
     plan::{Action, Deploy, FieldChange, FieldStatus, Movement, Precondition, Reason, Restarts, Step},
     value::{FieldValue, Value},
@@ -104,7 +106,7 @@ impl<'a> Place<'a> {
 
     /// A create, and the code of the new workspace.
     pub(crate) fn create(&self, fields: &[FieldChange], hint: Option<&WorkspaceName>) -> Vec<Step> {
-        const NOTHING: &ObservedCode = &ObservedCode { commit: None, uncommitted: Vec::new() };
+        const NOTHING: &ObservedCode = &ObservedCode { commit: None, work: Work::None };
         let part = Part::new(Action::Create, words::create(hint), Restarts::No, fields.to_vec());
         let create = self.step(part, Precondition::Absent, self.mark_before_code(None));
         let code = self.workspace.code.as_ref().filter(|_| self.capabilities().deploys);
@@ -113,7 +115,7 @@ impl<'a> Place<'a> {
             let reason = Reason::Declared;
             Some(CodeChange { declared, to, observed: NOTHING, source_before: None, reason })
         });
-        self.with_code(create, change, RunState::Stopped, None)
+        self.with_code(create, change, RunState::Stopped)
     }
 
     /// Why other code is put in use.
@@ -122,7 +124,7 @@ impl<'a> Place<'a> {
     }
 
     /// What lies between two commits; nothing where the repository does not have the first.
-    fn movement(&self, code: &Code, from: Option<&Text>, to: &Text) -> Option<&'a Movement> {
+    pub(crate) fn movement(&self, code: &Code, from: Option<&Text>, to: &Text) -> Option<&'a Movement> {
         self.movements.of(&Move {
             repository: code.repository.clone(),
             directory: code.source.directory.clone(),
@@ -172,35 +174,12 @@ impl<'a> Place<'a> {
         let part = Part::new(Action::Adopt, reason, Restarts::No, Vec::new());
         let mark = if code.is_some() { self.mark_before_code(None) } else { self.expected_mark() };
         let adopt = self.step(part, revision(observed), mark);
-        self.with_code(adopt, code, observed.state, None)
+        self.with_code(adopt, code, observed.state)
     }
 
-    /// Work of people that a deploy would take away.
-    pub(crate) fn work(&self, change: &CodeChange<'_>, last: Option<&Mark>) -> Vec<Text> {
-        let CodeChange { declared, to, observed, source_before: _, reason: _ } = change;
-        let mut work = observed.uncommitted.clone();
-        let Some(from) = observed.commit.as_ref().filter(|from| declared.follows.is_some() && from != to)
-        else {
-            return work;
-        };
-        let is_ours = last.and_then(|last| last.applied.get(&code_path())) == Some(&code_digest(from));
-        if !is_ours && self.movement(declared, Some(from), to).is_none() {
-            work.insert(0, format!("commit {}", words::short(from)).into());
-        }
-        work
-    }
-
-    /// A step, and after it the one that puts other code in use, where there is any and nobody's work stands in its way.
-    fn with_code(
-        &self,
-        first: Step,
-        code: Option<CodeChange<'_>>,
-        state: RunState,
-        last: Option<&Mark>,
-    ) -> Vec<Step> {
-        let Some(change) = code.filter(|change| self.work(change, last).is_empty()) else {
-            return vec![first];
-        };
+    /// A step, and after it the one that puts other code in use, if there is any.
+    fn with_code(&self, first: Step, code: Option<CodeChange<'_>>, state: RunState) -> Vec<Step> {
+        let Some(change) = code else { return vec![first] };
         let follows = Precondition::Follows(first.id.clone());
         let needs = vec![first.id.clone()];
         let deploy = self.step(self.deploy(change, state), follows, self.expected_mark());
@@ -242,7 +221,7 @@ impl<'a> Place<'a> {
         };
         let replace =
             Step { renamed_from: renamed_from.cloned(), ..self.step(part, revision(observed), mark) };
-        self.with_code(replace, *code, RunState::Stopped, observed.mark.as_ref())
+        self.with_code(replace, *code, RunState::Stopped)
     }
 
     /// Stop, update, start and restart, as far as they are needed. A change that only a creation can make is left
@@ -261,7 +240,7 @@ impl<'a> Place<'a> {
             fields.sort_by(|a, b| a.path.cmp(&b.path));
         }
         let stops = state.as_ref().filter(|_| self.workspace.state == DesiredState::Stopped);
-        let starts = state.as_ref().filter(|_| self.workspace.state == DesiredState::Running);
+        let starts = state.as_ref().filter(|_| self.workspace.state != DesiredState::Stopped);
         let runs = observed.state != RunState::Stopped;
         // A stop spares the workspace the restart, unless it has to be renamed before it can be stopped by its name.
         let stops_first = stops.is_some() && renamed_from.is_none();
@@ -276,8 +255,13 @@ impl<'a> Place<'a> {
             fields.insert(at, absorbed.clone());
         }
 
+        let is_to_resume = observed.mark.as_ref().is_some_and(|mark| mark.resume);
         let of_state = |action, change: &FieldChange| {
-            Part::new(action, words::state(change), Restarts::No, vec![change.clone()])
+            let reason = match action {
+                Action::Start if is_to_resume => words::NOT_RESUMED.to_owned(),
+                _ => words::state(change),
+            };
+            Part::new(action, reason, Restarts::No, vec![change.clone()])
         };
         let mut parts: Vec<_> = stops.map(|change| of_state(Action::Stop, change)).into_iter().collect();
         if !fields.is_empty() || renamed_from.is_some() {
@@ -291,7 +275,7 @@ impl<'a> Place<'a> {
             let at = if stops_first { parts.len() } else { 0 };
             parts.insert(at, Part::new(Action::Update, reason, restarts, fields));
         }
-        if let Some(change) = code.filter(|change| self.work(change, observed.mark.as_ref()).is_empty()) {
+        if let Some(change) = *code {
             let state = if stops.is_some() { RunState::Stopped } else { observed.state };
             parts.push(self.deploy(change, state));
         }
@@ -373,21 +357,7 @@ impl<'a> Place<'a> {
         self.capabilities().refused.get(&action).copied()
     }
 
-    /// Work of people that a start of the workspace takes away: what a deploy would, whether there is one or not.
-    pub(crate) fn work_lost_at_start(&self, observed: &ObservedWorkspace) -> Vec<Text> {
-        let declared = self.workspace.code.as_ref().filter(|_| self.capabilities().starts_from_branch);
-        let Some((declared, Ok(to))) = declared.map(|code| (code, &code.commit)) else { return Vec::new() };
-        let change = CodeChange {
-            declared,
-            to,
-            observed: &observed.code,
-            source_before: None,
-            reason: Reason::Declared,
-        };
-        self.work(&change, observed.mark.as_ref())
-    }
-
-    fn capabilities(&self) -> &'a Capabilities {
+    pub(crate) fn capabilities(&self) -> &'a Capabilities {
         const NONE: &Capabilities = &Capabilities {
             rename: false,
             deploys: false,

@@ -10,6 +10,7 @@ pub(crate) enum Flag {
     AllowEmpty(Text),
     MaxDeletes(usize),
     OverrideGate(&'static str),
+    DiscardChanges(Text),
     Reason,
 }
 
@@ -22,6 +23,7 @@ impl Flag {
             Flag::AllowEmpty(environment) => ["--allow-empty".into(), quoted(environment)],
             Flag::MaxDeletes(count) => ["--max-deletes".into(), count.to_string()],
             Flag::OverrideGate(gate) => ["--override-gate".into(), (*gate).to_owned()],
+            Flag::DiscardChanges(workspace) => ["--discard-changes".into(), quoted(workspace)],
             Flag::Reason => ["--reason".into(), "'WHY'".into()],
         }
     }

@@ -51,14 +51,32 @@ pub(crate) fn paths(paths: &[FieldPath]) -> String {
     }
 }
 
-/// What a person can do whose work holds a step back.
-pub(crate) const KEEP_WORK: &str =
-    "commit and push the work, or take it out of the workspace, and plan again";
+/// Which uncommitted changes a step would lose, and what to do about them.
+pub(crate) fn would_be_lost(changes: &[Text]) -> String {
+    format!(
+        "uncommitted changes would be lost: {}; commit and push them in the workspace, or discard them",
+        texts(changes)
+    )
+}
 
-/// What people work on in a workspace.
-pub(crate) fn uncommitted(files: &[Text]) -> String {
-    let files: Vec<_> = files.iter().map(|path| FieldPath::from(path.as_str())).collect();
-    format!("somebody works in it: {} would be lost", paths(&files))
+/// Why nobody can tell whether a step would lose uncommitted changes.
+pub(crate) fn unchecked(reason: &str) -> String {
+    format!("uncommitted changes cannot be checked: {reason}")
+}
+
+/// Which uncommitted changes a step discards.
+pub(crate) fn discards(changes: &[Text]) -> String {
+    format!("; discards uncommitted changes: {}", texts(changes))
+}
+
+/// That a step discards uncommitted changes, if there are any.
+pub(crate) fn discards_unseen(reason: &str) -> String {
+    format!("; discards uncommitted changes, which cannot be checked: {reason}")
+}
+
+fn texts(changes: &[Text]) -> String {
+    let changes: Vec<_> = changes.iter().map(|path| FieldPath::from(path.as_str())).collect();
+    paths(&changes)
 }
 
 /// Why other code is put in use.
@@ -175,6 +193,9 @@ pub(crate) fn replace(create_only: &[FieldChange], update: &Update<'_>) -> Strin
         names => format!("{} can only be set when a workspace is created", paths(names)),
     }
 }
+
+/// Why a workspace is started that no declaration and no person stopped.
+pub(crate) const NOT_RESUMED: &str = "a step stopped it to restart it, and did not start it again";
 
 /// Why a workspace is started or stopped.
 pub(crate) fn state(change: &FieldChange) -> String {

@@ -105,7 +105,7 @@ fn a_branch_that_is_gone_stops_its_workspace_and_takes_it_along_in_time() {
     sandbox.write("store/workspaces/dev-feature-x/code/mine.py", "1\n");
     let run = sandbox.expect(4, &["apply", "--yes"]);
     assert!(
-        run.stdout.contains("guard `uncommitted-work`") && run.stdout.contains("`mine.py`"),
+        run.stdout.contains("guard `uncommitted-changes`") && run.stdout.contains("`mine.py`"),
         "{}",
         run.stdout
     );

@@ -215,7 +215,7 @@ fn nobodys_work_is_lost() {
     sandbox.write("environments/staging/ana.yaml", "env: {A: \"1\"}\n");
     let run = sandbox.expect(4, &["apply", "--yes"]);
     assert!(
-        run.stdout.contains("somebody works in it: `data_loaders/mine.py` would be lost"),
+        run.stdout.contains("uncommitted changes would be lost: `data_loaders/mine.py`"),
         "{}",
         run.stdout
     );
@@ -226,7 +226,7 @@ fn nobodys_work_is_lost() {
         [&["apply", "--yes", "--allow-empty", "staging"][..], &["destroy", "-e", "staging", "--yes"]]
     {
         let run = sandbox.expect(4, command);
-        assert!(run.stdout.contains("uncommitted-work"), "{}", run.stdout);
+        assert!(run.stdout.contains("uncommitted-changes"), "{}", run.stdout);
         assert_eq!(sandbox.read(&mine), "mine");
     }
     // As declared, and to be deleted all the same.
@@ -235,9 +235,19 @@ fn nobodys_work_is_lost() {
     sandbox.expect(0, &["apply", "--yes"]);
     sandbox.write(&mine, "mine");
     sandbox.expect(0, &["plan", "--detailed-exitcode"]);
-    sandbox.expect(4, &["destroy", "-e", "staging", "--yes"]);
-    sandbox.remove(&mine);
-    sandbox.expect(0, &["destroy", "-e", "staging", "--yes"]);
+    let plan = sandbox.expect(4, &["destroy", "-e", "staging", "--yes"]).stdout;
+    let flags = "--discard-changes ana-staging --reason 'WHY'";
+    assert!(plan.contains(&format!("magus destroy -e staging {flags}")), "{plan}");
+    // Neither without a reason nor for another workspace.
+    for given in
+        [&["--discard-changes", "ana-staging"][..], &["--discard-changes", "ana-production", "--reason", "x"]]
+    {
+        sandbox.expect(4, &[&["destroy", "-e", "staging", "--yes"], given].concat());
+        assert_eq!(sandbox.read(&mine), "mine");
+    }
+    let given = ["--discard-changes", "ana-staging", "--reason", "agreed with Ana"];
+    let run = sandbox.expect(0, &[&["destroy", "-e", "staging", "--yes"][..], &given].concat());
+    assert!(run.stdout.contains("discards uncommitted changes: `data_loaders/mine.py`"), "{}", run.stdout);
     assert!(!sandbox.file("store/workspaces/ana-staging").exists());
 }
 
@@ -252,10 +262,36 @@ fn a_folder_that_nobody_deployed_is_left_alone() {
     let plan = sandbox.plan(&[]);
     // In the first stage the code is people's from the beginning.
     assert_eq!(steps(&plan), ["ana-production deploy (false): `main`, for the first time"]);
-    assert_eq!(plan["withheld"][0]["guard"], "uncommitted-work");
+    assert_eq!(plan["withheld"][0]["guard"], "uncommitted-changes");
     sandbox.expect(4, &["apply", "--yes"]);
     assert_eq!(sandbox.read(&format!("{}/x.py", code("ana-staging"))), "mine");
     assert_eq!(sandbox.read(&format!("{}/x.py", code("ana-development"))), "mine");
+    // A plan that accepts the loss is applied only with the same flags.
+    let given = ["--discard-changes", "ana-staging", "--reason", "it was a trial"];
+    sandbox.expect(0, &[&["plan", "--out", "plan.json"][..], &given].concat());
+    sandbox.expect(4, &["apply", "plan.json", "--yes"]);
+    assert_eq!(sandbox.read(&format!("{}/x.py", code("ana-staging"))), "mine");
+    sandbox.expect(0, &[&["apply", "plan.json", "--yes"][..], &given].concat());
+    assert!(!sandbox.file(&code("ana-staging")).join("x.py").exists());
+}
+
+#[test]
+fn code_that_cannot_be_read_is_neither_deployed_over_nor_deleted() {
+    let sandbox = sandbox();
+    let first = runs_after_apply(&sandbox, "ana-staging");
+    push(&sandbox, "staging", "second", &[("mage/x.py", "1\n")]);
+    // A loop of links is unreadable to everybody, root too.
+    let tree = sandbox.file(&format!("store/workspaces/ana-staging/trees/1-{first}"));
+    fs::remove_dir_all(&tree).expect("removed");
+    std::os::unix::fs::symlink(&tree, &tree).expect("linked");
+    sandbox.write("environments/staging/ana.yaml", "env: {A: \"1\"}\n");
+    let run = sandbox.expect(4, &["apply", "--yes"]);
+    assert!(run.stdout.contains("uncommitted changes cannot be checked"), "{}", run.stdout);
+    assert!(sandbox.read("store/workspaces/ana-staging/.env").contains("A=1"), "the rest is applied");
+    sandbox.expect(4, &["destroy", "-e", "staging", "--yes"]);
+    assert!(fs::symlink_metadata(&tree).is_ok(), "nothing was touched");
+    let given = ["--discard-changes", "ana-staging", "--reason", "the disk is broken"];
+    sandbox.expect(0, &[&["destroy", "-e", "staging", "--yes"][..], &given].concat());
 }
 
 #[test]

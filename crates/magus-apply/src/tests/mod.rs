@@ -247,6 +247,7 @@ fn mark(environment: &str, workspace: &str) -> MarkRefresh {
             protected: true,
             source: None,
             applied: BTreeMap::new(),
+            resume: false,
         },
     }
 }

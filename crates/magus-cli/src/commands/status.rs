@@ -10,7 +10,7 @@ use magus_git::Code;
 use magus_model::{
     Text,
     desired::{Cluster, Desired, Workspace},
-    observed::ObservedCode,
+    observed::{ObservedCode, Work},
     plan::Commit,
 };
 use magus_plan::Intent;
@@ -75,8 +75,12 @@ fn code(repositories: &BTreeMap<Text, Code>) -> impl Fn(&Workspace, &ObservedCod
         let committed_at = committed_at
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .map(|at| at.to_string().into());
-        let (branch, uncommitted) = (declared.branch.clone(), observed.uncommitted.clone());
-        Some(CodeStatus { branch, commit, committed_at, behind, uncommitted })
+        let (branch, uncommitted) = (declared.branch.clone(), observed.work.paths().to_vec());
+        let unchecked = match &observed.work {
+            Work::Unknown(reason) => Some(reason.clone()),
+            Work::NotRead | Work::None | Work::Uncommitted(_) => None,
+        };
+        Some(CodeStatus { branch, commit, committed_at, behind, uncommitted, unchecked })
     }
 }
 

@@ -146,6 +146,7 @@ pub fn mark(workspace: &str, applied: &[(&str, FieldValue)]) -> Mark {
         protected: false,
         source: None,
         applied,
+        resume: false,
     }
 }
 

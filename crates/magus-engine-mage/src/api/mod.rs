@@ -13,7 +13,7 @@ mod redact;
 pub mod request;
 mod session;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod transport;
 mod url;
 

@@ -27,35 +27,35 @@ use super::{
 };
 
 /// What a main server with logins says of itself.
-pub(super) const MAIN: &str =
+pub(crate) const MAIN: &str =
     r#"{"statuses":[{"project_type":"main","instance_type":"k8s","require_user_authentication":true}]}"#;
 
 /// A request that came.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// Method and target.
-    pub(super) line: String,
+    pub(crate) line: String,
     /// Header fields, their names in small letters.
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: String,
     /// Which connection it came on.
-    pub(super) connection: usize,
+    pub(crate) connection: usize,
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Method and path.
-    pub(super) fn what(&self) -> &str {
+    pub(crate) fn what(&self) -> &str {
         self.line.split('?').next().unwrap_or_default()
     }
 }
 
 /// What is answered.
 #[derive(Debug, Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// A status with more header fields (each `name: value`), and a body of JSON.
     Answer(u16, Vec<String>, String),
     /// The connection is closed without a word.
@@ -65,22 +65,22 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn ok(body: &str) -> Self {
+    pub(crate) fn ok(body: &str) -> Self {
         Reply::status(200, body)
     }
 
-    pub(super) fn status(status: u16, body: &str) -> Self {
+    pub(crate) fn status(status: u16, body: &str) -> Self {
         Reply::Answer(status, Vec::new(), body.to_owned())
     }
 
     /// An error as Mage writes it.
-    pub(super) fn error(code: u16, kind: &str, message: &str) -> Self {
+    pub(crate) fn error(code: u16, kind: &str, message: &str) -> Self {
         let error = serde_json::json!({"error": {"code": code, "type": kind, "message": message}});
         Reply::status(code, &error.to_string())
     }
 
     /// The answer to a login with this token: a JWT around the token.
-    pub(super) fn session(token: &str) -> Self {
+    pub(crate) fn session(token: &str) -> Self {
         let claims = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"token":"{token}"}}"#));
         Reply::ok(&format!(r#"{{"session":{{"token":"e.{claims}.s","user":{{"owner":true}}}}}}"#))
     }
@@ -88,10 +88,10 @@ impl Reply {
 
 type Decide = dyn Fn(&Seen) -> Reply + Send + Sync;
 /// How long was waited between attempts.
-pub(super) type Waits = Arc<Mutex<Vec<Duration>>>;
+pub(crate) type Waits = Arc<Mutex<Vec<Duration>>>;
 
 /// The server; it ends when it is dropped.
-pub(super) struct Script {
+pub(crate) struct Script {
     address: String,
     scheme: &'static str,
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -99,12 +99,12 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn start(decide: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(decide: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         Self::listen(None, Arc::new(decide))
     }
 
     /// The same behind TLS.
-    pub(super) fn start_encrypted(
+    pub(crate) fn start_encrypted(
         identity: ServerConfig,
         decide: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
@@ -113,7 +113,7 @@ impl Script {
 
     /// Answers like a main server with logins, and to everything but that as told. The tokens are `token-canary-0`,
     /// `token-canary-1`, and so on.
-    pub(super) fn mage(decide: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn mage(decide: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         Self::start(as_mage(decide))
     }
 
@@ -142,31 +142,31 @@ impl Script {
     }
 
     /// Host and port.
-    pub(super) fn address(&self) -> &str {
+    pub(crate) fn address(&self) -> &str {
         &self.address
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}://{}", self.scheme, self.address)
     }
 
     /// What came so far.
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Methods and paths of what came so far.
-    pub(super) fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.seen().iter().map(|seen| seen.what().to_owned()).collect()
     }
 
     /// How often this method and path came so far.
-    pub(super) fn count(&self, what: &str) -> usize {
+    pub(crate) fn count(&self, what: &str) -> usize {
         self.asked().iter().filter(|asked| *asked == what).count()
     }
 
     /// A client of it, whose waits take no time and are written down.
-    pub(super) fn client(&self, login: Login) -> (Client, Waits) {
+    pub(crate) fn client(&self, login: Login) -> (Client, Waits) {
         client(&self.url(), login, |_| {})
     }
 }
@@ -180,7 +180,7 @@ impl Drop for Script {
 }
 
 /// What a main server with logins decides; see [`Script::mage`].
-pub(super) fn as_mage(
+pub(crate) fn as_mage(
     decide: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
 ) -> impl Fn(&Seen) -> Reply + Send + Sync + 'static {
     let logins = AtomicUsize::new(0);
@@ -194,7 +194,7 @@ pub(super) fn as_mage(
 }
 
 /// A client of any URL, whose waits take no time and are written down. It is 2026-08-01, 10:00 in Greenwich.
-pub(super) fn client(url: &str, login: Login, change: impl FnOnce(&mut Options)) -> (Client, Waits) {
+pub(crate) fn client(url: &str, login: Login, change: impl FnOnce(&mut Options)) -> (Client, Waits) {
     let waits = Waits::default();
     let written = Arc::clone(&waits);
     let now: Timestamp = "2026-08-01T10:00:00Z".parse().unwrap();
@@ -206,17 +206,17 @@ pub(super) fn client(url: &str, login: Login, change: impl FnOnce(&mut Options))
     (Client::new(options).unwrap(), waits)
 }
 
-pub(super) fn password() -> Login {
+pub(crate) fn password() -> Login {
     Login::Password { email: "ana@acme.dev".into(), password: SecretString::from("password-canary") }
 }
 
 /// Something that reads.
-pub(super) fn list() -> Request {
+pub(crate) fn list() -> Request {
     request::workspaces(Namespaces::All)
 }
 
 /// Something that writes.
-pub(super) fn patch() -> Request {
+pub(crate) fn patch() -> Request {
     request::patch_workspace("a", "{}", None)
 }
 
@@ -268,12 +268,12 @@ fn read(reader: &mut impl BufRead, connection: usize) -> Option<Seen> {
 
 /// A file in `testdata`: authorities of two companies, `ours.pem` and `other.pem`, whose keys nobody has, and what a server at
 /// 127.0.0.1 is that the first one vouches for until 2126, `server.pem` with its key. Nothing else trusts any of them.
-pub(super) fn certificate(name: &str) -> PathBuf {
+pub(crate) fn certificate(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/api/testdata").join(name)
 }
 
 /// What the server is that our authority vouches for.
-pub(super) fn identity() -> ServerConfig {
+pub(crate) fn identity() -> ServerConfig {
     let chain = CertificateDer::from_pem_file(certificate("server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_file(certificate("server.key")).unwrap();
     ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -291,7 +291,7 @@ thread_local! {
 
 /// Everything that this thread says while something runs: through `tracing` at every level, and through `log`, which the
 /// HTTP client and the encryption write to.
-pub(super) fn listen<T>(run: impl FnOnce() -> T) -> (T, String) {
+pub(crate) fn listen<T>(run: impl FnOnce() -> T) -> (T, String) {
     static LOGGER: Once = Once::new();
     LOGGER.call_once(|| {
         log::set_logger(&Listener).unwrap();

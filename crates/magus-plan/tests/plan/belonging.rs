@@ -126,6 +126,7 @@ fn what_is_not_ours_is_never_touched() {
         protected: false,
         source: None,
         applied: Default::default(),
+        resume: false,
     };
     let mut world =
         World::applied(vec![environment("development", 0, vec![basic(), workspace("b"), workspace("c")])]);
@@ -246,13 +247,16 @@ fn what_was_left_behind_is_named_and_removed_only_when_asked_for() {
     // No mark says whose they are: no environment, no guard, and nothing else in such a plan.
     world.declare(vec![environment("development", 0, vec![workspace("a"), workspace("new")])]);
     world.intent = Intent::Orphans;
+    world.overrides.discard_changes = crate::world::names(&["old-a", "old-b"]);
+    world.overrides.reason = Some("they never came up".into());
     let plan = world.plan();
     assert_eq!(steps(&plan), ["- acme/old-a", "- acme/old-b"]);
     assert_eq!(check(&plan, &world.desired), [""; 0]);
     let step = &plan.steps[0];
     assert_eq!((step.environment.as_str(), &step.mark), (NO_ENVIRONMENT, &None));
     assert_eq!(step.precondition, Precondition::Revision("orphan:old-a".into()));
-    assert_eq!(step.reason, "left in the namespace mage, and known to no server");
+    let discards = "; discards uncommitted changes, which cannot be checked: no server knows it any more";
+    assert_eq!(step.reason, format!("left in the namespace mage, and known to no server{discards}"));
 
     world.filter.workspaces = vec!["old-b".into()];
     assert_eq!(steps(&world.plan()), ["- acme/old-b"]);

@@ -3,7 +3,7 @@
 use magus_model::{
     desired::{Code, DesiredState, Environment, Workspace},
     name::WorkspaceName,
-    observed::ObservedCode,
+    observed::{ObservedCode, Work},
     plan::{DeployBranch, Difference, Movement, Plan, Restarts},
 };
 use magus_plan::{Intent, Move, Movements, check};
@@ -127,16 +127,16 @@ fn a_deploy_comes_after_an_update_and_before_a_start() {
 #[test]
 fn work_of_people_holds_back_what_would_take_it_and_nothing_else() {
     let mut world = applied();
-    let work = ObservedCode { commit: Some("1".into()), uncommitted: vec!["x.py".into()] };
+    let work = ObservedCode { commit: Some("1".into()), work: Work::Uncommitted(vec!["x.py".into()]) };
     world.edit("a", |observed| observed.code = work.clone());
     assert_eq!(world.plan().withheld, [], "nothing would take it");
     world.declare(development(set(at("2"), "env.A", plain("1"))));
     let plan = world.plan();
     assert_eq!(
         (steps(&plan), withheld(&plan)),
-        (vec!["~ acme/a".to_owned()], vec!["a deploy uncommitted-work".to_owned()])
+        (vec!["~ acme/a".to_owned()], vec!["a deploy uncommitted-changes".to_owned()])
     );
-    assert!(plan.withheld[0].message.contains("somebody works in it: `x.py` would be lost"));
+    assert!(plan.withheld[0].message.contains("uncommitted changes would be lost: `x.py`"));
     // The mark still remembers the code that is there.
     let path = magus_diff::code_path();
     let mark = |plan: &Plan| plan.steps[0].mark.as_ref().and_then(|mark| mark.applied.get(&path).cloned());
@@ -145,9 +145,9 @@ fn work_of_people_holds_back_what_would_take_it_and_nothing_else() {
 
     world.declare(vec![environment("development", 0, vec![workspace("b")])]);
     world.overrides.allow_empty = vec!["development".into()];
-    assert_eq!(withheld(&world.plan()), ["a delete uncommitted-work"]);
+    assert_eq!(withheld(&world.plan()), ["a delete uncommitted-changes"]);
     world.intent = Intent::Destroy;
-    assert_eq!(withheld(&world.plan()), ["a delete uncommitted-work"]);
+    assert_eq!(withheld(&world.plan()), ["a delete uncommitted-changes"]);
 }
 
 #[test]
@@ -168,10 +168,10 @@ fn what_is_deployed_once_is_left_to_people() {
     world.declare(development(once("2")));
     world.edit("a", |observed| observed.code.commit = None);
     assert_eq!(reasons(&world.plan()), ["> `main`, for the first time"]);
-    world.edit("a", |observed| observed.code.uncommitted = vec!["code".into()]);
+    world.edit("a", |observed| observed.code.work = Work::Uncommitted(vec!["code".into()]));
     assert_eq!((world.plan().steps.len(), world.plan().withheld.len()), (0, 0));
     world.declare(development(at("1")));
-    assert_eq!(withheld(&world.plan()), ["a deploy uncommitted-work"]);
+    assert_eq!(withheld(&world.plan()), ["a deploy uncommitted-changes"]);
 }
 
 #[test]
@@ -214,11 +214,12 @@ fn a_workspace_that_is_taken_over_gets_its_code_too() {
     assert_eq!((world.plan().steps.len(), world.plan().marks.len()), (0, 0));
     world.edit("a", |observed| {
         observed.mark = None;
-        observed.code = ObservedCode { commit: Some("1".into()), uncommitted: vec!["x.py".into()] };
+        observed.code =
+            ObservedCode { commit: Some("1".into()), work: Work::Uncommitted(vec!["x.py".into()]) };
     });
     assert_eq!(
         (steps(&world.plan()), withheld(&world.plan())),
-        (vec!["← acme/a".to_owned()], vec!["a deploy uncommitted-work".to_owned()])
+        (vec!["← acme/a".to_owned()], vec!["a deploy uncommitted-changes".to_owned()])
     );
 }
 
@@ -267,11 +268,11 @@ fn commits_of_people_are_work_where_a_sync_would_take_them_away() {
     assert_eq!(steps(&world.plan()), ["> acme/a"], "what Magus deployed is nobody's, wherever it went");
     world.edit("a", |observed| observed.code.commit = Some("3".into()));
     let plan = world.plan();
-    assert_eq!((steps(&plan), withheld(&plan)), (vec![], vec!["a deploy uncommitted-work".to_owned()]));
-    assert!(plan.withheld[0].message.contains("`commit 3` would be lost"), "{}", plan.withheld[0].message);
+    assert_eq!((steps(&plan), withheld(&plan)), (vec![], vec!["a deploy uncommitted-changes".to_owned()]));
+    assert!(plan.withheld[0].message.contains("would be lost: `commit 3`"), "{}", plan.withheld[0].message);
     // A restart would take it away as well.
     world.declare(development(set(following("2", Some("1")), "env.A", plain("1"))));
-    assert_eq!(withheld(&world.plan()), ["a deploy uncommitted-work", "a update uncommitted-work"]);
+    assert_eq!(withheld(&world.plan()), ["a update uncommitted-changes", "a deploy uncommitted-changes"]);
     movement(&mut world, "3", "2", Movement { ahead: 1, behind: 1, ..Movement::default() });
     assert_eq!(steps(&world.plan()), ["~ acme/a", "> acme/a"], "it is in the repository");
 }
@@ -279,17 +280,130 @@ fn commits_of_people_are_work_where_a_sync_would_take_them_away() {
 #[test]
 fn what_starts_from_a_branch_is_not_restarted_over_work_of_people() {
     let mut world = synced();
-    let work = ObservedCode { commit: Some("1".into()), uncommitted: vec!["x.py".into()] };
+    let work = ObservedCode { commit: Some("1".into()), work: Work::Uncommitted(vec!["x.py".into()]) };
     world.edit("a", |observed| observed.code = work.clone());
     world.declare(development(set(following("1", Some("1")), "env.A", plain("1"))));
     let plan = world.plan();
-    assert_eq!((steps(&plan), withheld(&plan)), (vec![], vec!["a update uncommitted-work".to_owned()]));
+    assert_eq!((steps(&plan), withheld(&plan)), (vec![], vec!["a update uncommitted-changes".to_owned()]));
     assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
     world.intent = Intent::Restart;
-    assert_eq!(withheld(&world.plan()), ["a restart uncommitted-work"]);
+    assert_eq!(withheld(&world.plan()), ["a restart uncommitted-changes"]);
     world.intent = Intent::Converge;
     // What restarts nothing goes on.
     let lifecycle = "lifecycle_config.termination_policy.max_idle_seconds";
     world.declare(development(set(following("1", Some("1")), lifecycle, plain("1"))));
     assert_eq!((steps(&world.plan()), world.plan().withheld.len()), (vec!["~ acme/a".to_owned()], 0));
+}
+
+/// What is withheld of a workspace whose uncommitted changes are these, and the commands that lift it.
+fn unblocks(world: &World) -> Vec<(String, String)> {
+    let plan = world.plan_as(&["magus", "apply"]);
+    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    withheld(&plan).into_iter().zip(plan.withheld.iter().map(|held| held.unblock.clone())).collect()
+}
+
+#[test]
+fn unknown_changes_withhold_every_step_that_may_lose_them() {
+    const FLAGS: &str = "--discard-changes a --reason 'WHY'";
+    let unknown = Work::Unknown("its server does not answer".into());
+    let syncs = |workspace: Workspace| set(workspace, "env.GIT_SYNC_ON_START", plain("1"));
+    let at_one = || syncs(following("1", Some("1")));
+    let mut applied = World::applied(development(at_one()));
+    applied.observations[0].capabilities.starts_from_branch = true;
+    applied.edit("a", |observed| observed.code.work = unknown.clone());
+    assert_eq!(applied.plan().withheld, [], "nothing would lose them");
+
+    let stopped = Workspace { state: DesiredState::Stopped, ..at_one() };
+    let gone = vec![environment("development", 0, vec![workspace("b")])];
+    for (declared, action) in [
+        (development(syncs(following("2", Some("1")))), "deploy"),
+        (development(set(at_one(), "env.A", plain("1"))), "update"),
+        (development(set(at_one(), "storage_class_name", plain("fast"))), "replace"),
+        (development(stopped), "stop"),
+        (gone, "delete"),
+    ] {
+        let mut world = applied.clone();
+        world.overrides.allow_empty = vec!["development".into()];
+        world.declare(declared);
+        let expect = (format!("a {action} uncommitted-changes"), format!("magus apply {FLAGS}"));
+        assert_eq!(unblocks(&world), [expect]);
+        let message = world.plan().withheld[0].message.clone();
+        assert_eq!(
+            message,
+            "guard `uncommitted-changes`: uncommitted changes cannot be checked: its server does not answer"
+        );
+        world.overrides.discard_changes = vec!["a".into()];
+        assert_eq!(
+            unblocks(&world)[0].1,
+            "magus apply --reason 'WHY'",
+            "{action}: the flag alone is not enough"
+        );
+        world.overrides.reason = Some("agreed with Ana".into());
+        let plan = world.plan();
+        assert_eq!(withheld(&plan), Vec::<String>::new());
+        let step = plan.steps.iter().find(|step| step.action.as_str() == action).expect("the step");
+        let discards = "; discards uncommitted changes, which cannot be checked: its server does not answer";
+        assert!(step.reason.ends_with(discards), "{}", step.reason);
+        assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    }
+    applied.intent = Intent::Restart;
+    assert_eq!(withheld(&applied.plan()), ["a restart uncommitted-changes"]);
+    applied.intent = Intent::Destroy;
+    assert_eq!(withheld(&applied.plan()), ["a delete uncommitted-changes"]);
+}
+
+#[test]
+fn changes_that_were_not_looked_for_are_unknown_to_a_deploy() {
+    let mut world = applied();
+    world.declare(development(at("2")));
+    world.edit("a", |observed| observed.code.work = Work::NotRead);
+    assert_eq!(withheld(&world.plan()), ["a deploy uncommitted-changes"]);
+}
+
+#[test]
+fn the_first_update_that_makes_a_stopped_workspace_reset_its_code_is_withheld() {
+    let mut world = World::applied(development(Workspace { state: DesiredState::Stopped, ..workspace("a") }));
+    world.observations[0].capabilities.starts_from_branch = true;
+    world.edit("a", |observed| observed.code.work = Work::Unknown("it is stopped".into()));
+    let follows = set(following("1", Some("1")), "env.GIT_SYNC_ON_START", plain("1"));
+    world.declare(development(Workspace { state: DesiredState::Stopped, ..follows }));
+    assert_eq!(withheld(&world.plan()), ["a update uncommitted-changes", "a deploy uncommitted-changes"]);
+}
+
+#[test]
+fn a_workspace_that_a_restart_left_stopped_is_started_also_if_its_state_is_auto() {
+    let auto = || development(Workspace { state: DesiredState::Auto, ..workspace("a") });
+    let mut world = World::applied(auto());
+    world.edit("a", |observed| observed.state = magus_model::observed::RunState::Stopped);
+    assert_eq!(world.plan().steps, [], "a person may stop it");
+    world.edit("a", |observed| observed.mark.as_mut().expect("a mark").resume = true);
+    let plan = world.plan();
+    assert_eq!(reasons(&plan), ["▶ a step stopped it to restart it, and did not start it again"]);
+    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    crate::simulate::apply(&mut world.observations, &plan.steps).expect("applied");
+    assert_eq!((world.plan().steps.len(), world.plan().marks.len()), (0, 0));
+    // Whoever declares it stopped means it.
+    world.edit("a", |observed| {
+        observed.state = magus_model::observed::RunState::Stopped;
+        observed.mark.as_mut().expect("a mark").resume = true;
+    });
+    world.declare(development(Workspace { state: DesiredState::Stopped, ..workspace("a") }));
+    assert_eq!((world.plan().steps.len(), world.plan().marks.len()), (0, 1));
+}
+
+#[test]
+fn an_orphan_is_removed_only_if_its_changes_may_be_lost() {
+    let mut world = applied();
+    world.observations[0].orphans = vec![magus_model::observed::ObservedOrphan {
+        name: WorkspaceName::observed("lost"),
+        place: "the namespace mage".into(),
+        revision: "1".into(),
+    }];
+    world.intent = Intent::Orphans;
+    let plan = world.plan_as(&["magus", "apply", "--orphans"]);
+    assert_eq!((steps(&plan), withheld(&plan)), (vec![], vec!["lost delete uncommitted-changes".to_owned()]));
+    assert_eq!(plan.withheld[0].unblock, "magus apply --orphans --discard-changes lost --reason 'WHY'");
+    world.overrides.discard_changes = vec!["lost".into()];
+    world.overrides.reason = Some("looked into its pod".into());
+    assert_eq!(steps(&world.plan()), ["- acme/lost"]);
 }

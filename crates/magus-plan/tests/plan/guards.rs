@@ -37,6 +37,8 @@ pub fn lifted(overrides: &Overrides, unblock: &str) -> Overrides {
             "--allow-replace" => overrides.allow_replace.push(value),
             "--allow-empty" => overrides.allow_empty.push(value),
             "--max-deletes" => overrides.max_deletes = Some(value),
+            "--discard-changes" => overrides.discard_changes.push(value),
+            "--override-gate" => overrides.override_gate.push(value),
             "--reason" => overrides.reason = Some(value),
             _ => {}
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use magus_model::{
     desired::{Code, Desired, DesiredState, Environment, Freeze, Workspace},
     name::WorkspaceName,
-    observed::{Mark, Observation, RunState},
+    observed::{Mark, Observation, RunState, Work},
     path::FieldPath,
     plan::{Action, Guard, Overrides, Plan, Restarts},
     value::{FieldValue, Value},
@@ -162,7 +162,7 @@ fn happen(observation: &mut Observation, name: &WorkspaceName, event: Event) {
         Event::Remove(path) => simulate::set(observed, &FieldPath::from(path), None),
         Event::State(state) => observed.state = state,
         Event::Code(commit) => observed.code.commit = commit.map(Into::into),
-        Event::Work => observed.code.uncommitted = vec!["x.py".into()],
+        Event::Work => observed.code.work = Work::Uncommitted(vec!["x.py".into()]),
         Event::Unmark => observed.mark = None,
         Event::MarkedByOthers => {
             let mark = |mark: Mark| Mark { managed_by: "others".into(), ..mark };
@@ -186,6 +186,7 @@ fn everything() -> Overrides {
         max_deletes: Some("100%".into()),
         refresh_secrets: Vec::new(),
         override_gate: Vec::new(),
+        discard_changes: Vec::new(),
         reason: Some("agreed".into()),
     }
 }
@@ -241,7 +242,7 @@ proptest! {
         let second = world.plan();
         prop_assert_eq!(steps(&second), Vec::<String>::new(), "after {:?}", steps(&first));
         prop_assert_eq!(second.marks, vec![]);
-        let no_flag_lifts = [Guard::Conflict, Guard::UncommittedWork];
+        let no_flag_lifts = [Guard::Conflict, Guard::UncommittedChanges];
         prop_assert!(second.withheld.iter().all(|held| no_flag_lifts.contains(&held.guard)));
     }
 
@@ -347,14 +348,8 @@ proptest! {
     #[test]
     fn what_unblock_says_lifts_the_guard(world in world()) {
         let plan = world.plan();
-        let has_work = |name: &WorkspaceName| {
-            let observed = world.observations[0].present.get(name);
-            observed.is_some_and(|observed| !observed.code.uncommitted.is_empty())
-        };
-        // What others have, and what people work on, no flag lets go.
-        let liftable = |held: &&magus_model::plan::Withheld| {
-            ![Guard::Conflict, Guard::UncommittedWork].contains(&held.guard) && !has_work(&held.workspace)
-        };
+        // What others have, no flag lets go.
+        let liftable = |held: &&magus_model::plan::Withheld| held.guard != Guard::Conflict;
         for held in plan.withheld.iter().filter(liftable) {
             let mut lifted_world = world.clone();
             lifted_world.overrides = lifted(&world.overrides, &held.unblock);

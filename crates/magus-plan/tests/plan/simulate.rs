@@ -8,7 +8,7 @@ use std::{
 use magus_model::{
     Text,
     name::WorkspaceName,
-    observed::{Capabilities, Observation, ObservedCode, ObservedField, ObservedWorkspace, RunState},
+    observed::{Capabilities, Observation, ObservedCode, ObservedField, ObservedWorkspace, RunState, Work},
     path::FieldPath,
     plan::{Action, MarkRefresh, Precondition, Step},
     value::{FieldValue, Value},
@@ -92,7 +92,7 @@ fn perform(observation: &mut Observation, step: &Step, done: &BTreeSet<Text>) ->
         }
     }
     if let Some(deploy) = &step.deploy {
-        if observed.code.commit != deploy.from || !observed.code.uncommitted.is_empty() {
+        if observed.code.commit != deploy.from || observed.code.work.may_exist() {
             return Err(format!("{} has other code: {:?}", step.workspace, observed.code));
         }
         observed.code.commit = Some(deploy.to.clone());
@@ -110,7 +110,7 @@ fn blank(name: &WorkspaceName, capabilities: &Capabilities) -> ObservedWorkspace
         state: RunState::Running,
         fields: Vec::new(),
         lost: Vec::new(),
-        code: ObservedCode::default(),
+        code: ObservedCode { commit: None, work: Work::None },
         mark: None,
         revision: Text::default(),
     };

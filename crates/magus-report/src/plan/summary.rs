@@ -146,6 +146,7 @@ pub(crate) fn overrides(overrides: &Overrides) -> Option<String> {
         max_deletes,
         refresh_secrets,
         override_gate,
+        discard_changes,
         reason,
     } = overrides;
     let mut flags = Vec::new();
@@ -155,6 +156,7 @@ pub(crate) fn overrides(overrides: &Overrides) -> Option<String> {
         ("--allow-empty", allow_empty),
         ("--refresh-secrets", refresh_secrets),
         ("--override-gate", override_gate),
+        ("--discard-changes", discard_changes),
     ] {
         flags.extend(environments.iter().map(|environment| format!("{flag} {}", escape::line(environment))));
     }

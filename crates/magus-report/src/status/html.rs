@@ -88,6 +88,7 @@ mod tests {
             committed_at: Some("1969-12-30T00:00:00Z".into()),
             behind: Some(3),
             uncommitted: vec!["a.py".into()],
+            unchecked: None,
         };
         let status = Status {
             format_version: FORMAT_VERSION,

@@ -113,8 +113,11 @@ pub struct CodeStatus {
     pub committed_at: Option<Text>,
     /// How many commits of the branch, or up to what is pinned, it lacks; nothing where nobody can say.
     pub behind: Option<usize>,
-    /// What people work on in it: paths.
+    /// The uncommitted changes in it: paths.
     pub uncommitted: Vec<Text>,
+    /// Why uncommitted changes could not be read; nothing if they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unchecked: Option<Text>,
 }
 
 /// Says what is known of the code of a workspace that is there.
@@ -371,7 +374,7 @@ fn age(then: &str, now: Timestamp) -> String {
 /// The branch, what runs, how old that is, and how it lies to the branch.
 fn code_cells(code: &CodeStatus, now: Timestamp) -> [String; 4] {
     const TITLE: usize = 40;
-    let CodeStatus { branch, commit, committed_at, behind, uncommitted } = code;
+    let CodeStatus { branch, commit, committed_at, behind, uncommitted, unchecked } = code;
     let shown = commit.as_ref().map_or_else(String::new, |commit| {
         format!("{} {}", short(&commit.id), escape::line(&escape::shorten(&commit.title, TITLE)))
     });
@@ -387,6 +390,9 @@ fn code_cells(code: &CodeStatus, now: Timestamp) -> [String; 4] {
     }
     if !uncommitted.is_empty() {
         lies.push(format!("{} not committed", count(uncommitted.len(), "file")));
+    }
+    if unchecked.is_some() {
+        lies.push("uncommitted changes not checked".to_owned());
     }
     let age = committed_at.as_ref().map_or_else(String::new, |at| age(at, now));
     [escape::line(branch).into_owned(), shown, age, lies.join(", ")]

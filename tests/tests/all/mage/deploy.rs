@@ -142,8 +142,9 @@ fn a_workspace_runs_the_code_that_is_declared() {
         MageServer::start(&Mode::Standalone, &options).unwrap_or_else(|missing| panic!("{missing:?}"));
     let tunnel = Tunnel::to(&server.address());
     bed.sandbox.set("HTTP_PROXY", &tunnel.url());
-    let run = bed.sandbox.expect(0, &["plan"]);
+    let run = bed.sandbox.expect(4, &["plan"]);
     assert!(run.stdout.contains("MAGE_WORKSPACES_URL"), "{}", run.all());
+    assert!(run.stdout.contains("uncommitted changes cannot be checked"), "{}", run.all());
     assert!(!tunnel.sent().contains(OWNER_PASSWORD), "a server that nobody trusts is asked for nothing");
     bed.sandbox.set("MAGE_WORKSPACES_URL", "http://workspaces.acme.test/");
     let pipelines = Pipelines(&bed.sandbox);
@@ -177,7 +178,7 @@ fn a_workspace_runs_the_code_that_is_declared() {
     let third = pipelines.push(&[file("utils/answer.py", "ANSWER = 43\n")]);
     fs::write(project.join("io_config.yaml"), "version: mine\n").expect("a file");
     let plan = bed.sandbox.plan(&[]);
-    assert_eq!(withheld(&plan), [("deploy", "uncommitted-work")]);
+    assert_eq!(withheld(&plan), [("deploy", "uncommitted-changes")]);
     assert!(plan["withheld"][0]["message"].as_str().expect("text").contains("`io_config.yaml`"), "{plan}");
     bed.declare(
         "development",
@@ -185,7 +186,7 @@ fn a_workspace_runs_the_code_that_is_declared() {
         &format!("env: {{GIT_REPO_PATH: \"/home/src/later\", A: \"1\"}}\ningress_name: {INGRESS}\n"),
     );
     let plan = bed.sandbox.plan(&[]);
-    assert_eq!(withheld(&plan), [("deploy", "uncommitted-work"), ("update", "uncommitted-work")]);
+    assert_eq!(withheld(&plan), [("update", "uncommitted-changes"), ("deploy", "uncommitted-changes")]);
     bed.sandbox.expect(4, &["apply", "--yes"]);
     assert_eq!(project_of(&bed.sandbox, &project), (second.clone(), vec!["io_config.yaml".to_owned()]));
     declare(&bed, "/home/src/later");
@@ -203,7 +204,7 @@ fn a_workspace_runs_the_code_that_is_declared() {
     fs::write(project.join("reports/year.md"), "mine\n").expect("a file");
     let fourth = Pipelines(&bed.sandbox).push(&[file("reports/year.md", "theirs\n")]);
     let run = bed.sandbox.expect(3, &["apply", "--yes"]);
-    assert!(run.stdout.contains("`reports/year.md` would be lost"), "{}", run.all());
+    assert!(run.stdout.contains("would be lost: `reports/year.md`"), "{}", run.all());
     assert_eq!(project_of(&bed.sandbox, &project).0, second);
     fs::remove_dir_all(project.join("reports")).expect("a folder");
     bed.sandbox.expect(0, &["apply", "--yes"]);
@@ -302,6 +303,14 @@ fn mage_pro_is_asked_for_a_deployment_once() {
     assert!(run.stdout.contains("mage does not tell what became of its deployments"), "{}", run.all());
     let status = bed.sandbox.expect(0, &["status", "--format", "json"]).stdout;
     assert!(status.contains(&first), "{status}");
+    // Where people may have changed something since, a deployment is not asked for unless it may be lost.
     Pipelines(&bed.sandbox).push(&[file("a.py", "2\n")]);
-    assert_eq!(bed.steps(), ["deploy one-development", "deploy two-development"]);
+    assert_eq!(withheld(&bed.sandbox.plan(&[])), [("deploy", "uncommitted-changes"); 2]);
+    let names = ["one-development", "two-development"].map(|name| bed.name(name));
+    let discard = names.iter().flat_map(|name| ["--discard-changes", name.as_str()]);
+    let discard: Vec<&str> = discard.chain(["--reason", "nobody works there"]).collect();
+    let plan = bed.sandbox.plan(&discard);
+    let actions: Vec<&Value> =
+        plan["steps"].as_array().expect("steps").iter().map(|step| &step["action"]).collect();
+    assert_eq!(actions, ["deploy", "deploy"]);
 }

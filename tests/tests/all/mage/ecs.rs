@@ -90,9 +90,11 @@ fn workspaces_on_ecs_are_made_stopped_resumed_and_deleted() {
     let plan = sandbox.plan(&[]);
     assert_eq!(plan["unmanaged"][0]["name"], "four");
 
-    // What is no longer declared goes, with its task.
+    // What is no longer declared goes, with its task and what was changed in it, which no server shows.
     sandbox.remove("environments/development/one.yaml");
-    apply(0, &[]);
+    let run = apply(4, &[]);
+    assert!(run.all().contains("uncommitted changes cannot be checked"), "{}", run.all());
+    apply(0, &["--discard-changes", "one", "--reason", "it was a trial"]);
     let list = server.get(&Caller::default(), "/api/workspaces");
     let mut names: Vec<&str> = list["workspaces"]
         .as_array()

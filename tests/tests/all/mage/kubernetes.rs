@@ -312,9 +312,13 @@ fn what_kubernetes_has_and_mage_does_not_is_named_and_never_run_over() {
     let run = bed.sandbox.expect(5, &["plan"]);
     assert!(run.stdout.contains("mage does not know it, and kubernetes has a StatefulSet"), "{}", run.stdout);
     // Only what was asked for, and only what is still what the plan saw.
-    let run = bed.sandbox.expect(2, &["plan", "--orphans", "--detailed-exitcode"]);
+    let run = bed.sandbox.expect(4, &["plan", "--orphans"]);
+    let flags = format!("--discard-changes {left} --reason 'WHY'");
+    assert!(run.stdout.contains(&format!("magus plan --orphans {flags}")), "{}", run.stdout);
+    let given = ["--discard-changes", &left, "--reason", "it never came up"];
+    let run = bed.sandbox.expect(2, &[&["plan", "--orphans", "--detailed-exitcode"][..], &given].concat());
     assert!(run.stdout.contains("Next: magus apply --orphans"), "{}", run.stdout);
-    let run = bed.apply(0, &["--orphans", "-w", &left]);
+    let run = bed.apply(0, &[&["--orphans", "-w", &left][..], &given].concat());
     assert!(run.all().contains("Applied 1 step."), "{}", run.all());
     for (group, kind, suffix) in [("apis/apps/v1", "statefulsets", ""), ("api/v1", "services", "-service")] {
         let path = format!("/{group}/namespaces/{}/{kind}/{left}{suffix}", bed.place.namespace);
