@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask bench` runs it next to the product, with the same parser, allocator and number of threads.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use magus_git::{Ask, Fetch, Place, Ssh};
 use rayon::prelude::*;
@@ -25,11 +25,11 @@ fn main() -> ExitCode {
 
 /// How many files were parsed.
 fn parse_all(repository: &str, branch: &str) -> Option<usize> {
-    let ask = Ask { cache: Path::new("/nonexistent"), fetch: Fetch::Never, ssh: Ssh::Usual };
+    let ask = Ask { cache: None, fetch: Fetch::Never, ssh: Ssh::Usual };
     let code = Place::parse(repository).ok()?.open(ask).ok()?;
-    let files = code.files(&code.head(branch)?, ".")?;
-    let python = files.list().entries.into_iter().filter(|entry| entry.path.ends_with(".py"));
-    let texts: Vec<Vec<u8>> = python.filter_map(|entry| files.content(entry.id, LARGEST)).collect();
+    let files = code.files(&code.head(branch).ok()??, ".").ok()??;
+    let python = files.list().ok()?.entries.into_iter().filter(|entry| entry.path.ends_with(".py"));
+    let texts: Vec<Vec<u8>> = python.filter_map(|entry| files.content(entry.id, LARGEST).ok()?).collect();
     let parsed = texts.par_iter().filter(|text| {
         let text = String::from_utf8_lossy(text);
         parse_unchecked(&text, ParseOptions::from(Mode::Module)).errors().is_empty()

@@ -11,16 +11,17 @@ use magus_git::{Code, Fetch, Unread};
 use magus_load::{Document, LoadError, Loaded, Role};
 use magus_model::{
     Text,
-    desired::Desired,
+    desired::{Cluster, Desired},
     diagnostic::{Diagnostic, LocatedDiagnostic, Severity},
 };
 use magus_report::lint::{LintFormat, LintReport};
-use magus_resolve::{Heads, LookedUp, Resolution, SchemaFile, Settled};
+use magus_resolve::{BranchFacts, BranchNames, Heads, LookedUp, Resolution, SchemaFile, Settled, TakenNames};
 use magus_schema::SchemaKind;
 
 use crate::{
     VERSION,
     arguments::Global,
+    engines::Engines,
     error::{CommandError, Exit},
     output::Output,
     pipeline::directory_flag,
@@ -44,7 +45,7 @@ pub struct Checked {
 }
 
 /// How to look into the pipelines' repositories.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Look<'a> {
     /// When those on the network are asked for news.
     pub news: News,
@@ -52,6 +53,8 @@ pub struct Look<'a> {
     pub heads: Heads<'a>,
     /// How far is looked.
     pub depth: Depth,
+    /// How clusters are asked which names their workspaces have; `None` for a command that asks no cluster.
+    pub engines: Option<&'a Engines>,
 }
 
 /// How far is looked into a repository.
@@ -65,12 +68,19 @@ pub enum Depth {
 
 impl<'a> Look<'a> {
     /// At what was fetched before.
-    pub const OFFLINE: Self = Self { news: News::Never, heads: Heads::AsTheyAre, depth: Depth::Commits };
+    pub const OFFLINE: Self =
+        Self { news: News::Never, heads: Heads::AsTheyAre, depth: Depth::Commits, engines: None };
 
     /// As a command looks that is about what is deployed.
     pub fn to_deploy(global: &Global, heads: Heads<'a>) -> Self {
         let news = if global.offline { News::Never } else { News::ToDeploy };
-        Self { news, heads, depth: Depth::Commits }
+        Self { news, heads, depth: Depth::Commits, engines: None }
+    }
+
+    /// The same for a command that reads clusters: the workspaces of branches keep the names that they have there.
+    #[must_use]
+    pub fn with_clusters(self, engines: &'a Engines) -> Self {
+        Self { engines: Some(engines), ..self }
     }
 
     /// The same, and into the code.
@@ -109,12 +119,15 @@ impl News {
 struct Opened(RefCell<BTreeMap<String, Result<Code, Unread>>>);
 
 impl Opened {
-    /// The branches of a repository, or why nobody can say.
-    fn branches(&self, url: &str, fetch: Fetch) -> Result<Vec<Text>, Text> {
+    /// The branches of a repository, or why they are unknown.
+    fn branches(&self, url: &str, fetch: Fetch) -> Result<BranchNames, Text> {
         let mut opened = self.0.borrow_mut();
         let code = opened.entry(url.to_owned()).or_insert_with(|| repository::open(url, fetch));
         match code {
-            Ok(code) => Ok(code.branches().map(Text::from).collect()),
+            Ok(code) => Ok(BranchNames {
+                names: code.branches().map(Text::from).collect(),
+                incomplete: code.has_all_branches().err().map(|why| format!("{why}; {}", why.help()).into()),
+            }),
             Err(why) => Err(format!("which branches there are is not known: {why}").into()),
         }
     }
@@ -163,14 +176,21 @@ fn settle(loaded: Loaded, at: Option<&str>, look: Option<Look<'_>>) -> Checked {
         let news = look.map_or(News::Never, |look| look.news);
         opened.branches(url, if news == News::Never { Fetch::Never } else { Fetch::Now })
     };
-    let mut resolution = magus_resolve::resolve(&loaded, validate(&loaded), &branches);
+    let engines = look.and_then(|look| look.engines);
+    let known = RefCell::new(BTreeMap::new());
+    let taken = |cluster: &Cluster| {
+        let name = (cluster.name.clone(), cluster.managed_by.clone());
+        known.borrow_mut().entry(name).or_insert_with(|| taken_names(engines, cluster)).clone()
+    };
+    let facts = BranchFacts { branches: &branches, taken: &taken };
+    let mut resolution = magus_resolve::resolve(&loaded, validate(&loaded), facts);
     let mut diagnostics = loaded.diagnostics.clone();
     if at.is_none() {
         // A schema lies in the work tree, whatever revision the declarations are read from.
         diagnostics.extend(magus_resolve::check_modelines(&loaded, &resolution, schema_file));
     }
     let LookedUp { findings, repositories, unread } =
-        look.map_or_else(LookedUp::default, |Look { news, heads, depth: _ }| {
+        look.map_or_else(LookedUp::default, |Look { news, heads, depth: _, engines: _ }| {
             let fetch = news.fetch(&resolution.desired);
             magus_resolve::look_up_code(&mut resolution, heads, |url| opened.take(url, fetch))
         });
@@ -183,6 +203,18 @@ fn settle(loaded: Loaded, at: Option<&str>, look: Option<Look<'_>>) -> Checked {
     diagnostics.extend(resolution.diagnostics.iter().cloned());
     let settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
     Checked { loaded, resolution, settled, repositories, unread, projects }
+}
+
+/// The names that the workspaces of a cluster have. If the cluster cannot be read, the plan says so, and none of its workspaces
+/// changes.
+fn taken_names(engines: Option<&Engines>, cluster: &Cluster) -> TakenNames {
+    let observed = engines.and_then(|engines| engines.observer(cluster).ok()?.observe(&[]).ok());
+    let Some(observation) = observed else { return TakenNames::default() };
+    let marked = observation.present.into_iter().filter_map(|(name, observed)| {
+        let mark = observed.mark.filter(|mark| mark.managed_by == cluster.managed_by)?;
+        Some((name, (mark.environment, mark.workspace)))
+    });
+    TakenNames { marked: marked.collect(), unknown: observation.unknown.into_keys().collect() }
 }
 
 /// The same, where nothing but valid declarations will do: their findings are said, and errors end the command.

@@ -95,7 +95,7 @@ pub fn evidence(
         follows: &|code, one, other| {
             repositories
                 .get(&code.repository)
-                .and_then(|code| code.apart(other, one))
+                .and_then(|code| code.apart(other, one).ok().flatten())
                 .is_some_and(|(lacks, _)| lacks == 0)
         },
     };

@@ -256,7 +256,9 @@ fn movements(changes: &ChangeSet<'_>, checked: &Checked, now: Timestamp) -> Move
     let moved = moves.into_iter().filter_map(|one| {
         let Move { repository, directory, from, to } = &one;
         let code = repositories.get(repository)?;
-        let movement = projects.movement(code, Between { from: from.as_deref(), to, directory, now })?;
+        // A movement that is unknown is left out, which plans say of the step.
+        let between = Between { from: from.as_deref(), to, directory, now };
+        let movement = projects.movement(code, between).ok().flatten()?;
         Some((one, movement))
     });
     moved.collect()
@@ -299,7 +301,8 @@ fn readers(changes: &ChangeSet<'_>, checked: &Checked) -> Readers {
         .collect();
     let read = projects.into_iter().filter_map(|project| {
         let (repository, directory, commit) = &project;
-        let needs = checked.projects.needs(checked.repositories.get(repository)?, commit, directory)?;
+        let code = checked.repositories.get(repository)?;
+        let needs = checked.projects.needs(code, commit, directory).ok().flatten()?;
         let by_path = needs.names.iter().filter(|need| !need.pipelines.is_empty());
         let by_path = by_path.map(|need| {
             (magus_resolve::path_of(need.kind, &need.name), need.pipelines.iter().cloned().collect())

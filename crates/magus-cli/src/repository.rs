@@ -7,7 +7,7 @@ use std::{
 };
 
 use magus_code::Projects;
-use magus_git::{Ask, Code, Fetch, Lease, NotFound, Place, Ssh, Unpushed, Unread};
+use magus_git::{Ask, Code, Fetch, Lease, NotFound, Place, Ssh, Unknown, Unpushed, Unread};
 use magus_model::{Text, plan::DeployBranch};
 
 use crate::error::{CommandError, Exit};
@@ -15,11 +15,8 @@ use crate::error::{CommandError, Exit};
 /// Opens the repository of the pipelines' code. What git fetches of it lies in the user's cache directory.
 pub fn open(url: &str, fetch: Fetch) -> Result<Code, Unread> {
     let place = Place::parse(url)?;
-    let cache = user_folder("XDG_CACHE_HOME", ".cache").ok_or_else(|| Unread::Failed {
-        message: "there is no cache directory".to_owned(),
-        help: "set `XDG_CACHE_HOME` to a folder that is yours".to_owned(),
-    })?;
-    place.open(Ask { cache: &cache.join("magus"), fetch, ssh: ssh() })
+    let cache = user_folder("XDG_CACHE_HOME", ".cache").map(|cache| cache.join("magus"));
+    place.open(Ask { cache: cache.as_deref(), fetch, ssh: ssh() })
 }
 
 /// What reads the projects in repositories. What it finds is kept in the user's cache directory, if there is one.
@@ -31,12 +28,24 @@ pub fn projects() -> Projects {
 /// The full number of the commit that somebody named, by number or tag.
 pub fn commit(code: &Code, text: &str) -> Result<Text, CommandError> {
     code.commit(text).map(Text::from).map_err(|why| {
-        let message = match why {
-            NotFound::Unknown => format!("the repository has no commit `{text}`"),
+        let message = match &why {
+            NotFound::Missing => format!("the repository has no commit `{text}`"),
             NotFound::Ambiguous => format!("several commits begin with `{text}`"),
+            NotFound::Unknown(why) => {
+                return CommandError::new(
+                    Exit::Unreachable,
+                    format!("the commit `{text}` is unknown: {why}"),
+                )
+                .hint(why.help());
+            }
         };
         CommandError::new(Exit::Invalid, message).hint("name it in full: `git rev-parse HEAD`")
     })
+}
+
+/// What a repository cannot answer, as an error of the command.
+pub fn unknown(question: &str, why: &Unknown) -> CommandError {
+    CommandError::new(Exit::Unreachable, format!("{question} is unknown: {why}")).hint(why.help())
 }
 
 /// Moves a branch of the repository, if it is still where it was seen.

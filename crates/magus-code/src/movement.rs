@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use magus_git::{Code, Files};
+use magus_git::{Code, Unknown};
 use magus_model::{
     Text,
     plan::{Difference, Movement, Schedule},
@@ -33,23 +33,28 @@ pub struct Between<'a> {
 }
 
 impl Projects {
-    /// What comes and what goes between two commits, of which the first may be none. Nothing where one is not there.
-    pub fn movement(&self, code: &Code, between: Between<'_>) -> Option<Movement> {
+    /// What is added and removed between two commits, of which the first may be none. `None` if one does not exist.
+    ///
+    /// # Errors
+    /// If the repository cannot say what lies between them.
+    pub fn movement(&self, code: &Code, between: Between<'_>) -> Result<Option<Movement>, Unknown> {
         let Between { from, to, directory, now } = between;
-        let mut movement = code.movement(from, to)?;
-        let Some(from) = from else { return Some(movement) };
-        let changed = code.changed(from, to, directory)?;
+        let Some(mut movement) = code.movement(from, to)? else { return Ok(None) };
+        let Some(from) = from else { return Ok(Some(movement)) };
+        let Some(changed) = code.changed(from, to, directory)? else { return Ok(None) };
         let changed: Vec<String> = changed.into_iter().map(|change| change.path).collect();
         movement.files = changed.len();
         if changed.iter().any(|path| path == REQUIREMENTS) {
-            let packages = |commit| {
-                let files: Option<Files<'_>> = code.files(commit, directory);
-                let text = files.and_then(|files| files.read(REQUIREMENTS)).unwrap_or_default();
-                requirements::parse(&String::from_utf8_lossy(&text))
+            let packages = |commit| -> Result<_, Unknown> {
+                let text = match code.files(commit, directory)? {
+                    Some(files) => files.read(REQUIREMENTS)?.unwrap_or_default(),
+                    None => Vec::new(),
+                };
+                Ok(requirements::parse(&String::from_utf8_lossy(&text)))
             };
-            movement.requirements = differences("", &packages(from), &packages(to));
+            movement.requirements = differences("", &packages(from)?, &packages(to)?);
         }
-        let (old, new) = (self.project(code, from, directory), self.project(code, to, directory));
+        let (old, new) = (self.project(code, from, directory)?, self.project(code, to, directory)?);
         let mut touched: BTreeSet<Text> = BTreeSet::new();
         for project in [&old, &new].into_iter().flatten() {
             if !movement.requirements.is_empty() || changed.iter().any(|path| path == PROJECT) {
@@ -65,7 +70,7 @@ impl Projects {
         }
         movement.schedules = new.map_or_else(Vec::new, |new| schedules(old.as_deref(), &new, &touched, now));
         movement.pipelines = touched.into_iter().collect();
-        Some(movement)
+        Ok(Some(movement))
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     rc::Rc,
 };
 
-use magus_git::{Change, Code, Entry, Files, Listing};
+use magus_git::{Change, Code, Entry, Files, Listing, Unknown};
 use magus_model::Text;
 use rayon::prelude::*;
 
@@ -43,7 +43,7 @@ const LARGEST: usize = 8 << 20;
 #[derive(Debug, Default)]
 pub struct Projects {
     cache: Option<Cache>,
-    read: RefCell<HashMap<String, Option<Rc<Project>>>>,
+    read: RefCell<HashMap<String, Rc<Project>>>,
     scans: RefCell<HashMap<Key, Rc<Scan>>>,
     needs: RefCell<HashMap<String, Rc<Needs>>>,
     last: RefCell<Option<Last>>,
@@ -91,35 +91,48 @@ impl Projects {
         Self { cache: Some(Cache::new(folder)), ..Self::default() }
     }
 
-    /// The project in a folder of a commit; nothing where either is not there.
-    pub fn project(&self, code: &Code, commit: &str, directory: &str) -> Option<Rc<Project>> {
+    /// The project in a folder of a commit; `None` if either does not exist.
+    ///
+    /// # Errors
+    /// If the repository cannot say what is in it. Nothing is remembered then.
+    pub fn project(
+        &self,
+        code: &Code,
+        commit: &str,
+        directory: &str,
+    ) -> Result<Option<Rc<Project>>, Unknown> {
+        let Some(files) = code.files(commit, directory)? else { return Ok(None) };
         // What is in the folder says what the project is, whichever commit it is of.
-        let tree = code.files(commit, directory)?.tree_id();
+        let tree = files.tree_id();
         if let Some(known) = self.read.borrow().get(&tree) {
-            return known.clone();
+            return Ok(Some(Rc::clone(known)));
         }
-        let project = self.read(code, commit, directory);
+        let project = self.read(code, &files, commit, directory)?;
         let mut read = self.read.borrow_mut();
         // Of many commits, few are asked for twice, and one after the other.
         if read.len() >= AT_HAND {
             read.clear();
         }
-        read.insert(tree, project.clone());
-        project
+        read.insert(tree, Rc::clone(&project));
+        Ok(Some(project))
     }
 
-    /// What the project in a folder of a commit needs; nothing where either is not there. One that was looked at in an earlier run
+    /// What the project in a folder of a commit needs; `None` if either does not exist. One that was looked at in an earlier run
     /// costs nothing.
-    pub fn needs(&self, code: &Code, commit: &str, directory: &str) -> Option<Rc<Needs>> {
-        let tree = code.files(commit, directory)?.tree_id();
+    ///
+    /// # Errors
+    /// If the repository cannot say what is in it. Nothing is remembered then.
+    pub fn needs(&self, code: &Code, commit: &str, directory: &str) -> Result<Option<Rc<Needs>>, Unknown> {
+        let Some(files) = code.files(commit, directory)? else { return Ok(None) };
+        let tree = files.tree_id();
         if let Some(known) = self.needs.borrow().get(&tree) {
-            return Some(Rc::clone(known));
+            return Ok(Some(Rc::clone(known)));
         }
         let kept = self.cache.as_ref().and_then(|cache| cache.needs(&tree));
         let needs = match kept {
             Some(needs) => needs,
             None => {
-                let needs = Needs::of(&*self.read(code, commit, directory)?);
+                let needs = Needs::of(&*self.read(code, &files, commit, directory)?);
                 if let Some(cache) = &self.cache {
                     cache.keep(&[], &[(&tree, &needs)]);
                 }
@@ -128,24 +141,32 @@ impl Projects {
         };
         let needs = Rc::new(needs);
         self.needs.borrow_mut().insert(tree, Rc::clone(&needs));
-        Some(needs)
+        Ok(Some(needs))
     }
 
-    fn read(&self, code: &Code, commit: &str, directory: &str) -> Option<Rc<Project>> {
-        let files = code.files(commit, directory)?;
-        let project =
-            Rc::new(self.next(code, &files, commit, directory).unwrap_or_else(|| self.whole(&files)));
+    fn read(
+        &self,
+        code: &Code,
+        files: &Files<'_>,
+        commit: &str,
+        directory: &str,
+    ) -> Result<Rc<Project>, Unknown> {
+        let project = match self.next(code, files, commit, directory)? {
+            Some(project) => project,
+            None => self.whole(files)?,
+        };
+        let project = Rc::new(project);
         *self.last.borrow_mut() = Some(Last {
             repository: code.path().to_owned(),
             directory: directory.to_owned(),
             commit: commit.to_owned(),
             project: Rc::clone(&project),
         });
-        Some(project)
+        Ok(project)
     }
 
     /// A project from all its files.
-    fn whole(&self, files: &Files<'_>) -> Project {
+    fn whole(&self, files: &Files<'_>) -> Result<Project, Unknown> {
         let mut links: BTreeMap<Text, Vec<Text>> = BTreeMap::new();
         let keyed = |Entry { path, id, linked }: Entry| {
             let (path, kind) = (Text::from(path.as_str()), FileKind::of(&path)?);
@@ -154,44 +175,51 @@ impl Projects {
             }
             Some((path, (kind, id)))
         };
-        let Listing { entries, has_links } = files.list();
+        let Listing { entries, has_links } = files.list()?;
         let wanted: Vec<(Text, Key)> = entries.into_iter().filter_map(keyed).collect();
-        self.look(files, wanted.iter().map(|(_, key)| *key).collect());
+        self.look(files, wanted.iter().map(|(_, key)| *key).collect())?;
         let scans = self.scans.borrow();
         let found = wanted.into_iter().filter_map(|(path, key)| Some((path, Rc::clone(scans.get(&key)?))));
-        Project { links, has_links, ..Project::of(found.collect()) }
+        Ok(Project { links, has_links, ..Project::of(found.collect()) })
     }
 
-    /// A project from the one that was read last and what differs; nothing where that would be no less work.
-    fn next(&self, code: &Code, files: &Files<'_>, commit: &str, directory: &str) -> Option<Project> {
+    /// A project from the one that was read last and what differs; `None` if that would be no less work.
+    fn next(
+        &self,
+        code: &Code,
+        files: &Files<'_>,
+        commit: &str,
+        directory: &str,
+    ) -> Result<Option<Project>, Unknown> {
         let last = self.last.borrow();
-        let last =
-            last.as_ref().filter(|last| last.repository == code.path() && last.directory == directory)?;
-        let changed = code.changed(&last.commit, commit, directory)?;
+        let last = last.as_ref().filter(|last| last.repository == code.path() && last.directory == directory);
+        let Some(last) = last else { return Ok(None) };
+        // If what differs is unknown, the project may be readable as a whole.
+        let Ok(Some(changed)) = code.changed(&last.commit, commit, directory) else { return Ok(None) };
         let has_links = last.project.has_links || changed.iter().any(|change| change.is_link);
         if has_links || changed.len() > FEW {
-            return None;
+            return Ok(None);
         }
         let keyed =
             |Change { path, id, .. }: Change| Some((Text::from(path.as_str()), FileKind::of(&path)?, id));
         let changed: Vec<(Text, FileKind, Option<[u8; 20]>)> =
             changed.into_iter().filter_map(keyed).collect();
-        self.look(files, changed.iter().filter_map(|(_, kind, id)| Some((*kind, (*id)?))).collect());
+        self.look(files, changed.iter().filter_map(|(_, kind, id)| Some((*kind, (*id)?))).collect())?;
         let scans = self.scans.borrow();
         let scan = |(path, kind, id): (Text, FileKind, Option<[u8; 20]>)| {
             (path, id.and_then(|id| scans.get(&(kind, id)).map(Rc::clone)))
         };
-        Some(last.project.with(changed.into_iter().map(scan).collect()))
+        Ok(Some(last.project.with(changed.into_iter().map(scan).collect())))
     }
 
-    /// Looks at what nobody has looked at yet.
-    fn look(&self, files: &Files<'_>, mut new: Vec<Key>) {
+    /// Looks at files that were not looked at yet. Those that cannot be read are not kept.
+    fn look(&self, files: &Files<'_>, mut new: Vec<Key>) -> Result<(), Unknown> {
         let mut scans = self.scans.borrow_mut();
         new.retain(|key| !scans.contains_key(key));
         new.sort_unstable();
         new.dedup();
         if new.is_empty() {
-            return;
+            return Ok(());
         }
         if let Some(cache) = &self.cache {
             scans.extend(cache.read(&new).into_iter().map(|(key, scan)| (key, Rc::new(scan))));
@@ -205,7 +233,7 @@ impl Projects {
             while size < AT_ONCE
                 && let Some(key) = keys.next()
             {
-                let content = files.content(key.1, LARGEST);
+                let content = files.content(key.1, LARGEST)?;
                 size += content.as_ref().map_or(0, Vec::len);
                 batch.push((key, content));
             }
@@ -218,6 +246,7 @@ impl Projects {
             cache.keep(&found.iter().map(|(key, scan)| (*key, scan)).collect::<Vec<_>>(), &[]);
         }
         scans.extend(found.into_iter().map(|(key, scan)| (key, Rc::new(scan))));
+        Ok(())
     }
 }
 

@@ -139,6 +139,8 @@ pub enum Conflict<'a> {
     Unverifiable(Vec<FieldPath>),
     /// `moved_from` names it, and it is not ours.
     MovedFrom,
+    /// It is the workspace of this branch, and another branch would take it over.
+    OfBranch(&'a str),
 }
 
 /// A workspace with our mark that is not declared any more.

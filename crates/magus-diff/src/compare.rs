@@ -9,7 +9,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use magus_model::{
     Text,
-    desired::{Cluster, Code, DesiredState, Environment, Field, Workspace},
+    desired::{Cluster, Code, DesiredState, Environment, Field, Workspace, branch_of},
     observed::{Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, RunState},
     path::FieldPath,
     plan::{FieldChange, FieldStatus, Reason},
@@ -110,6 +110,11 @@ impl<'a> Place<'a, '_> {
             }
             Some(mark) => mark,
         };
+        if let (Some(own), Some(other)) = (branch_of(&self.workspace.declared), branch_of(&mark.workspace))
+            && own != other
+        {
+            return Change::Conflict { observed, conflict: Conflict::OfBranch(other) };
+        }
         let code = match self.code(observed, Some(mark)) {
             Ok(code) => code,
             Err(reason) => return Change::Unknown(Cow::Borrowed(reason)),

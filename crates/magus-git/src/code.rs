@@ -6,9 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use git2::{BranchType, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
 
-use crate::place::Unread;
+use crate::{
+    branches::{self, Branch, Tracking},
+    place::Unread,
+    unknown::{Completeness, Unknown},
+};
 
 /// The shortest prefix of a commit that counts as one, as in git.
 const SHORTEST: usize = 4;
@@ -16,9 +20,10 @@ const SHORTEST: usize = 4;
 /// The repository of the pipelines' code, as it was when it was opened.
 pub struct Code {
     pub(crate) repository: Repository,
-    branches: BTreeMap<String, Oid>,
-    /// A folder of the user's for what was found out about trees, which never change.
-    known: PathBuf,
+    branches: BTreeMap<String, Branch>,
+    pub(crate) completeness: Completeness,
+    /// A folder of the user's for what was found out about trees, which never change; `None` if there is no such folder.
+    known: Option<PathBuf>,
 }
 
 /// What a tree has that a copy of its files would lack.
@@ -34,7 +39,7 @@ pub struct Lacking {
 const LFS: &[u8] = b"filter=lfs";
 
 /// The first line of what is kept about a tree: how the rest is to be read.
-const KNOWN: &str = "magus 1";
+const KNOWN: &str = "magus 2";
 /// What is kept about a tree ends with this, so that half of it is nothing.
 const WHOLE: &str = "whole";
 
@@ -78,48 +83,64 @@ fn keep(path: &Path, text: &str) -> io::Result<()> {
 }
 
 /// Why a text names no commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotFound {
     /// No commit and no tag is called like that.
-    Unknown,
+    Missing,
     /// Several commits begin like that.
     Ambiguous,
+    /// The clone lacks it, but it may exist elsewhere.
+    Unknown(Unknown),
 }
 
 impl Code {
-    /// Reads the heads of all branches. What is found out about trees is kept in the cache, if that can be written.
-    pub(crate) fn read(repository: Repository, cache: &Path) -> Result<Self, Unread> {
+    /// Reads the heads of all branches. `path` is how messages call the repository. What is found out about trees is kept in the
+    /// cache, if there is one.
+    pub(crate) fn read(repository: Repository, path: &Path, cache: Option<&Path>) -> Result<Self, Unread> {
         // Only what is written into a workspace is held against its number again: that costs as much as reading it.
         git2::opts::strict_hash_verification(false);
-        let failed = |error: git2::Error| Unread::Failed {
-            message: format!("its branches cannot be read: {}", error.message().to_lowercase()),
-            help: format!("`git -C '{}' branch` tells more", repository.path().display()),
-        };
-        let mut branches = BTreeMap::new();
-        for branch in repository.branches(Some(BranchType::Local)).map_err(failed)? {
-            let (branch, _) = branch.map_err(failed)?;
-            // A branch whose name is no UTF-8 can be declared by nobody.
-            let Ok(Some(name)) = branch.name().map(|name| name.map(str::to_owned)) else { continue };
-            if let Ok(commit) = branch.get().peel(ObjectType::Commit) {
-                branches.insert(name, commit.id());
-            }
-        }
-        Ok(Self { repository, branches, known: cache.join("trees") })
+        let branches = branches::read(&repository)?;
+        let completeness = Completeness::of(&repository, path.display().to_string());
+        Ok(Self { repository, branches, completeness, known: cache.map(|cache| cache.join("trees")) })
     }
 
-    /// The names of its branches.
+    /// The names of its branches; in a clone, also of those that its last fetch brought.
     pub fn branches(&self) -> impl Iterator<Item = &str> {
         self.branches.keys().map(String::as_str)
     }
 
-    /// Whether it has this branch.
-    pub fn has_branch(&self, name: &str) -> bool {
-        self.branches.contains_key(name)
+    /// Whether a branch that is not among [`Code::branches`] does not exist.
+    ///
+    /// # Errors
+    /// If it may exist elsewhere.
+    pub fn has_all_branches(&self) -> Result<(), Unknown> {
+        self.completeness.has_all_commits()
     }
 
-    /// The full number of the commit that a branch is at; nothing where it is not there.
-    pub fn head(&self, branch: &str) -> Option<String> {
-        self.branches.get(branch).map(ToString::to_string)
+    /// The full number of the commit that a branch is at; `None` if the branch does not exist.
+    ///
+    /// # Errors
+    /// If the branch may exist elsewhere.
+    pub fn head(&self, branch: &str) -> Result<Option<String>, Unknown> {
+        Ok(self.branch(branch)?.map(|branch| branch.at.to_string()))
+    }
+
+    /// The full number of the commit that a push to the branch replaces; `None` if the repository itself has no such branch,
+    /// whatever remote-tracking branches it has.
+    pub fn replaced_by_push(&self, branch: &str) -> Option<String> {
+        self.branches.get(branch)?.local.as_ref().map(ToString::to_string)
+    }
+
+    /// The remote-tracking branch that differs from a branch, and which of both counts.
+    pub fn tracking(&self, branch: &str) -> Option<&Tracking> {
+        self.branches.get(branch)?.tracking.as_ref()
+    }
+
+    fn branch(&self, name: &str) -> Result<Option<&Branch>, Unknown> {
+        match self.branches.get(name) {
+            Some(branch) => Ok(Some(branch)),
+            None => self.completeness.has_all_commits().map(|()| None),
+        }
     }
 
     /// The git directory, for others that open it too.
@@ -130,7 +151,7 @@ impl Code {
     /// The commit that a full or short number, or a tag, names: its full number.
     ///
     /// # Errors
-    /// Where there is none, or more than one.
+    /// If there is none, or more than one, or it may exist elsewhere.
     pub fn commit(&self, text: &str) -> Result<String, NotFound> {
         let is_number = text.len() >= SHORTEST && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let by_number = is_number.then(|| self.repository.find_commit_by_prefix(text));
@@ -140,80 +161,159 @@ impl Code {
             _ => {}
         }
         let tag = self.repository.find_reference(&format!("refs/tags/{text}"));
-        let commit = tag.and_then(|tag| tag.peel(ObjectType::Commit));
-        commit.map(|commit| commit.id().to_string()).map_err(|_| NotFound::Unknown)
+        match tag.and_then(|tag| tag.peel(ObjectType::Commit)) {
+            Ok(commit) => Ok(commit.id().to_string()),
+            Err(_) => match self.completeness.has_all_commits() {
+                Ok(()) => Err(NotFound::Missing),
+                Err(why) => Err(NotFound::Unknown(why)),
+            },
+        }
     }
 
-    /// Whether the head of a branch has a folder; true for the root. Nothing where the branch is not there.
-    pub fn has_folder(&self, branch: &str, folder: &str) -> Option<bool> {
-        let tree = self.tree(branch)?;
-        Some(below(&self.repository, &tree, folder).is_some())
+    /// A commit by its full number; `None` if it does not exist.
+    pub(crate) fn find(&self, commit: &str) -> Result<Option<Commit<'_>>, Unknown> {
+        let found = Oid::from_str(commit).and_then(|id| self.repository.find_commit(id));
+        match found {
+            Ok(commit) => Ok(Some(commit)),
+            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::Invalid) => {
+                self.completeness.has_all_commits().map(|()| None)
+            }
+            Err(error) => Err(self.completeness.unreadable(&error)),
+        }
     }
 
-    /// What a copy of a folder of a branch would lack; nothing where either is not there, or cannot be read.
-    pub fn lacking_files(&self, branch: &str, folder: &str) -> Option<Lacking> {
-        let tree = below(&self.repository, &self.tree(branch)?, folder)?;
-        let known = self.known.join(tree.id().to_string());
-        if let Some(lacking) = fs::read_to_string(&known).ok().and_then(|text| Lacking::parse(&text)) {
-            return Some(lacking);
+    /// Whether the head of a branch has a folder; true for the root. `None` if the branch does not exist.
+    ///
+    /// # Errors
+    /// If the branch may exist elsewhere, or a folder cannot be read.
+    pub fn has_folder(&self, branch: &str, folder: &str) -> Result<Option<bool>, Unknown> {
+        let Some(tree) = self.tree(branch)? else { return Ok(None) };
+        Ok(Some(self.below(&tree, folder)?.is_some()))
+    }
+
+    /// What a copy of a folder of a branch would lack; `None` if either does not exist.
+    ///
+    /// # Errors
+    /// If the branch may exist elsewhere, or a file of it cannot be read. Nothing is kept then.
+    pub fn lacking_files(&self, branch: &str, folder: &str) -> Result<Option<Lacking>, Unknown> {
+        let Some(tree) = self.tree(branch)? else { return Ok(None) };
+        let Some(tree) = self.below(&tree, folder)? else { return Ok(None) };
+        let known = self.known.as_ref().map(|known| known.join(tree.id().to_string()));
+        let kept = known.as_ref().and_then(|known| fs::read_to_string(known).ok());
+        if let Some(lacking) = kept.and_then(|text| Lacking::parse(&text)) {
+            return Ok(Some(lacking));
         }
         let mut lacking = Lacking::default();
+        let mut failed = None;
         let walked = tree.walk(TreeWalkMode::PreOrder, |parent, entry| {
-            // A name that is no UTF-8 is shown as well as can be.
+            // A name that is not UTF-8 is shown as well as can be.
             let path = || format!("{parent}{}", String::from_utf8_lossy(entry.name_bytes()));
             match entry.kind() {
                 Some(ObjectType::Commit) => lacking.submodules.push(path()),
                 Some(ObjectType::Blob) if entry.name_bytes() == b".gitattributes" => {
-                    let blob = self.repository.find_blob(entry.id());
-                    if blob.is_ok_and(|blob| gives_to_lfs(blob.content())) {
-                        lacking.lfs.push(path());
+                    match self.repository.find_blob(entry.id()) {
+                        Ok(blob) if gives_to_lfs(blob.content()) => lacking.lfs.push(path()),
+                        Ok(_) => {}
+                        Err(error) => {
+                            failed = Some(error);
+                            return TreeWalkResult::Abort;
+                        }
                     }
                 }
                 _ => {}
             }
             TreeWalkResult::Ok
         });
-        walked.ok()?;
-        // Where it cannot be kept, it is found out again.
-        let _ = keep(&known, &lacking.text());
-        Some(lacking)
+        if let Some(error) = failed.or(walked.err()) {
+            return Err(self.completeness.unreadable(&error));
+        }
+        if let Some(known) = known {
+            // If it cannot be kept, it is found out again.
+            let _ = keep(&known, &lacking.text());
+        }
+        Ok(Some(lacking))
     }
 
-    fn tree(&self, branch: &str) -> Option<Tree<'_>> {
-        self.repository.find_commit(*self.branches.get(branch)?).ok()?.tree().ok()
+    fn tree(&self, branch: &str) -> Result<Option<Tree<'_>>, Unknown> {
+        let Some(branch) = self.branch(branch)? else { return Ok(None) };
+        let tree = self.repository.find_commit(branch.at).and_then(|commit| commit.tree());
+        tree.map(Some).map_err(|error| self.completeness.unreadable(&error))
     }
 
-    /// Whether two commits have the same files. False where either is not there.
+    /// A folder of a tree; `None` if the tree does not have it.
+    pub(crate) fn below(&self, tree: &Tree<'_>, folder: &str) -> Result<Option<Tree<'_>>, Unknown> {
+        below(&self.repository, tree, folder).map_err(|error| self.completeness.unreadable(&error))
+    }
+
+    /// Whether two commits have the same files. False if either is not there: this is evidence only if it is true.
     pub fn have_same_files(&self, one: &str, other: &str) -> bool {
-        let tree = |id: &str| {
-            self.repository.find_commit(Oid::from_str(id).ok()?).ok().map(|commit| commit.tree_id())
-        };
+        let tree = |id: &str| self.find(id).ok().flatten().map(|commit| commit.tree_id());
         tree(one).zip(tree(other)).is_some_and(|(one, other)| one == other)
     }
 
-    /// Whether a commit is on a branch: its head, or before it. False where either is not there.
-    pub fn is_on(&self, commit: &str, branch: &str) -> bool {
-        let (Ok(commit), Some(head)) = (Oid::from_str(commit), self.branches.get(branch)) else {
-            return false;
-        };
-        commit == *head || self.repository.graph_descendant_of(*head, commit).unwrap_or(false)
+    /// Whether a commit is on a branch: its head, or before it. False if either does not exist.
+    ///
+    /// # Errors
+    /// If the history that would tell is not there.
+    pub fn is_on(&self, commit: &str, branch: &str) -> Result<bool, Unknown> {
+        let Some(branch) = self.branch(branch)? else { return Ok(false) };
+        let Some(commit) = self.find(commit)? else { return Ok(false) };
+        if commit.id() == branch.at || self.descends(branch.at, commit.id())? {
+            return Ok(true);
+        }
+        self.completeness.shallow().map_or(Ok(false), Err)
     }
 
-    /// How many commits of one branch another one lacks; nothing where a branch is not there, or nobody can say.
-    pub fn lacking(&self, branch: &str, lacks: &str) -> Option<usize> {
-        let (of, other) = (self.branches.get(branch)?, self.branches.get(lacks)?);
-        self.repository.graph_ahead_behind(*of, *other).ok().map(|(ahead, _)| ahead)
+    /// Whether the history of a commit that is there leads to another one.
+    fn descends(&self, commit: Oid, ancestor: Oid) -> Result<bool, Unknown> {
+        let descends = self.repository.graph_descendant_of(commit, ancestor);
+        descends.map_err(|error| self.completeness.unreadable(&error))
+    }
+
+    /// How many commits of one branch another one lacks; `None` if a branch does not exist.
+    ///
+    /// # Errors
+    /// If a branch may exist elsewhere, or the history that would tell is not there.
+    pub fn lacking(&self, branch: &str, lacks: &str) -> Result<Option<usize>, Unknown> {
+        let (Some(of), Some(other)) = (self.branch(branch)?, self.branch(lacks)?) else { return Ok(None) };
+        Ok(Some(self.ahead_behind(of.at, other.at)?.0))
+    }
+
+    /// How many commits one has that another one lacks, and the other way round.
+    ///
+    /// # Errors
+    /// If the history that would tell is not there.
+    pub(crate) fn ahead_behind(&self, one: Oid, other: Oid) -> Result<(usize, usize), Unknown> {
+        let unreadable = |error: git2::Error| self.completeness.unreadable(&error);
+        if let Some(why) = self.completeness.shallow() {
+            // If both walks end where the other commit's history begins, they met no place at which history is cut.
+            for (from, without) in [(one, other), (other, one)] {
+                let mut walk = self.repository.revwalk().map_err(unreadable)?;
+                walk.push(from).and_then(|()| walk.hide(without)).map_err(unreadable)?;
+                for commit in walk {
+                    if self.completeness.is_cut(commit.map_err(unreadable)?) {
+                        return Err(why);
+                    }
+                }
+            }
+        }
+        self.repository.graph_ahead_behind(one, other).map_err(unreadable)
     }
 }
 
-/// A folder of a tree, written as declared: `.`, `pipelines/`, `a/b`.
-pub(crate) fn below<'r>(repository: &'r Repository, tree: &Tree<'r>, folder: &str) -> Option<Tree<'r>> {
-    let parts: Vec<&str> = folder.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    if parts.is_empty() {
-        return Some(tree.clone());
+/// A folder of a tree, written as declared: `.`, `pipelines/`, `a/b`; `None` if the tree does not have it.
+pub(crate) fn below<'r>(
+    repository: &'r Repository,
+    tree: &Tree<'_>,
+    folder: &str,
+) -> Result<Option<Tree<'r>>, git2::Error> {
+    let mut below = repository.find_tree(tree.id())?;
+    for name in folder.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        let found = below.get_name(name).filter(|entry| entry.kind() == Some(ObjectType::Tree));
+        let Some(id) = found.map(|entry| entry.id()) else { return Ok(None) };
+        below = repository.find_tree(id)?;
     }
-    let entry = tree.get_path(Path::new(&parts.join("/"))).ok()?;
-    repository.find_tree(entry.id()).ok()
+    Ok(Some(below))
 }
 
 /// Whether a line that is no comment gives files to Git LFS.
@@ -248,7 +348,8 @@ mod tests {
         drop(tagged);
         let code = testing::code(repository);
         assert_eq!(code.branches().collect::<Vec<_>>(), ["main", "team/staging"]);
-        assert!(code.has_branch("team/staging") && !code.has_branch("staging") && !code.has_branch("v1"));
+        assert!(code.head("team/staging").unwrap().is_some());
+        assert_eq!((code.head("staging"), code.head("v1")), (Ok(None), Ok(None)));
         let (first, fix, third) = (first.to_string(), fix.to_string(), third.to_string());
         for (text, expect) in [
             (first.as_str(), Ok(&first)),
@@ -256,12 +357,12 @@ mod tests {
             (&fix.to_uppercase()[..12], Ok(&fix)),
             ("v1", Ok(&first)),
             ("v2", Ok(&third)),
-            ("main", Err(NotFound::Unknown)),
-            ("HEAD", Err(NotFound::Unknown)),
-            ("v1~0", Err(NotFound::Unknown)),
-            ("0000000", Err(NotFound::Unknown)),
-            ("", Err(NotFound::Unknown)),
-            (&fix[..3], Err(NotFound::Unknown)),
+            ("main", Err(NotFound::Missing)),
+            ("HEAD", Err(NotFound::Missing)),
+            ("v1~0", Err(NotFound::Missing)),
+            ("0000000", Err(NotFound::Missing)),
+            ("", Err(NotFound::Missing)),
+            (&fix[..3], Err(NotFound::Missing)),
         ] {
             assert_eq!(code.commit(text).as_ref(), expect.as_ref().map(|id| *id), "{text}");
         }
@@ -272,12 +373,12 @@ mod tests {
             (&fix, "team/staging", false),
             (&first, "gone", false),
         ] {
-            assert_eq!(code.is_on(commit, branch), on, "{commit} {branch}");
+            assert_eq!(code.is_on(commit, branch), Ok(on), "{commit} {branch}");
         }
-        assert_eq!(code.lacking("main", "team/staging"), Some(1));
-        assert_eq!(code.lacking("team/staging", "main"), Some(2));
-        assert_eq!(code.lacking("main", "main"), Some(0));
-        assert_eq!(code.lacking("main", "gone"), None);
+        assert_eq!(code.lacking("main", "team/staging"), Ok(Some(1)));
+        assert_eq!(code.lacking("team/staging", "main"), Ok(Some(2)));
+        assert_eq!(code.lacking("main", "main"), Ok(Some(0)));
+        assert_eq!(code.lacking("main", "gone"), Ok(None));
     }
 
     #[test]
@@ -328,11 +429,12 @@ mod tests {
             ("../a", false),
             ("/a", true),
         ] {
-            assert_eq!(code.has_folder("main", folder), Some(expect), "{folder}");
+            assert_eq!(code.has_folder("main", folder), Ok(Some(expect)), "{folder}");
         }
-        assert_eq!(code.has_folder("gone", ""), None);
-        let lacking =
-            |folder: &str| code.lacking_files("main", folder).map(|found| (found.submodules, found.lfs));
+        assert_eq!(code.has_folder("gone", ""), Ok(None));
+        let lacking = |folder: &str| {
+            code.lacking_files("main", folder).unwrap().map(|found| (found.submodules, found.lfs))
+        };
         let named = |text: &str| vec![text.to_owned()];
         assert_eq!(lacking("a/b"), Some((named("dbt"), named(".gitattributes"))));
         assert_eq!(lacking(""), Some((named("a/b/dbt"), named("a/b/.gitattributes"))));
@@ -346,7 +448,7 @@ mod tests {
             fs::write(&file, text.replace("dbt", "known")).unwrap();
         }
         assert_eq!(lacking("a/b").map(|(submodules, _)| submodules), Some(named("known")));
-        for half in ["magus 1\n", "magus 1\nsubmodule \"x\"", "magus 2\nwhole\n", ""] {
+        for half in ["magus 2\n", "magus 2\nsubmodule \"x\"", "magus 1\nwhole\n", ""] {
             for file in fs::read_dir(code.path().join("cache/trees")).unwrap() {
                 fs::write(file.unwrap().path(), half).unwrap();
             }
@@ -359,6 +461,6 @@ mod tests {
         let (_folder, repository) = repository();
         let code = testing::code(repository);
         assert_eq!(code.branches().count(), 0);
-        assert_eq!(code.commit("abcdef"), Err(NotFound::Unknown));
+        assert_eq!(code.commit("abcdef"), Err(NotFound::Missing));
     }
 }

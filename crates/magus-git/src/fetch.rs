@@ -6,7 +6,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::place::{Ssh, Unread, shown};
+use crate::{
+    place::{Ssh, Unread, shown},
+    unknown,
+};
 
 /// What would lead git to another repository than the mirror (`git rev-parse --local-env-vars`).
 const OF_OTHERS: &[&str] = &[
@@ -77,9 +80,13 @@ pub(crate) fn no_git(error: &std::io::Error) -> Unread {
 
 /// A URL without a password, as a shell takes it.
 fn word(url: &str) -> String {
-    let url = shown(url);
-    let is_plain = url.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:@~+%=".contains(c));
-    if is_plain { url } else { format!("'{}'", url.replace('\'', "'\\''")) }
+    unknown::shell_word(&shown(url))
+}
+
+/// The path in git's message about a repository of another user: `… in repository at 'PATH'`.
+fn distrusted(said: &str) -> Option<&str> {
+    let (_, path) = said.split_once("dubious ownership in repository at '")?;
+    path.split_once("';").or_else(|| path.split_once('\'')).map(|(path, _)| path)
 }
 
 /// What git said, in one line and without a password, and what to do about it.
@@ -108,8 +115,11 @@ pub(crate) fn failure(url: &str, what: &str, stderr: &str) -> Unread {
         "Repository not found",
     ]) {
         "check its URL, and that the login may read it".to_owned()
-    } else if has(&["dubious ownership"]) {
-        "git does not trust who owns it: `git config --global --add safe.directory` with its path".to_owned()
+    } else if let Some(path) = distrusted(&said) {
+        let path = unknown::shell_word(path);
+        format!(
+            "it belongs to another user; if you trust it: `git config --global --add safe.directory {path}`"
+        )
     } else if has(&[
         "Could not resolve host",
         "Connection refused",
@@ -154,7 +164,10 @@ mod tests {
                 "no credentials",
             ),
             ("ERROR: Repository not found.", "check its URL"),
-            ("fatal: detected dubious ownership in repository at '/x'", "safe.directory"),
+            (
+                "fatal: detected dubious ownership in repository at '/x y'\nTo add an exception",
+                "`git config --global --add safe.directory '/x y'`",
+            ),
             ("something else", "`git ls-remote https://a.dev/b` tells more"),
         ] {
             let (message, help) = failed(said);

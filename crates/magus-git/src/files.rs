@@ -3,12 +3,14 @@
 use std::{collections::VecDeque, path::Path};
 
 use git2::{
-    DiffOptions, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry, TreeWalkMode, TreeWalkResult,
+    Blob, DiffOptions, ErrorClass, ErrorCode, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry,
+    TreeWalkMode, TreeWalkResult,
 };
 
 use crate::{
-    code::{Code, below},
+    code::Code,
     tree::Unwritten,
+    unknown::{Completeness, Unknown},
 };
 
 /// A file that is larger is not read: it is no text that somebody wrote.
@@ -64,28 +66,36 @@ struct Link {
 /// The files of a folder of a commit.
 pub struct Files<'c> {
     repository: &'c Repository,
+    completeness: &'c Completeness,
     tree: Tree<'c>,
 }
 
 impl Code {
-    /// The files below a folder of a commit; nothing where either is not there.
-    pub fn files(&self, commit: &str, directory: &str) -> Option<Files<'_>> {
-        let commit = self.repository.find_commit(Oid::from_str(commit).ok()?).ok()?;
-        let tree = below(&self.repository, &commit.tree().ok()?, directory)?;
-        Some(Files { repository: &self.repository, tree })
+    /// The files below a folder of a commit; `None` if either does not exist.
+    ///
+    /// # Errors
+    /// If the commit may exist elsewhere, or a folder cannot be read.
+    pub fn files(&self, commit: &str, directory: &str) -> Result<Option<Files<'_>>, Unknown> {
+        let Some(commit) = self.find(commit)? else { return Ok(None) };
+        let whole = commit.tree().map_err(|error| self.completeness.unreadable(&error))?;
+        let Some(tree) = self.below(&whole, directory)? else { return Ok(None) };
+        Ok(Some(Files { repository: &self.repository, completeness: &self.completeness, tree }))
     }
 
-    /// The files below a folder that differ between two commits; nothing where one of them is not there. One that lacks the folder has
+    /// The files below a folder that differ between two commits; `None` if one of them does not exist. One that lacks the folder has
     /// no file in it.
-    pub fn changed(&self, from: &str, to: &str, directory: &str) -> Option<Vec<Change>> {
-        let tree = |id: &str| {
-            let whole = self.repository.find_commit(Oid::from_str(id).ok()?).ok()?.tree().ok()?;
-            Some(below(&self.repository, &whole, directory))
-        };
+    ///
+    /// # Errors
+    /// If a commit may exist elsewhere, or a folder cannot be read.
+    pub fn changed(&self, from: &str, to: &str, directory: &str) -> Result<Option<Vec<Change>>, Unknown> {
+        let unreadable = |error: git2::Error| self.completeness.unreadable(&error);
+        let tree = |commit: git2::Commit<'_>| self.below(&commit.tree().map_err(unreadable)?, directory);
+        let (Some(from), Some(to)) = (self.find(from)?, self.find(to)?) else { return Ok(None) };
         let (old, new) = (tree(from)?, tree(to)?);
         let mut options = DiffOptions::new();
         options.include_typechange(true);
-        let diff = self.repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut options)).ok()?;
+        let diff = self.repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut options));
+        let diff = diff.map_err(unreadable)?;
         let change = |delta: git2::DiffDelta<'_>| {
             let (old, new) = (delta.old_file(), delta.new_file());
             let path = new.path_bytes().or_else(|| old.path_bytes())?;
@@ -95,7 +105,7 @@ impl Code {
             let is_link = [old.mode(), new.mode()].contains(&FileMode::Link);
             Some(Change { path: String::from_utf8_lossy(path).into_owned(), id, is_link })
         };
-        Some(diff.deltas().filter_map(change).collect())
+        Ok(Some(diff.deltas().filter_map(change).collect()))
     }
 }
 
@@ -114,7 +124,7 @@ pub fn files_at(
     let repository = Repository::open(git).map_err(unread)?;
     let read = || -> Result<Vec<(String, Vec<u8>)>, git2::Error> {
         let tree = repository.find_commit(Oid::from_str(commit)?)?.tree()?;
-        let Ok(entry) = tree.get_path(Path::new(path)) else { return Ok(Vec::new()) };
+        let Some(entry) = entry_at(&tree, path)? else { return Ok(Vec::new()) };
         let mut files = Vec::new();
         let mut keep = |path: String, id: Oid| -> Result<(), git2::Error> {
             files.push((path, repository.find_blob(id)?.content().to_owned()));
@@ -139,8 +149,8 @@ pub fn files_at(
                     if failed.is_ok() { TreeWalkResult::Ok } else { TreeWalkResult::Abort }
                 });
                 failed?;
-                // That it was ended early is no failure.
-                let _ = walked;
+                // A walk that the callback ended early has not failed.
+                walked.or_else(|error| if left == 0 { Ok(()) } else { Err(error) })?;
             }
             _ => {}
         }
@@ -156,58 +166,72 @@ impl Files<'_> {
     }
 
     /// Every file in it, to the end.
-    pub fn list(&self) -> Listing {
+    ///
+    /// # Errors
+    /// If a folder or a link cannot be read.
+    pub fn list(&self) -> Result<Listing, Unknown> {
         let (mut entries, mut links) = (Vec::new(), VecDeque::new());
-        walk(&self.tree, |path, entry| match id(entry) {
+        let walked = walk(&self.tree, |path, entry| match id(entry) {
             Some(id) => entries.push(Entry { path, id, linked: None }),
             None => links.push_back(Link { at: path.clone(), path, over: Vec::new() }),
         });
+        walked.map_err(|error| self.completeness.unreadable(&error))?;
         let (own, has_links, mut followed) = (entries.len(), !links.is_empty(), 0);
         while followed < LINKS_IN_ALL
             && entries.len() - own < LINKED
             && let Some(Link { path, at, over }) = links.pop_front()
         {
             followed += 1;
-            let Some(to) = self.follow(&at) else { continue };
+            let Some(to) = self.follow(&at)? else { continue };
             let is_round =
                 |folder: &String| *folder == to || format!("{folder}/").starts_with(&format!("{to}/"));
             if to.is_empty() || is_round(&at) || over.iter().any(is_round) {
                 continue;
             }
-            let Ok(entry) = self.tree.get_path(Path::new(&to)) else { continue };
+            let Some(entry) = self.entry(&to)? else { continue };
             if let Some(id) = id(&entry) {
                 entries.push(Entry { path, id, linked: Some(to) });
-            } else if let Ok(folder) = self.repository.find_tree(entry.id()) {
+            } else if entry.kind() == Some(ObjectType::Tree) {
                 let over: Vec<String> = over.into_iter().chain([to.clone()]).collect();
-                walk(&folder, |below, entry| {
-                    let (path, at) = (format!("{path}/{below}"), format!("{to}/{below}"));
-                    match id(entry) {
-                        Some(id) => entries.push(Entry { path, id, linked: Some(at) }),
-                        None => links.push_back(Link { path, at, over: over.clone() }),
-                    }
+                let folder = self.repository.find_tree(entry.id());
+                let walked = folder.and_then(|folder| {
+                    walk(&folder, |below, entry| {
+                        let (path, at) = (format!("{path}/{below}"), format!("{to}/{below}"));
+                        match id(entry) {
+                            Some(id) => entries.push(Entry { path, id, linked: Some(at) }),
+                            None => links.push_back(Link { path, at, over: over.clone() }),
+                        }
+                    })
                 });
+                walked.map_err(|error| self.completeness.unreadable(&error))?;
             }
         }
-        Listing { entries, has_links }
+        Ok(Listing { entries, has_links })
     }
 
-    /// Where a path leads, over links; nothing where that is outside of the folder, or nowhere. The folder itself has an empty path.
-    fn follow(&self, path: &str) -> Option<String> {
+    /// What is at a path; `None` if nothing is.
+    fn entry(&self, path: &str) -> Result<Option<TreeEntry<'static>>, Unknown> {
+        entry_at(&self.tree, path).map_err(|error| self.completeness.unreadable(&error))
+    }
+
+    /// Where a path leads, over links; `None` if that is outside of the folder, or nowhere. The folder itself has an empty path.
+    fn follow(&self, path: &str) -> Result<Option<String>, Unknown> {
         let names = |path: &str| path.split('/').rev().map(str::to_owned).collect::<Vec<String>>();
         let (mut open, mut at, mut links) = (names(path), Vec::new(), 0);
         while let Some(name) = open.pop() {
             match name.as_str() {
                 "" | "." => {}
-                ".." => drop(at.pop()?),
+                ".." if at.pop().is_none() => return Ok(None),
+                ".." => {}
                 _ => {
                     at.push(name);
-                    let entry = self.tree.get_path(Path::new(&at.join("/"))).ok()?;
+                    let Some(entry) = self.entry(&at.join("/"))? else { return Ok(None) };
                     if entry.filemode() == i32::from(FileMode::Link) {
-                        let link = self.repository.find_blob(entry.id()).ok()?;
-                        let to = std::str::from_utf8(link.content()).ok()?;
+                        let link = self.blob(entry.id())?;
+                        let Ok(to) = std::str::from_utf8(link.content()) else { return Ok(None) };
                         links += 1;
                         if links > LINKS || to.starts_with('/') {
-                            return None;
+                            return Ok(None);
                         }
                         at.pop();
                         open.extend(names(to));
@@ -215,19 +239,41 @@ impl Files<'_> {
                 }
             }
         }
-        Some(at.join("/"))
+        Ok(Some(at.join("/")))
     }
 
-    /// The content with this number; nothing where it is not there, or larger.
-    pub fn content(&self, id: [u8; 20], largest: usize) -> Option<Vec<u8>> {
-        let blob = self.repository.find_blob(Oid::from_bytes(&id).ok()?).ok()?;
-        (blob.size() <= largest).then(|| blob.content().to_owned())
+    fn blob(&self, id: Oid) -> Result<Blob<'_>, Unknown> {
+        self.repository.find_blob(id).map_err(|error| self.completeness.unreadable(&error))
     }
 
-    /// The content of a file; nothing where it is not there, no file, or too large to be read by people.
-    pub fn read(&self, path: &str) -> Option<Vec<u8>> {
-        let entry = self.tree.get_path(Path::new(&self.follow(path)?)).ok()?;
-        self.content(id(&entry)?, LARGEST)
+    /// The content of a listed file; `None` if it is larger.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn content(&self, id: [u8; 20], largest: usize) -> Result<Option<Vec<u8>>, Unknown> {
+        let id = Oid::from_bytes(&id).map_err(|error| self.completeness.unreadable(&error))?;
+        let blob = self.blob(id)?;
+        Ok((blob.size() <= largest).then(|| blob.content().to_owned()))
+    }
+
+    /// The content of a file; `None` if there is none, or it is too large to be read by people.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Unknown> {
+        let Some(path) = self.follow(path)? else { return Ok(None) };
+        let Some(id) = self.entry(&path)?.as_ref().and_then(id) else { return Ok(None) };
+        self.content(id, LARGEST)
+    }
+}
+
+/// What is at a path of a tree; `None` if nothing is. A folder on the way that the repository lacks is an error, with the same code
+/// and another class.
+fn entry_at(tree: &Tree<'_>, path: &str) -> Result<Option<TreeEntry<'static>>, git2::Error> {
+    match tree.get_path(Path::new(path)) {
+        Ok(entry) => Ok(Some(entry)),
+        Err(error) if error.code() == ErrorCode::NotFound && error.class() == ErrorClass::Tree => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -237,13 +283,12 @@ fn id(entry: &TreeEntry<'_>) -> Option<[u8; 20]> {
     is_file.then(|| entry.id().as_bytes().try_into().ok()).flatten()
 }
 
-/// Shows every file and link below a folder, with its path. What cannot be walked to its end is shown as far as it was.
-fn walk(folder: &Tree<'_>, mut show: impl FnMut(String, &TreeEntry<'_>)) {
-    let walked = folder.walk(TreeWalkMode::PreOrder, |folder, entry| {
+/// Shows every file and link below a folder, with its path.
+fn walk(folder: &Tree<'_>, mut show: impl FnMut(String, &TreeEntry<'_>)) -> Result<(), git2::Error> {
+    folder.walk(TreeWalkMode::PreOrder, |folder, entry| {
         if entry.kind() == Some(ObjectType::Blob) {
             show(format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes())), entry);
         }
         TreeWalkResult::Ok
-    });
-    let _ = walked;
+    })
 }

@@ -9,6 +9,7 @@
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
+mod branches;
 mod code;
 mod fetch;
 mod files;
@@ -20,7 +21,9 @@ mod records;
 #[cfg(test)]
 mod testing;
 mod tree;
+mod unknown;
 
+pub use branches::{Counts, Tracking};
 pub use code::{Code, Lacking, NotFound};
 pub use files::{Change, Entry, Files, Listing, files_at};
 pub use merge::{Conflict, Merge};
@@ -28,3 +31,4 @@ pub use place::{Ask, Fetch, Place, Ssh, Unread, unbundle};
 pub use push::{Lease, Unpushed, push};
 pub use records::{Record, Remote};
 pub use tree::{Manifest, Unwritten, write_tree};
+pub use unknown::{Unknown, shell_word};

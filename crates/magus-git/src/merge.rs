@@ -2,7 +2,7 @@
 
 use git2::{ErrorCode, Index, IndexEntry, MergeOptions, Oid, Signature};
 
-use crate::{code::Code, place::Unread};
+use crate::{code::Code, place::Unread, unknown::Unknown};
 
 /// What merging one commit into another comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,8 @@ impl Code {
     pub fn merge(&self, source: &str, target: &str) -> Result<Merge, Unread> {
         let failed = |error: git2::Error| self.failed("cannot be merged", &error);
         let (from, into) = (Oid::from_str(source).map_err(failed)?, Oid::from_str(target).map_err(failed)?);
-        let (ahead, behind) = self.repository.graph_ahead_behind(from, into).map_err(failed)?;
+        let unknown = |why: Unknown| Unread::Failed { message: why.to_string(), help: why.help() };
+        let (ahead, behind) = self.ahead_behind(from, into).map_err(unknown)?;
         if ahead == 0 {
             return Ok(Merge::Nothing);
         }
@@ -50,18 +51,19 @@ impl Code {
         let mut index = self
             .repository
             .merge_commits(&into, &from, Some(MergeOptions::new().find_renames(true)))
-            .map_err(failed)?;
+            .map_err(|error| unknown(self.completeness.unreadable(&error)))?;
         if !index.has_conflicts() {
             let tree = index.write_tree_to(&self.repository).map_err(failed)?;
             return Ok(Merge::Tree(tree.to_string()));
         }
-        self.conflicts(&index).map(Merge::Conflicts).map_err(failed)
+        let conflicts = self.conflicts(&index);
+        conflicts.map(Merge::Conflicts).map_err(|error| unknown(self.completeness.unreadable(&error)))
     }
 
     fn conflicts(&self, index: &Index) -> Result<Vec<Conflict>, git2::Error> {
-        let content = |entry: &Option<IndexEntry>| {
-            let blob = self.repository.find_blob(entry.as_ref()?.id).ok()?;
-            Some(blob.content().to_owned())
+        let content = |entry: &Option<IndexEntry>| -> Result<Option<Vec<u8>>, git2::Error> {
+            let Some(entry) = entry else { return Ok(None) };
+            self.repository.find_blob(entry.id).map(|blob| Some(blob.content().to_owned()))
         };
         let mut conflicts = Vec::new();
         for conflict in index.conflicts()? {
@@ -70,9 +72,9 @@ impl Code {
             let path = path.map(|entry| String::from_utf8_lossy(&entry.path).into_owned());
             conflicts.push(Conflict {
                 path: path.unwrap_or_default(),
-                base: content(&ancestor),
-                target: content(&our),
-                source: content(&their),
+                base: content(&ancestor)?,
+                target: content(&our)?,
+                source: content(&their)?,
             });
         }
         conflicts.sort_by(|a, b| a.path.cmp(&b.path));

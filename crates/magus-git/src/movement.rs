@@ -1,50 +1,58 @@
 //! What lies between two commits, for people who have to decide.
 
-use git2::{Commit, Oid, Sort};
+use git2::{Commit, Sort};
 use magus_model::plan::{self, Movement};
 
-use crate::code::Code;
+use crate::{code::Code, unknown::Unknown};
 
 /// How many characters of a title or a name are told.
 const LONGEST: usize = 100;
 
 impl Code {
-    /// A commit, for people; nothing where it is not there.
+    /// A commit, for people; `None` if it is not there.
     pub fn told(&self, commit: &str) -> Option<plan::Commit> {
-        Oid::from_str(commit).and_then(|id| self.repository.find_commit(id)).ok().map(|commit| told(&commit))
+        self.find(commit).ok().flatten().map(|commit| told(&commit))
     }
 
-    /// When a commit was made: seconds since 1970. Nothing where it is not there.
+    /// When a commit was made: seconds since 1970. `None` if it is not there.
     pub fn committed_at(&self, commit: &str) -> Option<i64> {
-        Some(self.repository.find_commit(Oid::from_str(commit).ok()?).ok()?.time().seconds())
+        Some(self.find(commit).ok().flatten()?.time().seconds())
     }
 
-    /// How many commits one has that another one lacks, and the other way round; nothing where one is not there.
-    pub fn apart(&self, one: &str, other: &str) -> Option<(usize, usize)> {
-        let (one, other) = (Oid::from_str(one).ok()?, Oid::from_str(other).ok()?);
-        self.repository.graph_ahead_behind(one, other).ok()
+    /// How many commits one has that another one lacks, and the other way round; `None` if one does not exist.
+    ///
+    /// # Errors
+    /// If one may exist elsewhere, or the history that would tell is not there.
+    pub fn apart(&self, one: &str, other: &str) -> Result<Option<(usize, usize)>, Unknown> {
+        let (Some(one), Some(other)) = (self.find(one)?, self.find(other)?) else { return Ok(None) };
+        self.ahead_behind(one.id(), other.id()).map(Some)
     }
 
-    /// The commits that come and those that go when a workspace with the code of one commit, or none, gets that of another.
-    /// Nothing where one of them is not there.
-    pub fn movement(&self, from: Option<&str>, to: &str) -> Option<Movement> {
-        let find = |id: &str| Oid::from_str(id).and_then(|id| self.repository.find_commit(id)).ok();
-        let to = find(to)?;
+    /// The commits that are added and removed when a workspace with the code of one commit, or none, gets that of another.
+    /// `None` if one of them does not exist.
+    ///
+    /// # Errors
+    /// If one may exist elsewhere, or the history between them is not there.
+    pub fn movement(&self, from: Option<&str>, to: &str) -> Result<Option<Movement>, Unknown> {
+        let unreadable = |error: git2::Error| self.completeness.unreadable(&error);
+        let Some(to) = self.find(to)? else { return Ok(None) };
         let Some(from) = from else {
-            return Some(Movement { commits: vec![told(&to)], ..Movement::default() });
+            return Ok(Some(Movement { commits: vec![told(&to)], ..Movement::default() }));
         };
-        let from = find(from)?;
-        let (ahead, behind) = self.repository.graph_ahead_behind(to.id(), from.id()).ok()?;
+        let Some(from) = self.find(from)? else { return Ok(None) };
+        let (ahead, behind) = self.ahead_behind(to.id(), from.id())?;
         let (newest, without) = if ahead > 0 { (&to, &from) } else { (&from, &to) };
-        let mut walk = self.repository.revwalk().ok()?;
-        walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME).ok()?;
-        walk.push(newest.id()).ok()?;
-        walk.hide(without.id()).ok()?;
+        let mut walk = self.repository.revwalk().map_err(unreadable)?;
+        walk.set_sorting(Sort::TOPOLOGICAL | Sort::TIME)
+            .and_then(|()| walk.push(newest.id()))
+            .and_then(|()| walk.hide(without.id()))
+            .map_err(unreadable)?;
         let commits = walk
             .take(Movement::SHOWN)
-            .filter_map(|id| self.repository.find_commit(id.ok()?).ok().map(|commit| told(&commit)))
-            .collect();
-        Some(Movement { ahead, behind, commits, ..Movement::default() })
+            .map(|id| self.repository.find_commit(id?).map(|commit| told(&commit)))
+            .collect::<Result<_, _>>()
+            .map_err(unreadable)?;
+        Ok(Some(Movement { ahead, behind, commits, ..Movement::default() }))
     }
 }
 

@@ -10,7 +10,7 @@ fn open(repository: &Repository) -> Code {
 }
 
 fn movement(repository: &Repository, from: Option<Oid>, to: Oid) -> Option<Movement> {
-    open(repository).movement(from.map(|id| id.to_string()).as_deref(), &to.to_string())
+    open(repository).movement(from.map(|id| id.to_string()).as_deref(), &to.to_string()).unwrap()
 }
 
 #[test]
@@ -35,7 +35,8 @@ fn what_comes_and_what_goes_is_told() {
     assert_eq!(of(Some(second), first), (0, 1, told("second")));
     assert_eq!(of(Some(second), fix), (1, 1, told("fix")));
     let changed = |from: Oid, to: Oid, directory| {
-        let changed = open(&repository).changed(&from.to_string(), &to.to_string(), directory).unwrap();
+        let changed =
+            open(&repository).changed(&from.to_string(), &to.to_string(), directory).unwrap().unwrap();
         changed.into_iter().map(|change| change.path).collect::<Vec<String>>()
     };
     assert_eq!(changed(second, fix, "a"), ["requirements.txt", "x"]);

@@ -10,7 +10,7 @@ use git2::{ErrorClass, ErrorCode, Repository};
 use magus_model::{git::is_path, userinfo};
 use sha2::{Digest as _, Sha256};
 
-use crate::{code::Code, fetch};
+use crate::{code::Code, fetch, unknown};
 
 /// The protocols that git may use, with nothing that runs a command that the URL names.
 const SCHEMES: &[&str] = &["file", "git", "http", "https", "ssh"];
@@ -50,8 +50,8 @@ pub enum Ssh {
 /// How a repository is opened.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
-    /// The user's cache directory for Magus.
-    pub cache: &'a Path,
+    /// The user's cache directory for Magus, if there is one. A folder on this machine is read without it.
+    pub cache: Option<&'a Path>,
     /// Whether the network is asked.
     pub fetch: Fetch,
     /// How ssh is run.
@@ -145,10 +145,16 @@ impl Place {
         let (url, again) = match self {
             Self::Folder(path) => {
                 let repository = Repository::open(path).map_err(|error| unreadable(path, &error))?;
-                return Code::read(repository, cache);
+                return Code::read(repository, path, cache);
             }
             Self::Bundle(path) => (absolute(path)?, true),
             Self::Remote(url) => (url.clone(), fetch == Fetch::Now),
+        };
+        let Some(cache) = cache else {
+            return Err(Unread::Failed {
+                message: format!("`{}` cannot be kept: there is no cache directory", shown(&url)),
+                help: "set `XDG_CACHE_HOME` to a folder of yours".to_owned(),
+            });
         };
         let mirror = cache.join("repositories").join(format!("{}.git", name(&url)));
         if again {
@@ -157,7 +163,7 @@ impl Place {
             return Err(Unread::NotFetched(shown(&url)));
         }
         let repository = Repository::open_bare(&mirror).map_err(|error| unreadable(&mirror, &error))?;
-        Code::read(repository, cache)
+        Code::read(repository, &mirror, Some(cache))
     }
 }
 
@@ -208,13 +214,21 @@ pub(crate) fn shown(url: &str) -> String {
     userinfo::split(url).map_or_else(|| url.to_owned(), |(before, after)| format!("{before}{after}"))
 }
 
+/// The command that trusts a repository of another user. Git compares whole paths, so that a relative one would change nothing.
+fn trust(path: &Path) -> String {
+    let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    format!(
+        "if you trust it: `git config --global --add safe.directory {}`",
+        unknown::shell_word(&whole.to_string_lossy())
+    )
+}
+
 fn unreadable(path: &Path, error: &git2::Error) -> Unread {
     let shown = path.display();
     let (message, help) = match (error.code(), error.class()) {
-        (ErrorCode::Owner, _) => (
-            format!("`{shown}` belongs to somebody else, and git does not trust it"),
-            format!("if you do: `git config --global --add safe.directory '{shown}'`"),
-        ),
+        (ErrorCode::Owner, _) => {
+            (format!("`{shown}` belongs to another user, and git does not trust it"), trust(path))
+        }
         (ErrorCode::NotFound, _) => (
             format!("`{shown}` is no git repository"),
             "name the repository of the pipelines' code".to_owned(),
@@ -222,11 +236,14 @@ fn unreadable(path: &Path, error: &git2::Error) -> Unread {
         // Partial clones and reftables announce themselves as extensions (`git help gitrepository-layout`).
         (_, ErrorClass::Repository) if error.message().contains("extension") => (
             format!("`{shown}` has a format that is not understood: {}", error.message().to_lowercase()),
-            format!("name a full clone: `git clone --bare '{shown}' pipelines.git`"),
+            format!(
+                "name a full clone: `git clone --bare {} pipelines.git`",
+                unknown::shell_word(&shown.to_string())
+            ),
         ),
         _ => (
             format!("`{shown}` cannot be read: {}", error.message().to_lowercase()),
-            format!("`git -C '{shown}' fsck` tells more"),
+            format!("`git -C {} fsck` tells more", unknown::shell_word(&shown.to_string())),
         ),
     };
     Unread::Failed { message, help }
@@ -262,9 +279,39 @@ mod tests {
         assert_eq!(format!("{remote:?}"), "Remote(\"https://a.dev/b\")");
         let never = Place::Remote("https://ana:canary@a.dev/b".to_owned());
         let folder = tempfile::tempdir().unwrap();
-        let error =
-            never.open(Ask { cache: folder.path(), fetch: Fetch::Never, ssh: Ssh::Usual }).err().unwrap();
+        let error = never
+            .open(Ask { cache: Some(folder.path()), fetch: Fetch::Never, ssh: Ssh::Usual })
+            .err()
+            .unwrap();
         assert_eq!(error, Unread::NotFetched("https://a.dev/b".to_owned()));
+    }
+
+    #[test]
+    fn help_for_a_repository_of_another_user_names_the_whole_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = fs::canonicalize(folder.path()).unwrap();
+        let owner = git2::Error::new(ErrorCode::Owner, ErrorClass::Config, "not owned by current user");
+        let Unread::Failed { message, help } = unreadable(&folder.path().join("."), &owner) else {
+            panic!("it failed")
+        };
+        assert!(message.ends_with("belongs to another user, and git does not trust it"), "{message}");
+        let command = format!("`git config --global --add safe.directory {}`", whole.display());
+        assert_eq!(help, format!("if you trust it: {command}"));
+    }
+
+    #[test]
+    fn a_folder_needs_no_cache_and_a_remote_says_that_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        Repository::init(folder.path()).unwrap();
+        let ask = Ask { cache: None, fetch: Fetch::Now, ssh: Ssh::Usual };
+        let place = Place::parse(folder.path().to_str().unwrap()).unwrap();
+        assert_eq!(place.open(ask).unwrap().branches().count(), 0);
+        let Err(Unread::Failed { message, help }) = Place::Remote("https://a.dev/b".to_owned()).open(ask)
+        else {
+            panic!("it failed")
+        };
+        assert_eq!(message, "`https://a.dev/b` cannot be kept: there is no cache directory");
+        assert_eq!(help, "set `XDG_CACHE_HOME` to a folder of yours");
     }
 
     #[test]

@@ -13,8 +13,8 @@ pub(crate) fn repository() -> (tempfile::TempDir, Repository) {
 
 /// What a repository has, with a cache beside its objects.
 pub(crate) fn code(repository: Repository) -> Code {
-    let cache = repository.path().join("cache");
-    Code::read(repository, &cache).unwrap()
+    let path = repository.path().to_owned();
+    Code::read(repository, &path, Some(&path.join("cache"))).unwrap()
 }
 
 pub(crate) fn commit(repository: &Repository, message: &str, parents: &[Oid]) -> Oid {

@@ -87,9 +87,8 @@ pub fn write_tree(
     git2::opts::strict_hash_verification(true);
     let found = Oid::from_str(commit).and_then(|id| repository.find_commit(id)).map_err(unread)?;
     let whole = found.tree().map_err(unread)?;
-    let tree = crate::code::below(&repository, &whole, directory).ok_or_else(|| Unwritten::Refused {
-        path: directory.to_owned(),
-        why: "is no folder of the commit",
+    let tree = crate::code::below(&repository, &whole, directory).map_err(unread)?.ok_or_else(|| {
+        Unwritten::Refused { path: directory.to_owned(), why: "is no folder of the commit" }
     })?;
     let mut writer =
         Writer { repository: &repository, commit, target, like, shares: true, entries: Vec::new() };

@@ -93,7 +93,7 @@ rules! {
     COMMIT_NOT_ON_BRANCH "MG403" "commit-not-on-branch" Error "a commit that is not on the branch of its environment"
     SHARED_BRANCH "MG404" "shared-branch" Warning "two environments deploy one branch"
     STAGE_BEHIND "MG405" "stage-behind" Warning "a stage whose branch lacks commits of the stage after it"
-    REPOSITORY_UNREAD "MG406" "repository-unread" Warning "the pipelines' repository was not read"
+    REPOSITORY_UNREAD "MG406" "repository-unread" Warning "the pipelines' repository was not read, or only a part of it"
     PRODUCTION_BRANCH "MG407" "production-branch" Error "production takes from another branch than `main` or `master`"
     UNKNOWN_DIRECTORY "MG408" "unknown-directory" Error "the folder of the Mage project is not on the branch"
     NOT_IN_GIT "MG409" "not-in-git" Warning "code that the pipelines' repository points to and does not hold"

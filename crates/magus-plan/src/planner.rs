@@ -520,6 +520,7 @@ impl<'a> Draft<'a> {
                  same, set `managed_by: {owner}` in cluster.yaml"
             ),
             Conflict::Differs(_) | Conflict::Unverifiable(_) => import(),
+            Conflict::OfBranch(_) => "run the command again: the name was taken while it ran".to_owned(),
             Conflict::MovedFrom => {
                 format!("remove `moved_from: {existing}`, or first take it over with: {}", import())
             }

@@ -218,6 +218,7 @@ pub(crate) fn conflict(name: &WorkspaceName, ours: &str, conflict: &Conflict<'_>
             "`{name}` exists unmanaged, and nobody can see whether it is as declared in {}",
             paths(unreadable)
         ),
+        Conflict::OfBranch(branch) => format!("`{name}` is the workspace of the branch `{branch}`"),
         Conflict::MovedFrom => format!("`moved_from` names `{name}`, which is not managed by `{ours}`"),
     }
 }

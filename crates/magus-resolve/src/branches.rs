@@ -1,10 +1,10 @@
 //! Workspaces that come and go with branches: one for each branch of the pipelines' repository that matches.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use magus_model::{
     Text,
-    desired::{BranchWorkspaces, Workspace, declared_by_branch},
+    desired::{BranchWorkspaces, Cluster, Workspace, branch_of, declared_by_branch},
     diagnostic::{Diagnostic, Severity},
     files::Duration,
     name::{LONGEST_WORKSPACE_NAME, WorkspaceName},
@@ -27,8 +27,32 @@ use crate::{
 /// How many digits of a hash tell two branches apart.
 const DIGITS: usize = 6;
 
-/// The branches of a repository, by its declared URL, or why nobody can say.
-pub type Branches<'a> = dyn Fn(&str) -> Result<Vec<Text>, Text> + 'a;
+/// The branches of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BranchNames {
+    /// Those that exist.
+    pub names: Vec<Text>,
+    /// Why a branch that is not among them may exist all the same; `None` if these are all.
+    pub incomplete: Option<Text>,
+}
+
+/// The names that workspaces have in a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TakenNames {
+    /// The environment and the name in the declarations that the mark of each managed workspace says.
+    pub marked: BTreeMap<WorkspaceName, (Text, Text)>,
+    /// Those that may be in the cluster, with a mark that could not be read.
+    pub unknown: BTreeSet<WorkspaceName>,
+}
+
+/// The facts that workspaces of branches are made from.
+#[derive(Clone, Copy)]
+pub struct BranchFacts<'a> {
+    /// The branches of a repository by its declared URL, or why they are unknown.
+    pub branches: &'a dyn Fn(&str) -> Result<BranchNames, Text>,
+    /// The names that are taken in a cluster, which is given without its environments.
+    pub taken: &'a dyn Fn(&Cluster) -> TakenNames,
+}
 
 /// The workspaces of an environment that come with branches.
 pub(crate) struct OfBranches {
@@ -40,7 +64,7 @@ pub(crate) struct OfBranches {
 pub(crate) fn workspaces(
     environs: &[Environs<'_, '_>],
     files: &[Resolved<'_>],
-    branches: &Branches<'_>,
+    facts: BranchFacts<'_>,
     findings: &mut Vec<Diagnostic>,
 ) -> Vec<Option<OfBranches>> {
     if environs.iter().all(|environs| environs.scope.branch_workspaces.is_none()) {
@@ -51,13 +75,17 @@ pub(crate) fn workspaces(
         environs.iter().filter_map(|environs| environs.scope.branch.map(|(branch, _)| branch)).collect();
     let mut taken: BTreeSet<WorkspaceName> =
         files.iter().filter_map(|file| file.workspace.as_ref()).map(|one| one.name.clone()).collect();
-    environs.iter().map(|environs| environment(environs, branches, &deployed, &mut taken, findings)).collect()
+    let folders: BTreeSet<&Text> = environs.iter().map(|environs| environs.folder.name).collect();
+    environs
+        .iter()
+        .map(|environs| environment(environs, facts, (&deployed, &folders), &mut taken, findings))
+        .collect()
 }
 
 fn environment(
     environs: &Environs<'_, '_>,
-    branches: &Branches<'_>,
-    deployed: &BTreeSet<&Text>,
+    facts: BranchFacts<'_>,
+    (deployed, folders): (&BTreeSet<&Text>, &BTreeSet<&Text>),
     taken: &mut BTreeSet<WorkspaceName>,
     findings: &mut Vec<Diagnostic>,
 ) -> Option<OfBranches> {
@@ -90,8 +118,11 @@ fn environment(
     let root = node.get("workspace").filter(|root| !root.is_null()).unwrap_or(&empty);
     unknown_templates(root, &environs.scope, findings);
     layers::check(root, findings);
-    let mut all = match branches(&repository.url) {
-        Ok(all) => all,
+    let mut all = match (facts.branches)(&repository.url) {
+        Ok(BranchNames { names, incomplete }) => {
+            declared.unknown = incomplete;
+            names
+        }
         Err(why) => {
             declared.unknown = Some(why);
             Vec::new()
@@ -102,14 +133,18 @@ fn environment(
     all.retain(|branch| {
         pattern::matches(matched, branch) && !deployed.contains(branch) && !is_followed(branch)
     });
+    let of_cluster = match crate::resolve::cluster(&environs.scope) {
+        Some((cluster, _)) if !all.is_empty() => (facts.taken)(&cluster),
+        _ => TakenNames::default(),
+    };
+    let naming = Naming { environs, folders, of_cluster: &of_cluster };
     let mut made: Vec<Workspace> = Vec::new();
-    for branch in &all {
-        match workspace(environs, (root, span), branch, taken, findings) {
+    for (branch, named) in naming.names(&all, taken) {
+        match named.map(|named| workspace(environs, (root, span), branch, named, findings)) {
             Ok(workspace) => {
                 if made.is_empty() {
                     workspaces::check_fields(&workspace.fields, environs, findings);
                 }
-                taken.insert(workspace.name.clone());
                 made.push(workspace);
             }
             // A name that somebody gave a branch keeps nobody else from working.
@@ -123,34 +158,109 @@ fn environment(
     Some(OfBranches { declared, workspaces: made })
 }
 
-/// The workspace of a branch, or why there can be none.
+/// A name for the workspace of a branch, and the slug that it is made with.
+type Named = (String, WorkspaceName);
+
+/// Gives the workspaces of an environment's branches their names.
+struct Naming<'a, 'd, 'n> {
+    environs: &'a Environs<'d, 'n>,
+    /// The environments that are declared.
+    folders: &'a BTreeSet<&'a Text>,
+    of_cluster: &'a TakenNames,
+}
+
+impl Naming<'_, '_, '_> {
+    /// The name for each branch, or why it gets none. A workspace keeps the branch that its mark names: a newcomer with the same slug
+    /// gets a name with a hash, whether the older branch still exists or not.
+    fn names<'b>(
+        &self,
+        branches: &'b [Text],
+        taken: &mut BTreeSet<WorkspaceName>,
+    ) -> Vec<(&'b Text, Result<Named, String>)> {
+        let mut kept: BTreeMap<&Text, Named> = BTreeMap::new();
+        for branch in branches {
+            let own =
+                self.candidates(branch).into_iter().flatten().find(|(_, name)| self.is_of(name, branch));
+            if let Some((slug, name)) = own.filter(|(_, name)| !taken.contains(name)) {
+                taken.insert(name.clone());
+                kept.insert(branch, (slug, name));
+            }
+        }
+        let mut named = Vec::with_capacity(branches.len());
+        for branch in branches {
+            let name = kept.remove(branch).map_or_else(|| self.new_name(branch, taken), Ok);
+            if let Ok((_, name)) = &name {
+                taken.insert(name.clone());
+            }
+            named.push((branch, name));
+        }
+        named
+    }
+
+    /// The name for a branch that has no workspace yet.
+    fn new_name(&self, branch: &Text, taken: &BTreeSet<WorkspaceName>) -> Result<Named, String> {
+        let [plain, hashed] = self.candidates(branch);
+        let is_free = |name: &WorkspaceName| {
+            !taken.contains(name) && (self.is_of(name, branch) || !self.of_cluster.marked.contains_key(name))
+        };
+        if let Ok((slug, name)) = plain {
+            if is_free(&name) {
+                return Ok((slug, name));
+            }
+            if self.of_cluster.unknown.contains(&name) {
+                return Err(format!(
+                    "the branch `{branch}` gets no workspace for now: whether `{name}` is its workspace is unknown"
+                ));
+            }
+        }
+        let invalid =
+            |name: &str| format!("the branch `{branch}` gets no workspace: `{name}` cannot be its name");
+        match hashed {
+            Ok((slug, name)) if is_free(&name) => Ok((slug, name)),
+            Ok((_, name)) => Err(invalid(name.as_str())),
+            Err(name) => Err(invalid(&name)),
+        }
+    }
+
+    /// Whether the mark of a workspace names this branch. An environment that is not declared any more was renamed.
+    fn is_of(&self, name: &WorkspaceName, branch: &Text) -> bool {
+        self.of_cluster.marked.get(name).is_some_and(|(environment, declared)| {
+            branch_of(declared) == Some(branch.as_str())
+                && (environment == self.environs.folder.name || !self.folders.contains(environment))
+        })
+    }
+
+    /// The name that the slug of a branch makes, and the one with a hash; or a text that cannot be a name.
+    fn candidates(&self, branch: &Text) -> [Result<Named, String>; 2] {
+        let Environs { scope, folder, .. } = self.environs;
+        let own_name = scope.branch_workspaces.and_then(|node| layer::text(node, "name"));
+        let pattern =
+            own_name.or(scope.workspace_name).map_or(DEFAULT_WORKSPACE_NAME, |(pattern, _)| pattern);
+        let variables = scope.variables(folder, None);
+        let named = |slug: String| {
+            let name = placeholder::fill(pattern, &of_branch(variables, branch, &slug)).into_owned();
+            WorkspaceName::parse(&name).map(|parsed| (slug, parsed)).map_err(|_| name)
+        };
+        let slug = slug(branch);
+        let plain = named(slug.clone());
+        let length = plain.as_ref().map_or_else(String::len, |(_, name)| name.as_str().len());
+        // The hash and its dash are more characters.
+        let over = (length + DIGITS + 1).saturating_sub(LONGEST_WORKSPACE_NAME);
+        let over = if plain.is_err() { length.saturating_sub(LONGEST_WORKSPACE_NAME) } else { over };
+        [plain, named(hashed(&slug, branch, over))]
+    }
+}
+
+/// The workspace of a branch.
 fn workspace(
     environs: &Environs<'_, '_>,
     (root, span): (&Node, Span),
     branch: &Text,
-    taken: &BTreeSet<WorkspaceName>,
+    (slug, name): Named,
     findings: &mut Vec<Diagnostic>,
-) -> Result<Workspace, String> {
+) -> Workspace {
     let Environs { directory, scope, .. } = environs;
-    let own_name = scope.branch_workspaces.and_then(|node| layer::text(node, "name"));
-    let pattern = own_name.or(scope.workspace_name).map_or(DEFAULT_WORKSPACE_NAME, |(pattern, _)| pattern);
     let of_environment = scope.variables(environs.folder, None);
-    let named = |slug: &str| {
-        let name = placeholder::fill(pattern, &of_branch(of_environment, branch, slug)).into_owned();
-        WorkspaceName::parse(&name).ok().filter(|name| !taken.contains(name)).ok_or(name)
-    };
-    let plain = slug(branch);
-    let (slug, name) = match named(&plain) {
-        Ok(name) => (plain, name),
-        Err(whole) => {
-            let over = whole.len().saturating_sub(LONGEST_WORKSPACE_NAME);
-            let hashed = hashed(&plain, branch, over);
-            let name = named(&hashed).map_err(|name| {
-                format!("the branch `{branch}` gets no workspace: `{name}` cannot be its name")
-            })?;
-            (hashed, name)
-        }
-    };
     let reader = reader(directory, of_branch(of_environment, branch, &slug));
     let own = layer::settings(root, &OWN_KEYS);
     let mut fields = effective(&reader, environs, root, &own, |_, _| ());
@@ -158,7 +268,7 @@ fn workspace(
     sync::add_variables(scope, &reader, &name, code.as_ref(), &mut fields, findings);
     let Apart { state, state_span, owner } = Apart::take(&mut fields);
     let provided = scope.provided(&reader, root, name.as_str(), &fields);
-    Ok(Workspace {
+    Workspace {
         name,
         declared: declared_by_branch(branch),
         state,
@@ -169,7 +279,7 @@ fn workspace(
         code,
         provided,
         span,
-    })
+    }
 }
 
 /// What placeholders stand for in the workspace of a branch.

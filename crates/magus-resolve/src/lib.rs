@@ -31,7 +31,7 @@ mod tests;
 
 use magus_model::suggest;
 
-pub use branches::Branches;
+pub use branches::{BranchFacts, BranchNames, TakenNames};
 pub use check_code::check_code;
 pub use explain::{ExplainError, Explained, Explanation, Overridden, explain};
 pub use import::{ImportError, Imported, import_layer};
@@ -41,7 +41,7 @@ pub use rules::{
     code::{DeclaredCode, DeclaredRepository, Heads, LookedUp, Revision, look_up_code},
     files::{SchemaFile, check_modelines},
     needs::{has, lacking, path_of},
-    references::{Running, Stage, declared_commit, lacking_now, named, stages, would_lack},
+    references::{Running, Stage, UnreadCode, declared_commit, lacking_now, named, stages, would_lack},
     triggers::runs_in,
 };
 pub use settle::{Lowered, Settled, settle};

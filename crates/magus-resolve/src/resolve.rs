@@ -20,7 +20,7 @@ use magus_model::{
 use rayon::prelude::*;
 
 use crate::{
-    branches::{self, Branches, OfBranches},
+    branches::{self, BranchFacts, OfBranches},
     deploy,
     directory::{Directory, Folder, settings},
     gates,
@@ -95,7 +95,7 @@ pub(crate) struct Resolved<'a> {
 pub fn resolve(
     loaded: &Loaded,
     validate: impl Fn(&Document<'_>) -> Vec<Diagnostic> + Sync,
-    branches: &Branches<'_>,
+    branches: BranchFacts<'_>,
 ) -> Resolution {
     let settings = settings(loaded);
     let directory = Directory::new(loaded, &settings);
@@ -409,6 +409,24 @@ fn code(environs: &[Environs<'_, '_>], workspaces: &[Resolved<'_>]) -> Vec<Decla
     environs.iter().enumerate().filter_map(of).collect()
 }
 
+/// The cluster of an environment without any environment, and what tells it from another of the same name; `None` if this version
+/// cannot reach it.
+pub(crate) fn cluster(scope: &Scope<'_>) -> Option<(Cluster, Text)> {
+    let (name, span) = scope.cluster?;
+    let declared = scope.engine.as_ref()?;
+    let cluster = Cluster {
+        name: name.clone(),
+        managed_by: scope.managed_by.map_or_else(|| name.clone(), |(owner, _)| owner.clone()),
+        engine: declared.engine.clone()?,
+        declared_on: scope.declared_on.map(|(branch, _)| branch.clone()),
+        history: scope.history.map(|(remote, _)| remote.clone()),
+        max_deletes: scope.max_deletes,
+        environments: Vec::new(),
+        span,
+    };
+    Some((cluster, declared.identity.clone()))
+}
+
 /// Puts the workspaces into their environments, and those into the clusters that this version can reach.
 fn desired(
     environs: &[Environs<'_, '_>],
@@ -424,23 +442,13 @@ fn desired(
     for ((Environs { folder, scope, .. }, mut workspaces), of_branches) in
         environs.iter().zip(by_environment).zip(of_branches)
     {
-        let (Some((name, span)), Some(declared)) = (scope.cluster, &scope.engine) else { continue };
-        let Some(engine) = &declared.engine else { continue };
+        let Some((made, identity)) = cluster(scope) else { continue };
         let branch_workspaces = of_branches.map(|OfBranches { declared, workspaces: more }| {
             workspaces.extend(more);
             declared
         });
         workspaces.sort_by(|a, b| a.name.cmp(&b.name));
-        let cluster = clusters.entry((name.clone(), declared.identity.clone())).or_insert_with(|| Cluster {
-            name: name.clone(),
-            managed_by: scope.managed_by.map_or_else(|| name.clone(), |(owner, _)| owner.clone()),
-            engine: engine.clone(),
-            declared_on: scope.declared_on.map(|(branch, _)| branch.clone()),
-            history: scope.history.map(|(remote, _)| remote.clone()),
-            max_deletes: scope.max_deletes,
-            environments: Vec::new(),
-            span,
-        });
+        let cluster = clusters.entry((made.name.clone(), identity)).or_insert(made);
         cluster.environments.push(Environment {
             name: folder.name.clone(),
             stage: scope.stage.depth,

@@ -172,3 +172,48 @@ fn what_is_wrong_with_them_is_a_finding() {
     assert!(run.all().contains("gets no workspace"), "{}", run.all());
     sandbox.expect(0, &["apply", "--yes"]);
 }
+
+#[test]
+fn a_workspace_keeps_its_branch_and_a_newcomer_gets_a_hashed_name() {
+    // One sorts before the branch that came first, the other after it.
+    for (older, newer) in [("feature/b_x", "feature/b-x"), ("feature/b-x", "feature/b_x")] {
+        let sandbox = with_branches("");
+        let first = push(&sandbox, older, "first", &[("mage/x.py", "1\n")]);
+        sandbox.expect(0, &["apply", "--yes"]);
+        let second = push(&sandbox, newer, "second", &[("mage/x.py", "2\n")]);
+        let plan = sandbox.plan(&[]);
+        let steps = lines(&plan, "steps");
+        let hashed = steps[0].strip_suffix(" create").expect("a create").to_owned();
+        assert!(hashed.starts_with("dev-feature-b-x-"), "{steps:?}");
+        assert_eq!(steps, [format!("{hashed} create"), format!("{hashed} deploy")], "{older}");
+        // The same in the next plan, and after the apply.
+        assert_eq!(lines(&sandbox.plan(&[]), "steps"), steps);
+        sandbox.expect(0, &["apply", "--yes"]);
+        sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+        assert_eq!(runs(&sandbox, "dev-feature-b-x"), first);
+        assert_eq!(runs(&sandbox, &hashed), second);
+
+        // The older branch is deleted, and its workspace is kept: the newcomer keeps its own name.
+        gone(&sandbox, older);
+        sandbox.expect(0, &["apply", "--yes"]);
+        sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+        assert_eq!(runs(&sandbox, "dev-feature-b-x"), first);
+        assert_eq!(runs(&sandbox, &hashed), second);
+    }
+}
+
+#[test]
+fn a_newcomer_does_not_take_over_the_workspace_of_a_deleted_branch() {
+    let sandbox = with_branches("");
+    let first = push(&sandbox, "feature/b_x", "first", &[("mage/x.py", "1\n")]);
+    sandbox.expect(0, &["apply", "--yes"]);
+    gone(&sandbox, "feature/b_x");
+    sandbox.expect(0, &["apply", "--yes"]);
+    push(&sandbox, "feature/b-x", "second", &[("mage/x.py", "2\n")]);
+    let steps = lines(&sandbox.plan(&[]), "steps");
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    assert!(steps.iter().all(|step| step.starts_with("dev-feature-b-x-")), "{steps:?}");
+    sandbox.expect(0, &["apply", "--yes"]);
+    assert_eq!(runs(&sandbox, "dev-feature-b-x"), first);
+    sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+}

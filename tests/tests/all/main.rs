@@ -3,6 +3,7 @@
 mod apply;
 mod bed;
 mod branches;
+mod clones;
 mod code;
 mod deploy;
 mod editor;

@@ -94,7 +94,7 @@ fn converge(
             Intent::Converge => Look::to_deploy(global, heads).into_code(),
             Intent::Restart | Intent::Destroy | Intent::Orphans => Look::OFFLINE,
         };
-        let mut checked = declarations::check_valid(global, None, look, output)?;
+        let mut checked = declarations::check_valid(global, None, look.with_clusters(&engines), output)?;
         if wish.intent != Intent::Converge {
             checked.deploy_nothing();
         }

@@ -14,10 +14,12 @@ use crate::{
 
 /// Runs the command.
 pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
-    let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
+    let engines = Engines::new(global);
+    let look = Look::to_deploy(global, Heads::AsTheyAre).with_clusters(&engines);
+    let checked = declarations::check_valid(global, None, look, output)?;
     // What waits for its time has drifted all the same.
     let wish = Wish::new(global, &Guards::default(), "drift", Intent::Converge)?.through_gates();
-    let planned = pipeline::plan(global, &checked, &wish, &Engines::new(global))?;
+    let planned = pipeline::plan(global, &checked, &wish, &engines)?;
     let drift = magus_report::drift::drift(&planned.plan);
     output.result(&match global.format {
         Format::Json => magus_report::drift::json(&drift),

@@ -37,10 +37,10 @@ struct Draft {
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit, CommandError> {
     let everywhere = Global { environment: Vec::new(), workspace: Vec::new(), ..global.clone() };
-    let checked =
-        declarations::check_valid(&everywhere, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
-    let wish = Wish::new(&everywhere, &Guards::default(), "import", Intent::Converge)?;
     let engines = Engines::new(global);
+    let look = Look::to_deploy(global, Heads::AsTheyAre).with_clusters(&engines);
+    let checked = declarations::check_valid(&everywhere, None, look, output)?;
+    let wish = Wish::new(&everywhere, &Guards::default(), "import", Intent::Converge)?;
     let planned = pipeline::plan(&everywhere, &checked, &wish, &engines)?;
     pipeline::say_unreadable(&planned, output);
     if !planned.unreadable.is_empty() {
@@ -255,7 +255,8 @@ fn prove(
     engines: &Engines,
     output: &Output,
 ) -> Result<(), CommandError> {
-    let checked = declarations::check_valid(global, None, Look::OFFLINE, output).map_err(|_| {
+    let look = Look::OFFLINE.with_clusters(engines);
+    let checked = declarations::check_valid(global, None, look, output).map_err(|_| {
         CommandError::new(
             Exit::Invalid,
             "what runs there cannot be declared as it is: it has the errors above",

@@ -35,14 +35,15 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
         ..Wish::new(global, &arguments.guards, "plan", Intent::Converge)?.of_orphans(arguments.orphans)
     };
     let assumed = assumed(&arguments.assume)?;
-    let look = Look::to_deploy(global, Heads::Assumed(&assumed)).into_code();
+    let engines = Engines::new(global);
+    let look = Look::to_deploy(global, Heads::Assumed(&assumed)).into_code().with_clusters(&engines);
     let checked = declarations::check_valid(global, wish.at, look, output)?;
     check_assumed(&assumed, &checked)?;
     if let Some(revision) = &arguments.since {
         let revision = if revision.is_empty() { pull_request(global)? } else { revision.clone() };
         wish.since = Some(declarations::baseline(global, &revision, wish.at, output)?);
     }
-    let planned = pipeline::plan(global, &checked, &wish, &Engines::new(global))?;
+    let planned = pipeline::plan(global, &checked, &wish, &engines)?;
     let plan = &planned.plan;
     if let Some(path) = &arguments.out {
         write(path, &magus_report::plan::json(plan))?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use jiff::Timestamp;
 use magus_code::{Between, Projects};
-use magus_git::{Code, Lease, Merge, Unpushed, Unread};
+use magus_git::{Code, Counts, Lease, Merge, Tracking, Unpushed, Unread};
 use magus_load::edit;
 use magus_model::{
     Text,
@@ -50,13 +50,25 @@ pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit
     };
     let (source, target) = (stage(code, from)?, stage(code, to)?);
     let directory = to.repository.directory.as_ref().map_or("", |(folder, _)| folder.as_str());
+    if let Some(Tracking { name, counts: Counts::TrackingAlone }) = code.tracking(&target.branch) {
+        let branch = &target.branch;
+        let message = format!(
+            "`{url}` has `{branch}` only as the remote-tracking branch `{name}`, and a promotion moves a branch"
+        );
+        return Err(CommandError::new(Exit::Invalid, message).hint(format!(
+            "git -C {} branch --no-track {} {}, or name the remote's URL as the `url` of the `repository`",
+            pipeline::quoted(url),
+            pipeline::quoted(branch),
+            pipeline::quoted(name)
+        )));
+    }
     let (mut promotion, tree) = compare((code, &checked.projects), source, target, directory)?;
     let pin = pin(to, &promotion);
     let declared = environment(&checked, &to.environment);
     promotion.hold = declared.and_then(|declared| declared.hold.clone());
     if promotion.kind != Kind::Nothing {
         promotion.gates = gates(global, &checked, declared, &promotion)?;
-        promotion.missing = missing(&checked, code, declared, &promotion, directory);
+        promotion.missing = missing(&checked, code, declared, &promotion, directory)?;
     }
 
     if arguments.pull_request {
@@ -158,7 +170,10 @@ fn stages<'a>(
 
 fn stage(code: &Code, declared: &DeclaredCode) -> Result<Stage, CommandError> {
     let branch = declared.revision.branch.as_ref().map(|(branch, _)| branch.clone()).unwrap_or_default();
-    let commit = code.head(&branch).ok_or_else(|| {
+    let head = code
+        .head(&branch)
+        .map_err(|why| repository::unknown(&format!("whether the branch `{branch}` exists"), &why))?;
+    let commit = head.ok_or_else(|| {
         CommandError::new(Exit::Invalid, format!("the repository has no branch `{branch}`"))
     })?;
     Ok(Stage { environment: declared.environment.clone(), branch, commit: commit.into() })
@@ -173,10 +188,11 @@ fn compare(
 ) -> Result<(Promotion, Option<String>), CommandError> {
     let merge = code.merge(&from.commit, &to.commit).map_err(|why| unread(&why))?;
     let between = Between { from: Some(&to.commit), to: &from.commit, directory, now: Timestamp::now() };
-    let movement = projects.movement(code, between).unwrap_or_default();
+    let unknown = |why| repository::unknown("what the promotion brings", &why);
+    let movement = projects.movement(code, between).map_err(unknown)?.unwrap_or_default();
     let hotfixes = match movement.behind {
         0 => Vec::new(),
-        _ => code.movement(Some(&from.commit), &to.commit).unwrap_or_default().commits,
+        _ => code.movement(Some(&from.commit), &to.commit).map_err(unknown)?.unwrap_or_default().commits,
     };
     let (kind, tree, conflicts) = match merge {
         Merge::Nothing => (Kind::Nothing, None, Vec::new()),
@@ -251,10 +267,11 @@ fn missing(
     target: Option<&Environment>,
     promotion: &Promotion,
     directory: &str,
-) -> Vec<String> {
+) -> Result<Vec<String>, CommandError> {
     let mut sentences = Vec::new();
-    let Some(needs) = checked.projects.needs(code, &promotion.from.commit, directory) else {
-        return sentences;
+    let needs = checked.projects.needs(code, &promotion.from.commit, directory);
+    let Some(needs) = needs.map_err(|why| repository::unknown("what the code needs", &why))? else {
+        return Ok(sentences);
     };
     let mut next = target;
     let mut seen: Vec<&str> = Vec::new();
@@ -264,7 +281,7 @@ fn missing(
         let mut all = checked.resolution.desired.clusters.iter().flat_map(|cluster| &cluster.environments);
         next = all.find(|other| other.promotes_from.as_ref() == Some(&environment.name));
     }
-    sentences
+    Ok(sentences)
 }
 
 /// The place of a pin that the promotion moves, and the commit that it names afterwards where the branch stays.
@@ -292,7 +309,8 @@ fn push(
     output: &Output,
 ) -> Result<(), CommandError> {
     let Stage { branch, commit, .. } = &promotion.to;
-    let lease = Lease { branch, from: Some(commit), to };
+    let replaced = code.replaced_by_push(branch);
+    let lease = Lease { branch, from: replaced.as_deref(), to };
     match repository::push(url, code, lease) {
         Ok(()) => {
             output.message(&format!("pushed `{branch}`: {commit} → {to}"));

@@ -8,7 +8,7 @@ use magus_report::refs::{
     Definition, FORMAT_VERSION, InEnvironment, ReferencePlace, Referenced, References, detail, html, json,
     text,
 };
-use magus_resolve::{Heads, Stage};
+use magus_resolve::{Heads, Stage, UnreadCode};
 
 use crate::{
     arguments::{Format, Global, Refs},
@@ -57,7 +57,7 @@ pub fn run(global: &Global, arguments: &Refs, output: &Output) -> Result<Exit, C
         let known: BTreeSet<Text> = references.names.iter().map(|one| one.name.clone()).collect();
         references.names.retain(|one| one.name == wanted.as_str());
         references.undecidable.clear();
-        if references.names.is_empty() && checked.unread.is_empty() {
+        if references.names.is_empty() && !is_unread(&checked, &stages) {
             return Err(CommandError::new(
                 Exit::Invalid,
                 format!("no code reads `{wanted}`, and nothing defines it"),
@@ -69,8 +69,8 @@ pub fn run(global: &Global, arguments: &Refs, output: &Output) -> Result<Exit, C
             )));
         }
     }
-    if references.names.is_empty() && !checked.unread.is_empty() && global.format == Format::Text {
-        return Ok(unread(global, &checked, output));
+    if references.names.is_empty() && is_unread(&checked, &stages) && global.format == Format::Text {
+        return Ok(unread(global, &checked, &stages, output));
     }
     output.result(&match (global.format, &arguments.name) {
         (Format::Json, _) => json(&references),
@@ -78,7 +78,7 @@ pub fn run(global: &Global, arguments: &Refs, output: &Output) -> Result<Exit, C
         (_, Some(_)) => detail(&references, &output.styles()),
         (_, None) => text(&references, output.table_width, &output.styles()),
     })?;
-    Ok(unread(global, &checked, output))
+    Ok(unread(global, &checked, &stages, output))
 }
 
 /// The environments that `-e` and `-w` select, with the workspaces that they select.
@@ -94,6 +94,9 @@ pub fn selected<'c>(global: &Global, checked: &'c Checked) -> Result<Vec<Stage<'
         for running in &mut stage.running {
             running.workspaces.retain(|one| filter.selects(environment, &one.declared, &one.name));
         }
+        if !filter.environments.is_empty() && !filter.environments.contains(environment) {
+            stage.unread.clear();
+        }
         stage.running.retain(|running| !running.workspaces.is_empty());
     }
     let is_wanted = |stage: &Stage<'_>| filter.environments.is_empty() || !stage.running.is_empty();
@@ -101,16 +104,31 @@ pub fn selected<'c>(global: &Global, checked: &'c Checked) -> Result<Vec<Stage<'
     Ok(stages)
 }
 
+/// Whether code is missing from what is shown.
+pub fn is_unread(checked: &Checked, stages: &[Stage<'_>]) -> bool {
+    !checked.unread.is_empty() || stages.iter().any(|stage| !stage.unread.is_empty())
+}
+
 /// Says which repositories nobody could look into, whose code is missing from what is shown. Nothing is shown as if it were all where
 /// it is nothing for that reason.
-pub fn unread(global: &Global, checked: &Checked, output: &Output) -> Exit {
+pub fn unread(global: &Global, checked: &Checked, stages: &[Stage<'_>], output: &Output) -> Exit {
     for (url, why) in &checked.unread {
         output.message(&format!(
             "warning: the code in `{}` is not shown: {why}",
             magus_report::escape::line(url)
         ));
     }
-    if checked.unread.is_empty() {
+    let mut seen = BTreeSet::new();
+    for UnreadCode { commit, span: _, why } in stages.iter().flat_map(|stage| &stage.unread) {
+        if seen.insert(*commit) {
+            let short = commit.get(..10).unwrap_or(commit);
+            output.message(&format!(
+                "warning: the code at {short} is not shown: {}",
+                magus_report::escape::line(&why.to_string())
+            ));
+        }
+    }
+    if !is_unread(checked, stages) {
         return Exit::Done;
     }
     output.message(&format!("  help: magus lint{} says what to do", pipeline::directory_flag(global)));
@@ -138,10 +156,9 @@ fn places(
     for running in &stage.running {
         let Some(code) = running.workspaces.first().and_then(|one| one.code.as_ref()) else { continue };
         let Some(repository) = checked.repositories.get(&code.repository) else { continue };
-        let Some(project) = checked.projects.project(repository, running.commit, &code.source.directory)
-        else {
-            continue;
-        };
+        let project = checked.projects.project(repository, running.commit, &code.source.directory);
+        // Code that cannot be read has a finding of its own.
+        let Ok(Some(project)) = project else { continue };
         for place in project.places() {
             let reference = place.reference;
             if matches!(reference.missing, Missing::Comment | Missing::Set) || reference.kind == Kind::Profile

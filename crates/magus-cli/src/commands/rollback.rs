@@ -62,8 +62,9 @@ pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exi
         directory: &deployed.source.directory,
         now: Timestamp::now(),
     };
-    let movement = projects.movement(code, between).unwrap_or_default();
-    let needs = projects.needs(code, &release.commit, &deployed.source.directory);
+    let unknown = |why| repository::unknown("what the rollback changes", &why);
+    let movement = projects.movement(code, between).map_err(unknown)?.unwrap_or_default();
+    let needs = projects.needs(code, &release.commit, &deployed.source.directory).map_err(unknown)?;
     let missing = needs.map_or_else(Vec::new, |needs| magus_resolve::would_lack(stage, &needs));
     let why = reason.clone().unwrap_or_else(|| "rolled back".to_owned());
     let rollback = rollback::Rollback {
@@ -148,7 +149,8 @@ fn named(releases: &[Release], code: &Code, name: &str) -> Result<Release, Comma
 /// Only what is on the branch is deployed.
 fn check_commit(code: &Code, deployed: &desired::Code, commit: &str) -> Result<(), CommandError> {
     let branch = &deployed.branch;
-    if code.is_on(commit, branch) {
+    let is_on = code.is_on(commit, branch);
+    if is_on.map_err(|why| repository::unknown(&format!("whether `{commit}` is on `{branch}`"), &why))? {
         return Ok(());
     }
     let message = format!("`{commit}` is not on `{branch}` any more, and nothing else is deployed there");

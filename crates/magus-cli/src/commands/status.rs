@@ -28,10 +28,11 @@ use crate::{
 
 /// Runs the command. What a guard withholds is shown and is no failure: nothing was asked to change.
 pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
-    let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
+    let engines = Engines::new(global);
+    let look = Look::to_deploy(global, Heads::AsTheyAre).with_clusters(&engines);
+    let checked = declarations::check_valid(global, None, look, output)?;
     let wish =
         Wish { look_for_work: true, ..Wish::new(global, &Guards::default(), "status", Intent::Converge)? };
-    let engines = Engines::new(global);
     let planned = pipeline::plan(global, &checked, &wish, &engines)?;
     let desired = &checked.resolution.desired;
     let mut status = magus_report::status::status(
@@ -68,7 +69,7 @@ fn code(repositories: &BTreeMap<Text, Code>) -> impl Fn(&Workspace, &ObservedCod
             .map(|id| repository.and_then(|repository| repository.told(id)).unwrap_or_else(|| unknown(id)));
         let behind =
             observed.commit.as_ref().zip(declared.commit.as_ref().ok()).and_then(|(runs, wanted)| {
-                let lacks = || repository?.apart(wanted, runs).map(|(ahead, _)| ahead);
+                let lacks = || repository?.apart(wanted, runs).ok().flatten().map(|(ahead, _)| ahead);
                 *known.borrow_mut().entry((runs.clone(), wanted.clone())).or_insert_with(lacks)
             });
         let committed_at = commit.as_ref().and_then(|commit| repository?.committed_at(&commit.id));

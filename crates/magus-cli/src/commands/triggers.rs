@@ -8,7 +8,7 @@ use magus_model::Text;
 use magus_report::triggers::{FORMAT_VERSION, TriggerInEnvironment, TriggerRow, Triggers, html, json, text};
 use magus_resolve::{Heads, Stage};
 
-use super::refs::{selected, unread};
+use super::refs::{is_unread, selected, unread};
 use crate::{
     arguments::{Format, Global},
     declarations::{self, Look},
@@ -38,15 +38,15 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
         environments: stages.iter().map(|stage| stage.environment.name.clone()).collect(),
         triggers: rows.into_iter().map(row).collect(),
     };
-    if triggers.triggers.is_empty() && !checked.unread.is_empty() && global.format == Format::Text {
-        return Ok(unread(global, &checked, output));
+    if triggers.triggers.is_empty() && is_unread(&checked, &stages) && global.format == Format::Text {
+        return Ok(unread(global, &checked, &stages, output));
     }
     output.result(&match global.format {
         Format::Json => json(&triggers),
         Format::Html => html(&triggers),
         _ => text(&triggers, output.table_width, &output.styles()),
     })?;
-    Ok(unread(global, &checked, output))
+    Ok(unread(global, &checked, &stages, output))
 }
 
 fn standing(

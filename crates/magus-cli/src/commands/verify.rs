@@ -38,7 +38,9 @@ struct Outcome {
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Verify, output: &Output) -> Result<Exit, CommandError> {
     let Verify { environment, result, run: _, commit, url, note } = arguments;
-    let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
+    let engines = Engines::new(global);
+    let look = Look::to_deploy(global, Heads::AsTheyAre).with_clusters(&engines);
+    let checked = declarations::check_valid(global, None, look, output)?;
     let (cluster, stage) = stage_of(&checked, environment)?;
     let commit = match commit {
         Some(text) => named(&checked, stage, text)?,

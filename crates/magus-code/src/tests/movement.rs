@@ -45,7 +45,7 @@ pub(super) fn commit(repository: &Repository, files: &[(&str, &str)]) -> String 
 }
 
 pub(super) fn open(path: &Path) -> Code {
-    let ask = Ask { cache: path, fetch: Fetch::Never, ssh: Ssh::Usual };
+    let ask = Ask { cache: Some(path), fetch: Fetch::Never, ssh: Ssh::Usual };
     Place::parse(path.to_str().unwrap()).unwrap().open(ask).unwrap()
 }
 
@@ -91,7 +91,7 @@ fn touched(path: &str, content: &str) -> Movement {
     files.retain(|(known, _)| *known != path);
     files.push((path, content));
     let to = commit(&repository, &files);
-    Projects::default().movement(&open(folder.path()), between(Some(&from), &to)).unwrap()
+    Projects::default().movement(&open(folder.path()), between(Some(&from), &to)).unwrap().unwrap()
 }
 
 #[test]
@@ -164,11 +164,12 @@ fn a_first_deploy_and_a_commit_that_is_gone_touch_nothing() {
     let to = commit(&repository, PROJECT);
     let code = open(folder.path());
     let projects = Projects::default();
-    let first = projects.movement(&code, between(None, &to)).unwrap();
+    let first = projects.movement(&code, between(None, &to)).unwrap().unwrap();
     assert_eq!((first.commits.len(), first.pipelines.len()), (1, 0));
-    assert_eq!(projects.movement(&code, between(Some(&"1".repeat(40)), &to)), None);
+    assert_eq!(projects.movement(&code, between(Some(&"1".repeat(40)), &to)), Ok(None));
     // A folder that was not there before has no file that could have changed.
-    let moved = projects.movement(&code, between(Some(&commit(&repository, &[("x", "")])), &to)).unwrap();
+    let moved =
+        projects.movement(&code, between(Some(&commit(&repository, &[("x", "")])), &to)).unwrap().unwrap();
     assert_eq!(moved.pipelines, ["customers", "models", "orders"]);
 }
 

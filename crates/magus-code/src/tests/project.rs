@@ -36,7 +36,7 @@ const FILES: &[(&str, &str)] = &[
 fn read(folder: &Path, projects: &Projects) -> Vec<String> {
     let repository = git2::Repository::init(folder).unwrap();
     let id = commit(&repository, FILES);
-    let project = projects.project(&open(folder), &id, ".").unwrap();
+    let project = projects.project(&open(folder), &id, ".").unwrap().unwrap();
     let one = |place: Place<'_>| {
         let name = place.reference.name.literal().unwrap().clone();
         let pipelines: Vec<&str> = project.needed_by(place).into_iter().map(|name| name.as_str()).collect();
@@ -88,7 +88,7 @@ fn the_file_of_a_block_is_found_as_mage_finds_it() {
         ("extensions/checks.py", reads),
     ];
     let id = commit(&repository, &files);
-    let project = Projects::default().project(&open(folder.path()), &id, ".").unwrap();
+    let project = Projects::default().project(&open(folder.path()), &id, ".").unwrap().unwrap();
     let needed = project.places().filter(|place| !project.needed_by(*place).is_empty());
     let files: Vec<String> = needed.map(|place| place.file.to_string()).collect();
     assert_eq!(files, ["custom/c.py", "custom/moved.py", "custom/renamed.py", "extensions/checks.py"]);
@@ -142,7 +142,7 @@ fn what_is_missing_is_as_bad_as_its_worst_place() {
     ]
     .concat();
     let id = commit(&repository, &files);
-    let needs = Projects::default().needs(&open(folder.path()), &id, ".").unwrap();
+    let needs = Projects::default().needs(&open(folder.path()), &id, ".").unwrap().unwrap();
     let told: Vec<String> = needs
         .names
         .iter()
@@ -221,7 +221,7 @@ fn a_project_that_is_made_from_the_one_before_is_the_same_as_one_that_is_read_wh
     for id in commits.iter().chain(back) {
         let alone = Projects::default();
         let told = |projects: &Projects| -> Vec<_> {
-            let project = projects.project(&code, id, ".").unwrap();
+            let project = projects.project(&code, id, ".").unwrap().unwrap();
             project.places().map(|place| (place.to_string(), owned(project.needed_by(place)))).collect()
         };
         assert_eq!(told(&in_turn), told(&alone));
@@ -266,7 +266,7 @@ fn links_are_followed_to_what_is_in_the_project_and_nowhere_else() {
             ("m/everything", "link to ."),
         ],
     );
-    let project = Projects::default().project(&open(folder.path()), &id, "m").unwrap();
+    let project = Projects::default().project(&open(folder.path()), &id, "m").unwrap().unwrap();
     let one = |place: Place<'_>| {
         let pipelines: Vec<&str> = project.needed_by(place).into_iter().map(|name| name.as_str()).collect();
         format!("{place} {}", pipelines.join(","))
@@ -301,6 +301,6 @@ fn links_that_multiply_end() {
     }
     let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let id = commit(&repository, &files);
-    let project = Projects::default().project(&open(folder.path()), &id, ".").unwrap();
+    let project = Projects::default().project(&open(folder.path()), &id, ".").unwrap().unwrap();
     assert!((1..=1_000).contains(&project.places().count()));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use magus_git::{Code, Lacking, NotFound, Unread};
+use magus_git::{Code, Counts, Lacking, NotFound, Tracking, Unknown, Unread, shell_word};
 use magus_model::{
     Text,
     diagnostic::{Diagnostic, Severity},
@@ -110,9 +110,9 @@ pub fn look_up_code(
         }
         let Some(code) = repositories.get(url) else { continue };
         let DeclaredCode { revision, own, .. } = declared;
-        revisions(code, revision, None, findings);
+        revisions((repository, code), revision, None, findings);
         for one in own {
-            revisions(code, one, revision.branch.as_ref(), findings);
+            revisions((repository, code), one, revision.branch.as_ref(), findings);
         }
         behind(code, declared, &resolution.code, findings);
         files(code, declared, findings);
@@ -133,7 +133,8 @@ pub fn look_up_code(
             wanted.commit = commit.clone();
             if let Some(follows) = &mut wanted.follows {
                 let repository = repositories.get(&wanted.repository);
-                follows.from = repository.and_then(|code| code.head(&follows.name)).map(Text::from);
+                follows.from =
+                    repository.and_then(|code| code.replaced_by_push(&follows.name)).map(Text::from);
             }
         }
     }
@@ -149,15 +150,25 @@ fn commit(
 ) -> Result<Text, Text> {
     let branch = &wanted.branch;
     if let Some(pinned) = &wanted.pinned {
-        return match code.commit(pinned) {
-            Ok(commit) if code.is_on(&commit, branch) => Ok(commit.into()),
-            Ok(_) => Err(format!("the commit `{pinned}` is not on the branch `{branch}`").into()),
-            Err(_) => Err(format!("the repository has no commit `{pinned}`").into()),
+        let commit = code.commit(pinned).map_err(|why| match why {
+            NotFound::Missing | NotFound::Ambiguous => {
+                Text::from(format!("the repository has no commit `{pinned}`"))
+            }
+            NotFound::Unknown(why) => format!("the commit `{pinned}` is unknown: {why}").into(),
+        })?;
+        return match code.is_on(&commit, branch) {
+            Ok(true) => Ok(commit.into()),
+            Ok(false) => Err(format!("the commit `{pinned}` is not on the branch `{branch}`").into()),
+            Err(why) => {
+                Err(format!("whether the commit `{pinned}` is on the branch `{branch}` is unknown: {why}")
+                    .into())
+            }
         };
     }
-    let head = || {
-        let missing = || Text::from(format!("the repository has no branch `{branch}`"));
-        code.head(branch).map(Text::from).ok_or_else(missing)
+    let head = || match code.head(branch) {
+        Ok(Some(commit)) => Ok(commit.into()),
+        Ok(None) => Err(Text::from(format!("the repository has no branch `{branch}`"))),
+        Err(why) => Err(format!("the branch `{branch}` is unknown: {why}").into()),
     };
     match heads {
         Heads::AsTheyAre => head(),
@@ -169,12 +180,44 @@ fn commit(
         },
         Heads::Reviewed(reviewed) => {
             let reviewed = reviewed.iter().find(|head| head.cluster == *cluster && head.branch == *branch);
-            match reviewed.filter(|head| code.is_on(&head.commit, branch)) {
+            match reviewed.filter(|head| code.is_on(&head.commit, branch) == Ok(true)) {
                 Some(reviewed) => Ok(reviewed.commit.clone()),
                 None => head(),
             }
         }
     }
+}
+
+/// MG406: which of a branch and its remote-tracking branch counts in a clone, if they differ.
+fn tracking(
+    repository: &DeclaredRepository,
+    code: &Code,
+    (branch, span): &(Text, Span),
+    findings: &mut Vec<Diagnostic>,
+) {
+    let url = &repository.url;
+    let Some(Tracking { name, counts }) = code.tracking(branch) else { return };
+    let command = |words: String| format!("`git -C {} {words}`", shell_word(url));
+    let (message, help) = match counts {
+        Counts::TrackingAlone => return,
+        Counts::TrackingIsAhead => (
+            format!("`{branch}` in `{url}` is behind `{name}`, and `{name}` is used"),
+            format!("{} while `{branch}` is checked out makes both the same", command("pull".to_owned())),
+        ),
+        Counts::Local => (
+            format!("`{branch}` in `{url}` has commits that `{name}` lacks, and `{branch}` is used"),
+            command(format!("log --oneline {name}..{branch}")) + " lists them",
+        ),
+    };
+    findings.push(Diagnostic {
+        severity: Severity::Hint,
+        ..Diagnostic::new(&rules::REPOSITORY_UNREAD, *span, message).help(help)
+    });
+}
+
+/// MG406: what a clone cannot answer.
+fn unanswered(span: Span, question: &str, why: &Unknown) -> Diagnostic {
+    Diagnostic::new(&rules::REPOSITORY_UNREAD, span, format!("{question} is unknown: {why}")).help(why.help())
 }
 
 /// MG408 and MG409: whether the head of the branch has the folder, and git everything in it.
@@ -183,7 +226,7 @@ fn files(code: &Code, declared: &DeclaredCode, findings: &mut Vec<Diagnostic>) {
     let Some((branch, span)) = &revision.branch else { return };
     let folder = repository.directory.as_ref().map_or("", |(folder, _)| folder.as_str());
     if let Some((folder, place)) = &repository.directory
-        && code.has_folder(branch, folder) == Some(false)
+        && code.has_folder(branch, folder) == Ok(Some(false))
     {
         findings.push(
             Diagnostic::new(
@@ -195,7 +238,16 @@ fn files(code: &Code, declared: &DeclaredCode, findings: &mut Vec<Diagnostic>) {
             .help("name the folder of the Mage project in the repository, or leave `directory` out where it is the whole one"),
         );
     }
-    let Some(Lacking { submodules, lfs }) = code.lacking_files(branch, folder) else { return };
+    let Lacking { submodules, lfs } = match code.lacking_files(branch, folder) {
+        Ok(Some(lacking)) => lacking,
+        Ok(None) => return,
+        // A branch that is unknown has a finding already.
+        Err(Unknown::Clone { .. } | Unknown::Shallow { .. }) => return,
+        Err(why) => {
+            findings.push(unanswered(*span, &format!("what the branch `{branch}` holds"), &why));
+            return;
+        }
+    };
     for (what, paths, help) in [
         ("submodules", submodules, "copy what is needed into the repository: nobody fetches submodules"),
         (
@@ -280,55 +332,72 @@ fn unread(repository: &DeclaredRepository, why: &Unread) -> Diagnostic {
 /// MG401, MG402, MG403: whether the branch and the commit are there, and the one on the other. What has no branch of its own has
 /// that of its environment.
 fn revisions(
-    code: &Code,
+    (repository, code): (&DeclaredRepository, &Code),
     revision: &Revision,
     of_environment: Option<&(Text, Span)>,
     findings: &mut Vec<Diagnostic>,
 ) {
     let Revision { branch: own, commit } = revision;
-    if let Some((branch, span)) = own
-        && !code.has_branch(branch)
-    {
+    if let Some((branch, span)) = own {
         let branches: Vec<&str> = code.branches().collect();
-        findings.push(
-            Diagnostic::new(
-                &rules::UNKNOWN_BRANCH,
-                *span,
-                format!("the repository has no branch `{branch}`"),
-            )
-            .help(suggest::help(branch, branches.iter().copied(), "it has no branch at all")),
-        );
+        let help = || suggest::help(branch, branches.iter().copied(), "it has no branch at all");
+        match code.head(branch) {
+            Ok(Some(_)) => tracking(repository, code, &(branch.clone(), *span), findings),
+            Ok(None) => {
+                let message = format!("the repository has no branch `{branch}`");
+                findings.push(Diagnostic::new(&rules::UNKNOWN_BRANCH, *span, message).help(help()));
+            }
+            Err(why) => {
+                let message = format!("whether the branch `{branch}` exists is unknown: {why}");
+                let close = suggest::closest(branch, branches.iter().copied());
+                let help = close.map_or_else(|| why.help(), |close| format!("did you mean `{close}`?"));
+                findings.push(Diagnostic {
+                    severity: Severity::Warning,
+                    ..Diagnostic::new(&rules::UNKNOWN_BRANCH, *span, message).help(help)
+                });
+            }
+        }
     }
     let Some((commit, span)) = commit else { return };
     let found = match code.commit(commit) {
         Ok(found) => found,
-        Err(why) => {
-            let (message, help) = match why {
-                NotFound::Unknown => (
-                    format!("the repository has no commit and no tag `{commit}`"),
-                    "push it, or name one that is there",
-                ),
-                NotFound::Ambiguous => {
-                    (format!("several commits begin with `{commit}`"), "write more digits of it")
-                }
-            };
+        Err(NotFound::Unknown(why)) => {
+            findings.push(unanswered(*span, &format!("whether the commit `{commit}` exists"), &why));
+            return;
+        }
+        Err(NotFound::Missing) => {
+            let message = format!("the repository has no commit and no tag `{commit}`");
+            let help = "push it, or name one that is there";
+            findings.push(Diagnostic::new(&rules::UNKNOWN_COMMIT, *span, message).help(help));
+            return;
+        }
+        Err(NotFound::Ambiguous) => {
+            let message = format!("several commits begin with `{commit}`");
+            let help = "write more digits of it";
             findings.push(Diagnostic::new(&rules::UNKNOWN_COMMIT, *span, message).help(help));
             return;
         }
     };
-    let Some((branch, _)) = own.as_ref().or(of_environment).filter(|(name, _)| code.has_branch(name)) else {
+    let is_known = |name: &str| matches!(code.head(name), Ok(Some(_)));
+    let Some((branch, _)) = own.as_ref().or(of_environment).filter(|(name, _)| is_known(name)) else {
         return;
     };
-    if !code.is_on(&found, branch) {
-        let short = found.get(..10).unwrap_or(&found);
-        findings.push(
+    let short = found.get(..10).unwrap_or(&found);
+    match code.is_on(&found, branch) {
+        Ok(true) => {}
+        Ok(false) => findings.push(
             Diagnostic::new(
                 &rules::COMMIT_NOT_ON_BRANCH,
                 *span,
                 format!("the commit `{short}` is not on the branch `{branch}`"),
             )
             .help(format!("merge it into `{branch}` first, or name a commit that is there")),
-        );
+        ),
+        Err(why) => findings.push(unanswered(
+            *span,
+            &format!("whether the commit `{short}` is on the branch `{branch}`"),
+            &why,
+        )),
     }
 }
 
@@ -344,7 +413,15 @@ fn behind(code: &Code, declared: &DeclaredCode, all: &[DeclaredCode], findings: 
         return;
     };
     let Some((branch, span)) = &revision.branch else { return };
-    let Some(count) = code.lacking(branch, earlier).filter(|count| *count > 0) else { return };
+    let count = match code.lacking(branch, earlier) {
+        Ok(Some(count)) if count > 0 => count,
+        Ok(_) | Err(Unknown::Clone { .. }) => return,
+        Err(why) => {
+            let question = format!("whether `{earlier}` lacks commits of `{branch}`");
+            findings.push(Diagnostic { severity: Severity::Hint, ..unanswered(*span, &question, &why) });
+            return;
+        }
+    };
     let commits = if count == 1 { "a commit".to_owned() } else { format!("{count} commits") };
     findings.push(
         Diagnostic::new(

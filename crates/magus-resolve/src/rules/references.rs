@@ -6,7 +6,7 @@ use std::{
 };
 
 use magus_code::{Found, Kind, Missing, Need, Needs, Projects, Undecidable};
-use magus_git::Code;
+use magus_git::{Code, Unknown};
 use magus_model::{
     Text,
     desired::{Cluster, Desired, Edition, Engine, Environment, Field, Layer, Workspace},
@@ -37,6 +37,18 @@ pub struct Stage<'d> {
     pub edition: Option<Edition>,
     /// What they run, by commit.
     pub running: Vec<Running<'d>>,
+    /// The code that could not be read.
+    pub unread: Vec<UnreadCode<'d>>,
+}
+
+/// A commit whose code could not be read.
+pub struct UnreadCode<'d> {
+    /// The commit.
+    pub commit: &'d Text,
+    /// Where the code of the first of its workspaces is declared.
+    pub span: Span,
+    /// The reason.
+    pub why: Unknown,
 }
 
 /// What every environment runs, in the order of promotion. `commit` says which commit counts for a workspace of a cluster, if any
@@ -63,12 +75,19 @@ pub fn stages<'d>(
                         .push(workspace);
                 }
             }
-            let running =
-                by_commit.into_iter().filter_map(|((repository, directory, commit), workspaces)| {
-                    let needs = projects.needs(repositories.get(repository)?, commit, directory)?;
-                    Some(Running { needs, commit, workspaces })
-                });
-            stages.push(Stage { environment, edition, running: running.collect() });
+            let mut stage = Stage { environment, edition, running: Vec::new(), unread: Vec::new() };
+            for ((repository, directory, commit), workspaces) in by_commit {
+                let Some(code) = repositories.get(repository) else { continue };
+                match projects.needs(code, commit, directory) {
+                    Ok(Some(needs)) => stage.running.push(Running { needs, commit, workspaces }),
+                    Ok(None) => {}
+                    Err(why) => {
+                        let span = span_of(&workspaces).unwrap_or(environment.span);
+                        stage.unread.push(UnreadCode { commit, span, why });
+                    }
+                }
+            }
+            stages.push(stage);
         }
     }
     stages.sort_by(|a, b| {
@@ -84,6 +103,7 @@ pub fn declared_commit<'d>(_: &'d Cluster, workspace: &'d Workspace) -> Option<&
 
 /// Everything that is wrong between code and declarations.
 pub(crate) fn check(stages: &[Stage<'_>], sources: &Sources, findings: &mut Vec<Diagnostic>) {
+    unread(stages, findings);
     if stages.iter().all(|stage| stage.running.is_empty()) {
         return;
     }
@@ -103,6 +123,18 @@ pub(crate) fn check(stages: &[Stage<'_>], sources: &Sources, findings: &mut Vec<
     }
     undecidable(stages, findings);
     never_read(stages, findings);
+}
+
+/// MG406: code that the repository could not show, once for each commit.
+fn unread(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
+    let mut seen: HashSet<&Text> = HashSet::new();
+    for UnreadCode { commit, span, why } in stages.iter().flat_map(|stage| &stage.unread) {
+        if seen.insert(commit) {
+            let short = commit.get(..10).unwrap_or(commit);
+            let message = format!("the code at {short} is not checked: {why}");
+            findings.push(Diagnostic::new(&rules::REPOSITORY_UNREAD, *span, message).help(why.help()));
+        }
+    }
 }
 
 /// MG503: what the code of the stages before needs, that will come here.
@@ -332,7 +364,9 @@ fn never_read(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
     let all: Vec<&Needs> =
         stages.iter().flat_map(|stage| &stage.running).map(|running| &*running.needs).collect();
     let decidable = all.iter().all(|needs| !needs.undecidable.iter().any(|one| one.kind != Kind::Profile));
-    if all.iter().any(|needs| needs.reads_all) {
+    // Code that could not be read may read anything.
+    let is_unread = stages.iter().any(|stage| !stage.unread.is_empty());
+    if is_unread || all.iter().any(|needs| needs.reads_all) {
         return;
     }
     let mut is_read: HashMap<(Kind, &str), bool> = HashMap::new();

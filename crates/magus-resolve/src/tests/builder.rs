@@ -6,7 +6,7 @@ use magus_model::{
     diagnostic::{self, Diagnostic},
 };
 
-use crate::Resolution;
+use crate::{BranchFacts, Resolution, TakenNames};
 
 /// A `cluster.yaml` that is enough.
 pub(crate) const CLUSTER: (&str, &str) =
@@ -34,7 +34,9 @@ pub(crate) fn lines(diagnostics: &[Diagnostic], loaded: &Loaded) -> Vec<String> 
 
 /// Resolves without looking at the schemas.
 pub(crate) fn resolve(loaded: &Loaded) -> Resolution {
-    crate::resolve(loaded, |_| Vec::new(), &|_| Err("nobody looked".into()))
+    let facts =
+        BranchFacts { branches: &|_| Err("not looked for".into()), taken: &|_| TakenNames::default() };
+    crate::resolve(loaded, |_| Vec::new(), facts)
 }
 
 /// Checks what is found in a directory.

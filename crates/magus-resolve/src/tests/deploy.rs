@@ -1,4 +1,5 @@
 use super::builder::{check, load, resolve};
+use crate::{BranchFacts, BranchNames, TakenNames};
 
 #[test]
 fn what_is_deployed_has_to_be_said_whole() {
@@ -225,8 +226,10 @@ fn a_branch_that_magus_moves_is_no_feature_of_anybody() {
                 "branch: d\nbranch_workspaces: {match: \"*\", name: \"w-${branch_slug}\"}\n",
             ),
         ]);
-        let branches = |_: &str| Ok(["d", "deploy/dev", "x"].map(Into::into).to_vec());
-        let resolution = crate::resolve(&loaded, |_| Vec::new(), &branches);
+        let names = ["d", "deploy/dev", "x"].map(Into::into).to_vec();
+        let branches = |_: &str| Ok(BranchNames { names: names.clone(), incomplete: None });
+        let facts = BranchFacts { branches: &branches, taken: &|_| TakenNames::default() };
+        let resolution = crate::resolve(&loaded, |_| Vec::new(), facts);
         let workspaces = resolution.desired.clusters[0].environments[0].workspaces.iter();
         let told = workspaces.map(|one| {
             let follows = one.code.as_ref().and_then(|code| code.follows.as_ref());
