@@ -6,6 +6,7 @@
 //! through its arguments, and prints nothing: what happens is told as [`Event`]s.
 
 mod crew;
+mod resolve;
 mod schedule;
 mod secrets;
 mod walk;
@@ -37,6 +38,8 @@ use crate::{
     walk::{Surroundings, walk},
     waves::Environments,
 };
+
+pub use resolve::{ResolveRequest, UnresolvedSecret, resolve_secrets};
 
 /// See [`ApplyRequest::move_branch`].
 pub type MoveBranch<'a> = dyn Fn(&Text, &DeployBranch, &Text) -> Result<(), String> + Sync + 'a;
@@ -186,7 +189,8 @@ struct Hands<'a> {
 }
 
 impl Hands<'_> {
-    /// One step: its secrets first, so that one that does not resolve keeps the step from sending anything at all.
+    /// One step: its secrets first, so that one that does not resolve keeps the step from sending anything at all. They were
+    /// resolved by [`resolve_secrets`], whose answers are used again.
     fn perform(&self, step: &Step, plan: &Plan) -> Ending {
         for field in &step.fields {
             if let Some(FieldValue::Secret(reference)) = &field.after

@@ -15,9 +15,7 @@ use magus_model::{
     source::ProjectSource,
 };
 
-/// Stands for an observed literal that must not be shown: the declaration says that a secret belongs there, or
-/// its name does.
-pub const HIDDEN: &str = "(hidden)";
+pub use magus_model::secrecy::HIDDEN;
 
 /// The differences, cluster by cluster.
 #[derive(Debug, Clone, PartialEq, Default)]

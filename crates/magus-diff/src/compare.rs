@@ -13,6 +13,7 @@ use magus_model::{
     observed::{Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, RunState},
     path::FieldPath,
     plan::{FieldChange, FieldStatus, Reason},
+    secrecy,
     source::ProjectSource,
     span::Sources,
     value::{FieldValue, Value},
@@ -22,7 +23,6 @@ use crate::{
     change::{Change, CodeChange, Conflict, HIDDEN, Update},
     join::{Join, Triple},
     meaning::{digest, instant, is_absent, kept, same},
-    telling,
 };
 
 const STATE: &str = "state";
@@ -216,6 +216,9 @@ impl<'a> Place<'a, '_> {
             }
             compared.stale = compared.stale || is_stale(&triple);
         }
+        for field in compared.fields.iter_mut().filter(|field| observed.sensitive.contains(&field.path)) {
+            hide(field);
+        }
         let last = applied.get(&FieldPath::key(STATE));
         if let Some(Code { once: false, commit: Ok(commit), .. }) = &self.workspace.code {
             compared.stale = compared.stale || applied.get(&code_path()) != Some(&code_digest(commit));
@@ -359,11 +362,12 @@ impl<'a> Place<'a, '_> {
         observed: Option<&FieldValue>,
         reason: Reason,
     ) -> FieldChange {
-        let secret = desired.is_some_and(|field| field.value.is_sensitive());
-        let hide = observed.is_some_and(|value| match value {
-            FieldValue::Plain(value) => secret || telling::is_secret(path, value),
-            FieldValue::Secret(_) => false,
-        });
+        let may_be_secret = |value: &FieldValue| match value {
+            FieldValue::Plain(value) => secrecy::may_be_secret(path, value),
+            FieldValue::Secret(_) => true,
+        };
+        let secret = desired.is_some_and(|field| may_be_secret(&field.value));
+        let hide = observed.is_some_and(|value| !value.is_sensitive() && (secret || may_be_secret(value)));
         FieldChange {
             path: path.clone(),
             before: if hide { Some(text(HIDDEN)) } else { observed.cloned() },
@@ -382,6 +386,14 @@ pub fn observed_source<'a>(observed: &ObservedCode, mark: Option<&'a Mark>) -> O
     let mark = mark?;
     let runs = observed.commit.as_ref().map(|commit| code_digest(commit))?;
     mark.source.as_ref().filter(|_| mark.applied.get(&code_path()) == Some(&runs))
+}
+
+/// Hides what was observed of a field that came from a secret.
+fn hide(field: &mut FieldChange) {
+    if matches!(field.before, Some(FieldValue::Plain(_))) {
+        field.before = Some(text(HIDDEN));
+    }
+    field.sensitive = true;
 }
 
 /// The fields that say something.

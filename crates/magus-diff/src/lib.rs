@@ -17,7 +17,6 @@ mod join;
 pub mod lines;
 pub mod meaning;
 mod rename;
-mod telling;
 
 pub use change::{
     Change, ChangeSet, ClusterChanges, CodeChange, Conflict, HIDDEN, Removed, RenameHint, Update,
@@ -27,5 +26,5 @@ pub use compare::{code_digest, code_path, expected_mark, observed_source};
 pub use declared::{Row, compare_declared, same_declared};
 pub use diff::diff;
 pub use lines::{Hunk, HunkKind, line_diff};
+pub use magus_model::secrecy::may_be_secret;
 pub use meaning::{digest, is_more, same};
-pub use telling::is_secret as may_be_secret;

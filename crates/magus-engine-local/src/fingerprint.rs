@@ -26,11 +26,8 @@ impl FingerprintKey {
     pub(crate) fn of_store(
         connection: &Connection,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let stored: Option<Vec<u8>> = connection
-            .query_row("SELECT key FROM keys WHERE purpose = ?1", [PURPOSE], |row| row.get(0))
-            .optional()?;
-        if let Some(key) = stored.and_then(|key| <[u8; LENGTH]>::try_from(key).ok()) {
-            return Ok(Self(Zeroizing::new(key)));
+        if let Some(key) = Self::read(connection)? {
+            return Ok(key);
         }
         let mut key = Zeroizing::new([0; LENGTH]);
         getrandom::fill(&mut *key)?;
@@ -38,6 +35,23 @@ impl FingerprintKey {
         connection
             .execute("INSERT OR REPLACE INTO keys (purpose, key) VALUES (?1, ?2)", (PURPOSE, &key[..]))?;
         Ok(Self(key))
+    }
+
+    /// The key of a store that is only read; `None` if it has none, or a broken one.
+    pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Option<Self>> {
+        let stored: Option<Vec<u8>> = connection
+            .query_row("SELECT key FROM keys WHERE purpose = ?1", [PURPOSE], |row| row.get(0))
+            .optional()?;
+        Ok(stored.and_then(|key| <[u8; LENGTH]>::try_from(key).ok()).map(|key| Self(Zeroizing::new(key))))
+    }
+
+    /// A keyed digest of a row. It stands in plan files, and a plain one could be tried against a list of words.
+    pub(crate) fn revision(&self, row: &[u8]) -> [u8; LENGTH] {
+        let mut mac = <Hmac<Sha256> as KeyInit>::new(&block(&self.0));
+        // No path of a fingerprint is so long that it begins like this.
+        mac.update(b"revision");
+        mac.update(row);
+        mac.finalize().into_bytes().into()
     }
 
     /// The fingerprint of a value at a path.

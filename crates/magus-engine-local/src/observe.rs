@@ -1,7 +1,7 @@
 //! Reads every workspace of a store at once.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::Path,
     sync::mpsc,
@@ -12,6 +12,7 @@ use magus_model::{
     Text,
     name::WorkspaceName,
     observed::{Observation, ObservedWorkspace},
+    path::FieldPath,
 };
 use rusqlite::Connection;
 
@@ -19,6 +20,7 @@ use crate::{
     access::{self, QueryError},
     capabilities::capabilities,
     code,
+    fingerprint::FingerprintKey,
     folders::Folders,
     row::{COLUMNS, RawRow},
     schema, trouble,
@@ -79,20 +81,26 @@ impl Observe for Observer {
         let database = self.folders.database();
         let rows = access::read(&self.folders, |connection| {
             schema::check(connection, &database)?;
-            read_all(connection)
+            let key = FingerprintKey::read(connection)?;
+            Ok((read_all(connection, key.as_ref())?, fingerprinted(connection)?))
         })?;
-        let rows = match rows {
-            Some(rows) => rows,
+        let (rows, fingerprinted) = match rows {
+            Some(found) => found,
             None => {
                 refuse_lost_database(&self.folders)?;
-                Vec::new()
+                Default::default()
             }
         };
         let (mut present, mut unknown) = (Vec::with_capacity(rows.len()), BTreeMap::new());
         let declared: HashMap<_, _> = declared.iter().map(|declared| (&declared.name, declared)).collect();
         for row in rows {
             match row.map(|workspace| self.with_code(workspace, &declared)) {
-                Ok(workspace) => present.push((workspace.name.clone(), workspace)),
+                Ok(mut workspace) => {
+                    if let Some(paths) = fingerprinted.get(workspace.name.as_str()) {
+                        workspace.sensitive.clone_from(paths);
+                    }
+                    present.push((workspace.name.clone(), workspace));
+                }
                 Err((name, reason)) => {
                     unknown.insert(name, reason);
                 }
@@ -115,8 +123,20 @@ impl Observe for Observer {
     }
 }
 
+/// The fields of each workspace that were last sent with the value of a secret.
+fn fingerprinted(connection: &Connection) -> Result<HashMap<String, BTreeSet<FieldPath>>, QueryError> {
+    let mut statement = connection.prepare("SELECT workspace, path FROM fingerprints")?;
+    let mut rows = statement.query([])?;
+    let mut found: HashMap<String, BTreeSet<FieldPath>> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        let path: String = row.get(1)?;
+        found.entry(row.get(0)?).or_default().insert(FieldPath::shared(&path));
+    }
+    Ok(found)
+}
+
 /// All rows: this thread reads, the others parse what it has read so far.
-fn read_all(connection: &Connection) -> Result<Vec<Parsed>, QueryError> {
+fn read_all(connection: &Connection, key: Option<&FingerprintKey>) -> Result<Vec<Parsed>, QueryError> {
     let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM workspaces"))?;
     let (sender, receiver) = mpsc::channel::<Vec<Parsed>>();
     let mut parsed = Vec::new();
@@ -126,7 +146,7 @@ fn read_all(connection: &Connection) -> Result<Vec<Parsed>, QueryError> {
             let sender = sender.clone();
             scope.spawn(move |_| {
                 // The receiver outlives the scope.
-                let _ = sender.send(chunk.into_iter().map(parse).collect());
+                let _ = sender.send(chunk.into_iter().map(|row| parse(row, key)).collect());
             });
             // Reading is faster than parsing, and rows that wait are memory.
             ahead += 1;
@@ -154,8 +174,8 @@ fn read_all(connection: &Connection) -> Result<Vec<Parsed>, QueryError> {
     Ok(parsed)
 }
 
-fn parse(row: RawRow) -> Parsed {
-    row.parse().map_err(|reason| (row.name(), reason))
+fn parse(row: RawRow, key: Option<&FingerprintKey>) -> Parsed {
+    row.parse(key).map_err(|reason| (row.name(), reason))
 }
 
 /// Folders of workspaces without a database are no empty cluster, but one whose database is gone.

@@ -41,9 +41,29 @@ impl Perform for Store {
         self.settle(outcome, workspace, action.as_str(), task.secrets)
     }
 
+    fn lost_secrets(&self, step: &Step) -> Vec<(FieldPath, SecretReference)> {
+        if !step.fields.iter().any(|change| variables::concerns(&change.path)) {
+            return Vec::new();
+        }
+        let name = step.renamed_from.as_ref().unwrap_or(&step.workspace);
+        let (Ok(Some(mut fields)), Ok(folder)) = (self.fields(name), self.folder(name)) else {
+            return Vec::new();
+        };
+        for change in &step.fields {
+            fields.remove(&change.path);
+        }
+        let lost = variables::missing(&fields, &folder.join(".env"));
+        fields.retain(|path, _| lost.contains(path));
+        let secrets = fields.into_iter().filter_map(|(path, value)| match value {
+            FieldValue::Secret(reference) => Some((path, *reference)),
+            FieldValue::Plain(_) => None,
+        });
+        secrets.collect()
+    }
+
     fn refresh_mark(&self, refresh: &MarkRefresh) -> Result<(), PerformError> {
         let MarkRefresh { cluster: _, workspace, revision, mark } = refresh;
-        let row = self.row(workspace)?.filter(|row| row.revision() == *revision);
+        let row = self.row(workspace)?.filter(|row| self.is_at(row, revision));
         let row = row.ok_or_else(|| store::moved(workspace))?;
         let after = row.with_mark(mark).map_err(PerformError::Failed)?;
         let change = Change {
@@ -125,7 +145,7 @@ impl Store {
             | Action::Start
             | Action::Restart => {}
         }
-        let observed = change.before.as_ref().map(RawRow::parse).transpose();
+        let observed = change.before.as_ref().map(|row| row.parse(Some(&self.key))).transpose();
         let observed = observed
             .map_err(|reason| PerformError::Failed(format!("`{old_name}` cannot be read: {reason}")))?;
         let (state, fields) = after(*action, observed.as_ref(), changes)?;
@@ -262,15 +282,20 @@ impl Store {
         name: &WorkspaceName,
         row: Option<&RawRow>,
     ) -> Result<(), PerformError> {
-        let revision = row.map(RawRow::revision);
+        let revision = row.map(|row| row.revision(Some(&self.key)));
         match precondition {
             Precondition::Absent if revision.is_some() => Err(store::taken(name)),
             Precondition::Absent => Ok(()),
-            Precondition::Revision(expected) if revision.as_ref() == Some(expected) => Ok(()),
+            Precondition::Revision(expected) if row.is_some_and(|row| self.is_at(row, expected)) => Ok(()),
             // The step before is one of this apply, so that what it wrote is known.
             Precondition::Follows(_) if self.written(name) == Some(revision) => Ok(()),
             Precondition::Revision(_) | Precondition::Follows(_) => Err(store::moved(name)),
         }
+    }
+
+    /// Whether a row is at a revision. A store that had no key when it was read gave one without a key.
+    fn is_at(&self, row: &RawRow, expected: &str) -> bool {
+        row.revision(Some(&self.key)) == *expected || row.revision(None) == *expected
     }
 
     fn env_file(
@@ -308,7 +333,7 @@ impl Store {
     fn fields(&self, name: &WorkspaceName) -> Result<Option<Fields>, PerformError> {
         let Some(row) = self.row(name)? else { return Ok(None) };
         let observed = row
-            .parse()
+            .parse(Some(&self.key))
             .map_err(|reason| PerformError::Failed(format!("`{name}` cannot be read: {reason}")))?;
         Ok(Some(observed.fields.into_iter().map(|field| (field.path, field.value)).collect()))
     }

@@ -1,19 +1,28 @@
 //! A row of the table `workspaces` as it lies in the database, its revision, and what it says.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use magus_model::{
     Text,
     name::WorkspaceName,
-    observed::{Mark, ObservedCode, ObservedWorkspace},
+    observed::{Mark, ObservedCode, ObservedField, ObservedWorkspace},
     path::FieldPath,
+    secrecy,
     source::ProjectSource,
 };
 use rusqlite::{Row, types::ValueRef};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
-use crate::record;
+use crate::{
+    fingerprint::FingerprintKey,
+    record::{self, Record},
+};
 
 /// The columns of a row, in the order in which [`RawRow::read`] takes them. All of them are there since version 1.
 pub(crate) const COLUMNS: &str = "name, record, managed_by, environment, workspace, protected, applied";
@@ -55,7 +64,7 @@ impl Cell {
     }
 
     /// Feeds kind, length and content, so that no two rows feed the same.
-    fn feed(&self, hasher: &mut Sha256) {
+    fn feed(&self, fed: &mut Vec<u8>) {
         let (kind, bytes): (u8, &[u8]) = match self {
             Cell::Null => (0, &[]),
             Cell::Int(value) => (1, &value.to_be_bytes()),
@@ -63,9 +72,9 @@ impl Cell {
             Cell::Text(text) => (3, text.as_bytes()),
             Cell::Bytes(bytes) => (4, bytes),
         };
-        hasher.update([kind]);
-        hasher.update((bytes.len() as u64).to_be_bytes());
-        hasher.update(bytes);
+        fed.push(kind);
+        fed.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        fed.extend_from_slice(bytes);
     }
 
     fn text(&self, column: &str) -> Result<&str, String> {
@@ -149,16 +158,28 @@ impl RawRow {
         })
     }
 
-    /// Changes whenever anything in the row does.
-    pub(crate) fn revision(&self) -> Text {
-        let mut hasher = Sha256::new();
+    /// Changes whenever anything in the row does. Without a key, values that may be secret do not count.
+    pub(crate) fn revision(&self, key: Option<&FingerprintKey>) -> Text {
+        let mut fed = Zeroizing::new(Vec::with_capacity(2048));
         let Self { name, record, managed_by, environment, workspace, protected, applied } = self;
-        for cell in [name, record, managed_by, environment, workspace, protected, applied] {
-            cell.feed(&mut hasher);
+        for cell in [name, managed_by, environment, workspace, protected] {
+            cell.feed(&mut fed);
         }
-        let mut text = String::with_capacity(7 + 64);
-        text.push_str("sha256:");
-        for byte in hasher.finalize() {
+        let (begin, hash) = match key {
+            Some(key) => {
+                record.feed(&mut fed);
+                applied.feed(&mut fed);
+                ("hmac-sha256:", key.revision(&fed))
+            }
+            None => {
+                let shown = record.text("record").and_then(record::parse).map(shown).unwrap_or_default();
+                Cell::Text(shown).feed(&mut fed);
+                ("sha256:", Sha256::digest(&fed).into())
+            }
+        };
+        let mut text = String::with_capacity(begin.len() + 64);
+        text.push_str(begin);
+        for byte in hash {
             for digit in [byte >> 4, byte & 15] {
                 text.push(char::from(b"0123456789abcdef"[usize::from(digit)]));
             }
@@ -167,7 +188,7 @@ impl RawRow {
     }
 
     /// What the row says; the reason where it says nothing that can be understood.
-    pub(crate) fn parse(&self) -> Result<ObservedWorkspace, String> {
+    pub(crate) fn parse(&self, key: Option<&FingerprintKey>) -> Result<ObservedWorkspace, String> {
         self.name.text("name")?;
         let record = record::parse(self.record.text("record")?)?;
         Ok(ObservedWorkspace {
@@ -177,7 +198,8 @@ impl RawRow {
             lost: Vec::new(),
             code: ObservedCode::default(),
             mark: self.mark()?,
-            revision: self.revision(),
+            sensitive: BTreeSet::new(),
+            revision: self.revision(key),
         })
     }
 
@@ -204,6 +226,16 @@ impl RawRow {
             resume: false,
         }))
     }
+}
+
+/// A record without values that may be secret.
+fn shown(record: Record) -> String {
+    let Record { state, fields } = record;
+    let mut text = state.as_str().to_owned();
+    for ObservedField { path, value } in fields {
+        text.push_str(&format!("\n{path}={}", secrecy::shown(&path, &value)));
+    }
+    text
 }
 
 /// The key in the column `applied` under which the source of the code is kept, as JSON in a string. Every value there is a

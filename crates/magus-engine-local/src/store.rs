@@ -221,7 +221,7 @@ impl Store {
             if let Some(old) = renamed_from {
                 written.insert(old.clone(), None);
             }
-            written.insert(name.clone(), after.as_ref().map(RawRow::revision));
+            written.insert(name.clone(), after.as_ref().map(|row| row.revision(Some(&self.key))));
         }
         outcome
     }

@@ -1,6 +1,9 @@
 //! Stores that are locked, damaged, foreign, newer, or left behind by an apply that was killed.
 
-use std::fs::{File, OpenOptions};
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+};
 
 use magus_engine::{EngineErrorKind, Perform};
 use magus_model::plan::Action;
@@ -170,6 +173,14 @@ fn a_database_that_was_not_finished_is_made_anew() {
     assert!(!place.path().join("magus.db.new-wal").exists());
 }
 
+/// Revisions are keyed, each store with a key of its own.
+fn without_revisions(
+    mut present: BTreeMap<WorkspaceName, magus_model::observed::ObservedWorkspace>,
+) -> BTreeMap<WorkspaceName, magus_model::observed::ObservedWorkspace> {
+    present.values_mut().for_each(|workspace| workspace.revision = "".into());
+    present
+}
+
 /// An apply that ends at every place where it can, followed by the next one.
 #[test]
 fn an_interrupted_step_leaves_the_old_or_the_new() {
@@ -187,7 +198,7 @@ fn an_interrupted_step_leaves_the_old_or_the_new() {
         for end in 0..4 {
             let place = filled();
             let state = || {
-                let workspaces = place.observe().present;
+                let workspaces = without_revisions(place.observe().present);
                 let envs: Vec<_> = ["a", "n", "z"].iter().map(|name| place.env(name)).collect();
                 let staged = fs::read_dir(place.path().join("staging")).expect("a folder").count();
                 (workspaces, envs, staged)
@@ -200,7 +211,7 @@ fn an_interrupted_step_leaves_the_old_or_the_new() {
                 let step = now(&place, template.clone());
                 place.open().perform(&magus_engine::Task { step: &step, ..task }).expect("done");
                 let envs: Vec<_> = ["a", "n", "z"].iter().map(|name| place.env(name)).collect();
-                (place.observe().present, envs, 0)
+                (without_revisions(place.observe().present), envs, 0)
             };
             let store = place.open();
             let change = store.prepare(&task).expect("prepared");
@@ -297,7 +308,7 @@ fn a_broken_record_is_unknown_and_the_others_are_read() {
     let store = place.open();
     let mut update = step(Action::Update, "b", &[("env.A", text("new"))]);
     let row = row(&store.connection(), &name("b")).expect("read").expect("a row");
-    update.precondition = magus_model::plan::Precondition::Revision(row.revision());
+    update.precondition = magus_model::plan::Precondition::Revision(row.revision(Some(&store.key)));
     let error = perform(&store, &update, &resolver(&[])).expect_err("it cannot be read");
     assert!(matches!(error, PerformError::Failed(_)), "{error:?}");
     let delete = magus_model::plan::Step {

@@ -1,6 +1,6 @@
 //! A workspace as `/api/workspaces` shows it, and what of it Magus compares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use magus_engine_kubernetes::Key;
 use magus_model::{
@@ -9,10 +9,12 @@ use magus_model::{
     name::WorkspaceName,
     observed::{ObservedCode, ObservedField, ObservedWorkspace, RunState},
     path::FieldPath,
+    secrecy,
     value::{FieldValue, Value},
 };
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
 
 use crate::{
     container::{self, ENV, Form, Leaves},
@@ -147,17 +149,31 @@ impl Item {
     }
 
     /// Changes whenever anything that is compared changes. That a pod comes up or fails is no change of the workspace.
-    fn revision(&self, running: Option<Running<'_>>) -> Text {
+    ///
+    /// It stands in plan files. The digest is under the key of the mark; without a key, values that may be secret do not count,
+    /// because a plain digest could be tried against a list of words.
+    fn revision(&self, running: Option<Running<'_>>, stored: Option<&Stored>, says: &Leaves) -> Text {
         let Self { name, project_uuid, namespace, container_config, .. } = self;
         let settings: Vec<_> = self.settings().collect();
         let stopped = running.is_none() && self.state() == RunState::Stopped;
-        let running = running.map(|running| running.digest());
-        let whole = (name, project_uuid, namespace, container_config, settings, stopped, running);
         // Values and maps in order always have a JSON form; a float that has none is `null` in it.
+        if let Some(key) = stored.and_then(|stored| stored.key.as_deref()) {
+            let running = running.map(|running| running.content(running.all_leaves()));
+            let whole = (name, project_uuid, namespace, container_config, settings, stopped, running);
+            let json = Zeroizing::new(serde_json::to_vec(&whole).unwrap_or_default());
+            return format!("hmac-sha256:{}", mark::keyed(key, &json)).into();
+        }
+        let running = running.map(|running| running.content(&shown(running.all_leaves())));
+        let settings: Vec<_> = settings
+            .into_iter()
+            .filter(|(key, value)| !secrecy::may_be_secret(&FieldPath::key(key), value))
+            .collect();
+        let line = stored.map(|stored| {
+            mark::write(&WorkspaceName::observed(name.as_str()), &mark::without_values(stored))
+        });
+        let whole = (name, project_uuid, namespace, shown(says), line, settings, stopped, running);
         let json = serde_json::to_vec(&whole).unwrap_or_default();
-        let hash = Sha256::digest(json);
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("sha256:{hex}").into()
+        format!("sha256:{}", mark::hex(&Sha256::digest(json))).into()
     }
 
     /// What a creation sets, and nothing of the container: keys with their values.
@@ -219,7 +235,7 @@ pub(crate) fn understand(
         let line = item.mark_of_task().unwrap_or_default();
         let stored = mark::read(&name, &line)?;
         let mark = stored.as_ref().map(|stored| stored.mark.clone());
-        let (state, revision) = (item.state(), item.revision(None));
+        let (state, revision) = (item.state(), item.revision(None, stored.as_ref(), &Leaves::new()));
         let workspace = ObservedWorkspace {
             name,
             state,
@@ -227,6 +243,7 @@ pub(crate) fn understand(
             lost: Vec::new(),
             code: ObservedCode::default(),
             mark,
+            sensitive: BTreeSet::new(),
             revision,
         };
         return Ok(Known { workspace, leaves: Leaves::new(), is_outdated: false, stored, seen: None });
@@ -236,6 +253,7 @@ pub(crate) fn understand(
     let says =
         if text.trim().is_empty() { Leaves::new() } else { container::read(&text, surroundings.form)? };
     let stored = mark::read(&name, &text)?;
+    let revision = item.revision(running, stored.as_ref(), &says);
     let applied = stored.as_ref().map(|stored| &stored.mark.applied);
     let runs = running.map(|running| running.leaves(&says, applied));
     let is_outdated = runs.as_ref().is_some_and(|runs| *runs != says);
@@ -272,6 +290,7 @@ pub(crate) fn understand(
         fields.push(ObservedField { path, value: FieldValue::Plain(value) });
     }
     fields.sort_by(|a, b| a.path.cmp(&b.path));
+    let sensitive = sensitive(&fields, &leaves, stored.as_ref());
     let workspace = ObservedWorkspace {
         name,
         state: running.map_or_else(|| item.state(), |running| running.state(item.state())),
@@ -279,9 +298,49 @@ pub(crate) fn understand(
         lost,
         code: ObservedCode::default(),
         mark: stored.as_ref().map(|stored| stored.mark.clone()),
-        revision: item.revision(running),
+        sensitive,
+        revision,
     };
     Ok(Known { workspace, leaves, is_outdated, stored, seen: running.map(|running| running.seen()) })
+}
+
+/// Leaves without values that may be secret.
+fn shown(leaves: &Leaves) -> Leaves {
+    let shown = |path: &FieldPath, value: &Value| match secrecy::may_be_secret(path, value) {
+        true => Value::string(secrecy::HIDDEN),
+        false => value.clone(),
+    };
+    leaves.iter().map(|(path, value)| (path.clone(), shown(path, value))).collect()
+}
+
+/// The fields that came from a secret when they were last applied, and those that repeat the value of one: somebody may have
+/// copied it into an argument.
+fn sensitive(fields: &[ObservedField], leaves: &Leaves, stored: Option<&Stored>) -> BTreeSet<FieldPath> {
+    /// A shorter value may stand anywhere by chance.
+    const SHORTEST: usize = 6;
+    let Some(stored) = stored else { return BTreeSet::new() };
+    let values: Vec<&str> = stored
+        .secrets
+        .keys()
+        .filter_map(|path| leaves.get(path)?.as_str())
+        .filter(|value| value.len() >= SHORTEST)
+        .collect();
+    let repeats = |field: &&ObservedField| match &field.value {
+        FieldValue::Plain(value) => values.iter().any(|secret| holds(value, secret)),
+        FieldValue::Secret(_) => false,
+    };
+    let repeating = fields.iter().filter(repeats).map(|field| field.path.clone());
+    repeating.chain(stored.secrets.keys().cloned()).collect()
+}
+
+/// Whether a text is anywhere in a value.
+fn holds(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(value) => value.contains(text),
+        Value::List(items) => items.iter().any(|item| holds(item, text)),
+        Value::Map(map) => map.values().any(|value| holds(value, text)),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => false,
+    }
 }
 
 /// The reference that a variable was set from, as long as nobody changed its value.

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use hmac::{Hmac, KeyInit, Mac as _};
 use magus_model::{
     Text,
     name::WorkspaceName,
@@ -35,6 +36,30 @@ pub(crate) struct Stored {
     pub(crate) grown: bool,
     /// What is known of its code.
     pub(crate) code: StoredCode,
+    /// Keys the digests of this workspace that leave the server, as in plan files. Marks of older versions have none.
+    pub(crate) key: Option<Text>,
+}
+
+/// A new key; `None` if the system gives no random bytes: digests then leave out what may be secret.
+pub(crate) fn new_key() -> Option<Text> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).ok()?;
+    Some(hex(&key).into())
+}
+
+/// A digest under the key of a mark.
+pub(crate) fn keyed(key: &str, bytes: &[u8]) -> String {
+    let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+    let digest = Sha256::digest(key.as_bytes());
+    block[..digest.len()].copy_from_slice(&digest);
+    let mut mac = <Hmac<Sha256> as KeyInit>::new(&block);
+    mac.update(bytes);
+    hex(&mac.finalize().into_bytes())
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is known of the code of a workspace.
@@ -65,7 +90,8 @@ impl Stored {
         secrets: BTreeMap<FieldPath, StoredSecret>,
     ) -> Self {
         let (grown, code) = before.map(|before| (before.grown, before.code.clone())).unwrap_or_default();
-        Self { mark, secrets, grown, code }
+        let key = before.and_then(|before| before.key.clone()).or_else(new_key);
+        Self { mark, secrets, grown, code, key }
     }
 }
 
@@ -99,6 +125,8 @@ struct Line {
     grown: bool,
     #[serde(default, skip_serializing_if = "StoredCode::is_nothing")]
     code: StoredCode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Text>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -110,7 +138,7 @@ struct SecretLine {
 
 /// The line, without its end.
 pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, String> {
-    let Stored { mark, secrets, grown, code } = stored;
+    let Stored { mark, secrets, grown, code, key } = stored;
     let Mark { managed_by, environment, workspace, protected, source, applied, resume } = mark.clone();
     let secrets = secrets.iter().map(|(path, StoredSecret { reference, check })| {
         (path.clone(), SecretLine { reference: reference.to_value(), check: check.clone() })
@@ -128,6 +156,7 @@ pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, Str
         secrets: secrets.collect(),
         grown: *grown,
         code: code.clone(),
+        key: key.clone(),
     };
     let json = serde_json::to_string(&line).map_err(|error| error.to_string())?;
     Ok(format!("{PREFIX}{}", ascii(&json)))
@@ -194,6 +223,7 @@ pub(crate) fn read(name: &WorkspaceName, text: &str) -> Result<Option<Stored>, S
         secrets,
         grown,
         code,
+        key,
     } = line;
     let secrets = secrets.into_iter().filter_map(|(path, SecretLine { reference, check })| {
         Some((path, StoredSecret { reference: SecretReference::from_value(&reference)?, check }))
@@ -203,6 +233,7 @@ pub(crate) fn read(name: &WorkspaceName, text: &str) -> Result<Option<Stored>, S
         secrets: secrets.collect(),
         grown,
         code,
+        key,
     }))
 }
 
@@ -223,6 +254,14 @@ pub(crate) fn check(name: &WorkspaceName, path: &FieldPath, value: &str) -> Text
     let hash = hasher.finalize();
     let hex: String = hash.iter().take(CHECK_LENGTH / 2).map(|byte| format!("{byte:02x}")).collect();
     hex.into()
+}
+
+/// The same without what a list of words could be tried against: for a digest without a key.
+pub(crate) fn without_values(stored: &Stored) -> Stored {
+    let mut stored = stored.clone();
+    stored.mark.applied.clear();
+    stored.secrets.values_mut().for_each(|secret| secret.check = None);
+    stored
 }
 
 #[cfg(test)]
@@ -250,6 +289,7 @@ mod tests {
             secrets: BTreeMap::from([(path, StoredSecret { reference, check: Some(check) })]),
             grown: true,
             code: StoredCode { made: true, at: Some("3a57".into()), clean: true },
+            key: Some("00112233445566778899aabbccddeeff".into()),
         }
     }
 

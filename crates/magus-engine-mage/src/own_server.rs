@@ -1,7 +1,7 @@
 //! The server of a workspace itself: a Mage server of its own, at the address that Mage shows.
 //!
-//! Whoever may write to the Ingress decides where that address leads. Only what anybody may ask is asked there without
-//! the environment saying that it is trusted.
+//! Whoever may write to the Ingress decides where that address leads, and the owner of a workspace what answers there: a login
+//! that is sent there can be collected. Without the environment naming the address, only what anybody may ask is asked there.
 
 use std::{
     sync::atomic::AtomicBool,
@@ -13,7 +13,7 @@ use magus_model::{name::WorkspaceName, observed::RunState};
 
 use crate::{
     Mage,
-    api::{Client, Credentials, Limits, ServerUrl, WORKSPACES},
+    api::{Client, Credentials, Limits, ServerUrl},
     item::Item,
     wait::is_cancelled,
 };
@@ -52,17 +52,19 @@ impl Mage {
             tracing::warn!(%url, "credentials and secrets go to this server of a workspace unencrypted; use `https`");
         }
         let credentials = self.client.credentials_of_workspace(url.clone()).ok_or_else(|| {
-            let origin = url.origin();
+            let (origin, variable) = (url.origin(), self.client.workspaces_variable());
             Shut::Always(format!(
-                "`{url}` is not trusted; if it is yours, say so where magus runs: `export {WORKSPACES}={origin}`"
+                "`{url}` gets no login; to send it one, name it where magus runs: `export {variable}={origin}`"
             ))
         })?;
         let client = self.client_of(credentials).map_err(Shut::Always)?;
+        // Anybody may ask for it: no credential goes along.
         let project = client.server().map_err(|error| Shut::Yet(error.to_string()))?.project_uuid;
-        if project.is_some() && item.project_uuid.is_some() && project != item.project_uuid {
-            return Err(Shut::Yet(format!("`{url}` leads to the server of another project")));
+        match (&project, &item.project_uuid) {
+            (Some(project), Some(expected)) if project == expected => Ok(client),
+            (Some(_), Some(_)) => Err(Shut::Yet(format!("`{url}` leads to the server of another project"))),
+            _ => Err(Shut::Yet(format!("`{url}` gets no login: it does not tell its project_uuid"))),
         }
-        Ok(client)
     }
 
     /// The server of a workspace, once it answers. `what` it is needed for is told where it does not.

@@ -284,6 +284,7 @@ impl Mage {
             secrets,
             grown: false,
             code: StoredCode { made: true, at: None, clean: is_made_stopped(step) },
+            key: mark::new_key(),
         };
         hide(&self.client, &content.leaves, &stored.secrets);
         let text = self.text(name, &secrets::without(&own_secrets, &stored, None), &content)?;

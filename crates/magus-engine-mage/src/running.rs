@@ -21,7 +21,6 @@ use magus_model::{
     path::FieldPath,
     value::{FieldValue, Value},
 };
-use sha2::{Digest as _, Sha256};
 
 use crate::{
     api::{ServerUrl, proxy},
@@ -302,11 +301,17 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Goes into the revision of a workspace: everything that is compared, and nothing of how far it has come.
-    pub(crate) fn digest(&self) -> Vec<u8> {
-        let Workload { uid, leaves, scheduling, repeated, wanted, .. } = self.workload;
+    /// Goes into the revision of a workspace: everything that is compared, and nothing of how far it has come. `leaves` are those
+    /// of its workload, or what of them may be shown.
+    pub(crate) fn content(&self, leaves: &Leaves) -> Vec<u8> {
+        let Workload { uid, scheduling, repeated, wanted, .. } = self.workload;
         let whole = (uid, leaves, scheduling, repeated, *wanted == 0, self.volume, self.has_lost_path);
-        Sha256::digest(serde_json::to_vec(&whole).unwrap_or_default()).to_vec()
+        serde_json::to_vec(&whole).unwrap_or_default()
+    }
+
+    /// What runs, as Kubernetes tells it.
+    pub(crate) fn all_leaves(&self) -> &'a Leaves {
+        &self.workload.leaves
     }
 }
 

@@ -202,7 +202,8 @@ fn the_revision_is_of_what_is_compared_and_not_of_how_far_it_has_come() {
     let digest = |change: &dyn Fn(&mut Workload)| {
         let mut workload = workload(&[("env.A", "'1'")]);
         change(&mut workload);
-        Running { workload: &workload, edition: Edition::Oss, volume: None, has_lost_path: false }.digest()
+        Running { workload: &workload, edition: Edition::Oss, volume: None, has_lost_path: false }
+            .content(&workload.leaves)
     };
     let before = digest(&|_| {});
     assert_eq!(digest(&|workload| (workload.counts.available, workload.generation) = (0, 9)), before);

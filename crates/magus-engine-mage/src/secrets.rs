@@ -242,6 +242,7 @@ mod tests {
             secrets: names.iter().map(secret).collect(),
             grown: false,
             code: crate::mark::StoredCode::default(),
+            key: None,
         }
     }
 
@@ -273,6 +274,7 @@ mod tests {
                 state: RunState::Running,
                 fields: Vec::new(),
                 lost: Vec::new(),
+                sensitive: Default::default(),
                 code: magus_model::observed::ObservedCode::default(),
                 mark: None,
                 revision: "".into(),

@@ -82,8 +82,13 @@ impl Mage {
         if self.look(name)?.is_some() {
             return Err(PerformError::Moved(format!("`{name}` exists by now; plan again")));
         }
-        let stored =
-            Stored { mark: mark_of(step)?, secrets: BTreeMap::new(), grown: false, code: Default::default() };
+        let stored = Stored {
+            mark: mark_of(step)?,
+            secrets: BTreeMap::new(),
+            grown: false,
+            code: Default::default(),
+            key: mark::new_key(),
+        };
         let line = mark::write(name, &stored).map_err(PerformError::Failed)?;
         let mut body = Map::new();
         body.insert("name".into(), name.as_str().into());

@@ -73,7 +73,7 @@ impl Bed {
     /// `cc` runs, resets its code when it starts, and was told to run a commit.
     fn new() -> Self {
         let code = StoredCode { made: true, at: Some(COMMIT.into()), clean: false };
-        let stored = Stored { mark: mark(), secrets: BTreeMap::new(), grown: false, code };
+        let stored = Stored { mark: mark(), secrets: BTreeMap::new(), grown: false, code, key: None };
         let line = mark::write(&name(), &stored).unwrap();
         let state = Arc::new(Mutex::new(State {
             text: format!("{line}\nenv:\n- name: GIT_SYNC_ON_START\n  value: '1'\n"),

@@ -108,6 +108,12 @@ pub trait Perform: Send + Sync {
     /// See [`PerformError`]: only [`PerformError::Uncertain`] leaves open whether the step was done.
     fn perform(&self, task: &Task<'_>) -> Result<(), PerformError>;
 
+    /// The secrets that a step sends although it does not change them, because the workspace has lost their values. They are
+    /// resolved before the first step begins.
+    fn lost_secrets(&self, _step: &Step) -> Vec<(FieldPath, SecretReference)> {
+        Vec::new()
+    }
+
     /// Writes a mark where nothing else changes. Never restarts anything.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod quantity;
 pub mod report;
 pub mod rules;
+pub mod secrecy;
 pub mod source;
 pub mod span;
 pub mod suggest;

@@ -1,6 +1,6 @@
 //! What is: the workspaces of a cluster as an engine read them, the marks on them, and what the engine can do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -79,7 +79,10 @@ pub struct ObservedWorkspace {
     pub code: ObservedCode,
     /// Who manages it; nothing where nobody does.
     pub mark: Option<Mark>,
-    /// Changes whenever anything that this observation holds changes: `sha256:…` of it. What a step's precondition names.
+    /// The fields whose values come from a secret, or did when they were last applied. Their values are not shown.
+    pub sensitive: BTreeSet<FieldPath>,
+    /// Changes whenever anything that this observation holds changes: a keyed digest of it, or one in which values that may
+    /// be secret do not count. What a step's precondition names.
     pub revision: Text,
 }
 

@@ -3,6 +3,7 @@
 //! The types serialize as DESIGN.md 4 says; the format is additive within a `format_version`.
 
 mod code;
+mod field;
 
 use std::collections::BTreeMap;
 
@@ -307,8 +308,9 @@ pub enum Precondition {
     Follows(Text),
 }
 
-/// A field that a step sets or removes.
+/// A field that a step sets or removes. Its plain values are written as `(hidden)` if it is sensitive.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "field::Written")]
 pub struct FieldChange {
     /// Its path.
     pub path: FieldPath,
@@ -316,7 +318,7 @@ pub struct FieldChange {
     pub before: Option<FieldValue>,
     /// The desired value; nothing where it is removed.
     pub after: Option<FieldValue>,
-    /// Whether a secret is behind it.
+    /// Whether a secret is behind it, or may be one of its values.
     pub sensitive: bool,
     /// Whether the difference was seen.
     pub status: FieldStatus,

@@ -61,6 +61,7 @@ fn observed(desired: &Desired) -> Observation {
             state: RunState::Running,
             fields: workspace.fields.iter().map(field).collect(),
             lost: Vec::new(),
+            sensitive: Default::default(),
             code: ObservedCode::default(),
             mark: Some(expected_mark(cluster, environment, workspace)),
             revision: "sha256:1".into(),

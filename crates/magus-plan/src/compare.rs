@@ -201,12 +201,12 @@ fn field_differences(approved: &[FieldChange], current: &[FieldChange]) -> Vec<(
     for (path, field) in &before {
         match after.get(path) {
             None => words.push((format!("`{path}` is not changed any more"), false)),
-            Some(now) if field.after != now.after => {
+            Some(now) if field.after_shown() != now.after_shown() => {
                 let sensitive = field.sensitive || now.sensitive;
                 let (was, is) = (shown(&field.after, sensitive), shown(&now.after, sensitive));
                 words.push((format!("`{path}` was to become {was}, and now {is}"), true));
             }
-            Some(now) if field.before != now.before => {
+            Some(now) if field.before_shown() != now.before_shown() => {
                 let sensitive = field.sensitive || now.sensitive;
                 let (was, is) = (shown(&field.before, sensitive), shown(&now.before, sensitive));
                 words.push((format!("`{path}` was {was}, and now is {is}"), false));

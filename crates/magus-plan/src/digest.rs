@@ -1,5 +1,7 @@
 //! The digest of a plan: what was decided, and nothing of when, where and in which words.
 
+use std::borrow::Cow;
+
 use magus_model::{
     Text,
     name::WorkspaceName,
@@ -52,8 +54,8 @@ struct DecidedDeploy<'a> {
 #[derive(Serialize)]
 struct DecidedField<'a> {
     path: &'a FieldPath,
-    before: &'a Option<FieldValue>,
-    after: &'a Option<FieldValue>,
+    before: Option<Cow<'a, FieldValue>>,
+    after: Option<Cow<'a, FieldValue>>,
     sensitive: bool,
     status: FieldStatus,
     reason: Reason,
@@ -140,7 +142,9 @@ fn decided_deploy(deploy: &Deploy) -> DecidedDeploy<'_> {
 }
 
 fn decided_field(field: &FieldChange) -> DecidedField<'_> {
-    let FieldChange { path, before, after, sensitive, status, reason, origin: _, read_by: _ } = field;
+    let FieldChange { path, before: _, after: _, sensitive, status, reason, origin: _, read_by: _ } = field;
+    // A digest of a value that may be secret could be tried against a list of words.
+    let (before, after) = (field.before_shown(), field.after_shown());
     DecidedField { path, before, after, sensitive: *sensitive, status: *status, reason: *reason }
 }
 

@@ -16,6 +16,7 @@ use magus_model::{
     },
     path::FieldPath,
     plan::{Action, Deploy, FieldChange, FieldStatus, Movement, Precondition, Reason, Restarts, Step},
+    secrecy,
     value::{FieldValue, Value},
 };
 
@@ -459,7 +460,10 @@ fn restarts(capabilities: &Capabilities, fields: &[FieldChange]) -> Restarts {
 fn sent_again(path: &FieldPath, value: FieldValue) -> FieldChange {
     FieldChange {
         path: path.clone(),
-        sensitive: value.is_sensitive(),
+        sensitive: match &value {
+            FieldValue::Plain(value) => secrecy::may_be_secret(path, value),
+            FieldValue::Secret(_) => true,
+        },
         before: Some(value.clone()),
         after: Some(value),
         status: FieldStatus::Change,

@@ -1,6 +1,6 @@
 //! Where the values of one workspace come from, as text and JSON.
 
-use magus_model::{Text, path::FieldPath, span::Origin, value::FieldValue};
+use magus_model::{Text, path::FieldPath, secrecy, span::Origin, value::FieldValue};
 use serde::Serialize;
 
 use crate::{
@@ -48,11 +48,12 @@ pub struct OverriddenEntry {
 
 /// `{workspace, entries: [{path, value, layer, origin}]}`.
 pub fn json(view: &ExplainView) -> String {
-    json::pretty(view)
+    json::pretty(&hidden(view))
 }
 
 /// A table of paths, values, layers and places; what a value replaced is below it.
 pub fn text(view: &ExplainView, width: usize, styles: &Styles) -> String {
+    let view = &hidden(view);
     let mut rows: Vec<Vec<Cell>> = Vec::new();
     let plain = anstyle::Style::new();
     for entry in &view.entries {
@@ -74,6 +75,21 @@ pub fn text(view: &ExplainView, width: usize, styles: &Styles) -> String {
     }
     let heading = paint(styles.strong, escape::line(&view.workspace));
     format!("{heading}\n{}", table::table(&["", "value", "layer", "written at"], &rows, width, styles))
+}
+
+/// The same without values that may be secret.
+fn hidden(view: &ExplainView) -> ExplainView {
+    let mut view = view.clone();
+    for ExplainEntry { path, value, layer: _, origin: _, overridden } in &mut view.entries {
+        let mut values: Vec<_> =
+            overridden.iter_mut().filter_map(|over| over.value.as_mut()).chain([value]).collect();
+        // What stands beside a reference is what the secret was, or was meant to replace.
+        let is_secret = values.iter().any(|value| value.is_sensitive());
+        for value in values.iter_mut().filter(|value| !value.is_sensitive()) {
+            **value = if is_secret { secrecy::hidden() } else { secrecy::shown(path, value) };
+        }
+    }
+    view
 }
 
 fn place(origin: Option<&Origin>) -> String {

@@ -4,6 +4,7 @@ use magus_model::{
     Text,
     desired::Workspace,
     path::FieldPath,
+    secrecy,
     span::{Origin, Sources},
     value::FieldValue,
 };
@@ -61,12 +62,18 @@ pub fn compare(left: (&str, &Workspace), right: (&str, &Workspace), sources: &So
             left_origin: row.left.as_ref().and_then(|_| origin(left.1, &row.path)),
             right_origin: row.right.as_ref().and_then(|_| origin(right.1, &row.path)),
             same: row.same,
-            left: row.left,
-            right: row.right,
+            left: row.left.as_ref().map(|value| shown(&row, value)),
+            right: row.right.as_ref().map(|value| shown(&row, value)),
             path: row.path,
         })
         .collect();
     SideBySide { format_version: FORMAT_VERSION, left: left.0.into(), right: right.0.into(), rows }
+}
+
+/// A value as it may be shown: not beside a reference to a secret, and not if it may be a secret itself.
+fn shown(row: &magus_diff::Row, value: &FieldValue) -> FieldValue {
+    let is_secret = [&row.left, &row.right].into_iter().flatten().any(FieldValue::is_sensitive);
+    if is_secret && !value.is_sensitive() { secrecy::hidden() } else { secrecy::shown(&row.path, value) }
 }
 
 /// Everything, what is the same too.

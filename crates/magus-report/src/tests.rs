@@ -279,6 +279,7 @@ fn status_names_state_drift_and_what_is_pending() {
             state,
             fields: Vec::new(),
             lost: Vec::new(),
+            sensitive: Default::default(),
             code: ObservedCode::default(),
             mark: None,
             revision: "r".into(),

@@ -3,7 +3,7 @@
 //! What the environment's layers give already is left out, and what they give and the workspace has not is `null`.
 //! A value that came from a secret, or looks like one, is written as a reference that keeps the running value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use magus_load::Loaded;
 use magus_model::{
@@ -12,6 +12,7 @@ use magus_model::{
     name::WorkspaceName,
     observed::{ObservedField, ObservedWorkspace, RunState},
     path::FieldPath,
+    secrecy,
     value::{FieldValue, SecretReference, SecretSource, Value},
 };
 
@@ -19,7 +20,6 @@ use crate::{
     directory::{Directory, Folder, settings},
     placeholder::{self, Variables},
     resolve::{default_state, reader},
-    rules::literal,
     scope::{DEFAULT_WORKSPACE_NAME, Scope, inherit},
     stages, suggest,
 };
@@ -52,6 +52,14 @@ pub enum ImportError {
         /// The name in the cluster.
         name: WorkspaceName,
     },
+    /// It holds secrets where none can be declared, such as in arguments.
+    #[error("{} of `{name}` may hold a secret, and only `env` and `secrets` can refer to one", listed(paths))]
+    Secrets {
+        /// The name in the cluster.
+        name: WorkspaceName,
+        /// The fields.
+        paths: Vec<FieldPath>,
+    },
     /// A file with its name declares another workspace.
     #[error("`{environment}/{stem}.yaml` is there already")]
     Taken {
@@ -60,6 +68,10 @@ pub enum ImportError {
         /// The file's stem.
         stem: String,
     },
+}
+
+fn listed(paths: &[FieldPath]) -> String {
+    paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The smallest file in an environment that resolves to a workspace as it is. `same` says whether two values of a
@@ -94,15 +106,20 @@ pub fn import_layer(
 
     let mut tree = Tree::default();
     let mut kept = Vec::new();
+    let mut undeclarable = Vec::new();
     for field in &observed.fields {
         let inherited = lower.iter().find(|lower| lower.path == field.path);
         if inherited.is_some_and(|lower| stands(&lower.value, field, same)) {
             continue;
         }
-        let value = match keep(field) {
+        let value = match keep(field, &observed.sensitive) {
             Some(reference) => {
                 kept.push(field.path.clone());
                 reference.to_value()
+            }
+            None if holds_secret(field) => {
+                undeclarable.push(field.path.clone());
+                continue;
             }
             None => written(field, &variables),
         };
@@ -117,7 +134,11 @@ pub fn import_layer(
     if needs_name {
         tree.set(&["name".to_owned()], Value::string(observed.name.as_str()));
     }
-    Ok(Imported { stem, keys: tree.into_keys(), kept })
+    if undeclarable.is_empty() {
+        Ok(Imported { stem, keys: tree.into_keys(), kept })
+    } else {
+        Err(ImportError::Secrets { name: observed.name.clone(), paths: undeclarable })
+    }
 }
 
 /// The stem of the file, and whether the file has to name the workspace because `workspace_name` does not.
@@ -158,7 +179,7 @@ fn stands(
 }
 
 /// The reference under which a secret keeps its running value; nothing for what is no secret.
-fn keep(field: &ObservedField) -> Option<SecretReference> {
+fn keep(field: &ObservedField, sensitive: &BTreeSet<FieldPath>) -> Option<SecretReference> {
     let keys = keys(&field.path);
     let [group, name] = &keys[..] else { return None };
     if group != "env" && group != "secrets" {
@@ -166,14 +187,18 @@ fn keep(field: &ObservedField) -> Option<SecretReference> {
     }
     let secret = match &field.value {
         FieldValue::Secret(_) => true,
-        FieldValue::Plain(Value::String(text)) => {
-            group == "secrets" || literal::resemblance(Some(name), text).is_some()
-        }
-        FieldValue::Plain(_) => false,
+        FieldValue::Plain(Value::List(_) | Value::Map(_)) => false,
+        FieldValue::Plain(_) if sensitive.contains(&field.path) => true,
+        FieldValue::Plain(value) => secrecy::may_be_secret(&field.path, value),
     };
     let variable: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
     secret.then(|| SecretReference { source: SecretSource::Env(variable.into()), version: None, keep: true })
+}
+
+/// Whether a plain value may hold a secret that cannot be declared as a reference, such as an argument.
+fn holds_secret(field: &ObservedField) -> bool {
+    matches!(&field.value, FieldValue::Plain(value) if secrecy::may_be_secret(&field.path, value))
 }
 
 /// The value as it is declared: a literal `${` escaped where it would be filled in.

@@ -108,11 +108,16 @@ impl SecretError {
         }
     }
 
+    /// The fact, and what the system said.
+    pub fn fact(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+
     /// Fact, what the system said, and what to do, in one line.
     pub fn explain(&self) -> String {
-        match &self.source {
-            Some(source) => format!("{self}: {source}; {}", self.help()),
-            None => format!("{self}; {}", self.help()),
-        }
+        format!("{}; {}", self.fact(), self.help())
     }
 }

@@ -25,6 +25,7 @@ mod reasons;
 mod references;
 mod revision;
 mod rules;
+mod secrecy;
 mod secrets;
 mod selection;
 mod source;

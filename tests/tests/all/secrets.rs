@@ -77,16 +77,45 @@ fn lint_and_plan_run_nothing() {
 }
 
 #[test]
-fn a_secret_that_does_not_resolve_fails_its_step_alone() {
+fn nothing_is_sent_if_a_secret_does_not_resolve_and_every_failure_is_listed() {
     let sandbox = with_secrets();
     sandbox.write(
         "environments/production/_print.sh",
         format!("#!/bin/sh\necho {} >&2\necho {}\nexit 7\n", CANARY[0], CANARY[2]),
     );
-    let run = sandbox.expect(3, &["apply", "--yes"]);
+    sandbox.remove("environments/production/_mage.txt");
+    sandbox.replace("environments/production/ingest.yaml", "{env: CANARY}", "{env: MISSING}");
+    sandbox.write("environments/development/ingest.yaml", "env: {ALSO: {secret: {env: MISSING}}}\n");
+    let run = sandbox.expect(1, &["apply", "--yes"]);
     no_canary("a failed apply", &run.all());
-    assert!(run.all().contains("FROM_COMMAND") || run.all().contains("_print.sh"), "{}", run.all());
-    assert!(sandbox.file("store/workspaces/analytics-production/.env").exists(), "independent steps go on");
+    let error = run.stderr.split("error: ").nth(1).expect("an error");
+    assert_eq!(
+        error,
+        "3 secrets cannot be resolved; nothing was sent\n  \
+           environment variable `MISSING` is not set, needed for `env.ALSO` of `ingest-development` and 1 more\n  \
+           command `sh _print.sh` failed with exit status: 7; the 17 bytes that it wrote to stderr are not shown, because they may \
+         hold secrets, needed for `env.FROM_COMMAND` of `ingest-production`\n  \
+           file `production/_mage.txt` does not exist, needed for `secrets.slack_webhook` of `ingest-production`\n  \
+           help: run it by hand in the folder of the file that names it, to see what it says\n  \
+           help: set it where `magus apply` runs\n  \
+           help: the path is relative to the directory of the declarations, and read where `magus apply` runs\n"
+    );
+    assert!(
+        !sandbox.file("store/workspaces").exists()
+            || std::fs::read_dir(sandbox.file("store/workspaces")).expect("a folder").next().is_none()
+    );
+}
+
+#[test]
+fn a_declared_command_runs_once_however_many_steps_need_it() {
+    let sandbox = with_secrets();
+    sandbox.write("environments/production/_print.sh", "#!/bin/sh\necho run >> runs\necho x-value\n");
+    sandbox.write(
+        "environments/production/other.yaml",
+        "env: {A: {secret: {command: [sh, _print.sh]}}, B: {secret: {command: [sh, _print.sh]}, version: 2}}\n",
+    );
+    sandbox.expect(0, &["apply", "--yes"]);
+    assert_eq!(sandbox.read("environments/production/runs"), "run\n");
 }
 
 #[test]

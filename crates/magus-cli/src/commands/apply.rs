@@ -1,7 +1,7 @@
 //! `magus apply`, `restart` and `destroy`: plan, show, ask, and do exactly that.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -12,7 +12,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use magus_apply::{ApplyRequest, apply};
+use magus_apply::{ApplyRequest, ResolveRequest, UnresolvedSecret, apply, resolve_secrets};
 use magus_engine::{EngineErrorKind, Perform};
 use magus_git::Unread;
 use magus_history::{Lock, LockError};
@@ -134,6 +134,18 @@ fn converge(
         checked.repositories.iter().map(|(url, code)| (url.clone(), code.path().to_owned())).collect();
     let deploy_branches = DeployBranches::new(&repositories);
     listen_for_signals()?;
+    let jobs = global.jobs.map_or_else(engines::default_jobs, usize::from);
+    resolve_secrets(
+        &approved,
+        &ResolveRequest {
+            engines: &performing,
+            desired: &checked.resolution.desired,
+            secrets: &secrets,
+            jobs,
+            cancelled: &INTERRUPTED,
+        },
+    )
+    .map_err(|unresolved| unresolved_secrets(&unresolved))?;
     let progress = Progress::new(planned.plan.steps.len(), output);
     let report = apply(
         &approved,
@@ -148,7 +160,7 @@ fn converge(
                     && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)
             },
             may_go_on: &|| opened.locks.iter().try_for_each(Lock::check),
-            jobs: global.jobs.map_or_else(engines::default_jobs, usize::from),
+            jobs,
             cancelled: &INTERRUPTED,
             clock: &Timestamp::now,
             events: &|event| progress.tell(&event),
@@ -167,6 +179,24 @@ fn converge(
     let exit = if incomplete { Exit::Incomplete } else { Exit::Done };
     let unopened = if opened.failed { Exit::Unreachable } else { Exit::Done };
     Ok(exit.or(unopened).or(pipeline::verdict(&planned)))
+}
+
+/// All secrets that the plan needs and that have no value. Nothing was sent.
+fn unresolved_secrets(unresolved: &[UnresolvedSecret]) -> CommandError {
+    let verb = if unresolved.len() == 1 { "secret cannot" } else { "secrets cannot" };
+    let mut message = format!("{} {verb} be resolved; nothing was sent", unresolved.len());
+    for UnresolvedSecret { error, fields } in unresolved {
+        let mut needed_by = fields.iter();
+        let first = needed_by.next().map(|(workspace, path)| format!(" for `{path}` of `{workspace}`"));
+        let more = match needed_by.count() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let line = format!("{}, needed{}{more}", error.fact(), first.unwrap_or_default());
+        message.push_str(&format!("\n  {}", magus_report::escape::line(&line)));
+    }
+    let helps: BTreeSet<&str> = unresolved.iter().map(|one| one.error.help()).collect();
+    helps.into_iter().fold(CommandError::new(Exit::Invalid, message), CommandError::hint)
 }
 
 /// A cluster whose declarations count on one branch is changed from that one alone.

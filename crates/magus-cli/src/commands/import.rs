@@ -205,6 +205,9 @@ fn draft(
                 ImportError::Name { .. } => {
                     "it can only be managed under another name: create that one, move its data, delete this one".into()
                 }
+                ImportError::Secrets { .. } => {
+                    "move each secret to a variable of the workspace in Mage, then import it again".into()
+                }
                 ImportError::Taken { .. } => {
                     "write what it runs with into that file, or rename the file; `magus plan` shows what differs".into()
                 }

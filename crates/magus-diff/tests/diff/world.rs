@@ -161,6 +161,7 @@ pub fn observed(name: &str, fields: &[(&str, FieldValue)], mark: Option<Mark>) -
         state: RunState::Running,
         fields,
         lost: Vec::new(),
+        sensitive: Default::default(),
         code: ObservedCode::default(),
         mark,
         revision: "sha256:1".into(),

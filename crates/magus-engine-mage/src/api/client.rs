@@ -112,6 +112,11 @@ impl Client {
         self.credentials.of_workspace(url)
     }
 
+    /// The variable that names the servers of workspaces that get a login.
+    pub fn workspaces_variable(&self) -> String {
+        self.credentials.workspaces_variable()
+    }
+
     /// Sends a request, after a login where one is needed, and gives its answer.
     ///
     /// # Errors

@@ -14,8 +14,10 @@ use super::url::ServerUrl;
 /// `OAUTH2_APPLICATION_CLIENT_ID`, and in the pages that Mage serves.
 const SHIPPED_API_KEY: &str = "zkWlN0PkIKSN0C11CfUHUj84OT5XOJ6tDZ6bDRO2";
 
-/// Names the servers of workspaces that are trusted, where they are not those at the host of the main server.
-pub(crate) const WORKSPACES: &str = "MAGE_WORKSPACES_URL";
+/// Names the servers of workspaces that get a login. Without it, none does.
+const WORKSPACES: &str = "MAGE_WORKSPACES_URL";
+const WORKSPACES_PREFIX: &str = "MAGE_WORKSPACES";
+const WORKSPACES_API_KEY: &str = "MAGE_WORKSPACES_API_KEY";
 
 /// How to begin at a server that the user trusts. Its `Debug` shows where, and nothing of who.
 pub struct Credentials {
@@ -25,8 +27,21 @@ pub struct Credentials {
     pub api_key: Option<SecretString>,
     /// How to log in, where the server wants it.
     pub login: Login,
-    /// Where servers of workspaces are that may have the same login.
-    pub workspaces: Vec<ServerUrl>,
+    /// What servers of workspaces get; `None` if they get nothing.
+    pub workspaces: Option<WorkspaceLogin>,
+    /// What the names of this cluster's variables end with.
+    pub suffix: String,
+}
+
+/// What servers of workspaces get.
+#[derive(Clone)]
+pub struct WorkspaceLogin {
+    /// Those that get it are at or below one of these addresses.
+    pub urls: Vec<ServerUrl>,
+    /// The API key; `None` for the one that ships with Mage.
+    pub api_key: Option<SecretString>,
+    /// How to log in there.
+    pub login: Login,
 }
 
 /// How to log in.
@@ -51,13 +66,13 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 impl Credentials {
     /// Nothing, for a server that nobody said is trusted: only what anybody may ask can be asked there.
     pub fn none(url: ServerUrl) -> Self {
-        Self { url, api_key: None, login: Login::None, workspaces: Vec::new() }
+        Self { url, api_key: None, login: Login::None, workspaces: None, suffix: String::new() }
     }
 
     /// Takes the credentials for the server that a cluster declares from the environment.
     ///
-    /// The variables are `MAGE_URL`, `MAGE_API_KEY`, either `MAGE_TOKEN` or `MAGE_EMAIL` with `MAGE_PASSWORD`, and
-    /// `MAGE_WORKSPACES_URL`. Where
+    /// The variables are `MAGE_URL`, `MAGE_API_KEY`, either `MAGE_TOKEN` or `MAGE_EMAIL` with `MAGE_PASSWORD`, and the same with
+    /// `MAGE_WORKSPACES` for the servers of workspaces. Where
     /// `MAGE_URL_<CLUSTER>` is set (the name of the cluster in capitals, `_` for everything but letters and digits), all
     /// of them are taken with that suffix and none without: credentials of one server never go to another. A token
     /// comes before a password. An empty variable counts as not set, which is what CI makes of a missing secret.
@@ -93,41 +108,28 @@ impl Credentials {
         }
 
         let api_key = header_value(read("MAGE_API_KEY")?, &format!("MAGE_API_KEY{set}"))?;
-        let token = header_value(read("MAGE_TOKEN")?, &format!("MAGE_TOKEN{set}"))?;
-        let login = match (token, read("MAGE_EMAIL")?, read("MAGE_PASSWORD")?) {
-            (Some(token), _, _) => Login::Token(token),
-            (None, Some(email), Some(password)) => {
-                Login::Password { email, password: SecretString::from(password) }
-            }
-            (None, None, None) => Login::None,
-            (None, email, _) => {
-                let (given, missing) =
-                    if email.is_some() { ("EMAIL", "PASSWORD") } else { ("PASSWORD", "EMAIL") };
-                return Err(refused(format!("`MAGE_{given}{set}` is set, and `MAGE_{missing}{set}` is not"))
-                    .help("a login needs both; in CI, a secret that does not exist is an empty variable"));
-            }
-        };
-        let workspaces = match read(WORKSPACES)? {
-            None => vec![url.origin()],
-            Some(list) => list
-                .split_whitespace()
-                .map(|one| {
-                    ServerUrl::parse(one).map_err(|fault| {
-                        refused(format!("a URL in `{WORKSPACES}{set}` {fault}"))
-                            .help("name the servers of workspaces with a space between them, such as `https://mage.example.com`")
-                    })
-                })
-                .collect::<Result<_, _>>()?,
-        };
-        Ok(Self { url, api_key, login, workspaces })
+        let login = login(&read, "MAGE", &set)?;
+        let workspaces = workspaces(&read, &set, &login, api_key.as_ref())?;
+        Ok(Self { url, api_key, login, workspaces, suffix: set })
     }
 
-    /// The same for the server of a workspace, which Mage names: whoever may write to the Ingress decides where it leads,
-    /// so that it has to be one that the environment trusts. Nothing where it is not.
+    /// The same for the server of a workspace, which Mage names: whoever may write to the Ingress, or owns the workspace, decides
+    /// what answers there. `None` if the environment does not name it.
     pub fn of_workspace(&self, url: ServerUrl) -> Option<Self> {
-        let Self { url: _, api_key, login, workspaces } = self;
-        let trusted = workspaces.iter().any(|trusted| trusted.covers(&url));
-        trusted.then(|| Self { url, api_key: api_key.clone(), login: login.clone(), workspaces: Vec::new() })
+        let WorkspaceLogin { urls, api_key, login } = self.workspaces.as_ref()?;
+        let is_named = urls.iter().any(|named| named.covers(&url));
+        is_named.then(|| Self {
+            url,
+            api_key: api_key.clone(),
+            login: login.clone(),
+            workspaces: None,
+            suffix: String::new(),
+        })
+    }
+
+    /// The variable that names the servers of workspaces.
+    pub fn workspaces_variable(&self) -> String {
+        format!("{WORKSPACES}{}", self.suffix)
     }
 
     /// The API key to send.
@@ -154,6 +156,63 @@ impl std::fmt::Debug for Login {
             Login::Token(_) => "Token(***)",
         })
     }
+}
+
+/// Reads a variable of a cluster by its name without the suffix.
+type Read<'a> = &'a dyn Fn(&str) -> Result<Option<String>, EngineError>;
+
+/// The login in `PREFIX_TOKEN`, or `PREFIX_EMAIL` and `PREFIX_PASSWORD`. A token comes first.
+fn login(read: Read<'_>, prefix: &str, set: &str) -> Result<Login, EngineError> {
+    let name = |what: &str| format!("{prefix}_{what}");
+    let token = header_value(read(&name("TOKEN"))?, &format!("{prefix}_TOKEN{set}"))?;
+    match (token, read(&name("EMAIL"))?, read(&name("PASSWORD"))?) {
+        (Some(token), _, _) => Ok(Login::Token(token)),
+        (None, Some(email), Some(password)) => {
+            Ok(Login::Password { email, password: SecretString::from(password) })
+        }
+        (None, None, None) => Ok(Login::None),
+        (None, email, _) => {
+            let (given, missing) =
+                if email.is_some() { ("EMAIL", "PASSWORD") } else { ("PASSWORD", "EMAIL") };
+            Err(refused(format!("`{prefix}_{given}{set}` is set, and `{prefix}_{missing}{set}` is not"))
+                .help("a login needs both; in CI, a secret that does not exist is an empty variable"))
+        }
+    }
+}
+
+/// What servers of workspaces get: a login of their own, or else the main one.
+fn workspaces(
+    read: Read<'_>,
+    set: &str,
+    main: &Login,
+    main_key: Option<&SecretString>,
+) -> Result<Option<WorkspaceLogin>, EngineError> {
+    let own = login(read, WORKSPACES_PREFIX, set)?;
+    let own_key = header_value(read(WORKSPACES_API_KEY)?, &format!("{WORKSPACES_API_KEY}{set}"))?;
+    let Some(list) = read(WORKSPACES)? else {
+        if matches!(own, Login::None) && own_key.is_none() {
+            return Ok(None);
+        }
+        return Err(refused(format!(
+            "a login for the servers of workspaces is set, and `{WORKSPACES}{set}` is not"
+        ))
+        .help(format!("name the servers that get it: `export {WORKSPACES}{set}=https://mage.example.com`")));
+    };
+    let urls = list
+        .split_whitespace()
+        .map(|one| {
+            ServerUrl::parse(one).map_err(|fault| {
+                refused(format!("a URL in `{WORKSPACES}{set}` {fault}"))
+                    .help("name the servers of workspaces with a space between them, such as `https://mage.example.com`")
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(Some(match own {
+        Login::None => {
+            WorkspaceLogin { urls, api_key: own_key.or_else(|| main_key.cloned()), login: main.clone() }
+        }
+        login => WorkspaceLogin { urls, api_key: own_key, login },
+    }))
 }
 
 fn refused(message: String) -> EngineError {
@@ -268,7 +327,8 @@ mod tests {
             ("https://m.dev.evil.dev/ana", false),
             ("https://other.dev/ana", false),
         ] {
-            assert_eq!(trusts(&[main], of), trusted, "{of}");
+            assert!(!trusts(&[main], of), "without being named, no server of a workspace gets a login: {of}");
+            assert_eq!(trusts(&[main, (WORKSPACES, "https://m.dev")], of), trusted, "{of}");
         }
         let named = [main, (WORKSPACES, " https://w.dev/a  http://10.0.0.1:6789/ ")];
         for (of, trusted) in [
@@ -294,7 +354,47 @@ mod tests {
         assert!(help.contains("https://mage.example.com"), "{help}");
         // Another cluster's are not taken.
         let eu = [("MAGE_URL_C", "https://m.dev/mage"), main, (WORKSPACES, "https://w.dev")];
-        assert!(!trusts(&eu, "https://w.dev/ana") && trusts(&eu, "https://m.dev/ana"));
+        assert!(!trusts(&eu, "https://w.dev/ana") && !trusts(&eu, "https://m.dev/ana"));
+        assert_eq!(
+            from("https://m.dev/mage", "c", &eu).unwrap().workspaces_variable(),
+            "MAGE_WORKSPACES_URL_C"
+        );
+    }
+
+    #[test]
+    fn servers_of_workspaces_get_a_login_of_their_own_if_there_is_one() {
+        let main = [
+            ("MAGE_URL", "https://m.dev"),
+            ("MAGE_EMAIL", "owner@m.dev"),
+            ("MAGE_PASSWORD", "p"),
+            ("MAGE_API_KEY", "k"),
+            (WORKSPACES, "https://w.dev"),
+        ];
+        let url = || ServerUrl::parse("https://w.dev/ana").unwrap();
+        let of = |more: &[(&str, &str)]| {
+            from("https://m.dev", "c", &[&main[..], more].concat()).unwrap().of_workspace(url()).unwrap()
+        };
+        let own = of(&[("MAGE_WORKSPACES_EMAIL", "viewer@m.dev"), ("MAGE_WORKSPACES_PASSWORD", "q")]);
+        let Login::Password { email, password } = &own.login else { panic!("{own:?}") };
+        assert_eq!((email.as_str(), password.expose_secret()), ("viewer@m.dev", "q"));
+        assert_eq!(own.api_key().expose_secret(), SHIPPED_API_KEY, "the key of the main server stays there");
+        let own = of(&[("MAGE_WORKSPACES_TOKEN", "t"), (WORKSPACES_API_KEY, "wk")]);
+        assert!(matches!(&own.login, Login::Token(token) if token.expose_secret() == "t"));
+        assert_eq!(own.api_key().expose_secret(), "wk");
+        // Named servers get the main login if they have none of their own.
+        let shared = of(&[]);
+        assert!(matches!(&shared.login, Login::Password { email, .. } if email == "owner@m.dev"));
+        assert_eq!(shared.api_key().expose_secret(), "k");
+        let url = ("MAGE_URL", "https://m.dev");
+        let refusal = |set: &[(&str, &str)]| refusal("https://m.dev", "c", set).0;
+        assert_eq!(
+            refusal(&[url, ("MAGE_WORKSPACES_TOKEN", "t")]),
+            "a login for the servers of workspaces is set, and `MAGE_WORKSPACES_URL` is not"
+        );
+        assert_eq!(
+            refusal(&[url, ("MAGE_WORKSPACES_EMAIL", "a"), (WORKSPACES, "https://w.dev")]),
+            "`MAGE_WORKSPACES_EMAIL` is set, and `MAGE_WORKSPACES_PASSWORD` is not"
+        );
     }
 
     #[test]

@@ -18,7 +18,6 @@ mod transport;
 mod url;
 
 pub use client::{Client, Options};
-pub(crate) use credentials::WORKSPACES;
 pub use credentials::{Credentials, Login};
 pub use error::{ApiError, ApiErrorKind};
 pub use pace::Clock;

@@ -200,7 +200,13 @@ pub(crate) fn client(url: &str, login: Login, change: impl FnOnce(&mut Options))
     let now: Timestamp = "2026-08-01T10:00:00Z".parse().unwrap();
     let clock = Clock::new(move || now).with_sleep(move |time| written.lock().unwrap().push(time));
     let url = ServerUrl::parse(url).unwrap();
-    let credentials = Credentials { url, api_key: Some("key-canary".into()), login, workspaces: Vec::new() };
+    let credentials = Credentials {
+        url,
+        api_key: Some("key-canary".into()),
+        login,
+        workspaces: None,
+        suffix: String::new(),
+    };
     let mut options = Options::new(credentials, clock);
     change(&mut options);
     (Client::new(options).unwrap(), waits)

@@ -306,6 +306,11 @@ fn what_one_of_both_calls_a_secret_is_one() {
             current.steps[0].fields[0].sensitive = current_says;
             edit(&mut current.steps[0].fields[0]);
             for lines in [compare(&approved, &current).lines(), compare(&current, &approved).lines()] {
+                // Two values that are both hidden look the same, here as in the digest.
+                if approved_says && current_says {
+                    assert_eq!(lines, [""; 0]);
+                    continue;
+                }
                 assert_eq!(lines.len(), 1);
                 assert!(!lines[0].contains("hunter2") && lines[0].contains("a secret"), "{lines:?}");
             }

@@ -110,6 +110,7 @@ fn blank(name: &WorkspaceName, capabilities: &Capabilities) -> ObservedWorkspace
         state: RunState::Running,
         fields: Vec::new(),
         lost: Vec::new(),
+        sensitive: Default::default(),
         code: ObservedCode { commit: None, work: Work::None },
         mark: None,
         revision: Text::default(),
@@ -139,7 +140,7 @@ pub fn set(observed: &mut ObservedWorkspace, path: &FieldPath, value: Option<Fie
 
 /// Changes whenever anything of a workspace changes.
 pub fn revision(observed: &ObservedWorkspace) -> Text {
-    let ObservedWorkspace { name, state, fields, lost, code, mark, revision: _ } = observed;
+    let ObservedWorkspace { name, state, fields, lost, code, mark, sensitive: _, revision: _ } = observed;
     let mut hasher = std::hash::DefaultHasher::new();
     format!("{name} {state:?} {fields:?} {lost:?} {code:?} {mark:?}").hash(&mut hasher);
     format!("{:x}", hasher.finish()).into()

@@ -488,7 +488,7 @@ fn unmanaged(unmanaged: &[Unmanaged]) -> Vec<(String, Vec<String>)> {
 /// The values of a new workspace that matter most, on one line.
 pub(super) fn outline(fields: &[FieldChange]) -> String {
     let value = |path: &str| {
-        let field = fields.iter().find(|field| field.path.as_str() == path)?;
+        let field = fields.iter().find(|field| field.path.as_str() == path && !field.sensitive)?;
         match field.after.as_ref()? {
             FieldValue::Plain(
                 value @ (Value::String(_) | Value::Int(_) | Value::Float(_) | Value::Bool(_)),

@@ -6,12 +6,12 @@ use magus_model::{
     Text,
     desired::{Desired, Environment, Field, Workspace},
     diagnostic::Diagnostic,
-    rules,
+    rules, secrecy,
     span::Span,
     value::{FieldValue, SecretSource, Value},
 };
 
-use super::{literal, references::named};
+use super::references::named;
 
 /// With fewer environments, one that is like another is no exception.
 const ENOUGH: usize = 3;
@@ -84,7 +84,7 @@ fn shared_secrets(all: &[(&Text, &Environment)], findings: &mut Vec<Diagnostic>)
             let Some(secret) = secret(cluster, workspace, field) else { continue };
             // A text is one where it looks like one, whoever else has it.
             let name = named(field).map(|(_, name)| name);
-            if matches!(secret, Secret::Text(text) if literal::resemblance(name, text).is_none()) {
+            if matches!(secret, Secret::Text(text) if secrecy::resemblance(name, text).is_none()) {
                 continue;
             }
             of_last.entry(field.span).or_insert((secret, &environment.name, field));

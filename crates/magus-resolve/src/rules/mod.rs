@@ -9,7 +9,6 @@ pub(crate) mod databases;
 pub(crate) mod files;
 pub(crate) mod images;
 pub(crate) mod layers;
-pub(crate) mod literal;
 pub(crate) mod needs;
 pub(crate) mod references;
 pub(crate) mod server;

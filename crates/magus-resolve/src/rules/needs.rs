@@ -11,11 +11,10 @@ use magus_model::{
     path::FieldPath,
     pattern,
     rules::{self, Rule},
+    secrecy,
     span::Span,
     suggest,
 };
-
-use super::literal;
 
 /// How many pipelines are named.
 const SHOWN: usize = 3;
@@ -148,7 +147,7 @@ impl Said<'_> {
         if let Some(close) = suggest::closest(name, self.names.iter().copied().filter(may_be_meant)) {
             help.push_str(&format!("`{close}` is defined; was that meant? Otherwise "));
         }
-        let value = if *kind == Kind::Secret || literal::kind_of_name(name).is_some() {
+        let value = if *kind == Kind::Secret || secrecy::kind_of_name(name).is_some() {
             format!("{{secret: {{env: {}}}}}", name.to_ascii_uppercase())
         } else {
             "…".to_owned()

@@ -2,12 +2,11 @@
 
 use magus_model::{
     diagnostic::Diagnostic,
-    rules,
+    rules, secrecy,
     span::Span,
     tree::{Node, NodeKind},
 };
 
-use super::literal;
 use crate::{
     placeholder::{BRANCH_SLUG, KNOWN, Piece, has_any, pieces},
     suggest,
@@ -80,7 +79,7 @@ fn walk(node: &Node, place: Place<'_>, findings: &mut Vec<Diagnostic>) {
                 // `--password`, and then the password.
                 let (name, is_item) = flag.take().map_or((place.name, true), |flag| (Some(flag), false));
                 walk(item, Place { name, item: is_item, ..place }, findings);
-                flag = item.as_str().filter(|text| text.starts_with("--") && !text.contains(['=', ' ']));
+                flag = item.as_str().filter(|text| secrecy::is_flag(text));
             }
         }
         NodeKind::Map(entries) => {
@@ -102,7 +101,7 @@ fn walk(node: &Node, place: Place<'_>, findings: &mut Vec<Diagnostic>) {
 }
 
 fn secret(text: &str, span: Span, place: Place<'_>, findings: &mut Vec<Diagnostic>) {
-    let Some(what) = literal::resemblance(place.name, text) else { return };
+    let Some(what) = secrecy::resemblance(place.name, text) else { return };
     let holder = match place.name {
         Some(name) if place.item => format!("an item of `{name}`"),
         Some(name) => format!("`{name}`"),
@@ -125,7 +124,7 @@ fn is_variable(name: &str) -> bool {
 }
 
 fn placeholders(text: &str, span: Span, place: Place<'_>, findings: &mut Vec<Diagnostic>) {
-    let hidden = place.name.is_some_and(|name| literal::kind_of_name(name).is_some());
+    let hidden = place.name.is_some_and(|name| secrecy::kind_of_name(name).is_some());
     for piece in pieces(text) {
         let (message, help) = match piece {
             Piece::Text(_) => continue,

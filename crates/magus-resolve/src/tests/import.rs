@@ -37,6 +37,7 @@ fn observed(name: &str, state: RunState, fields: &[(&str, Value)]) -> ObservedWo
         state,
         fields,
         lost: Vec::new(),
+        sensitive: Default::default(),
         code: ObservedCode::default(),
         mark: None,
         revision: "".into(),
