@@ -21,12 +21,13 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("magus-model", &[]),
     ("magus-load", &["magus-model"]),
     ("magus-schema", &["magus-model"]),
-    ("magus-git", &["magus-model"]),
+    ("magus-process", &[]),
+    ("magus-git", &["magus-model", "magus-process"]),
     ("magus-resolve", &["magus-code", "magus-git", "magus-load", "magus-model", "magus-schema"]),
     ("magus-diff", &["magus-model"]),
     ("magus-plan", &["magus-diff", "magus-model"]),
     ("magus-report", &["magus-diff", "magus-model"]),
-    ("magus-secrets", &["magus-model"]),
+    ("magus-secrets", &["magus-model", "magus-process"]),
     ("magus-engine", &["magus-model", "magus-secrets"]),
     ("magus-history", &["magus-git", "magus-model"]),
     ("magus-code", &["magus-git", "magus-load", "magus-model"]),
@@ -58,6 +59,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "magus-load",
             "magus-model",
             "magus-plan",
+            "magus-process",
             "magus-report",
             "magus-resolve",
             "magus-schema",
@@ -106,7 +108,7 @@ const EDGE: &[&str] = &["magus-cli", "magus-tests", "xtask"];
 const PRINTERS: &[&str] = &["magus-cli", "xtask"];
 
 /// Who may start programs.
-const STARTERS: &[&str] = &["magus-git", "magus-secrets", "magus-tests", "xtask"];
+const STARTERS: &[&str] = &["magus-git", "magus-process", "magus-secrets", "magus-tests", "xtask"];
 
 /// The task.
 pub fn run() -> Done {

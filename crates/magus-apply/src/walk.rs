@@ -96,6 +96,8 @@ impl<'a> Walk<'a> {
             }
         }
         let cancelled = self.cancelled();
+        // A lock that was lost interrupts as well, and is the reason.
+        let refused = refused.or_else(|| cancelled.then(|| (self.around.may_go_on)().err()).flatten());
         let why = match &refused {
             Some(why) => why,
             None if cancelled => "interrupted before it began",

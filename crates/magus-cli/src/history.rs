@@ -120,7 +120,7 @@ pub fn lock(
     };
     let lost = |why: &str| {
         if !crate::commands::apply::INTERRUPTED.swap(true, Ordering::SeqCst) {
-            Output::say(&format!("error: {why}: what is under way ends, and no other step is begun"));
+            Output::say(&format!("error: {why}: finishing running steps; no new step will start"));
         }
     };
     Lock::take(remote, claim, lost).map(Some)

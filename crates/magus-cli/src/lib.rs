@@ -48,6 +48,10 @@ pub fn main() -> ExitCode {
     };
     let output = Output::new(&arguments.global);
     start_log(&arguments.global);
+    if let Err(error) = commands::apply::handle_signals() {
+        output.message(&error.describe());
+        return ExitCode::from(error.exit.code());
+    }
     let exit = run(&arguments, &output).unwrap_or_else(|error| {
         output.message(&error.describe());
         error.exit

@@ -1,10 +1,9 @@
 //! Runs git, to fetch into a mirror and otherwise: no prompt, no hook, no protocol that runs commands, and nothing of the
 //! repository that the caller may be in.
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{path::Path, process::Command, time::Duration};
+
+use magus_process::{Limits, Output, Stopped};
 
 use crate::{
     place::{Ssh, Unread, shown},
@@ -33,7 +32,8 @@ pub(crate) fn fetch(mirror: &Path, url: &str, ssh: Ssh) -> Result<(), Unread> {
     let mut git = git(mirror, ssh);
     git.args([
         "fetch",
-        "--quiet",
+        // What it says is how a fetch that goes on is told from one that stalls.
+        "--progress",
         "--force",
         "--prune",
         "--no-tags",
@@ -41,20 +41,60 @@ pub(crate) fn fetch(mirror: &Path, url: &str, ssh: Ssh) -> Result<(), Unread> {
         "--update-head-ok",
     ]);
     git.args(["--", url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
-    let output = git.output().map_err(|error| no_git(&error))?;
+    let output = run(&mut git, LARGE, url, "fetched")?;
     if output.status.success() {
         return Ok(());
     }
-    Err(failure(url, "fetched", &String::from_utf8_lossy(&output.stderr)))
+    Err(failure(url, "fetched", &without_progress(&String::from_utf8_lossy(&output.stderr))))
+}
+
+/// For what may be large: as long as it goes on.
+pub(crate) const LARGE: Limits = Limits { total: None, silence: Some(Duration::from_secs(120)) };
+/// For a few references and small records.
+pub(crate) const SMALL: Limits = Limits { total: Some(Duration::from_secs(30)), silence: None };
+
+/// Runs git to its end, or until its time is over.
+pub(crate) fn run(git: &mut Command, limits: Limits, url: &str, what: &str) -> Result<Output, Unread> {
+    magus_process::run(git, limits).map_err(|why| match why {
+        Stopped::NotStarted(error) => no_git(&error),
+        Stopped::TimedOut(_) | Stopped::Stalled(_) => Unread::Failed {
+            message: format!("`{}` cannot be {what}: git was stopped, because {why}", shown(url)),
+            help: format!("`git ls-remote {}` has to answer; check the network and its proxy", word(url)),
+        },
+        Stopped::Interrupted => Unread::Failed {
+            message: format!("`{}` cannot be {what}: git was interrupted", shown(url)),
+            help: "run the command again".to_owned(),
+        },
+    })
+}
+
+/// What git said without its progress: the last state of each line, and the lines that name a problem if there are any.
+pub(crate) fn without_progress(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().map(|line| line.rsplit('\r').next().unwrap_or(line)).collect();
+    let is_progress = |line: &&&str| {
+        let line = line.strip_prefix("remote: ").unwrap_or(line);
+        let starts =
+            ["Enumerating", "Counting", "Compressing", "Total ", "Receiving", "Resolving", "Unpacking"];
+        starts.iter().any(|start| line.starts_with(start))
+            || line.starts_with("From ")
+            || line.starts_with(" ")
+    };
+    lines.iter().filter(|line| !is_progress(line)).copied().collect::<Vec<_>>().join("\n")
 }
 
 /// Git for this repository: it asks nothing, runs nothing that is configured, and looks nowhere else.
 pub(crate) fn git(directory: &Path, ssh: Ssh) -> Command {
     let mut git = Command::new("git");
     git.arg("--git-dir").arg(directory);
-    for setting in
-        ["core.hooksPath=/dev/null", "credential.interactive=false", "gc.auto=0", "maintenance.auto=false"]
-    {
+    for setting in [
+        "core.hooksPath=/dev/null",
+        "credential.interactive=false",
+        "gc.auto=0",
+        "maintenance.auto=false",
+        // A transfer over HTTP below so many bytes a second, for so many seconds, has stalled.
+        "http.lowSpeedLimit=1",
+        "http.lowSpeedTime=120",
+    ] {
         git.args(["-c", setting]);
     }
     git.env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh").env("GIT_TERMINAL_PROMPT", "0");
@@ -62,12 +102,11 @@ pub(crate) fn git(directory: &Path, ssh: Ssh) -> Command {
     // Who has said how ssh is run, there or in the configuration, knows what it may ask.
     let configured = git2::Config::open_default().and_then(|config| config.get_string("core.sshcommand"));
     if ssh == Ssh::Usual && configured.is_err() {
-        git.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes");
+        git.env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15");
     }
     for name in OF_OTHERS {
         git.env_remove(name);
     }
-    git.stdin(Stdio::null());
     git
 }
 

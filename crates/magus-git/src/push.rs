@@ -2,8 +2,10 @@
 
 use std::{path::Path, process::Command};
 
+use magus_process::Limits;
+
 use crate::{
-    fetch::{failure, git, no_git},
+    fetch::{LARGE, failure, git, run, without_progress},
     place::{Place, Ssh, Unread},
 };
 
@@ -63,18 +65,23 @@ pub fn push(directory: &Path, place: &Place, lease: Lease<'_>, ssh: Ssh) -> Resu
     let destination = place.destination()?.ok_or(Unpushed::Bundle)?;
     let reference = format!("refs/heads/{branch}");
     let lease = Move { reference: &reference, from, to: Some(to) };
-    match move_reference(git(directory, ssh), &destination, lease)? {
+    match move_reference(git(directory, ssh), &destination, lease, LARGE)? {
         Pushed::Done => Ok(()),
         Pushed::Stale => Err(Unpushed::Moved(branch.to_owned())),
     }
 }
 
 /// Moves one reference of the destination from where it was seen, and from nowhere else.
-pub(crate) fn move_reference(mut git: Command, destination: &str, lease: Move<'_>) -> Result<Pushed, Unread> {
+pub(crate) fn move_reference(
+    mut git: Command,
+    destination: &str,
+    lease: Move<'_>,
+    limits: Limits,
+) -> Result<Pushed, Unread> {
     let Move { reference, from, to } = lease;
     git.args([
         "push",
-        "--quiet",
+        "--progress",
         "--porcelain",
         "--no-follow-tags",
         "--no-recurse-submodules",
@@ -83,7 +90,7 @@ pub(crate) fn move_reference(mut git: Command, destination: &str, lease: Move<'_
     // An empty side: it must not exist, or is to go (git-push, "--force-with-lease" and "<refspec>").
     git.arg(format!("--force-with-lease={reference}:{}", from.unwrap_or_default()));
     git.args(["--", destination, &format!("{}:{reference}", to.unwrap_or_default())]);
-    let output = git.output().map_err(|error| no_git(&error))?;
+    let output = run(&mut git, limits, destination, "pushed to")?;
     if output.status.success() {
         return Ok(Pushed::Done);
     }
@@ -104,6 +111,7 @@ pub(crate) fn move_reference(mut git: Command, destination: &str, lease: Move<'_
         return Ok(Pushed::Stale);
     }
     let refused = told.lines().filter(|line| line.starts_with('!'));
+    let errors = without_progress(&errors);
     let said: Vec<&str> = refused.chain(errors.lines()).collect();
     Err(failure(destination, "pushed to", &said.join("\n")))
 }

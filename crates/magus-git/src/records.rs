@@ -9,9 +9,10 @@ use std::{
 };
 
 use git2::{Oid, Repository, Signature};
+use magus_process::Limits;
 
 use crate::{
-    fetch::{failure, git, no_git},
+    fetch::{LARGE, SMALL, failure, git, run, without_progress},
     place::{Ssh, Unread},
     push::{Move, Pushed, move_reference},
 };
@@ -76,12 +77,12 @@ impl Remote {
         git
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<String, Unread> {
-        let output = self.git().args(arguments).output().map_err(|error| no_git(&error))?;
+    fn run(&self, arguments: &[&str], limits: Limits) -> Result<String, Unread> {
+        let output = run(self.git().args(arguments), limits, &self.name, "read")?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        Err(failure(&self.name, "read", &String::from_utf8_lossy(&output.stderr)))
+        Err(failure(&self.name, "read", &without_progress(&String::from_utf8_lossy(&output.stderr))))
     }
 
     /// What the references that begin like this are at, there.
@@ -89,7 +90,7 @@ impl Remote {
     /// # Errors
     /// Where the remote is not reached.
     pub fn references(&self, pattern: &str) -> Result<Vec<(String, String)>, Unread> {
-        let told = self.run(&["ls-remote", "--quiet", "--refs", "--", &self.name, pattern])?;
+        let told = self.run(&["ls-remote", "--quiet", "--refs", "--", &self.name, pattern], SMALL)?;
         let lines = told.lines().filter_map(|line| line.split_once('\t'));
         Ok(lines.map(|(id, name)| (name.to_owned(), id.to_owned())).collect())
     }
@@ -108,9 +109,15 @@ impl Remote {
                 return Ok(Some(id));
             }
             // Others move it meanwhile, or remove it: what counts is what is seen after it.
-            let fetch =
-                ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head", "--"];
-            last = self.run(&[&fetch[..], &[self.name.as_str(), &refspec]].concat()).err();
+            let fetch = [
+                "fetch",
+                "--progress",
+                "--no-tags",
+                "--no-recurse-submodules",
+                "--no-write-fetch-head",
+                "--",
+            ];
+            last = self.run(&[&fetch[..], &[self.name.as_str(), &refspec]].concat(), LARGE).err();
         }
         Err(last.unwrap_or_else(|| Unread::Failed {
             message: format!("`{reference}` of `{}` moves all the time", self.name),
@@ -151,7 +158,7 @@ impl Remote {
     /// # Errors
     /// Where the remote is not reached, or refuses it.
     pub fn swap(&self, reference: &str, from: Option<&str>, to: Option<&str>) -> Result<bool, Unread> {
-        if move_reference(self.git(), &self.name, Move { reference, from, to })? == Pushed::Stale {
+        if move_reference(self.git(), &self.name, Move { reference, from, to }, SMALL)? == Pushed::Stale {
             return Ok(false);
         }
         // So that the objects stay, and are known where nobody asks the network.

@@ -4,7 +4,7 @@
 //! What is compared is the moment that the record names, so that clocks have to agree within [`GRACE`].
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -22,6 +22,8 @@ use crate::lock_of;
 const LIFE: SignedDuration = SignedDuration::from_mins(5);
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(60);
+/// How often is looked whether it has expired.
+const WATCH: Duration = Duration::from_secs(1);
 /// How much the clocks of two machines may differ.
 const GRACE: SignedDuration = SignedDuration::from_mins(1);
 /// How often a lock that somebody holds is tried again.
@@ -56,18 +58,23 @@ pub enum LockError {
     Failed(#[from] Unread),
 }
 
-/// A lock that is held, and renewed by a thread, until it is dropped.
+/// A lock that is held until it is dropped. One thread renews it, and another one watches that this happens in time.
 pub struct Lock {
     shared: Arc<Shared>,
-    renewing: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Shared {
     cluster: Text,
     clock: fn() -> Timestamp,
+    /// Held while the remote is asked, which may take long.
     state: Mutex<State>,
-    /// Told when the lock is given back.
+    /// Never held while the remote is asked.
+    standing: Mutex<Standing>,
+    /// Told when the lock is given back or lost.
     ends: Condvar,
+    /// Told why the lock is lost.
+    tell: Mutex<Box<dyn Fn(&str) + Send>>,
 }
 
 struct State {
@@ -75,6 +82,10 @@ struct State {
     record: LockRecord,
     /// The commit of the record, there.
     at: String,
+}
+
+/// Whether the lock is still held.
+struct Standing {
     expires: Timestamp,
     lost: Option<String>,
     ending: bool,
@@ -126,37 +137,57 @@ impl Lock {
                     return Err(error.into());
                 }
             }
-            let state = State { remote, record, at, expires, lost: None, ending: false };
-            let shared = Arc::new(Shared { cluster, clock, state: Mutex::new(state), ends: Condvar::new() });
-            let renewing = {
+            let shared = Arc::new(Shared {
+                cluster,
+                clock,
+                state: Mutex::new(State { remote, record, at }),
+                standing: Mutex::new(Standing { expires, lost: None, ending: false }),
+                ends: Condvar::new(),
+                tell: Mutex::new(Box::new(lost)),
+            });
+            let work: [fn(&Shared); 2] = [Shared::keep, Shared::watch];
+            let start = |work: fn(&Shared)| {
                 let shared = Arc::clone(&shared);
-                thread::Builder::new().name("lock".to_owned()).spawn(move || shared.keep(&lost)).ok()
+                thread::Builder::new().name("lock".to_owned()).spawn(move || work(&shared)).ok()
             };
-            return Ok(Self { shared, renewing });
+            let threads = work.into_iter().filter_map(start).collect();
+            return Ok(Self { shared, threads });
         }
     }
 
-    /// Renews the lock, and so learns whether it is still held.
+    /// Renews the lock, and so learns whether it is still held. While a renewal is under way, only the time counts.
     ///
     /// # Errors
-    /// Where it is not: why.
+    /// If it is lost: why.
     pub fn check(&self) -> Result<(), String> {
-        self.shared.renew(&mut self.shared.state())
+        self.shared.check_expiry()?;
+        match self.shared.state.try_lock() {
+            Ok(mut state) => self.shared.renew(&mut state),
+            Err(TryLockError::Poisoned(state)) => self.shared.renew(&mut state.into_inner()),
+            Err(TryLockError::WouldBlock) => Ok(()),
+        }
+    }
+
+    /// Why the lock is lost, as far as is known without asking the remote.
+    pub fn lost(&self) -> Option<String> {
+        self.shared.check_expiry().err()
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        {
-            let mut state = self.shared.state();
-            state.ending = true;
-            if state.lost.is_none() {
-                // What is left there is over before long.
-                let _ = release(&state.remote, &state.record);
-            }
-        }
+        let is_lost = {
+            let mut standing = self.shared.standing();
+            standing.ending = true;
+            standing.lost.is_some()
+        };
         self.shared.ends.notify_all();
-        if let Some(thread) = self.renewing.take() {
+        if !is_lost {
+            let state = self.shared.state();
+            // If it cannot be released, it expires before long.
+            let _ = release(&state.remote, &state.record);
+        }
+        for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
     }
@@ -167,43 +198,74 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a while; whether the lock is still to be held.
+    fn wait(&self, time: Duration) -> bool {
+        let is_held = |standing: &mut Standing| !standing.ending && standing.lost.is_none();
+        let waited = self.ends.wait_timeout_while(self.standing(), time, is_held);
+        is_held(&mut waited.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
     /// Renews the lock until it is given back or lost.
-    fn keep(&self, lost: &dyn Fn(&str)) {
-        let mut state = self.state();
-        loop {
-            let waited = self.ends.wait_timeout_while(state, RENEWAL, |state| !state.ending);
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-            if state.ending {
-                return;
-            }
-            let already = state.lost.is_some();
-            if let Err(why) = self.renew(&mut state) {
-                if !already {
-                    lost(&why);
-                }
-                return;
+    fn keep(&self) {
+        while self.wait(RENEWAL) {
+            if let Err(why) = self.renew(&mut self.state()) {
+                return self.tell(&why);
             }
         }
     }
 
-    fn renew(&self, state: &mut State) -> Result<(), String> {
-        if let Some(why) = &state.lost {
-            return Err(why.clone());
+    /// Sees whether the lock expires while its renewal stalls, until it is given back or lost.
+    fn watch(&self) {
+        while self.wait(WATCH) {
+            if let Err(why) = self.check_expiry() {
+                return self.tell(&why);
+            }
         }
+    }
+
+    fn tell(&self, why: &str) {
+        (self.tell.lock().unwrap_or_else(PoisonError::into_inner))(why);
+    }
+
+    /// Whether the lock is lost, or has expired by now, which loses it.
+    fn check_expiry(&self) -> Result<(), String> {
+        let mut standing = self.standing();
+        if standing.lost.is_none() && (self.clock)() >= standing.expires {
+            standing.lost = Some(format!(
+                "the lock of cluster `{}` could not be renewed before it expired",
+                self.cluster
+            ));
+            self.ends.notify_all();
+        }
+        standing.lost.clone().map_or(Ok(()), Err)
+    }
+
+    fn renew(&self, state: &mut State) -> Result<(), String> {
+        self.check_expiry()?;
         let now = (self.clock)();
         let expires = now.saturating_add(LIFE).unwrap_or(Timestamp::MAX);
         let record = LockRecord { expires_at: expires.to_string().into(), ..state.record.clone() };
-        let why = match self.swap(state, &record, now) {
+        let swapped = self.swap(state, &record, now);
+        let mut standing = self.standing();
+        if let Some(why) = &standing.lost {
+            return Err(why.clone());
+        }
+        let why = match swapped {
             Ok(Some(at)) => {
-                (state.record, state.at, state.expires) = (record, at, expires);
+                (state.record, state.at, standing.expires) = (record, at, expires);
                 return Ok(());
             }
             Ok(None) => format!("the lock of cluster `{}` was taken away", self.cluster),
             // Nobody takes it before it is over.
-            Err(_) if now < state.expires => return Ok(()),
+            Err(_) if (self.clock)() < standing.expires => return Ok(()),
             Err(error) => format!("the lock of cluster `{}` could not be renewed: {error}", self.cluster),
         };
-        state.lost = Some(why.clone());
+        standing.lost = Some(why.clone());
+        self.ends.notify_all();
         Err(why)
     }
 }
@@ -401,5 +463,58 @@ mod tests {
         NOW.store(301, std::sync::atomic::Ordering::SeqCst);
         let lost = held.check().unwrap_err();
         assert!(lost.starts_with("the lock of cluster `acme` could not be renewed"), "{lost}");
+    }
+
+    #[test]
+    fn a_renewal_that_stalls_keeps_nobody_waiting_once_the_lock_expired() {
+        let folder = tempfile::tempdir().unwrap();
+        let bare = folder.path().join("remote.git");
+        Repository::init_bare(&bare).unwrap();
+        static NOW: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+        let clock = || at(NOW.load(std::sync::atomic::Ordering::SeqCst));
+        clone(folder.path(), "ana", &bare);
+        let ana = folder.path().join("ana");
+        let remote = Remote::of(&ana, "origin", Ssh::OfTheUser).unwrap();
+        let (tell, told) = mpsc::channel();
+        let held = Lock::take(remote, claim("ana", clock), move |why| tell.send(why.to_owned()).unwrap());
+        let held = held.unwrap();
+        // From now on the remote never answers.
+        let repository = Repository::open(&ana).unwrap();
+        repository.remote_set_url("origin", "ssh://nowhere/x").unwrap();
+        let started = folder.path().join("started");
+        let stalls = format!("touch '{}'; sleep 4; false", started.display());
+        repository.config().unwrap().set_str("core.sshCommand", &stalls).unwrap();
+        thread::scope(|scope| {
+            let renewal = scope.spawn(|| held.check());
+            while !started.exists() {
+                thread::yield_now();
+            }
+            held.check().unwrap();
+            NOW.store(301, std::sync::atomic::Ordering::SeqCst);
+            let expired = "the lock of cluster `acme` could not be renewed before it expired";
+            assert_eq!(held.check().unwrap_err(), expired);
+            assert!(!renewal.is_finished(), "the renewal still stalls");
+            assert_eq!(held.lost().as_deref(), Some(expired));
+            assert_eq!(renewal.join().unwrap().unwrap_err(), expired);
+        });
+        drop(held);
+        // Who asked was told by the answer, and nobody else has to be.
+        assert!(told.recv().is_err());
+    }
+
+    #[test]
+    fn a_lock_that_expires_while_nobody_asks_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let bare = folder.path().join("remote.git");
+        Repository::init_bare(&bare).unwrap();
+        static NOW: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+        let clock = || at(NOW.load(std::sync::atomic::Ordering::SeqCst));
+        let (tell, told) = mpsc::channel();
+        let lost = move |why: &str| tell.send(why.to_owned()).unwrap();
+        let held = Lock::take(clone(folder.path(), "ana", &bare), claim("ana", clock), lost).unwrap();
+        NOW.store(301, std::sync::atomic::Ordering::SeqCst);
+        let why = told.recv_timeout(Duration::from_secs(60)).unwrap();
+        assert_eq!(why, "the lock of cluster `acme` could not be renewed before it expired");
+        assert_eq!(held.check().unwrap_err(), why);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Read},
-    os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -15,7 +14,7 @@ use std::{
 };
 
 use magus_model::Text;
-use rustix::process::{Pid, Signal, kill_process_group};
+use magus_process::Group;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::{Fault, LONGEST_VALUE};
@@ -52,22 +51,20 @@ pub(crate) fn run(run: &CommandRun<'_>) -> Result<Vec<u8>, Failure> {
         program.as_str().into()
     };
     let deadline = Instant::now() + run.timeout;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments.iter().map(Text::as_str))
         .current_dir(&folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        // A group of its own, so that what it starts ends with it.
-        .process_group(0)
-        .spawn()
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => (Fault::ProgramNotFound, None),
-            _ => (Fault::NotStarted, Some(error)),
-        })?;
+        .stderr(Stdio::piped());
+    let (mut child, group) = Group::spawn(&mut command).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => (Fault::ProgramNotFound, None),
+        _ => (Fault::NotStarted, Some(error)),
+    })?;
     let outcome = watch(&mut child, deadline, run.timeout);
     if outcome.is_err() {
-        stop(&mut child);
+        group.kill(&mut child);
     }
     let (mut output, status, stderr_bytes) = outcome?;
     if status.success() {
@@ -134,14 +131,4 @@ fn count(mut stream: impl Read + Send + 'static, bytes: Arc<AtomicUsize>) -> mps
         let _ = sender.send(());
     });
     receiver
-}
-
-/// Ends the program, and everything that it started in its group.
-fn stop(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // Gone already is as good.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    let _ = child.kill();
-    let _ = child.wait();
 }

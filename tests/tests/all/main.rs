@@ -29,4 +29,5 @@ mod secrecy;
 mod secrets;
 mod selection;
 mod source;
+mod stalls;
 mod terminal;

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -44,6 +44,12 @@ use crate::{
     progress::Progress,
     repository::DeployBranches,
 };
+
+/// How a process ends that was interrupted before it began any step, as shells count.
+const INTERRUPTED_CODE: i32 = 130;
+
+/// Whether a signal lets running steps finish.
+static FINISHES_STEPS: AtomicBool = AtomicBool::new(false);
 
 /// Set by Ctrl-C or SIGTERM: what is under way ends, nothing else begins.
 pub static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -116,6 +122,8 @@ fn converge(
         expectation = Some(planned.plan);
     }
     let wait = approval.lock_timeout.unwrap_or_default();
+    // Locks that are held are released, whatever ends the command.
+    finish_steps_on_signal();
     let opened = open(global, &checked, wish, &engines, wait, output)?;
     let planned = pipeline::plan(global, &checked, wish, &engines)?;
     check(&planned.plan, &checked)?;
@@ -127,13 +135,16 @@ fn converge(
     }
     pipeline::say_idle_flags(&checked.resolution.desired, &planned, wish, output);
 
+    if INTERRUPTED.load(Ordering::SeqCst) {
+        let why = opened.locks.iter().find_map(Lock::lost).unwrap_or_else(|| "interrupted".to_owned());
+        return Err(CommandError::new(Exit::Incomplete, format!("{why}; nothing was sent")));
+    }
     let secrets = Resolver::new(checked.loaded.root.clone(), Box::new(|name| std::env::var_os(name)));
     let performing: BTreeMap<Text, &dyn Perform> =
         opened.engines.iter().map(|(name, engine)| (name.clone(), &**engine)).collect();
     let repositories: BTreeMap<Text, PathBuf> =
         checked.repositories.iter().map(|(url, code)| (url.clone(), code.path().to_owned())).collect();
     let deploy_branches = DeployBranches::new(&repositories);
-    listen_for_signals()?;
     let jobs = global.jobs.map_or_else(engines::default_jobs, usize::from);
     resolve_secrets(
         &approved,
@@ -159,7 +170,7 @@ fn converge(
                 wish.intent == Intent::Converge
                     && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)
             },
-            may_go_on: &|| opened.locks.iter().try_for_each(Lock::check),
+            may_go_on: &|| opened.may_go_on(),
             jobs,
             cancelled: &INTERRUPTED,
             clock: &Timestamp::now,
@@ -229,6 +240,16 @@ struct Opened {
     engines: BTreeMap<Text, Arc<dyn Perform>>,
     /// Whether any could not.
     failed: bool,
+}
+
+impl Opened {
+    /// Whether every lock is still held. After an interruption, no remote is asked for it.
+    fn may_go_on(&self) -> Result<(), String> {
+        if INTERRUPTED.load(Ordering::SeqCst) {
+            return self.locks.iter().find_map(Lock::lost).map_or(Ok(()), Err);
+        }
+        self.locks.iter().try_for_each(Lock::check)
+    }
 }
 
 /// Opens every cluster for writing, each with its lock. One that cannot be opened is said, and fails its own steps.
@@ -394,13 +415,41 @@ fn refused(stale: &StalePlan, wish: &Wish<'_>, expected: &Plan, current: &Plan) 
     error
 }
 
-pub fn listen_for_signals() -> Result<(), CommandError> {
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::SeqCst) {
-            Output::say("already interrupted: waiting for the steps that are under way");
-        } else {
-            Output::say("interrupted: what is under way ends, and no other step is begun");
+/// From now on a signal lets running steps finish, instead of ending the command at once.
+pub fn finish_steps_on_signal() {
+    FINISHES_STEPS.store(true, Ordering::SeqCst);
+}
+
+/// Handles Ctrl-C and SIGTERM, with the child processes that run at the time. A command that has begun no step ends at once. Later,
+/// the first signal lets running steps finish, the second one stops child processes, and the third one ends the command.
+///
+/// # Errors
+/// If no handler can be installed.
+pub fn handle_signals() -> Result<(), CommandError> {
+    let seen = AtomicUsize::new(0);
+    let handle = move || {
+        if !FINISHES_STEPS.load(Ordering::SeqCst) {
+            end();
         }
-    })
-    .map_err(|error| CommandError::new(Exit::Incomplete, "signals cannot be listened to").source(error))
+        INTERRUPTED.store(true, Ordering::SeqCst);
+        match seen.fetch_add(1, Ordering::SeqCst) {
+            0 => Output::say("interrupted: finishing running steps; no new step will start"),
+            1 => {
+                Output::say(
+                    "interrupted again: stopping child processes, waiting for requests that were sent",
+                );
+                magus_process::stop_all();
+            }
+            _ => end(),
+        }
+    };
+    ctrlc::set_handler(handle)
+        .map_err(|error| CommandError::new(Exit::Incomplete, "cannot listen for signals").source(error))
+}
+
+/// Ends the process and its children.
+#[expect(clippy::exit, reason = "a signal ends the process wherever it is")]
+fn end() -> ! {
+    magus_process::stop_all();
+    std::process::exit(INTERRUPTED_CODE)
 }

@@ -117,7 +117,7 @@ fn run_pipelines(
         return Err(CommandError::new(Exit::Invalid, message)
             .hint(format!("run them elsewhere, and record it: magus verify {name} --result pass")));
     };
-    apply::listen_for_signals()?;
+    apply::finish_steps_on_signal();
     let until = Instant::now() + Duration::from_secs(stage.verify.timeout);
     let mut urls = Vec::new();
     for workspace in workspaces {
