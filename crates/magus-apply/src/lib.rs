@@ -16,7 +16,15 @@ mod waves;
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::atomic::AtomicBool, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use magus_engine::{CodeSource, Perform, PerformError, Task};
@@ -25,7 +33,7 @@ use magus_model::{
     desired::{Code, Desired, Environment, Workspace},
     name::WorkspaceName,
     path::FieldPath,
-    plan::{Action, Deploy, DeployBranch, MarkRefresh, Plan, Step},
+    plan::{Action, Deploy, DeployBranch, MarkRefresh, Plan, Restarts, Step},
     report::{ApplyReport, ApplySummary, FORMAT_VERSION, Outcome, StepResult},
     value::FieldValue,
 };
@@ -42,7 +50,26 @@ use crate::{
 pub use resolve::{ResolveRequest, UnresolvedSecret, resolve_secrets};
 
 /// See [`ApplyRequest::move_branch`].
-pub type MoveBranch<'a> = dyn Fn(&Text, &DeployBranch, &Text) -> Result<(), String> + Sync + 'a;
+pub type MoveBranch<'a> = dyn Fn(BranchMove<'_>) -> Result<(), String> + Sync + 'a;
+
+/// A deploy branch that is to move. Nothing on a side means that it does not exist there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BranchMove<'a> {
+    /// The declared URL of its repository.
+    pub repository: &'a Text,
+    /// Its name.
+    pub branch: &'a Text,
+    /// The full number of the commit that it was seen at: it moves from there, and from nowhere else.
+    pub from: Option<&'a Text>,
+    /// The full number of the commit that it moves to.
+    pub to: Option<&'a Text>,
+}
+
+impl BranchMove<'_> {
+    fn back(self) -> Self {
+        Self { from: self.to, to: self.from, ..self }
+    }
+}
 
 /// What an apply needs besides the plan.
 pub struct ApplyRequest<'a> {
@@ -54,8 +81,7 @@ pub struct ApplyRequest<'a> {
     pub secrets: &'a Resolver,
     /// The git directories of the pipelines' repositories, by their declared URLs.
     pub repositories: &'a BTreeMap<Text, PathBuf>,
-    /// Moves a branch that workspaces follow, of the repository with this declared URL, to a commit; why it did not move. It
-    /// may be asked for the same again.
+    /// Moves the deploy branch of a workspace; why it did not move.
     pub move_branch: &'a MoveBranch<'a>,
     /// Whose secrets are compared with those that run: what a person selected, and nobody's where an apply is not
     /// about the declarations.
@@ -145,6 +171,7 @@ fn apply_plan(plan: &Plan, request: &ApplyRequest<'_>) -> ApplyReport {
         follows,
         environments: &environments,
         cancelled,
+        at_goal: Mutex::default(),
     };
     let work = |job| match job {
         Job::Step(at) => hands.perform(&plan.steps[at], plan),
@@ -186,6 +213,8 @@ struct Hands<'a> {
     follows: BTreeMap<(&'a Text, &'a WorkspaceName), &'a Step>,
     environments: &'a Environments<'a>,
     cancelled: &'a AtomicBool,
+    /// The deploy branches that this apply moved, by repository and name.
+    at_goal: Mutex<BTreeSet<(Text, Text)>>,
 }
 
 impl Hands<'_> {
@@ -200,9 +229,6 @@ impl Hands<'_> {
                 return Ending::Failed(self.unresolved(&field.path, &error));
             }
         }
-        if let Err(why) = self.move_branch(step) {
-            return Ending::Failed(self.secrets.redact(&why));
-        }
         let refresh_secrets = plan.overrides.refresh_secrets.contains(&step.environment);
         let environment = self.environments.get(&step.cluster, &step.environment);
         let wait_for_runs = environment
@@ -211,16 +237,41 @@ impl Hands<'_> {
         let code = environment.and_then(|environment| self.code(environment, step));
         let discard_changes =
             plan.overrides.discard_changes.iter().any(|given| given == step.workspace.as_str());
-        let task = Task { step, secrets, code, refresh_secrets, discard_changes, wait_for_runs, cancelled };
-        self.with(&step.cluster, |engine| engine.perform(&task).map(|()| Ending::Done))
+        let deploy_branch = match self.branch_move(step) {
+            Ok(deploy_branch) => deploy_branch,
+            Err(why) => return Ending::Failed(self.secrets.redact(&why)),
+        };
+        let moved = AtomicBool::new(false);
+        let move_branch = || deploy_branch.map_or(Ok(()), |branch| self.move_branch(branch, &moved));
+        let task = Task {
+            step,
+            secrets,
+            code,
+            refresh_secrets,
+            discard_changes,
+            move_branch: &move_branch,
+            wait_for_runs,
+            cancelled,
+        };
+        let ending = self.with(&step.cluster, |engine| engine.perform(&task).map(|()| Ending::Done));
+        match deploy_branch.filter(|_| moved.into_inner()) {
+            Some(branch) => self.or_move_back(branch, ending),
+            None => ending,
+        }
     }
 
-    /// Moves the branch that a workspace follows before it first looks there: when it is made, when it restarts, or when it is
-    /// asked to.
-    fn move_branch(&self, step: &Step) -> Result<(), String> {
-        let looks = matches!(step.action, Action::Create | Action::Replace | Action::Update | Action::Deploy);
+    /// The branch that has to move before the workspace of a step first looks there: when it is made, when it restarts, or when it
+    /// is asked to.
+    fn branch_move(&self, step: &Step) -> Result<Option<BranchMove<'_>>, String> {
+        let looks = match step.action {
+            Action::Create | Action::Replace | Action::Deploy => true,
+            Action::Update => step.restarts != Restarts::No,
+            Action::Adopt | Action::Delete | Action::Restart | Action::Start | Action::Stop => false,
+        };
         let deploys = self.follows.get(&(&step.cluster, &step.workspace)).filter(|_| looks);
-        let Some((branch, deploy)) = deploys.and_then(|step| follows(step)) else { return Ok(()) };
+        let Some((DeployBranch { name, from }, deploy)) = deploys.and_then(|step| follows(step)) else {
+            return Ok(None);
+        };
         let environment = self.environments.get(&step.cluster, &step.environment);
         let code = environment.and_then(|environment| declared_code(environment, step));
         let code = code.ok_or_else(|| format!("`{}` declares no code", step.workspace))?;
@@ -230,7 +281,38 @@ impl Hands<'_> {
                 step.workspace
             ));
         }
-        (self.move_branch)(&code.repository, branch, &deploy.to)
+        let repository = &code.repository;
+        Ok(Some(BranchMove { repository, branch: name, from: from.as_ref(), to: Some(&deploy.to) }))
+    }
+
+    fn move_branch(&self, branch: BranchMove<'_>, moved: &AtomicBool) -> Result<(), String> {
+        let key = (branch.repository.clone(), branch.branch.clone());
+        let at_goal = || self.at_goal.lock().unwrap_or_else(PoisonError::into_inner);
+        if branch.from == branch.to || at_goal().contains(&key) {
+            return Ok(());
+        }
+        (self.move_branch)(branch)?;
+        at_goal().insert(key);
+        moved.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The ending of a step that moved a branch. A step that changed nothing takes the branch back: the next start of its workspace
+    /// is not to bring the code.
+    fn or_move_back(&self, branch: BranchMove<'_>, ending: Ending) -> Ending {
+        let why = match &ending {
+            Ending::Failed(why) | Ending::NotStarted(why) => why,
+            Ending::Done | Ending::Compared(_) | Ending::Uncertain(_) => return ending,
+        };
+        let key = (branch.repository.clone(), branch.branch.clone());
+        self.at_goal.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
+        match (self.move_branch)(branch.back()) {
+            Ok(()) => ending,
+            Err(kept) => Ending::Uncertain(self.secrets.redact(&format!(
+                "{why}; its deploy branch `{}` moved, and could not be moved back: {kept}",
+                branch.branch
+            ))),
+        }
     }
 
     /// Where the code of a step that deploys comes from.

@@ -285,6 +285,8 @@ pub enum Gate {
     Windows,
     /// The days on which nothing restarts
     Freezes,
+    /// It follows its own deploy branch only after a restart
+    SharedBranch,
 }
 
 impl Gate {
@@ -296,6 +298,7 @@ impl Gate {
             Gate::RunsBefore => "runs-before",
             Gate::Windows => "windows",
             Gate::Freezes => "freezes",
+            Gate::SharedBranch => "shared-branch",
         }
     }
 }

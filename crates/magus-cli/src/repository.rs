@@ -1,14 +1,11 @@
 //! Where the repository of the pipelines' code is looked for, on this machine and by this user.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, path::PathBuf};
 
+use magus_apply::BranchMove;
 use magus_code::Projects;
 use magus_git::{Ask, Code, Fetch, Lease, NotFound, Place, Ssh, Unknown, Unpushed, Unread};
-use magus_model::{Text, plan::DeployBranch};
+use magus_model::Text;
 
 use crate::error::{CommandError, Exit};
 
@@ -53,38 +50,26 @@ pub fn push(url: &str, code: &Code, lease: Lease<'_>) -> Result<(), Unpushed> {
     magus_git::push(code.path(), &Place::parse(url)?, lease, ssh())
 }
 
-/// The branches that workspaces follow, each moved once in a command.
-pub struct DeployBranches<'a> {
-    directories: &'a BTreeMap<Text, PathBuf>,
-    moved: Mutex<BTreeMap<(Text, Text), Result<(), String>>>,
-}
-
-impl<'a> DeployBranches<'a> {
-    /// Those of these repositories: the git directories by their declared URLs.
-    pub fn new(directories: &'a BTreeMap<Text, PathBuf>) -> Self {
-        Self { directories, moved: Mutex::default() }
-    }
-
-    /// Moves a branch from where it was seen to a commit; why it did not move.
-    pub fn move_to(&self, url: &Text, branch: &DeployBranch, to: &Text) -> Result<(), String> {
-        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = moved.entry((url.clone(), branch.name.clone()));
-        known.or_insert_with(|| self.push(url, branch, to)).clone()
-    }
-
-    fn push(&self, url: &Text, branch: &DeployBranch, to: &Text) -> Result<(), String> {
-        let DeployBranch { name, from } = branch;
-        if from.as_ref() == Some(to) {
-            return Ok(());
+/// Moves the deploy branch of a workspace; why it did not move. `directories` are the git directories by their declared URLs.
+pub fn move_deploy_branch(
+    directories: &BTreeMap<Text, PathBuf>,
+    branch: BranchMove<'_>,
+) -> Result<(), String> {
+    let BranchMove { repository, branch, from, to } = branch;
+    let directory = directories.get(repository).ok_or("the repository was not read")?;
+    let place = Place::parse(repository).map_err(|error| error.to_string())?;
+    let moved = match (from, to) {
+        (Some(from), None) => magus_git::delete_branch(directory, &place, branch, from, ssh()),
+        (_, Some(to)) => {
+            let lease = Lease { branch, from: from.map(Text::as_str), to };
+            magus_git::push(directory, &place, lease, ssh())
         }
-        let directory = self.directories.get(url).ok_or("nobody looked into the repository")?;
-        let lease = Lease { branch: name, from: from.as_deref(), to };
-        let place = Place::parse(url).map_err(|error| error.to_string())?;
-        magus_git::push(directory, &place, lease, ssh()).map_err(|why| match why {
-            Unpushed::Moved(_) => format!("{why}; plan again"),
-            Unpushed::Bundle | Unpushed::Failed(_) => format!("`{name}` cannot be moved: {why}"),
-        })
-    }
+        (None, None) => Ok(()),
+    };
+    moved.map_err(|why| match why {
+        Unpushed::Moved(_) => format!("{why}; plan again"),
+        Unpushed::Bundle | Unpushed::Failed(_) => format!("`{branch}` cannot be moved: {why}"),
+    })
 }
 
 /// A folder of the user's: the one that a variable names, or a place below the home directory.

@@ -9,10 +9,10 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use magus_model::{
     Text,
-    desired::{Cluster, Code, DesiredState, Environment, Field, Workspace, branch_of},
+    desired::{Cluster, Code, DesiredState, Environment, Field, GIT_BRANCH, Workspace, branch_of},
     observed::{Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, RunState},
     path::FieldPath,
-    plan::{FieldChange, FieldStatus, Reason},
+    plan::{DeployBranch, FieldChange, FieldStatus, Reason},
     secrecy,
     source::ProjectSource,
     span::Sources,
@@ -144,6 +144,8 @@ impl<'a> Place<'a, '_> {
         let Some(declared) = self.workspace.code.as_ref().filter(|_| self.capabilities.deploys) else {
             return Ok(None);
         };
+        let follows_another =
+            declared.follows.as_ref().is_some_and(|branch| follows_another(observed, branch));
         let observed = &observed.code;
         let is_there = observed.commit.is_some() || observed.work.may_exist();
         if declared.once && is_there {
@@ -161,6 +163,8 @@ impl<'a> Place<'a, '_> {
         let reason = match (last, &found) {
             // Only Magus records a source, so that the declaration is what changed.
             _ if is_same_commit && source_before.is_some() => Reason::Declared,
+            // It runs what it should, and does not follow its branch yet.
+            _ if is_same_commit && follows_another => Reason::Declared,
             // It runs what it should, and the branch that it follows is elsewhere.
             _ if is_same_commit => Reason::Drift,
             (None, None) => Reason::Declared,
@@ -418,6 +422,12 @@ fn three_way(desired_is_last: bool, observed_is_last: bool) -> Reason {
         // Both cannot be the last one while they differ.
         _ => Reason::Both,
     }
+}
+
+/// Whether a workspace fetches its code from another branch than this one.
+fn follows_another(observed: &ObservedWorkspace, branch: &DeployBranch) -> bool {
+    let path = FieldPath::key("env").child(GIT_BRANCH);
+    observed.fields.iter().any(|field| field.path == path && !field.value.is_text(&branch.name))
 }
 
 fn state_digest(state: DesiredState) -> Text {

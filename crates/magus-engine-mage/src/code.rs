@@ -14,15 +14,15 @@ use std::{
 use magus_engine::{CodeSource, PerformError, Task};
 use magus_model::{
     Text,
-    desired::SYNC_ON_START,
+    desired::{GIT_BRANCH, SYNC_ON_START},
     name::WorkspaceName,
     observed::{ObservedCode, RunState, Work},
     path::FieldPath,
     plan::{Action, Deploy, Restarts, Step},
     source::Deployment,
-    value::FieldValue,
+    value::{FieldValue, Value},
 };
-use serde_json::Value;
+use serde_json::Value as Json;
 
 use crate::{
     Mage,
@@ -90,10 +90,10 @@ impl Project {
         Ok(Self { only_set_up: head.is_none(), head, ..project })
     }
 
-    fn read(reflog: &str, status: &Value) -> Self {
+    fn read(reflog: &str, status: &Json) -> Self {
         let list = |key: &str| {
             let items = status[key].as_array().map_or(&[][..], Vec::as_slice);
-            items.iter().filter_map(Value::as_str)
+            items.iter().filter_map(Json::as_str)
         };
         let is_of_mage = |path: &&str| {
             path.starts_with("pipelines/") && path.rsplit('/').next().is_some_and(|name| name == OF_MAGE)
@@ -224,13 +224,18 @@ impl Mage {
             let marked = self.put_mark(found, deployed(step, found, deploy)?);
             return marked.map_err(|error| error.after("the deployment was asked for"));
         }
+        let move_branch = || (task.move_branch)().map_err(PerformError::Failed);
+        follows(found, deploy)?;
         match found.known.workspace.state {
-            RunState::Stopped => {}
+            RunState::Stopped => move_branch()?,
             RunState::Running => {
                 let server = self.reach(name, "code", cancelled)?;
                 let project = Project::look(&server).map_err(|why| magus_engine::unchecked(name, &why))?;
-                if project.clone().code(&found.code()).commit.as_ref() != Some(&deploy.to) {
+                if project.clone().code(&found.code()).commit.as_ref() == Some(&deploy.to) {
+                    move_branch()?;
+                } else {
                     check(task, found, (&server, project), deploy, code)?;
+                    move_branch()?;
                     self.sync(name, &server, found, deploy, cancelled)?;
                     if *restarts != Restarts::No {
                         let restarted = self.stop_and_resume(found, cancelled);
@@ -245,6 +250,7 @@ impl Mage {
                 if !task.discard_changes {
                     refuse(name, &Work::Unknown(format!("it is {}", state.as_str()).into()))?;
                 }
+                move_branch()?;
                 self.stop_and_resume(found, cancelled)?;
                 self.wait_until(name, RunState::Running, cancelled)?;
                 self.wait_for_code(name, found, &deploy.to, cancelled)?;
@@ -329,6 +335,17 @@ impl Mage {
             }
             (self.sleep)(self.patience.look);
         }
+    }
+}
+
+/// Whether a workspace fetches its code from the branch that a deploy moves.
+fn follows(found: &Found, deploy: &Deploy) -> Result<(), PerformError> {
+    let branch = found.known.leaves.get(&FieldPath::key(ENV).child(GIT_BRANCH)).and_then(Value::as_str);
+    match (branch, &deploy.follows) {
+        (Some(branch), Some(follows)) if branch != follows.name.as_str() => Err(PerformError::Moved(
+            format!("`{}` follows `{branch}`, and not `{}`; plan again", found.name(), follows.name),
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -418,7 +435,7 @@ mod tests {
         lines.iter().map(line).collect()
     }
 
-    fn status(modified: &[&str], staged: &[&str], unknown: &[&str]) -> Value {
+    fn status(modified: &[&str], staged: &[&str], unknown: &[&str]) -> Json {
         json!({"modified_files": modified, "staged_files": staged, "untracked_files": unknown})
     }
 

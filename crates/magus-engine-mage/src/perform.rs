@@ -206,6 +206,7 @@ impl Mage {
         mut settings: BTreeMap<FieldPath, Value>,
     ) -> Result<(), PerformError> {
         let Task { step: Step { workspace: name, restarts, .. }, cancelled, .. } = *task;
+        (task.move_branch)().map_err(PerformError::Failed)?;
         let mut done = Done::default();
         if let Some(size) = settings.remove(&FieldPath::key(STORAGE)) {
             self.grow(found, &size)?;
@@ -299,6 +300,7 @@ impl Mage {
             }
         }
         let body = creation(name, namespace, &text, settings)?;
+        (task.move_branch)().map_err(PerformError::Failed)?;
         if let Err(error) = self.client.send(&request::create_workspace(body)) {
             self.after_failed_create(name, &text, error)?;
         }

@@ -162,8 +162,11 @@ pub struct PipelineRun {
     pub url: Text,
 }
 
+/// See [`Task::move_branch`]; the error is why the branch did not move.
+pub type MoveBranch<'a> = dyn Fn() -> Result<(), String> + Sync + 'a;
+
 /// One step, and what is needed to do it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Task<'a> {
     /// The step.
     pub step: &'a Step,
@@ -176,6 +179,9 @@ pub struct Task<'a> {
     pub refresh_secrets: bool,
     /// Whether the plan accepts that the step loses uncommitted changes: `--discard-changes` names its workspace.
     pub discard_changes: bool,
+    /// Moves the deploy branch of the workspace to the commit of the plan. An engine whose workspaces follow one calls it once the
+    /// preconditions of the step hold, right before the request after which the workspace looks there.
+    pub move_branch: &'a MoveBranch<'a>,
     /// How long a step that would interrupt running pipelines waits for them, as `rollout.wait_for_runs` of its
     /// environment says; nothing to wait for where it is zero.
     pub wait_for_runs: Duration,
@@ -193,6 +199,7 @@ impl<'a> Task<'a> {
             code: None,
             refresh_secrets: false,
             discard_changes: false,
+            move_branch: &|| Ok(()),
             wait_for_runs: Duration::ZERO,
             cancelled: &NEVER,
         }

@@ -28,7 +28,7 @@ pub use code::{Code, Lacking, NotFound};
 pub use files::{Change, Entry, Files, Listing, files_at};
 pub use merge::{Conflict, Merge};
 pub use place::{Ask, Fetch, Place, Ssh, Unread, unbundle};
-pub use push::{Lease, Unpushed, push};
+pub use push::{Lease, Unpushed, delete_branch, push};
 pub use records::{Record, Remote};
 pub use tree::{Manifest, Unwritten, write_tree};
 pub use unknown::{Unknown, shell_word};

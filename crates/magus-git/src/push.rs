@@ -71,6 +71,26 @@ pub fn push(directory: &Path, place: &Place, lease: Lease<'_>, ssh: Ssh) -> Resu
     }
 }
 
+/// Deletes a branch, if it is still at the commit where it was seen. One that is gone already is as it should be.
+///
+/// # Errors
+/// If the branch is elsewhere, and if git cannot push.
+pub fn delete_branch(
+    directory: &Path,
+    place: &Place,
+    branch: &str,
+    from: &str,
+    ssh: Ssh,
+) -> Result<(), Unpushed> {
+    let destination = place.destination()?.ok_or(Unpushed::Bundle)?;
+    let reference = format!("refs/heads/{branch}");
+    let lease = Move { reference: &reference, from: Some(from), to: None };
+    match move_reference(git(directory, ssh), &destination, lease, LARGE)? {
+        Pushed::Done => Ok(()),
+        Pushed::Stale => Err(Unpushed::Moved(branch.to_owned())),
+    }
+}
+
 /// Moves one reference of the destination from where it was seen, and from nowhere else.
 pub(crate) fn move_reference(
     mut git: Command,
@@ -152,6 +172,12 @@ mod tests {
         lease("deploy/a", None, &first).unwrap();
         assert!(matches!(lease("deploy/a", None, &second), Err(Unpushed::Moved(_))));
         lease("deploy/a", None, &first).unwrap();
+
+        // It goes only from where it was seen.
+        let delete = |from: &str| delete_branch(mine.path(), &place, "deploy/a", from, Ssh::Usual);
+        assert!(matches!(delete(&second), Err(Unpushed::Moved(_))));
+        delete(&first).unwrap();
+        assert!(other.find_reference("refs/heads/deploy/a").is_err());
 
         let bundle = folder.path().join("x.bundle");
         std::fs::write(&bundle, "").unwrap();

@@ -16,6 +16,9 @@ use crate::{
 /// The variable with which a Mage workspace resets its code to its deploy branch whenever it starts (MAGE.md 5).
 pub const SYNC_ON_START: &str = "GIT_SYNC_ON_START";
 
+/// The variable that names the branch which it fetches.
+pub const GIT_BRANCH: &str = "GIT_BRANCH";
+
 /// Everything that is declared, over all clusters.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Desired {

@@ -391,6 +391,8 @@ pub enum Guard {
     Engine,
     /// As many workspaces of branches as there may be.
     BranchLimit,
+    /// A gate: it follows the deploy branch of its environment together with others, until something restarts it.
+    SharedBranch,
     /// A gate: its commit was not verified in the stage before.
     Verified,
     /// A gate: its commit has not run long enough in the stage before.
@@ -417,6 +419,7 @@ impl Guard {
             Guard::Conflict => "conflict",
             Guard::Engine => "engine",
             Guard::BranchLimit => "branch-limit",
+            Guard::SharedBranch => "shared-branch",
             Guard::Verified => "verified",
             Guard::Soak => "soak",
             Guard::RunsBefore => "runs-before",
@@ -430,6 +433,7 @@ impl Guard {
         matches!(
             self,
             Self::BranchLimit
+                | Self::SharedBranch
                 | Self::Verified
                 | Self::Soak
                 | Self::RunsBefore

@@ -19,6 +19,7 @@ mod gates;
 mod guards;
 mod planner;
 mod request;
+mod shared_branch;
 mod since;
 mod steps;
 mod unblock;

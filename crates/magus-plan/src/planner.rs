@@ -22,6 +22,7 @@ use crate::{
     gates::{Closed, Keeper},
     guards::{Danger, Guards, Held, enough},
     request::{Baseline, Intent, PlanRequest},
+    shared_branch::{self, Branch},
     since::{Before, Split},
     steps::{Part, Place, is_replaced, rest_on, unsettable},
     unblock, words,
@@ -310,7 +311,13 @@ impl<'a> Draft<'a> {
                     }
                 }
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
-                let steps = place.update(update, refresh);
+                let branch = place.branch_after(update, self.overrides);
+                if branch == Branch::Shared {
+                    let flags = shared_branch::flags(self.overrides);
+                    let unblock = unblock::command(&self.request.command, self.overrides, &flags);
+                    self.withheld.push(place.still_shared(unblock));
+                }
+                let steps = place.update(update, branch, refresh);
                 self.let_through(&place, Some(update.observed), steps);
             }
             Change::Conflict { observed, conflict } => {
@@ -370,6 +377,13 @@ impl<'a> Draft<'a> {
             for before in &held {
                 rest_on(&mut step, before, passed.last().and_then(|step| step.mark.as_ref()).or(last));
             }
+            // Its code would come from the branch that it shares.
+            if step.deploy.is_some() && held.iter().any(shared_branch::switches) {
+                let update = self.withheld.last().cloned();
+                self.withheld.extend(update.map(|update| Withheld { action: Action::Deploy, ..update }));
+                held.push(step);
+                continue;
+            }
             let goes_back = step.deploy.as_ref().and_then(|deploy| deploy.movement.as_ref());
             let goes_back = goes_back.is_some_and(Movement::is_rollback);
             let mut closed = match &step.deploy {
@@ -402,6 +416,9 @@ impl<'a> Draft<'a> {
                 break;
             }
             held.push(step);
+        }
+        if held.iter().any(|step| step.deploy.is_some()) {
+            place.keep_shared(&mut passed, last);
         }
         self.admit(place.changes, passed);
     }

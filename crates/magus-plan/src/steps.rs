@@ -23,6 +23,7 @@ use magus_model::{
 use crate::{
     planner::step_id,
     request::{Move, Movements, Readers},
+    shared_branch::Branch,
     words,
 };
 
@@ -150,6 +151,9 @@ impl<'a> Place<'a> {
         };
         let mut words = match &declared.follows {
             _ if source_before.is_some() && from.as_ref() == Some(to) => words::same_commit(declared),
+            Some(follows) if from.as_ref() == Some(to) && reason == Reason::Declared => {
+                words::own_branch(follows)
+            }
             Some(follows) if from.as_ref() == Some(to) => words::followed_elsewhere(follows),
             _ => words::deploy(declared, reason, from.is_some(), commits),
         };
@@ -227,15 +231,16 @@ impl<'a> Place<'a> {
 
     /// Stop, update, start and restart, as far as they are needed. A change that only a creation can make is left
     /// out: it is here only where the replace is held back.
-    pub(crate) fn update(&self, update: &Update<'_>, refresh_secrets: bool) -> Vec<Step> {
+    pub(crate) fn update(&self, update: &Update<'_>, branch: Branch, refresh_secrets: bool) -> Vec<Step> {
         let Update { observed, renamed_from, fields: changed, state, restart, code } = update;
         let capabilities = self.capabilities();
         let renamed_from = renamed_from.cloned();
         if renamed_from.is_some() && !capabilities.rename {
             return Vec::new();
         }
+        let changed = self.without_switch(changed, branch);
         let mut fields: Vec<_> =
-            changed.iter().filter(|field| !takes_creation(capabilities, observed, field)).cloned().collect();
+            changed.filter(|field| !takes_creation(capabilities, observed, field)).cloned().collect();
         if refresh_secrets {
             fields.extend(self.secrets(&fields));
             fields.sort_by(|a, b| a.path.cmp(&b.path));
@@ -276,7 +281,7 @@ impl<'a> Place<'a> {
             let at = if stops_first { parts.len() } else { 0 };
             parts.insert(at, Part::new(Action::Update, reason, restarts, fields));
         }
-        if let Some(change) = *code {
+        if let Some(change) = code.filter(|_| branch == Branch::Declared) {
             let state = if stops.is_some() { RunState::Stopped } else { observed.state };
             parts.push(self.deploy(change, state));
         }
@@ -427,7 +432,11 @@ fn is_older_image(change: &FieldChange) -> bool {
 }
 
 /// Whether only a creation can make this change.
-fn takes_creation(capabilities: &Capabilities, observed: &ObservedWorkspace, change: &FieldChange) -> bool {
+pub(crate) fn takes_creation(
+    capabilities: &Capabilities,
+    observed: &ObservedWorkspace,
+    change: &FieldChange,
+) -> bool {
     let FieldCapability { create_only, grows, .. } = capabilities.of(&change.path);
     let grown = |before, after| grows && is_more(&change.path, after, before);
     let lost = observed.lost.iter().find(|lost| lost.path == change.path);
@@ -445,7 +454,7 @@ fn revision(observed: &ObservedWorkspace) -> Precondition {
 
 /// Whether a running workspace restarts when these fields are set. Where only fields change that cannot be read
 /// back, they may be what they are to be, and then nothing restarts.
-fn restarts(capabilities: &Capabilities, fields: &[FieldChange]) -> Restarts {
+pub(crate) fn restarts(capabilities: &Capabilities, fields: &[FieldChange]) -> Restarts {
     let mut answer = Restarts::No;
     for field in fields.iter().filter(|field| capabilities.of(&field.path).restarts) {
         match field.status {

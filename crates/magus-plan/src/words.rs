@@ -141,6 +141,20 @@ pub(crate) fn followed_elsewhere(follows: &DeployBranch) -> String {
     }
 }
 
+/// That a workspace gets the branch that it will follow.
+pub(crate) fn own_branch(follows: &DeployBranch) -> String {
+    format!("creates `{}`, which it follows from now on", follows.name)
+}
+
+/// That a workspace still follows the branch of its environment.
+pub(crate) fn shared_branch(environment: &str, workspace: &WorkspaceName) -> String {
+    format!(
+        "gate `shared-branch`: `{workspace}` still follows `{}`, and gets `{}` with the next step that restarts it",
+        DeployBranch::shared(environment),
+        DeployBranch::of(environment, workspace)
+    )
+}
+
 /// That Mage Pro does it, and tells nothing of it.
 pub(crate) fn by_deployment(setting: &str) -> String {
     format!("; by the deployment `{setting}` of Mage, which does not tell what became of it")

@@ -44,7 +44,7 @@ pub(crate) fn code(scope: &Scope<'_>, environment: &str, root: &Node, name: &Wor
         branch: branch.clone(),
         pinned: pinned.map(|(commit, _)| commit.clone()),
         once: mode == DeployMode::Once,
-        follows: sync::branch(scope, environment, name, is_own),
+        follows: sync::branch(scope, environment, name),
         commit: Err(Text::new_static("nobody looked into the repository")),
         span: pinned.map_or(branch_span, |(_, span)| span),
     })
@@ -65,7 +65,7 @@ pub(crate) fn code_of_branch(
         branch: branch.clone(),
         pinned: None,
         once: false,
-        follows: sync::branch(scope, environment, name, true),
+        follows: sync::branch(scope, environment, name),
         commit: Err(Text::new_static("nobody looked into the repository")),
         span,
     })

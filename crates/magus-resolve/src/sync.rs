@@ -21,8 +21,6 @@ use crate::{
     value::Reader,
 };
 
-/// What the names of the branches begin with.
-const BRANCHES: &str = "deploy/";
 /// Where Mage keeps the projects of workspaces (`cluster_manager/kubernetes/workload_manager.py`: the volume, and
 /// `USER_CODE_PATH` below it).
 const PROJECTS: &str = "/home/src";
@@ -39,7 +37,7 @@ const AUTH: [(&str, &str); 4] = [
 
 /// Whether a branch is one of those that Magus moves.
 pub(crate) fn is_deploy_branch(branch: &str) -> bool {
-    branch.starts_with(BRANCHES)
+    branch.starts_with(DeployBranch::PREFIX)
 }
 
 /// Whether workspaces of the environment fetch their code themselves.
@@ -79,19 +77,10 @@ fn is_whole(scope: &Scope<'_>) -> bool {
     directory.is_none_or(|(folder, _)| folder.split('/').all(|part| part.is_empty() || part == "."))
 }
 
-/// The branch that a workspace follows; nothing where it fetches nothing itself. `own` where it runs another commit than the
-/// rest of its environment may.
-pub(crate) fn branch(
-    scope: &Scope<'_>,
-    environment: &str,
-    name: &WorkspaceName,
-    own: bool,
-) -> Option<DeployBranch> {
-    let name = match own {
-        true => format!("{BRANCHES}{environment}+{name}"),
-        false => format!("{BRANCHES}{environment}"),
-    };
-    is_used(scope).then(|| DeployBranch { name: name.into(), from: None })
+/// The branch that a workspace follows, which is its own: whatever becomes of the steps of others, it moves with its own step. Nothing
+/// if the workspace fetches no code itself.
+pub(crate) fn branch(scope: &Scope<'_>, environment: &str, name: &WorkspaceName) -> Option<DeployBranch> {
+    is_used(scope).then(|| DeployBranch { name: DeployBranch::of(environment, name), from: None })
 }
 
 /// Adds the variables of a workspace that follows a branch. Those that decide what it fetches are what they have to be; of the

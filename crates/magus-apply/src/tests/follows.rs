@@ -14,7 +14,7 @@ fn source() -> ProjectSource {
 
 /// A plan that makes a workspace, deploys to it and starts another one.
 fn made_and_deployed(desired: &mut Desired) -> Plan {
-    let follows = Some(DeployBranch { name: "deploy/staging".into(), from: Some("1".into()) });
+    let follows = Some(DeployBranch { name: "deploy/staging+a".into(), from: Some("1".into()) });
     let code = Code {
         repository: "code.git".into(),
         source: source(),
@@ -49,27 +49,52 @@ fn made_and_deployed(desired: &mut Desired) -> Plan {
 fn a_branch_moves_before_the_workspace_looks_there() {
     let moved = Mutex::new(Vec::new());
     let engine = Memory::default();
-    let move_branch = |url: &Text, branch: &DeployBranch, to: &Text| {
-        let before = engine.asked.lock().unwrap().iter().any(|id| id.as_str() == "acme/a/create");
-        moved.lock().unwrap().push(format!("{url} {} {:?} {to} {before}", branch.name, branch.from));
+    let move_branch = |branch: BranchMove<'_>| {
+        let BranchMove { repository, branch, from, to } = branch;
+        let asked = engine.asked.lock().unwrap().iter().any(|id| id.as_str() == "acme/a/create");
+        moved.lock().unwrap().push(format!("{repository} {branch} {from:?} {to:?} {asked}"));
         Ok(())
     };
     let mut scene = Scene { move_branch: &move_branch, jobs: 1, ..Scene::default() };
     let plan = made_and_deployed(&mut scene.desired);
     let (report, _) = scene.run(&plan, &engine);
     assert_eq!(outcomes(&report), [Outcome::Applied; 3]);
-    let told = |before| format!("code.git deploy/staging Some(\"1\") 2 {before}");
-    assert_eq!(moved.into_inner().unwrap(), [told(false), told(true)]);
+    // Within the step that makes the workspace, and once.
+    assert_eq!(moved.into_inner().unwrap(), ["code.git deploy/staging+a Some(\"1\") Some(\"2\") true"]);
+}
+
+#[test]
+fn a_step_that_changes_nothing_leaves_no_branch_moved() {
+    for (fault, outcome, kept) in [
+        (Fault::Fails, Outcome::Failed, false),
+        (Fault::Moved, Outcome::Failed, false),
+        (Fault::Waits, Outcome::NotStarted, false),
+        (Fault::Uncertain, Outcome::Uncertain, true),
+    ] {
+        let at = Mutex::new(Some("1".to_owned()));
+        let engine = Memory::fault("acme/a/create", fault);
+        let move_branch = |branch: BranchMove<'_>| {
+            let mut at = at.lock().unwrap();
+            assert_eq!(*at, branch.from.map(ToString::to_string));
+            *at = branch.to.map(ToString::to_string);
+            Ok(())
+        };
+        let mut scene = Scene { move_branch: &move_branch, ..Scene::default() };
+        let plan = made_and_deployed(&mut scene.desired);
+        let (report, _) = scene.run(&plan, &engine);
+        assert_eq!(outcomes(&report)[..2], [outcome, Outcome::Skipped]);
+        assert_eq!(at.into_inner().unwrap().as_deref(), Some(if kept { "2" } else { "1" }), "{outcome:?}");
+    }
 }
 
 #[test]
 fn where_the_branch_does_not_move_nothing_is_made() {
     let engine = Memory::default();
-    let refuse = |_: &Text, _: &DeployBranch, _: &Text| Err("it is protected".to_owned());
+    let refuse = |_: BranchMove<'_>| Err("it is protected".to_owned());
     let mut scene = Scene { move_branch: &refuse, ..Scene::default() };
     let plan = made_and_deployed(&mut scene.desired);
     let (report, _) = scene.run(&plan, &engine);
     assert_eq!(outcomes(&report), [Outcome::Failed, Outcome::Skipped, Outcome::Applied]);
     assert_eq!(message(&report, 0), "it is protected");
-    assert_eq!(*engine.asked.lock().unwrap(), ["acme/b/start"]);
+    assert_eq!(*engine.done.lock().unwrap(), ["acme/b/start".into()].into());
 }

@@ -35,7 +35,7 @@ use magus_model::{
 };
 use magus_secrets::Resolver;
 
-use crate::{ApplyRequest, Event, MoveBranch, apply_plan};
+use crate::{ApplyRequest, BranchMove, Event, MoveBranch, apply_plan};
 
 /// What an engine does with a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +104,7 @@ impl Perform for Memory {
         if let Some(gate) = gate {
             let _ = gate.recv_timeout(DEADLINE);
         }
+        (task.move_branch)().map_err(PerformError::Failed)?;
         self.answer(id)?;
         self.done.lock().unwrap().insert(id.clone());
         Ok(())
@@ -302,7 +303,7 @@ impl Default for Scene<'_> {
             variables: BTreeMap::new(),
             listen: &|_, _| (),
             may_go_on: &|| Ok(()),
-            move_branch: &|_, _, _| Ok(()),
+            move_branch: &|_| Ok(()),
         }
     }
 }

@@ -170,7 +170,7 @@ fn values_do_not_leave_through_the_message_of_an_engine() {
             desired: &desired(Rollout::default()),
             secrets: &secrets,
             repositories: &BTreeMap::new(),
-            move_branch: &|_, _, _| Ok(()),
+            move_branch: &|_| Ok(()),
             selected: &|_, _| false,
             jobs: 1,
             may_go_on: &|| Ok(()),

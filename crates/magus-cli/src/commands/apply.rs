@@ -42,7 +42,7 @@ use crate::{
     output::Output,
     pipeline::{self, Planned, Wish},
     progress::Progress,
-    repository::DeployBranches,
+    repository,
 };
 
 /// How a process ends that was interrupted before it began any step, as shells count.
@@ -144,7 +144,6 @@ fn converge(
         opened.engines.iter().map(|(name, engine)| (name.clone(), &**engine)).collect();
     let repositories: BTreeMap<Text, PathBuf> =
         checked.repositories.iter().map(|(url, code)| (url.clone(), code.path().to_owned())).collect();
-    let deploy_branches = DeployBranches::new(&repositories);
     let jobs = global.jobs.map_or_else(engines::default_jobs, usize::from);
     resolve_secrets(
         &approved,
@@ -165,7 +164,7 @@ fn converge(
             desired: &checked.resolution.desired,
             secrets: &secrets,
             repositories: &repositories,
-            move_branch: &|url, branch, to| deploy_branches.move_to(url, branch, to),
+            move_branch: &|branch| repository::move_deploy_branch(&repositories, branch),
             selected: &|environment, workspace| {
                 wish.intent == Intent::Converge
                     && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)

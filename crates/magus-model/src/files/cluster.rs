@@ -156,7 +156,7 @@ pub struct Repository {
     pub url: Text,
     /// The folder of the Mage project in it. Without it, the repository's root.
     pub directory: Option<Text>,
-    /// How workspaces on a Mage server get the code: by Mage's git sync, from a branch `deploy/ENVIRONMENT` that Magus moves.
+    /// How workspaces on a Mage server get the code: by Mage's git sync, from a branch `deploy/ENVIRONMENT+NAME` that Magus moves.
     /// Without it, no code is deployed to such a server.
     pub sync: Option<Sync>,
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Reason;
-use crate::{Text, source::ProjectSource};
+use crate::{Text, name::WorkspaceName, source::ProjectSource};
 
 /// The code that a step deploys. Commits are full numbers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,13 +30,29 @@ pub struct Deploy {
     pub movement: Option<Movement>,
 }
 
-/// A branch that workspaces follow, and that moves for them alone: `deploy/staging`.
+/// A branch that one workspace follows, and that moves for it alone: `deploy/staging+analytics-staging`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct DeployBranch {
     /// Its name.
     pub name: Text,
     /// The full number of the commit that it is at; nothing where it does not exist.
     pub from: Option<Text>,
+}
+
+impl DeployBranch {
+    /// What the names of all of them begin with.
+    pub const PREFIX: &str = "deploy/";
+
+    /// The name of the branch of a workspace. A `/` after the environment would collide with [`DeployBranch::shared`]: git keeps no
+    /// branch below another one.
+    pub fn of(environment: &str, workspace: &WorkspaceName) -> Text {
+        format!("{}{environment}+{workspace}", Self::PREFIX).into()
+    }
+
+    /// The name of the branch that all workspaces of an environment followed before each had its own.
+    pub fn shared(environment: &str) -> Text {
+        format!("{}{environment}", Self::PREFIX).into()
+    }
 }
 
 /// What lies between two commits, of which the first may be none.

@@ -7,6 +7,7 @@ mod gates;
 mod guards;
 mod properties;
 mod review;
+mod shared_branch;
 mod simulate;
 mod since;
 mod steps;

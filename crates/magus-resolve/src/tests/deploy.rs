@@ -129,10 +129,10 @@ fn workspaces_on_a_mage_server_follow_a_branch() {
     assert_eq!(
         told,
         [
-            of("a-dev", "deploy/dev", "/home/src/x (workspace)", "ana (workspace)"),
+            of("a-dev", "deploy/dev+a-dev", "/home/src/x (workspace)", "ana (workspace)"),
             of("b-dev", "deploy/dev+b-dev", "/home/src/b-dev (git sync)", "magus (git sync)"),
             "c-dev follows nothing: ".to_owned(),
-            of("a-prod", "deploy/prod", "/home/src/a-prod (git sync)", "magus (git sync)"),
+            of("a-prod", "deploy/prod+a-prod", "/home/src/a-prod (git sync)", "magus (git sync)"),
         ]
     );
 }

@@ -57,14 +57,25 @@ impl<'a> Pipelines<'a> {
     }
 
     /// Where the deploy branch is.
-    fn deployed(&self) -> String {
-        let branch = "refs/heads/deploy/development";
-        let told = self.0.git(&["-C", "pipe lines.git", "for-each-ref", "--format", "%(objectname)", branch]);
+    /// The deploy branch of the one workspace.
+    fn branch(&self) -> String {
+        let told = self.0.git(&[
+            "-C",
+            "pipe lines.git",
+            "for-each-ref",
+            "--format",
+            "%(refname)",
+            "refs/heads/deploy/",
+        ]);
         told.trim().to_owned()
     }
 
+    fn deployed(&self) -> String {
+        self.0.git(&["-C", "pipe lines.git", "rev-parse", &self.branch()]).trim().to_owned()
+    }
+
     fn set_deployed(&self, commit: &str) {
-        self.0.git(&["-C", "pipe lines.git", "update-ref", "refs/heads/deploy/development", commit]);
+        self.0.git(&["-C", "pipe lines.git", "update-ref", &self.branch(), commit]);
     }
 }
 
@@ -118,8 +129,10 @@ fn a_workspace_runs_the_code_that_is_declared() {
     assert!(run.stdout.contains("the code of"), "{}", run.all());
     assert_eq!(pipelines.deployed(), first, "the branch is there before the workspace looks for it");
     let variables = bed.env("ana-development");
+    let own = format!("deploy/development+{}", bed.name("ana-development"));
+    assert_eq!(pipelines.branch(), format!("refs/heads/{own}"));
     for (name, value) in [
-        ("GIT_BRANCH", "deploy/development"),
+        ("GIT_BRANCH", own.as_str()),
         ("GIT_REPO_LINK", bare.as_str()),
         ("GIT_AUTH_TYPE", "https"),
         ("GIT_SYNC_ON_START", "1"),
@@ -128,7 +141,7 @@ fn a_workspace_runs_the_code_that_is_declared() {
     }
 
     // Its server did not find the branch when it started, and holds what Mage put there: no work of anybody.
-    bed.sandbox.git(&["-C", "pipe lines.git", "update-ref", "-d", "refs/heads/deploy/development"]);
+    bed.sandbox.git(&["-C", "pipe lines.git", "update-ref", "-d", &pipelines.branch()]);
     bed.lead_to("ana-development");
     let uuid = bed.detail("ana-development")["project_uuid"].as_str().expect("a uuid").to_owned();
     let of_pod = variables.iter().filter(|(name, _)| name.starts_with("GIT_"));
@@ -161,7 +174,7 @@ fn a_workspace_runs_the_code_that_is_declared() {
     let plan = bed.sandbox.plan(&[]);
     let deploy = &plan["steps"][0]["deploy"];
     assert_eq!((&deploy["from"], &deploy["to"]), (&json!(first), &json!(second)));
-    assert_eq!(deploy["follows"], json!({"name": "deploy/development", "from": first}));
+    assert_eq!(deploy["follows"], json!({"name": own, "from": first}));
     assert_eq!(deploy["movement"]["ahead"], 1);
     bed.sandbox.expect(0, &["apply", "--yes"]);
     assert_eq!(project_of(&bed.sandbox, &project), (second.clone(), Vec::new()));
@@ -199,6 +212,21 @@ fn a_workspace_runs_the_code_that_is_declared() {
     assert!(plan["withheld"][0]["message"].as_str().expect("text").contains("`commit "), "{plan}");
     bed.sandbox.git(&["-C", &project_text, "reset", "--quiet", "--hard", &second]);
 
+    // Its file is removed while it has a changed file, and its server is not trusted any more: nothing is concluded from what was
+    // known of it.
+    fs::write(project.join("io_config.yaml"), "version: mine\n").expect("a file");
+    let declared = bed.sandbox.read("environments/development/ana.yaml");
+    bed.sandbox.remove("environments/development/ana.yaml");
+    bed.sandbox.set("MAGE_WORKSPACES_URL", "http://elsewhere.acme.test/");
+    for command in [&["apply", "--allow-empty", "development"][..], &["destroy", "-w", "ana"]] {
+        let run = bed.sandbox.expect(4, &[command, &["--yes"]].concat());
+        assert!(run.stdout.contains("uncommitted changes cannot be checked"), "{}", run.all());
+        assert!(bed.set("ana-development").is_some());
+    }
+    bed.sandbox.set("MAGE_WORKSPACES_URL", "http://workspaces.acme.test/");
+    bed.sandbox.write("environments/development/ana.yaml", declared);
+    bed.sandbox.git(&["-C", &project_text, "reset", "--quiet", "--hard", &second]);
+
     // Nor is a file that git does not know and a commit brings.
     fs::create_dir_all(project.join("reports")).expect("a folder");
     fs::write(project.join("reports/year.md"), "mine\n").expect("a file");
@@ -227,7 +255,7 @@ fn a_workspace_runs_the_code_that_is_declared() {
     pipelines.set_deployed(&third);
     let plan = bed.sandbox.plan(&[]);
     let reason = plan["steps"][0]["reason"].as_str().expect("text");
-    assert!(reason.starts_with("`deploy/development` was moved to"), "{reason}");
+    assert!(reason.starts_with(&format!("`{own}` was moved to")), "{reason}");
     bed.sandbox.expect(2, &["drift"]);
     bed.sandbox.expect(0, &["apply", "--yes"]);
     assert_eq!(pipelines.deployed(), fifth);
