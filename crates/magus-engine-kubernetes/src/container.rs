@@ -22,6 +22,8 @@ const MAGES_OWN: &[&str] = &["name", "ports", "volumeMounts"];
 /// What the apiserver fills in once a probe is there (`SetDefaults_Probe` in Kubernetes' `pkg/apis/core/v1/defaults.go`).
 const PROBE_DEFAULTS: &[(&str, i64)] =
     &[("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)];
+/// The field of a probe that has no default, and is left out where it is 0.
+const DELAY: &str = "initialDelaySeconds";
 const PROBES: &[&str] = &["livenessProbe", "readinessProbe", "startupProbe"];
 
 /// The container as it runs.
@@ -40,7 +42,7 @@ pub(crate) fn read(mut fields: BTreeMap<Text, Value>) -> Container {
     for key in MAGES_OWN {
         fields.remove(*key);
     }
-    let mut container = Container::default();
+    let mut container = Container { defaults: left_out(&fields), ..Container::default() };
     if let Some(Value::List(entries)) = fields.remove(ENV) {
         variables(entries, &mut container);
     }
@@ -57,6 +59,22 @@ pub(crate) fn read(mut fields: BTreeMap<Text, Value>) -> Container {
         map.insert(path, value);
     }
     container
+}
+
+/// Values that Kubernetes does not write (`omitempty` of fields without a pointer, in `core/v1/types.go`): who declares one has
+/// it where the field is not there.
+fn left_out(fields: &BTreeMap<Text, Value>) -> Leaves {
+    let root = FieldPath::key(CONTAINER);
+    let flags = ["stdin", "stdinOnce", "tty"].into_iter().filter(|key| !fields.contains_key(*key));
+    let mut leaves: Leaves = flags.map(|key| (root.child(key), Value::Bool(false))).collect();
+    for probe in PROBES {
+        if let Some(Value::Map(map)) = fields.get(*probe)
+            && !map.contains_key(DELAY)
+        {
+            leaves.insert(root.child(probe).child(DELAY), Value::Int(0));
+        }
+    }
+    leaves
 }
 
 /// Leaves of the pod that a workspace declares inside `container_config` (MAGE.md 6).

@@ -19,7 +19,7 @@ use magus_secrets::{Resolver, SecretValue};
 use serde_json::Map;
 
 use crate::{
-    container::{CONTAINER, Content, ENV, Leaves},
+    container::{self, CONTAINER, Content, ENV, Leaves},
     item::{SET_AT_CREATION, STORAGE},
     mark::{self, StoredSecret},
     secrets::{SECRETS, SecretChange},
@@ -71,6 +71,7 @@ pub(crate) fn compose(
     let Before { mut leaves, mut secrets, repeated, own, refresh } = before;
     let mut again = Vec::new();
     let mut removed = Vec::new();
+    let mut replaced = Leaves::new();
     let mut settings = BTreeMap::new();
     let mut own_secrets = Vec::new();
     for change in changes {
@@ -119,8 +120,12 @@ pub(crate) fn compose(
             }
         };
         // A text that becomes a reference, or the reverse, has to lose its other half (MAGE.md 4.2).
-        if old.is_some_and(|old| matches!(old, Value::Map(_)) != matches!(new, Value::Map(_))) {
-            removed.push(path.clone());
+        match old {
+            Some(old) if matches!(old, Value::Map(_)) != matches!(new, Value::Map(_)) => {
+                removed.push(path.clone());
+            }
+            Some(old) if container::is_merged(path, &old, &new) => drop(replaced.insert(path.clone(), old)),
+            _ => {}
         }
         if repeated.contains(path) {
             again.push(path.clone());
@@ -144,7 +149,7 @@ pub(crate) fn compose(
     secrets.retain(|path, _| leaves.contains_key(path) || path.is_within(SECRETS));
     let mut restored = own;
     restored.retain(|path, _| removed.contains(path) && !leaves.contains_key(path));
-    let content = Content { leaves, removed, repeated: again, restored };
+    let content = Content { leaves, removed, replaced, repeated: again, restored };
     Ok(Composed { content, secrets, settings, own_secrets })
 }
 

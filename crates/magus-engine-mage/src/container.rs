@@ -40,8 +40,19 @@ impl Form {
     }
 }
 
-/// What removes an entry from a list in a strategic merge patch.
+/// The key of a directive in a strategic merge patch: `$patch: delete` removes an entry of a list.
 const PATCH_DIRECTIVE: &str = "$patch";
+
+/// Lists of a container whose entries a strategic merge patch adds to those that are there (`patchStrategy: merge` of
+/// `Container` in Kubernetes' `core/v1/types.go`), besides `env` and those of Mage. All other lists are replaced.
+const MERGED_LISTS: &[&str] = &["volumeDevices"];
+
+/// Fields that a patch never takes away: Mage writes the first three itself, and Kubernetes refuses a container without an
+/// image (MAGE.md 4.5, 4.6). They only leave the stored text.
+const NEVER_REMOVED: &[&str] = &["name", "ports", "volumeMounts", "image"];
+
+/// An object in which Mage has handlers of its own: each handler is removed by itself, and the object stays.
+const SHARED_WITH_MAGE: &str = "lifecycle";
 
 /// What a stored text says: its leaves ordered by path, variables as `env.NAME`.
 pub(crate) type Leaves = BTreeMap<FieldPath, Value>;
@@ -112,6 +123,9 @@ pub(crate) struct Content {
     /// Paths that the running container still has and that are to go: only a patch takes them away, a text without
     /// them does not (MAGE.md 4.1).
     pub(crate) removed: Vec<FieldPath>,
+    /// Values that other ones replace as a whole, as they run: a patch would add the new one to the old one. References of
+    /// variables, and lists that Kubernetes merges.
+    pub(crate) replaced: Leaves,
     /// Variables that go before they come again, because the running container has them more than once: a patch would
     /// change only the first of equal names, and the last one counts.
     pub(crate) repeated: Vec<FieldPath>,
@@ -127,16 +141,32 @@ impl Content {
 
     /// Whether something has to go first.
     pub(crate) fn takes_away(&self) -> bool {
-        !self.removed.is_empty() || !self.repeated.is_empty()
+        !self.removed.is_empty() || !self.replaced.is_empty() || !self.repeated.is_empty()
+    }
+
+    /// What a patch sets to `null` so that a removed field is removed with the object that it leaves empty: the highest
+    /// object below which nothing stays. Kubernetes refuses an object that has lost its fields one by one, such as a probe
+    /// without a port. Nothing for a field that is never removed.
+    fn highest_removed(&self, path: &FieldPath) -> Option<FieldPath> {
+        let keys = path.keys()?;
+        let (key, lowest) = (keys.get(1)?.as_str(), keys.len());
+        if NEVER_REMOVED.contains(&key) {
+            return None;
+        }
+        let first = if key == SHARED_WITH_MAGE { 3 } else { 2 };
+        let whole =
+            |length: usize| keys[..length].iter().fold(FieldPath::default(), |path, key| path.child(key));
+        let is_empty = |object: &FieldPath| !self.leaves.keys().any(|leaf| leaf.is_within(object.as_str()));
+        Some((first..lowest).map(whole).find(is_empty).unwrap_or_else(|| path.clone()))
     }
 }
 
 /// Writes the text: the mark's line, and the content. Other paths than those of variables and of the container are
 /// refused.
 pub(crate) fn write(mark: Option<&str>, content: &Content, form: Form) -> Result<String, String> {
-    let Content { leaves, removed, repeated, restored } = content;
-    let mut entries: BTreeMap<String, Entry<'_>> = BTreeMap::new();
-    let mut container: Vec<(FieldPath, Value)> = Vec::new();
+    let Content { leaves, removed, replaced, repeated, restored } = content;
+    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+    let mut container: BTreeMap<FieldPath, Value> = BTreeMap::new();
     let present = leaves.iter().map(|(path, value)| (path, Some(value).filter(|_| !repeated.contains(path))));
     let gone = removed.iter().filter(|path| !leaves.contains_key(*path)).map(|path| (path, None));
     for (path, value) in present.chain(gone) {
@@ -147,7 +177,10 @@ pub(crate) fn write(mark: Option<&str>, content: &Content, form: Form) -> Result
                     None => Entry::Removed { comes_back: restored.get(path).map(text_of) },
                     Some(Value::Map(map)) => match map.get("valueFrom") {
                         // What was a text before has to lose it: Kubernetes refuses both at once (MAGE.md 4.2).
-                        Some(from) => Entry::From { from, was_text: removed.contains(path) },
+                        Some(from) => Entry::From {
+                            from: without(from, replaced.get(path).and_then(reference)),
+                            was_text: removed.contains(path),
+                        },
                         None => return Err(format!("`{path}` is no value of a variable")),
                     },
                     Some(value) => {
@@ -157,8 +190,15 @@ pub(crate) fn write(mark: Option<&str>, content: &Content, form: Form) -> Result
                 entries.insert(name.to_owned(), entry);
             }
             [CONTAINER, _, ..] => {
-                let below = keys[1..].iter().fold(FieldPath::default(), |path, key| path.child(key));
-                container.push((below, value.cloned().unwrap_or(Value::Null)));
+                let (path, value) = match value {
+                    Some(value) => (Some(path.clone()), with_directive(value, replaced.get(path))),
+                    None => (content.highest_removed(path), Value::Null),
+                };
+                let keys = path.as_ref().and_then(FieldPath::keys).unwrap_or_default();
+                if let Some((_, keys)) = keys.split_first() {
+                    let below = keys.iter().fold(FieldPath::default(), |path, key| path.child(key));
+                    container.insert(below, value);
+                }
             }
             _ => return Err(format!("`{path}` is no part of container_config")),
         }
@@ -191,14 +231,51 @@ pub(crate) fn write(mark: Option<&str>, content: &Content, form: Form) -> Result
     Ok(text)
 }
 
+/// The reference of a variable.
+fn reference(value: &Value) -> Option<&Value> {
+    let Value::Map(map) = value else { return None };
+    map.get("valueFrom")
+}
+
+/// A map in the place of another one, with `null` for everything that only the other one has: a patch merges maps.
+fn without(value: &Value, before: Option<&Value>) -> Value {
+    let (Value::Map(map), Some(Value::Map(before))) = (value, before) else { return value.clone() };
+    let mut whole = map.clone();
+    for (key, old) in before {
+        let new = map.get(key).map_or(Value::Null, |new| without(new, Some(old)));
+        whole.insert(key.clone(), new);
+    }
+    Value::Map(whole)
+}
+
+/// A list in the place of another one, with the directive that replaces it where Kubernetes would merge the two.
+fn with_directive(value: &Value, before: Option<&Value>) -> Value {
+    let (Value::List(items), Some(Value::List(_))) = (value, before) else { return value.clone() };
+    let replace = Value::Map(BTreeMap::from([(Text::new_static(PATCH_DIRECTIVE), Value::string("replace"))]));
+    Value::List(std::iter::once(replace).chain(items.iter().cloned()).collect())
+}
+
+/// Whether a value has to replace the one that runs as a whole, because a patch would merge the two.
+pub(crate) fn is_merged(path: &FieldPath, before: &Value, after: &Value) -> bool {
+    let keys = path.keys().unwrap_or_default();
+    let [first, key] = &keys[..] else { return false };
+    match (before, after) {
+        (Value::Map(_), Value::Map(_)) => first == ENV && without(after, Some(before)) != *after,
+        (Value::List(_), Value::List(_)) => {
+            first == CONTAINER && MERGED_LISTS.contains(&key.as_str()) && before != after
+        }
+        _ => false,
+    }
+}
+
 /// A variable in the list.
-enum Entry<'a> {
+enum Entry {
     Text { text: String, was_reference: bool },
-    From { from: &'a Value, was_text: bool },
+    From { from: Value, was_text: bool },
     Removed { comes_back: Option<String> },
 }
 
-impl Entry<'_> {
+impl Entry {
     fn write(&self, name: &str, text: &mut String) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "- name: {}", quoted(name));
@@ -229,7 +306,7 @@ impl Entry<'_> {
     }
 }
 
-impl Entry<'_> {
+impl Entry {
     fn write_for_docker(&self, name: &str, text: &mut String) -> Result<(), String> {
         match self {
             Entry::Text { text: value, .. } => {

@@ -111,7 +111,54 @@ fn what_is_removed_is_taken_away_by_the_patch() {
          - name: \"A\"\n  value: \"a\"\n  valueFrom: null\n\
          - name: \"B\"\n  value: null\n  valueFrom:\n    x: 1\n\
          - name: \"C\"\n  $patch: delete\n\
-         resources:\n  limits: null\n"
+         resources: null\n"
+    );
+}
+
+#[test]
+fn an_object_is_removed_as_a_whole() {
+    let written = |leaves: &[(&str, Value)], removed: &[&str]| {
+        write(None, &content(leaves, removed), Form::Kubernetes).unwrap()
+    };
+    let probe =
+        ["container_config.livenessProbe.httpGet.path", "container_config.livenessProbe.httpGet.port"];
+    assert_eq!(written(&[], &probe), "livenessProbe: null\n");
+    // Another handler takes the place of the first.
+    let other = [("container_config.livenessProbe.tcpSocket.port", Value::Int(80))];
+    assert_eq!(written(&other, &probe), "livenessProbe:\n  httpGet: null\n  tcpSocket:\n    port: 80\n");
+    let delay = [("container_config.livenessProbe.httpGet.port", Value::Int(80))];
+    assert_eq!(written(&delay, &probe[..1]), "livenessProbe:\n  httpGet:\n    path: null\n    port: 80\n");
+    // Mage may have the other handler of `lifecycle`.
+    assert_eq!(
+        written(&[], &["container_config.lifecycle.preStop.exec.command"]),
+        "lifecycle:\n  preStop: null\n"
+    );
+    // These are only left out of the text: without them there is no container.
+    let never = ["name", "ports", "volumeMounts", "image"].map(|key| format!("container_config.{key}"));
+    assert_eq!(written(&[], &never.each_ref().map(String::as_str)), "{}\n");
+}
+
+#[test]
+fn what_a_patch_would_merge_is_replaced() {
+    let value = |yaml: &str| -> Value { serde_yaml::from_str(yaml).unwrap() };
+    let before = value("{valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}");
+    let after = value("{valueFrom: {secretKeyRef: {name: s, key: l}}}");
+    let path = FieldPath::from("env.A");
+    assert!(is_merged(&path, &before, &after) && !is_merged(&path, &after, &after));
+    let devices = FieldPath::from("container_config.volumeDevices");
+    let [one, two] = ["[{devicePath: /a, name: a}]", "[{devicePath: /b, name: b}]"].map(value);
+    assert!(is_merged(&devices, &one, &two));
+    assert!(!is_merged(&FieldPath::from("container_config.args"), &one, &two), "it is replaced anyway");
+    let content = Content {
+        replaced: Leaves::from([(path.clone(), before), (devices.clone(), one)]),
+        leaves: Leaves::from([(path, after), (devices, two)]),
+        ..Content::default()
+    };
+    assert!(content.takes_away() && !content.clean().takes_away());
+    assert_eq!(
+        write(None, &content, Form::Kubernetes).unwrap(),
+        "env:\n- name: \"A\"\n  valueFrom:\n    secretKeyRef:\n      key: \"l\"\n      name: \"s\"\n      optional: null\n\
+         volumeDevices: [{\"$patch\": \"replace\"}, {devicePath: \"/b\", name: \"b\"}]\n"
     );
 }
 
