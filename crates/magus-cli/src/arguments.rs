@@ -248,7 +248,7 @@ pub struct Guards {
     /// Allow deletes in this environment although it is protected or its folder is gone
     #[arg(long, value_name = "ENV")]
     pub allow_delete: Vec<String>,
-    /// Allow replacing in this environment although it is protected
+    /// Allow replacing in this environment although it is protected, or although a workspace there lost its StatefulSet
     #[arg(long, value_name = "ENV")]
     pub allow_replace: Vec<String>,
     /// Allow this environment to become empty

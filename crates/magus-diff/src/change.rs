@@ -9,7 +9,7 @@ use magus_model::{
     Text,
     desired::{Cluster, Code, Environment, Workspace},
     name::WorkspaceName,
-    observed::{Mark, Observation, ObservedCode, ObservedWorkspace},
+    observed::{Mark, MissingPart, Observation, ObservedCode, ObservedWorkspace},
     path::FieldPath,
     plan::{FieldChange, Reason},
     source::ProjectSource,
@@ -101,6 +101,8 @@ pub struct Update<'a> {
     pub restart: Option<FieldChange>,
     /// The difference of its code.
     pub code: Option<CodeChange<'a>>,
+    /// The parts that it lacks in the cluster.
+    pub missing: &'a [MissingPart],
 }
 
 /// Other code than the one that runs.
@@ -121,8 +123,13 @@ pub struct CodeChange<'a> {
 impl Update<'_> {
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
-        let Self { observed: _, renamed_from, fields, state, restart, code } = self;
-        renamed_from.is_none() && fields.is_empty() && state.is_none() && restart.is_none() && code.is_none()
+        let Self { observed: _, renamed_from, fields, state, restart, code, missing } = self;
+        renamed_from.is_none()
+            && fields.is_empty()
+            && state.is_none()
+            && restart.is_none()
+            && code.is_none()
+            && missing.is_empty()
     }
 }
 

@@ -121,7 +121,8 @@ impl<'a> Place<'a, '_> {
         };
         let Compared { fields, state, restart, stale } = self.fields(observed, &mark.applied);
         let renamed_from = (observed.name != self.workspace.name).then_some(&observed.name);
-        let update = Update { observed, renamed_from, fields, state, restart, code };
+        let missing = &observed.missing[..];
+        let update = Update { observed, renamed_from, fields, state, restart, code, missing };
         if update.is_empty() {
             let Mark { managed_by: _, environment, workspace, protected, source, applied: _, resume } = mark;
             let stale = stale

@@ -34,16 +34,24 @@ impl Kubernetes {
         }
         let only_this = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         self.delete::<StatefulSet>(namespace, name, Some(only_this)).map_err(Trouble::perform)?;
+        self.delete_rest(namespace, name).map_err(|error| {
+            PerformError::Uncertain(format!("its StatefulSet is deleted; {}", error.message()))
+        })
+    }
+
+    /// Deletes what Mage makes for a workspace besides its StatefulSet: its Service and the ConfigMap of its hooks. Its volume
+    /// stays.
+    ///
+    /// # Errors
+    /// [`PerformError::Failed`] where the cluster refuses; [`PerformError::Uncertain`] where it did not answer.
+    pub fn delete_rest(&self, namespace: &str, name: &str) -> Result<(), PerformError> {
         let rest = [
             ("Service", self.delete::<Service>(namespace, &format!("{name}-service"), None)),
             ("ConfigMap", self.delete::<ConfigMap>(namespace, &format!("{name}-hooks"), None)),
         ];
         for (kind, deleted) in rest {
             deleted.map_err(|trouble| {
-                PerformError::Uncertain(format!(
-                    "its StatefulSet is deleted, and its {kind} is not: {}",
-                    trouble.perform().message()
-                ))
+                trouble.perform().map_message(|message| format!("its {kind} is not deleted: {message}"))
             })?;
         }
         Ok(())

@@ -14,7 +14,12 @@
 //! | [`Kubernetes::workload`] | `get` of `statefulsets.apps` |
 //! | [`Kubernetes::wait_for_rollout`] | the same; to say why something does not come up, `list` of `pods` and `events` |
 //! | [`Kubernetes::delete_workspace`] | `get` and `delete` of `statefulsets.apps`; `delete` of `services` and `configmaps` |
-//! | [`Kubernetes::volumes`], [`Kubernetes::volume`] | `list` and `get` of `persistentvolumeclaims` |
+//! | [`Kubernetes::delete_rest`] | `delete` of `services` and `configmaps` |
+//! | [`Kubernetes::stuck`] | `list` of `pods` |
+//! | [`Kubernetes::services`] | `list` of `services` |
+//! | [`Kubernetes::create_service`] | `create` of `services` |
+//! | [`Kubernetes::volumes`] | `list` of `persistentvolumeclaims` |
+//! | [`Kubernetes::create_volume`] | `create` of `persistentvolumeclaims` |
 //! | [`Kubernetes::grow_volume`] | `get` and `patch` of `persistentvolumeclaims`; `get` of `storageclasses.storage.k8s.io` |
 //! | [`Kubernetes::ingress_services`] | `get` of `ingresses.networking.k8s.io` |
 //! | [`Kubernetes::schedule`] | `patch` of `statefulsets.apps` |
@@ -29,8 +34,10 @@ mod ingress;
 mod rollout;
 mod scheduling;
 mod server;
+mod service;
 mod set;
 mod shown;
+mod stuck;
 mod volume;
 mod wait;
 mod workload;
@@ -59,7 +66,9 @@ pub use access::{Access, Limits};
 pub use container::{Leaves, reference_without_defaults};
 pub use rollout::Rollout;
 pub use scheduling::scheduling_of;
-pub use volume::Growth;
+pub use service::{ServiceStyle, service, service_name};
+pub use stuck::Stuck;
+pub use volume::{Growth, Volume, claim_name};
 pub use workload::{Counts, Key, Retention, VolumeClaim, Workload};
 
 /// How many objects one answer holds: a cluster with less is read in one request.

@@ -9,6 +9,11 @@ use crate::{shown::shown, workload::Workload};
 pub enum Rollout {
     /// Every wanted pod has the last template and has been ready for long enough; or none is wanted and none is left.
     Done,
+    /// A pod with an older template has failed, and Kubernetes does not replace it while it is not ready: it has to go first.
+    Blocked {
+        /// Why it has failed: lower case, no full stop.
+        why: String,
+    },
     /// That was not seen.
     NotSeen {
         /// What keeps it, as far as the cluster tells: lower case, no full stop.
@@ -29,7 +34,7 @@ pub(crate) enum Progress {
 /// What Mage puts on pods, and on everything else of a workspace.
 pub(crate) const APP: &str = "app";
 /// Which template a pod has (`apps.ControllerRevisionHashLabelKey`).
-const REVISION: &str = "controller-revision-hash";
+pub(crate) const REVISION: &str = "controller-revision-hash";
 
 /// Judges by the status alone. A pod that was ready once is not enough: without a readiness probe, which Mage's
 /// containers do not have, one that crashes is ready each time it starts. And equal revisions are not enough: they are so too
@@ -124,7 +129,7 @@ fn fault(pod: &Pod, workload: &Workload, events: &[Event]) -> Option<String> {
 }
 
 /// Why a pod has no node.
-fn scheduling(pod: &Pod) -> Option<String> {
+pub(crate) fn scheduling(pod: &Pod) -> Option<String> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let condition = conditions
         .iter()
@@ -136,7 +141,7 @@ fn scheduling(pod: &Pod) -> Option<String> {
 }
 
 /// What the containers say, the first one that has something to say.
-fn containers(pod: &Pod, events: &[Event]) -> Option<String> {
+pub(crate) fn containers(pod: &Pod, events: &[Event]) -> Option<String> {
     let Some(status) = &pod.status else { return Some("its node has not begun with it".to_owned()) };
     let initial = status.init_container_statuses.iter().flatten();
     let usual = status.container_statuses.iter().flatten();
@@ -163,7 +168,7 @@ fn containers(pod: &Pod, events: &[Event]) -> Option<String> {
 }
 
 /// What keeps one container from running, where that is more than time.
-fn container(status: &ContainerStatus) -> Option<String> {
+pub(crate) fn container(status: &ContainerStatus) -> Option<String> {
     let ContainerStatus { name, image, state, .. } = status;
     let state = state.as_ref()?;
     if let Some(terminated) = &state.terminated {
@@ -224,7 +229,7 @@ fn warning(events: &[Event], kind: &str, name: &str) -> Option<String> {
 }
 
 /// Whether a pod belongs to this StatefulSet, and not to an earlier one of its name or to something with the same label.
-fn is_of(pod: &Pod, uid: &str) -> bool {
+pub(crate) fn is_of(pod: &Pod, uid: &str) -> bool {
     pod.metadata.owner_references.iter().flatten().any(|owner| owner.uid == uid)
 }
 

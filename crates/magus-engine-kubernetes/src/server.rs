@@ -5,8 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use kube::{
     Client, Resource,
+    client::Body,
     core::{Request, params::GetParams, request},
 };
 use magus_engine::{EngineError, EngineErrorKind};
@@ -187,6 +189,15 @@ impl Server {
             Ok(text) => self.understood(&request, &text),
             Err(failure) => Err(self.trouble(&request, failure)),
         }
+    }
+
+    /// The time of the apiserver, as the head of its answers tells it; nothing where it does not.
+    pub(crate) fn now(&self) -> Option<Timestamp> {
+        let request = http::Request::get("/version").body(Body::empty()).ok()?;
+        let answer = async { timeout(self.limits.request, self.client.send(request)).await };
+        let answer = self.threads.wait(answer).ok()?.ok()?;
+        let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
+        DateTimeParser::new().parse_timestamp(date).ok()
     }
 
     fn send(&self, request: http::Request<Vec<u8>>, limit: Duration) -> Result<String, Failure> {

@@ -11,7 +11,7 @@ use kube::{
     Resource as _,
     core::{
         ObjectList, Request,
-        params::{ListParams, Patch, PatchParams},
+        params::{ListParams, Patch, PatchParams, PostParams},
     },
 };
 use magus_engine::{EngineError, PerformError};
@@ -21,8 +21,23 @@ use serde_json::json;
 use crate::{
     Kubernetes,
     failure::{Failure, Trouble},
-    workload::{CLAIM, Key},
+    rollout::APP,
+    workload::{CLAIM, Key, VolumeClaim},
 };
+
+/// The volume of a workspace, as the claim of its pod says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Volume {
+    /// How much it asks for, a quantity of Kubernetes: `2Gi`.
+    pub size: Text,
+    /// Whether the claim is being deleted: then it goes away with the pod that uses it.
+    pub deleting: bool,
+}
+
+/// The name of the claim of a workspace's only pod.
+pub fn claim_name(workspace: &str) -> String {
+    format!("{CLAIM}-{workspace}-0")
+}
 
 /// What became of a volume that was to grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,35 +49,58 @@ pub enum Growth {
 }
 
 impl Kubernetes {
-    /// How much the volumes of workspaces ask for, by workspace: a quantity of Kubernetes, such as `2Gi`. One request, in the
-    /// namespace that is looked at, or in all.
+    /// The volumes of workspaces, by workspace. One request: for the workspace `only`, or else in the namespace that is looked
+    /// at, or in all.
     ///
     /// # Errors
     /// Where the cluster could not be read.
-    pub fn volumes(&self) -> Result<BTreeMap<Key, Text>, EngineError> {
-        let path = PersistentVolumeClaim::url_path(&(), self.namespace.as_deref());
-        let request = Request::new(path).list(&ListParams::default());
+    pub fn volumes(&self, only: Option<&Key>) -> Result<BTreeMap<Key, Volume>, EngineError> {
+        let namespace = only.map(|workload| workload.namespace.as_str()).or(self.namespace.as_deref());
+        let params = match only {
+            Some(workload) => {
+                ListParams::default().fields(&format!("metadata.name={}", claim_name(&workload.name)))
+            }
+            None => ListParams::default(),
+        };
+        let request = Request::new(PersistentVolumeClaim::url_path(&(), namespace)).list(&params);
         let list: ObjectList<PersistentVolumeClaim> = self.server.read(request).map_err(Trouble::engine)?;
         let volume = |claim: PersistentVolumeClaim| {
-            let name = claim.metadata.name?;
+            let name = claim.metadata.name.as_deref()?;
             let name = name.strip_prefix(CLAIM)?.strip_prefix('-')?.strip_suffix("-0")?;
-            let key = Key { namespace: claim.metadata.namespace?.into(), name: name.into() };
-            Some((key, requested(&claim.spec?)?.into()))
+            let key = Key { namespace: claim.metadata.namespace.as_deref()?.into(), name: name.into() };
+            Some((key, of_claim(&claim)?))
         };
         Ok(list.items.into_iter().filter_map(volume).collect())
     }
 
-    /// How much the volume of one workspace asks for; nothing where it has none.
+    /// Makes the claim of a workspace's pod, as the StatefulSet controller does when it makes the pod
+    /// (`getPersistentVolumeClaims` in Kubernetes' `pkg/controller/statefulset/stateful_set_utils.go`). The volume is empty.
     ///
     /// # Errors
-    /// Where the cluster does not say.
-    pub fn volume(&self, namespace: &str, name: &str) -> Result<Option<Text>, EngineError> {
-        let claim = self.server.get::<PersistentVolumeClaim, PersistentVolumeClaim>(
-            Some(namespace),
-            &format!("{CLAIM}-{name}-0"),
-        );
-        let claim = claim.map_err(Trouble::engine)?;
-        Ok(claim.and_then(|claim| requested(&claim.spec?)).map(Text::from))
+    /// [`PerformError::Failed`] where the StatefulSet asks for no volume, and where the cluster refuses;
+    /// [`PerformError::Uncertain`] where it did not answer.
+    pub fn create_volume(&self, workload: &Key) -> Result<(), PerformError> {
+        let Key { namespace, name } = workload;
+        let set =
+            self.look(namespace, name).map_err(|trouble| failed(trouble.perform().message().to_owned()))?;
+        let Some(VolumeClaim { storage_class, access_modes, size }) = set.and_then(|set| set.volume) else {
+            return Err(failed(format!(
+                "the StatefulSet `{name}` in `{namespace}` asks for no volume `{CLAIM}`"
+            )));
+        };
+        let claim = json!({
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": { "name": claim_name(name), "labels": { APP: name } },
+            "spec": {
+                "accessModes": access_modes,
+                "storageClassName": storage_class,
+                "resources": { "requests": { "storage": size } },
+            },
+        });
+        let body = serde_json::to_vec(&claim).map_err(|error| failed(error.to_string()))?;
+        let path = PersistentVolumeClaim::url_path(&(), Some(namespace));
+        self.create(Request::new(path).create(&PostParams::default(), body))
     }
 
     /// Lets the volume of a workspace ask for so many gibibytes (2³⁰ bytes): the claim `mage-data-NAME-0` of its only pod.
@@ -71,7 +109,7 @@ impl Kubernetes {
     /// [`PerformError::Failed`] where there is no such volume, where it is larger already, where its storage class does not let
     /// volumes grow, and where the cluster refuses; [`PerformError::Uncertain`] where it did not answer.
     pub fn grow_volume(&self, namespace: &str, name: &str, gibibytes: u32) -> Result<Growth, PerformError> {
-        let claim_name = format!("{CLAIM}-{name}-0");
+        let claim_name = claim_name(name);
         let read = |trouble: Trouble| PerformError::Failed(trouble.perform().message().to_owned());
         let claim: Option<PersistentVolumeClaim> =
             self.server.get::<PersistentVolumeClaim, _>(Some(namespace), &claim_name).map_err(read)?;
@@ -127,6 +165,11 @@ impl Kubernetes {
 
 fn failed(message: String) -> PerformError {
     PerformError::Failed(message)
+}
+
+fn of_claim(claim: &PersistentVolumeClaim) -> Option<Volume> {
+    let size = requested(claim.spec.as_ref()?)?.into();
+    Some(Volume { size, deleting: claim.metadata.deletion_timestamp.is_some() })
 }
 
 /// How much a claim asks for.

@@ -29,12 +29,15 @@ use crate::{
 const BLINK: Duration = Duration::from_millis(50);
 /// The longest that one look may take: so long can cancelling be late.
 const LONGEST_LOOK: Duration = Duration::from_secs(10);
+/// How often the pods are asked whether one has failed.
+const BETWEEN_LOOKS_AT_PODS: Duration = Duration::from_secs(5);
 /// Of more events than these, the last may be missing.
 const EVENTS: u32 = 500;
 
 impl Kubernetes {
     /// Waits until a StatefulSet runs with what it was last given on every wanted pod, or has stopped where none is wanted.
-    /// One small request a second ([`crate::Limits::look`]) asks for it; only at the end, pods and events are asked for a reason.
+    /// One small request a second ([`crate::Limits::look`]) asks for it, and one in five seconds whether an older pod has failed;
+    /// only at the end, pods and events are asked for a reason.
     ///
     /// # Errors
     /// Where the login is refused, and where the cluster does not answer at the deadline. That it does not answer in between
@@ -46,6 +49,7 @@ impl Kubernetes {
         deadline: Instant,
         cancelled: &AtomicBool,
     ) -> Result<Rollout, EngineError> {
+        let mut next_look_at_pods = Instant::now();
         loop {
             let rest = deadline.saturating_duration_since(Instant::now());
             // A look at the deadline still has a chance.
@@ -65,6 +69,12 @@ impl Kubernetes {
                 match judge(workload) {
                     Progress::Done => return Ok(Rollout::Done),
                     Progress::Never(why) => return Ok(Rollout::NotSeen { why }),
+                    Progress::Open if Instant::now() >= next_look_at_pods => {
+                        if let Some(why) = self.blocked(workload) {
+                            return Ok(Rollout::Blocked { why });
+                        }
+                        next_look_at_pods = Instant::now() + BETWEEN_LOOKS_AT_PODS;
+                    }
                     Progress::Open => {}
                 }
             }
@@ -79,6 +89,16 @@ impl Kubernetes {
                 };
             }
         }
+    }
+
+    /// Why a pod with an older template has failed, if one has. Where the pods cannot be read, none is known to.
+    fn blocked(&self, workload: &Workload) -> Option<String> {
+        // Until then the status is that of the last template.
+        if workload.counts.observed_generation < workload.generation {
+            return None;
+        }
+        let stuck = self.stuck([workload]).ok()?.remove(&workload.key)?;
+        stuck.is_outdated.then_some(stuck.why)
     }
 
     /// Waits until the next look; says why there is none.

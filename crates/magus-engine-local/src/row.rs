@@ -196,6 +196,7 @@ impl RawRow {
             state: record.state,
             fields: record.fields,
             lost: Vec::new(),
+            missing: Vec::new(),
             code: ObservedCode::default(),
             mark: self.mark()?,
             sensitive: BTreeSet::new(),

@@ -124,6 +124,7 @@ pub(crate) fn step(action: Action, workspace: &str, fields: &[(&str, Option<Fiel
         needs: Vec::new(),
         precondition: Precondition::Absent,
         fields: fields.iter().map(change).collect(),
+        restores: Vec::new(),
         deploy: None,
         renamed_from: None,
         mark: (action != Action::Delete).then(|| mark(workspace)),

@@ -210,6 +210,26 @@ impl Mage {
         })
     }
 
+    /// Whether a workspace runs, once it has come up if it is on its way.
+    fn settled(
+        &self,
+        name: &WorkspaceName,
+        found: &Found,
+        cancelled: &AtomicBool,
+    ) -> Result<RunState, PerformError> {
+        let state = found.known.workspace.state;
+        if state != RunState::Pending {
+            return Ok(state);
+        }
+        match self.wait_until(name, RunState::Running, cancelled) {
+            Ok(()) => Ok(RunState::Running),
+            Err(_) if is_cancelled(cancelled) => {
+                Err(PerformError::NotStarted("interrupted while the workspace was starting".to_owned()))
+            }
+            Err(_) => Ok(RunState::Failed),
+        }
+    }
+
     /// Has a workspace fetch the code of a step, and looks whether it has it.
     pub(crate) fn deploy(&self, task: &Task<'_>, found: &Found) -> Result<(), PerformError> {
         let Task { step, cancelled, code, .. } = *task;
@@ -226,7 +246,7 @@ impl Mage {
         }
         let move_branch = || (task.move_branch)().map_err(PerformError::Failed);
         follows(found, deploy)?;
-        match found.known.workspace.state {
+        match self.settled(name, found, cancelled)? {
             RunState::Stopped => move_branch()?,
             RunState::Running => {
                 let server = self.reach(name, "code", cancelled)?;

@@ -7,7 +7,7 @@ use magus_model::{
     Text,
     leaves::flatten,
     name::WorkspaceName,
-    observed::{ObservedCode, ObservedField, ObservedWorkspace, RunState},
+    observed::{MissingPart, ObservedCode, ObservedField, ObservedWorkspace, RunState},
     path::FieldPath,
     secrecy,
     value::{FieldValue, Value},
@@ -19,7 +19,8 @@ use zeroize::Zeroizing;
 use crate::{
     container::{self, ENV, Form, Leaves},
     mark::{self, Stored},
-    running::{Running, Seen, Workloads},
+    parts,
+    running::{InCluster, Running, Seen, Workloads},
 };
 
 /// Fields that Mage sets when it creates a workspace and never again (MAGE.md 3), apart from `lifecycle_config`.
@@ -40,6 +41,10 @@ pub(crate) const STORAGE: &str = "storage_request_size";
 const HOOK_PATHS: &[&str] =
     &["lifecycle_config.pre_start_script_path", "lifecycle_config.post_start.hook_path"];
 
+/// Why an unmanaged workspace without a StatefulSet is left alone.
+const GONE: &str = "its StatefulSet was deleted, and it is unmanaged: delete the workspace in Mage, and `magus apply` creates it \
+                    again if it is declared";
+
 /// One item of the list, or a detail. What newer servers add is not looked at.
 #[derive(Clone, Deserialize)]
 pub(crate) struct Item {
@@ -51,8 +56,9 @@ pub(crate) struct Item {
     pub(crate) namespace: Option<Text>,
     /// The stored text; an object where somebody sent one, which was stored and not applied (MAGE.md 4.3).
     pub(crate) container_config: Option<Value>,
-    /// The running instance; nothing where it has no Service.
-    pub(crate) instance: Option<Instance>,
+    /// The running instance: none where it has no Service, and nothing where the answer does not tell.
+    #[serde(default, deserialize_with = "told")]
+    pub(crate) instance: Option<Option<Instance>>,
     /// Where its own server answers; nothing where no ingress leads to it.
     pub(crate) url: Option<String>,
     pub(crate) lifecycle_config: Option<Value>,
@@ -71,6 +77,11 @@ pub(crate) struct Instance {
     status: Option<String>,
     /// The task on ECS.
     task_arn: Option<String>,
+}
+
+/// Something that an answer tells, even that it is none.
+fn told<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Instance>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// What the server says about all items.
@@ -128,16 +139,23 @@ impl Item {
 
     /// The task that it is on ECS; nothing where none runs.
     pub(crate) fn task(&self) -> Option<&str> {
-        self.instance.as_ref()?.task_arn.as_deref()
+        self.instance.as_ref()?.as_ref()?.task_arn.as_deref()
     }
 
-    /// Whether it runs, as far as Mage tells. A pod in a crash loop says RUNNING as well (MAGE.md 4.20).
+    /// Whether it has a Service, as far as Mage tells.
+    pub(crate) fn has_service(&self) -> bool {
+        !matches!(self.instance, Some(None))
+    }
+
+    /// Whether it runs, as far as Mage tells. A pod in a crash loop says RUNNING as well (MAGE.md 4.20); UNAVAILABLE is one whose
+    /// pod has not been made, and of one without a Service Mage tells nothing: neither has failed.
     fn state(&self) -> RunState {
-        let status = self.instance.as_ref().and_then(|instance| instance.status.as_deref());
+        let instance = self.instance.as_ref().and_then(Option::as_ref);
+        let status = instance.and_then(|instance| instance.status.as_deref());
         match status.map(str::to_ascii_uppercase).as_deref() {
             Some("RUNNING") => RunState::Running,
             Some("STOPPED") => RunState::Stopped,
-            Some("PENDING") => RunState::Pending,
+            None | Some("PENDING" | "UNAVAILABLE") => RunState::Pending,
             // Of tasks on ECS.
             Some("DEACTIVATING" | "STOPPING" | "DEPROVISIONING") => RunState::Stopped,
             Some("PROVISIONING" | "ACTIVATING") => RunState::Pending,
@@ -152,14 +170,20 @@ impl Item {
     ///
     /// It stands in plan files. The digest is under the key of the mark; without a key, values that may be secret do not count,
     /// because a plain digest could be tried against a list of words.
-    fn revision(&self, running: Option<Running<'_>>, stored: Option<&Stored>, says: &Leaves) -> Text {
+    fn revision(
+        &self,
+        (running, missing): (Option<&Running<'_>>, &[MissingPart]),
+        stored: Option<&Stored>,
+        says: &Leaves,
+    ) -> Text {
         let Self { name, project_uuid, namespace, container_config, .. } = self;
         let settings: Vec<_> = self.settings().collect();
         let stopped = running.is_none() && self.state() == RunState::Stopped;
         // Values and maps in order always have a JSON form; a float that has none is `null` in it.
         if let Some(key) = stored.and_then(|stored| stored.key.as_deref()) {
             let running = running.map(|running| running.content(running.all_leaves()));
-            let whole = (name, project_uuid, namespace, container_config, settings, stopped, running);
+            let whole =
+                (name, project_uuid, namespace, container_config, settings, stopped, running, missing);
             let json = Zeroizing::new(serde_json::to_vec(&whole).unwrap_or_default());
             return format!("hmac-sha256:{}", mark::keyed(key, &json)).into();
         }
@@ -171,7 +195,7 @@ impl Item {
         let line = stored.map(|stored| {
             mark::write(&WorkspaceName::observed(name.as_str()), &mark::without_values(stored))
         });
-        let whole = (name, project_uuid, namespace, shown(says), line, settings, stopped, running);
+        let whole = (name, project_uuid, namespace, shown(says), line, settings, stopped, running, missing);
         let json = serde_json::to_vec(&whole).unwrap_or_default();
         format!("sha256:{}", mark::hex(&Sha256::digest(json))).into()
     }
@@ -235,12 +259,13 @@ pub(crate) fn understand(
         let line = item.mark_of_task().unwrap_or_default();
         let stored = mark::read(&name, &line)?;
         let mark = stored.as_ref().map(|stored| stored.mark.clone());
-        let (state, revision) = (item.state(), item.revision(None, stored.as_ref(), &Leaves::new()));
+        let (state, revision) = (item.state(), item.revision((None, &[]), stored.as_ref(), &Leaves::new()));
         let workspace = ObservedWorkspace {
             name,
             state,
             fields: Vec::new(),
             lost: Vec::new(),
+            missing: Vec::new(),
             code: ObservedCode::default(),
             mark,
             sensitive: BTreeSet::new(),
@@ -248,14 +273,28 @@ pub(crate) fn understand(
         };
         return Ok(Known { workspace, leaves: Leaves::new(), is_outdated: false, stored, seen: None });
     }
-    let running = workloads.map(|workloads| workloads.of(item)).transpose()?;
+    let (running, missing) = match workloads.map(|workloads| workloads.of(item)).transpose()? {
+        None if surroundings.form == Form::Kubernetes => {
+            (None, parts::missing_service(item).into_iter().collect())
+        }
+        None => (None, Vec::new()),
+        Some(InCluster::Runs(running)) => {
+            let missing = running.missing.clone();
+            (Some(running), missing)
+        }
+        Some(InCluster::Gone(missing)) => (None, missing),
+    };
+    let is_gone = workloads.is_some() && running.is_none();
     let text = item.text()?;
     let says =
         if text.trim().is_empty() { Leaves::new() } else { container::read(&text, surroundings.form)? };
     let stored = mark::read(&name, &text)?;
-    let revision = item.revision(running, stored.as_ref(), &says);
+    if is_gone && stored.is_none() {
+        return Err(GONE.to_owned());
+    }
+    let revision = item.revision((running.as_ref(), &missing), stored.as_ref(), &says);
     let applied = stored.as_ref().map(|stored| &stored.mark.applied);
-    let runs = running.map(|running| running.leaves(&says, applied));
+    let runs = running.as_ref().map(|running| running.leaves(&says, applied));
     let is_outdated = runs.as_ref().is_some_and(|runs| *runs != says);
     let leaves = runs.unwrap_or(says);
     let mut fields: Vec<ObservedField> = leaves
@@ -266,7 +305,7 @@ pub(crate) fn understand(
                 .unwrap_or_else(|| FieldValue::Plain(value.clone())),
         })
         .collect();
-    let grown = running.filter(|_| stored.as_ref().is_some_and(|stored| stored.grown));
+    let grown = running.as_ref().filter(|_| stored.as_ref().is_some_and(|stored| stored.grown));
     let size = grown.and_then(|running| running.volume());
     let mut others = Vec::new();
     for (key, value) in item.settings() {
@@ -279,7 +318,7 @@ pub(crate) fn understand(
     if let Some(namespace) = &item.namespace {
         others.push((FieldPath::key("namespace"), Value::String(namespace.clone())));
     }
-    let has_lost_path = running.is_some_and(|running| running.has_lost_path);
+    let has_lost_path = running.as_ref().is_some_and(|running| running.has_lost_path);
     let mut lost = Vec::new();
     for (path, value) in others {
         if has_lost_path && path.as_str() == INGRESS {
@@ -293,13 +332,18 @@ pub(crate) fn understand(
     let sensitive = sensitive(&fields, &leaves, stored.as_ref());
     let workspace = ObservedWorkspace {
         name,
-        state: running.map_or_else(|| item.state(), |running| running.state(item.state())),
+        state: match &running {
+            Some(running) => running.state(),
+            None if is_gone => RunState::Failed,
+            None => item.state(),
+        },
         fields,
         lost,
         code: ObservedCode::default(),
         mark: stored.as_ref().map(|stored| stored.mark.clone()),
         sensitive,
         revision,
+        missing,
     };
     Ok(Known { workspace, leaves, is_outdated, stored, seen: running.map(|running| running.seen()) })
 }

@@ -237,12 +237,6 @@ pub(crate) fn read(name: &WorkspaceName, text: &str) -> Result<Option<Stored>, S
     }))
 }
 
-/// Whether the mark in a text says that the volume has grown, whatever else it says.
-pub(crate) fn says_grown(text: &str) -> bool {
-    let line = text.lines().find(|line| line.trim().starts_with(PREFIX.trim_end()));
-    line.is_some_and(|line| line.contains("\"grown\":true"))
-}
-
 /// Tells whether a value is the one that was sent. It is of no use to anybody who does not see the value anyway: the
 /// text that holds the check holds the value too, and who guesses one has to guess for this variable of this workspace.
 pub(crate) fn check(name: &WorkspaceName, path: &FieldPath, value: &str) -> Text {

@@ -24,7 +24,6 @@ use crate::{
     code,
     container::Form,
     item::{self, Item, Known, Surroundings},
-    mark,
     running::Workloads,
     secrets,
 };
@@ -55,18 +54,38 @@ impl Observe for Mage {
         let mut shown = BTreeSet::new();
         let mut unknown = BTreeMap::new();
         let mut found = Vec::new();
+        let mut doubtful = Vec::new();
         for (name, item) in items {
             shown.insert(name.clone());
+            let lacks = |item: &Item| workloads.is_some_and(|workloads| workloads.lacks(item));
+            if item.as_ref().is_ok_and(lacks) {
+                doubtful.push(name);
+                continue;
+            }
             match item.and_then(|item| understand(item, &surroundings, workloads)) {
                 Ok(one) => found.push(one),
                 Err(reason) => drop(unknown.insert(name, reason)),
             }
         }
-        let missing: Vec<_> =
-            declared.iter().map(|one| &one.name).filter(|name| !shown.contains(*name)).collect();
+        let is_declared: BTreeSet<_> = declared.iter().map(|one| &one.name).collect();
+        // MAGE.md 4.12: the list leaves out who has no Service, declared or not.
+        let not_shown = match (workloads, &self.kubernetes) {
+            (Some(workloads), Some(cluster)) if cluster.has_namespace() => {
+                workloads.not_shown(&|name| shown.contains(name) || is_declared.contains(name))
+            }
+            _ => Vec::new(),
+        };
+        let missing: Vec<_> = declared
+            .iter()
+            .map(|one| &one.name)
+            .filter(|name| !shown.contains(*name))
+            .chain(&doubtful)
+            .chain(&not_shown)
+            .collect();
         let details = at_once(&missing, |name| self.detail(name, &surroundings, workloads));
-        for (name, detail) in missing.into_iter().zip(details) {
+        for (name, detail) in missing.iter().copied().zip(details) {
             match detail {
+                Ok(None) if !is_declared.contains(name) => {}
                 Ok(Some(one)) => {
                     shown.insert(name.clone());
                     found.push(one);
@@ -86,7 +105,15 @@ impl Observe for Mage {
         let stored_not_running = is_stored.then(|| STORED_NOT_RUNNING.to_owned());
         let unseen = self.show_secrets(&mut found, &asked);
         let unread = self.show_code(&mut found, declared, &surroundings);
-        let unverifiable: Vec<String> = stored_not_running.into_iter().chain(unseen).chain(unread).collect();
+        let unread_pods = workloads.and_then(Workloads::unread_pods);
+        let unread_parts = workloads.and_then(Workloads::unread);
+        let unverifiable: Vec<String> = stored_not_running
+            .into_iter()
+            .chain(unread_parts)
+            .chain(unread_pods)
+            .chain(unseen)
+            .chain(unread)
+            .collect();
         let mut present = BTreeMap::new();
         for (_, known) in found {
             let name = known.workspace.name.clone();
@@ -171,10 +198,8 @@ impl Mage {
         });
         let (items, workloads) = (items?, workloads?);
         let known = || items.iter().filter_map(|(_, item)| item.as_ref().ok());
-        let has_grown = |item: &Item| item.text().is_ok_and(|text| mark::says_grown(&text));
-        let workloads = if known().any(has_grown) { workloads.with_volumes(cluster)? } else { workloads };
         let unreached = known().filter_map(Item::unreached_ingress).collect();
-        let workloads = workloads.with_ingresses(cluster, unreached);
+        let workloads = workloads.with_stuck(cluster).with_parts(cluster, unreached);
         Ok((items, Some(workloads)))
     }
 
@@ -197,14 +222,14 @@ impl Mage {
                     );
                 }
                 let item = Item::read(item)?;
+                // What a list lacks is asked for by its name: only then it is certain.
+                let workloads = workloads.filter(|workloads| !workloads.lacks(&item));
                 let own = match (workloads, &self.kubernetes) {
                     (None, Some(cluster)) => {
-                        let grown = mark::says_grown(&item.text()?);
-                        let own = cluster
-                            .workloads_of(name, item.namespace.as_ref())
-                            .and_then(|own| if grown { own.with_volumes(cluster) } else { Ok(own) });
+                        let own = cluster.workloads_of(name, item.namespace.as_ref());
                         let own = own.map_err(|error| error.to_string())?;
-                        Some(own.with_ingresses(cluster, item.unreached_ingress().into_iter().collect()))
+                        let unreached = item.unreached_ingress().into_iter().collect();
+                        Some(own.with_stuck(cluster).with_parts(cluster, unreached))
                     }
                     _ => None,
                 };

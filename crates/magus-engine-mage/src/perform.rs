@@ -121,7 +121,8 @@ impl Mage {
         let Step { workspace: name, action, precondition, .. } = step;
         let are_tasks = self.makes_tasks()?;
         if *action == Action::Create {
-            return if are_tasks { self.create_task(task) } else { self.create(task) };
+            let code = StoredCode { made: true, at: None, clean: is_made_stopped(step) };
+            return if are_tasks { self.create_task(task) } else { self.create(task, code) };
         }
         if let Precondition::Revision(revision) = precondition
             && let Some((namespace, uid)) = running::orphan(revision)
@@ -157,10 +158,18 @@ impl Mage {
                 self.put_mark(&found, stored()?).map_err(|error| error.after("it was restarted"))?;
                 self.wait_until(name, RunState::Running, cancelled)
             }
+            Action::Update if !step.restores.is_empty() => {
+                let found = self.restore(step, &found)?;
+                match step.fields.is_empty() && !task.refresh_secrets {
+                    true => self.put_mark(&found, found.stored_by(step, found.secrets())?),
+                    false => self.update(task, &found),
+                }
+            }
             Action::Update => self.update(task, &found),
+            Action::Replace => self.recreate(task, &found),
             Action::Delete => self.delete(&found),
             Action::Deploy => self.deploy(task, &found),
-            Action::Create | Action::Replace => {
+            Action::Create => {
                 Err(PerformError::Failed(format!("Mage cannot {} a workspace", action.as_str())))
             }
         }
@@ -224,8 +233,8 @@ impl Mage {
         if *restarts == Restarts::No || !found.runs() {
             return Ok(());
         }
-        // A pod that does not come up is not replaced by a better one (MAGE.md 4.21).
-        if found.known.workspace.state != RunState::Running {
+        // A pod that has failed is not replaced by a better one (MAGE.md 4.21); one that is on its way up is, once it is up.
+        if found.known.workspace.state == RunState::Failed {
             let sent = |error: PerformError| error.after("the change was sent");
             let found = self.look_after(name)?;
             self.stop_and_resume(&found, cancelled).map_err(sent)?;
@@ -272,7 +281,8 @@ impl Mage {
         cluster.kubernetes().grow_volume(namespace, name, compose::gibibytes(size)?).map(drop)
     }
 
-    fn create(&self, task: &Task<'_>) -> Result<(), PerformError> {
+    /// Creates a workspace; `code` is what is known of the code in the volume that it takes.
+    pub(crate) fn create(&self, task: &Task<'_>, code: StoredCode) -> Result<(), PerformError> {
         let Task { step, secrets, cancelled, .. } = *task;
         let Step { workspace: name, fields, .. } = step;
         if self.look(name)?.is_some() {
@@ -280,13 +290,7 @@ impl Mage {
         }
         let Composed { content, secrets, mut settings, own_secrets } =
             compose(name, Before::default(), fields, secrets)?;
-        let stored = Stored {
-            mark: mark_of(step)?,
-            secrets,
-            grown: false,
-            code: StoredCode { made: true, at: None, clean: is_made_stopped(step) },
-            key: mark::new_key(),
-        };
+        let stored = Stored { mark: mark_of(step)?, secrets, grown: false, code, key: mark::new_key() };
         hide(&self.client, &content.leaves, &stored.secrets);
         let text = self.text(name, &secrets::without(&own_secrets, &stored, None), &content)?;
         let namespace = settings.remove(&FieldPath::key("namespace"));
@@ -364,6 +368,9 @@ impl Mage {
         }
         // MAGE.md 4.9: Mage forgets a workspace also where kubernetes did not delete it.
         let namespace = found.item.namespace.as_deref().or(self.namespace.as_deref()).unwrap_or("NAMESPACE");
+        if let Some(removed) = self.remove_rest(name, namespace) {
+            return removed;
+        }
         Err(PerformError::Uncertain(format!(
             "{error}; mage does not know `{name}` any more, but it may still run: `kubectl -n {namespace} delete \
              statefulset/{name} service/{name}-service configmap/{name}-hooks` removes what is left"

@@ -10,14 +10,14 @@ use std::{
 use magus_diff::same;
 use magus_engine::EngineError;
 use magus_engine_kubernetes::{
-    Access, Key, Kubernetes, Leaves, Limits, Workload, reference_without_defaults,
+    Access, Key, Kubernetes, Leaves, Limits, Stuck, Workload, reference_without_defaults,
 };
 use magus_model::{
     Text,
     desired::{Edition, KubernetesAccess},
     mage,
     name::WorkspaceName,
-    observed::{ObservedOrphan, RunState},
+    observed::{MissingPart, ObservedOrphan, RunState},
     path::FieldPath,
     value::{FieldValue, Value},
 };
@@ -26,6 +26,7 @@ use crate::{
     api::{ServerUrl, proxy},
     container::{CONTAINER, ENV},
     item::Item,
+    parts::Parts,
 };
 
 /// Whether Mage gives this variable to workspaces by itself.
@@ -90,7 +91,9 @@ impl Cluster {
         namespace: Option<&Text>,
     ) -> Result<Workloads, EngineError> {
         let Some(namespace) = namespace.or(self.namespace.as_ref()) else { return self.workloads() };
-        Ok(Workloads::new(self.edition, self.kubernetes.workload(namespace, name.as_str())?))
+        let found = self.kubernetes.workload(namespace, name.as_str())?;
+        let asked_for = Some(Key { namespace: namespace.clone(), name: name.as_str().into() });
+        Ok(Workloads { asked_for, ..Workloads::new(self.edition, found) })
     }
 }
 
@@ -110,10 +113,14 @@ pub(crate) struct Workloads {
     edition: Edition,
     /// By name: those of a name are one, but for namespaces that are looked at together.
     by_name: BTreeMap<Text, Vec<Workload>>,
-    /// The sizes of volumes that may have grown.
-    volumes: BTreeMap<Key, Text>,
-    /// The Services that Ingresses lead to, of those that may have lost a path.
-    ingresses: BTreeMap<Key, BTreeSet<Text>>,
+    /// The parts of workspaces besides.
+    parts: Parts,
+    /// Whether what is not here is certain not to exist: it was asked for by its name, in its namespace.
+    asked_for: Option<Key>,
+    /// Those that have failed to come up.
+    stuck: BTreeMap<Key, Stuck>,
+    /// Why it is not known which of those that are not up have failed.
+    unread_pods: Option<String>,
 }
 
 impl Workloads {
@@ -122,50 +129,69 @@ impl Workloads {
         for workload in all {
             by_name.entry(workload.key.name.clone()).or_default().push(workload);
         }
-        Self { edition, by_name, volumes: BTreeMap::new(), ingresses: BTreeMap::new() }
+        Self {
+            edition,
+            by_name,
+            parts: Parts::default(),
+            asked_for: None,
+            stuck: BTreeMap::new(),
+            unread_pods: None,
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = &Workload> {
         self.by_name.values().flatten()
     }
 
-    /// The same with the sizes of volumes: for one workspace alone, or for all in one request.
-    pub(crate) fn with_volumes(mut self, cluster: &Cluster) -> Result<Self, EngineError> {
-        let only = self.all().next().filter(|_| self.all().nth(1).is_none());
-        let volumes = match only {
-            Some(Workload { key, .. }) => {
-                let size = cluster.kubernetes.volume(&key.namespace, &key.name)?;
-                size.map(|size| (key.clone(), size)).into_iter().collect()
-            }
-            None => cluster.kubernetes.volumes()?,
-        };
-        self.volumes = volumes;
-        Ok(self)
-    }
-
-    /// The same with the paths of these Ingresses, one request for each. Where one cannot be read nothing is known to be lost.
-    pub(crate) fn with_ingresses(mut self, cluster: &Cluster, names: BTreeSet<Key>) -> Self {
-        for key in names {
-            match cluster.kubernetes.ingress_services(&key.namespace, &key.name) {
-                Ok(services) => self.ingresses.extend(services.map(|services| (key, services))),
-                Err(error) => tracing::debug!(%error, ingress = %key.name, "not read"),
-            }
+    /// The same with what keeps those from coming up that are not up. Where the pods cannot be read, none is known to have
+    /// failed.
+    pub(crate) fn with_stuck(mut self, cluster: &Cluster) -> Self {
+        match cluster.kubernetes.stuck(self.all()) {
+            Ok(stuck) => self.stuck = stuck,
+            Err(error) => self.unread_pods = Some(error.to_string()),
         }
         self
     }
 
-    /// What runs of a workspace that Mage shows; the reason where nobody can say.
-    pub(crate) fn of(&self, item: &Item) -> Result<Running<'_>, String> {
-        let name = item.name.as_str();
-        let mut found = self.named(name).filter(|workload| {
+    /// Why it is not known which of those that are not up have failed.
+    pub(crate) fn unread_pods(&self) -> Option<String> {
+        let why = self.unread_pods.as_ref()?;
+        Some(format!("the pods of workspaces that are not up cannot be read: {why}"))
+    }
+
+    /// The same with the parts of workspaces, and with the paths of these Ingresses.
+    pub(crate) fn with_parts(mut self, cluster: &Cluster, ingresses: BTreeSet<Key>) -> Self {
+        self.parts = Parts::read(cluster, self.asked_for.as_ref()).with_ingresses(cluster, ingresses);
+        self
+    }
+
+    /// What could not be read besides, and why.
+    pub(crate) fn unread(&self) -> Option<String> {
+        self.parts.unread()
+    }
+
+    /// Whether no StatefulSet of a workspace that Mage shows is among them. It may be elsewhere.
+    pub(crate) fn lacks(&self, item: &Item) -> bool {
+        self.of_item(item).next().is_none()
+    }
+
+    fn of_item<'a, 'i>(&'a self, item: &'i Item) -> impl Iterator<Item = &'a Workload> + use<'a, 'i> {
+        self.named(&item.name).filter(|workload| {
             item.namespace.as_ref().is_none_or(|namespace| workload.key.namespace == *namespace)
-        });
+        })
+    }
+
+    /// What runs of a workspace that Mage shows; the reason where nobody can say.
+    pub(crate) fn of(&self, item: &Item) -> Result<InCluster<'_>, String> {
+        let name = item.name.as_str();
         let place = item.namespace.as_deref().map_or_else(String::new, |name| format!(" of `{name}`"));
+        let mut found = self.of_item(item);
         let Some(workload) = found.next() else {
-            return Err(format!(
-                "mage shows it, and kubernetes has no StatefulSet `{name}`{place}: it is being deleted, or somebody \
-                 deleted it there"
-            ));
+            let key = self.asked_for.as_ref().filter(|key| item.namespace.as_ref() == Some(&key.namespace));
+            return match key {
+                Some(key) => Ok(InCluster::Gone(self.parts.missing_of_gone(key))),
+                None => Err(format!("mage shows it, and kubernetes has no StatefulSet `{name}`{place}")),
+            };
         };
         if found.next().is_some() {
             return Err(format!(
@@ -178,14 +204,14 @@ impl Workloads {
         if !workload.is_workspace {
             return Err(format!("the StatefulSet `{name}`{place} is none that mage made"));
         }
-        let services = item.unreached_ingress().and_then(|ingress| self.ingresses.get(&ingress));
-        let has_lost_path = services.is_some_and(|services| !services.contains(&*format!("{name}-service")));
-        Ok(Running {
+        Ok(InCluster::Runs(Running {
             workload,
             edition: self.edition,
-            volume: self.volumes.get(&workload.key),
-            has_lost_path,
-        })
+            volume: self.parts.volume(&workload.key).map(|volume| &volume.size),
+            is_stuck: self.stuck.contains_key(&workload.key),
+            has_lost_path: self.parts.has_lost_path(item),
+            missing: self.parts.missing(item, workload),
+        }))
     }
 
     /// Those with this name, in whichever namespace.
@@ -200,6 +226,11 @@ impl Workloads {
             "mage does not know it, and kubernetes has a StatefulSet of its name: `kubectl -n {namespace} delete \
              statefulset/{name} service/{name}-service configmap/{name}-hooks --ignore-not-found` removes what was left"
         ))
+    }
+
+    /// The names of what looks like workspaces, is not being deleted, and that Mage does not show.
+    pub(crate) fn not_shown(&self, shown: &dyn Fn(&WorkspaceName) -> bool) -> Vec<WorkspaceName> {
+        self.orphans(shown).into_iter().map(|orphan| orphan.name).collect()
     }
 
     /// The workspaces that are there and that Mage does not show.
@@ -226,14 +257,25 @@ pub(crate) fn orphan(revision: &str) -> Option<(&str, &str)> {
     revision.strip_prefix(ORPHAN)?.split_once('/')
 }
 
+/// A workspace as it is in the cluster.
+pub(crate) enum InCluster<'a> {
+    /// It has a StatefulSet.
+    Runs(Running<'a>),
+    /// It certainly has none; with what it lacks.
+    Gone(Vec<MissingPart>),
+}
+
 /// A workspace as it runs.
-#[derive(Clone, Copy)]
 pub(crate) struct Running<'a> {
     workload: &'a Workload,
     edition: Edition,
     volume: Option<&'a Text>,
+    /// Whether Kubernetes says that its pod has failed.
+    is_stuck: bool,
     /// Whether its Ingress is there and leads to it no more.
     pub(crate) has_lost_path: bool,
+    /// The parts that it lacks.
+    pub(crate) missing: Vec<MissingPart>,
 }
 
 impl<'a> Running<'a> {
@@ -276,14 +318,14 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Whether it runs, where Mage says that its pod is in this state.
-    pub(crate) fn state(&self, of_pod: RunState) -> RunState {
+    /// Whether it runs. One whose pod has not failed is on its way up, however young or old it is.
+    pub(crate) fn state(&self) -> RunState {
         let Workload { wanted, counts, .. } = self.workload;
         if *wanted == 0 {
             RunState::Stopped
         } else if counts.available.min(counts.updated) >= *wanted {
             RunState::Running
-        } else if of_pod == RunState::Failed {
+        } else if self.is_stuck {
             RunState::Failed
         } else {
             RunState::Pending
@@ -305,7 +347,8 @@ impl<'a> Running<'a> {
     /// of its workload, or what of them may be shown.
     pub(crate) fn content(&self, leaves: &Leaves) -> Vec<u8> {
         let Workload { uid, scheduling, repeated, wanted, .. } = self.workload;
-        let whole = (uid, leaves, scheduling, repeated, *wanted == 0, self.volume, self.has_lost_path);
+        let parts = (self.volume, self.has_lost_path, &self.missing);
+        let whole = (uid, leaves, scheduling, repeated, *wanted == 0, parts);
         serde_json::to_vec(&whole).unwrap_or_default()
     }
 

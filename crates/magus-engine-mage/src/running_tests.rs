@@ -44,17 +44,30 @@ fn item(json: &str) -> Item {
     Item::read(serde_json::from_str(json).unwrap()).unwrap()
 }
 
+/// A workspace that lacks no part, as this edition of Mage has it.
+fn running(workload: &Workload, edition: Edition) -> Running<'_> {
+    Running { workload, edition, volume: None, is_stuck: false, has_lost_path: false, missing: Vec::new() }
+}
+
+/// The uid of the StatefulSet that is meant.
+fn uid(workloads: &Workloads, item: &Item) -> Text {
+    match workloads.of(item) {
+        Ok(InCluster::Runs(running)) => running.workload.uid.clone(),
+        Ok(InCluster::Gone(missing)) => panic!("{missing:?}"),
+        Err(reason) => panic!("{reason}"),
+    }
+}
+
 /// What is compared, as `PATH=VALUE`.
 fn compared(
     edition: Edition,
-    running: &[(&str, &str)],
+    runs: &[(&str, &str)],
     stored: &[(&str, &str)],
     applied: &[&str],
 ) -> Vec<String> {
-    let workload = workload(running);
+    let workload = workload(runs);
     let applied = applied.iter().map(|path| (FieldPath::from(*path), Text::from("0"))).collect();
-    let found = Running { workload: &workload, edition, volume: None, has_lost_path: false }
-        .leaves(&leaves(stored), Some(&applied));
+    let found = running(&workload, edition).leaves(&leaves(stored), Some(&applied));
     found.iter().map(|(path, value)| format!("{path}={value}")).collect()
 }
 
@@ -116,32 +129,43 @@ fn what_runs_counts_in_the_form_in_which_it_is_stored() {
         );
     }
     // A cluster of Pro hands on variables of whichever name.
-    let running = &[("env.HOTFIX", "'1'"), ("env.LEFT", "'1'"), ("container_config.tty", "true")];
+    let runs = &[("env.HOTFIX", "'1'"), ("env.LEFT", "'1'"), ("container_config.tty", "true")];
     assert_eq!(
-        compared(Edition::Pro, running, &[], &["env.LEFT"]),
+        compared(Edition::Pro, runs, &[], &["env.LEFT"]),
         ["container_config.nodeSelector.disk=ssd", "container_config.tty=true", "env.LEFT=1"]
     );
 }
 
 #[test]
 fn a_workspace_runs_once_its_pod_is_available_with_the_last_template() {
-    let state = |wanted, available, updated, of_pod| {
+    let state = |wanted, available, updated, is_stuck| {
         let counts = Counts { available, updated, ..Counts::default() };
         let workload = Workload { wanted, counts, ..workload(&[]) };
-        Running { workload: &workload, edition: Edition::Oss, volume: None, has_lost_path: false }
-            .state(of_pod)
+        Running { is_stuck, ..running(&workload, Edition::Oss) }.state()
     };
-    for ((wanted, available, updated, of_pod), expected) in [
-        ((1, 1, 1, RunState::Running), RunState::Running),
-        // A pod in a crash loop, one of the old template, and one that Mage cannot find.
-        ((1, 0, 1, RunState::Running), RunState::Pending),
-        ((1, 1, 0, RunState::Running), RunState::Pending),
-        ((1, 0, 0, RunState::Failed), RunState::Failed),
-        ((0, 0, 0, RunState::Failed), RunState::Stopped),
-        ((0, 1, 1, RunState::Running), RunState::Stopped),
+    for ((wanted, available, updated, is_stuck), expected) in [
+        ((1, 1, 1, false), RunState::Running),
+        // A pod that starts, and one of the old template.
+        ((1, 0, 1, false), RunState::Pending),
+        ((1, 1, 0, false), RunState::Pending),
+        ((1, 0, 0, true), RunState::Failed),
+        ((0, 0, 0, true), RunState::Stopped),
+        ((0, 1, 1, false), RunState::Stopped),
     ] {
-        assert_eq!(state(wanted, available, updated, of_pod), expected);
+        assert_eq!(state(wanted, available, updated, is_stuck), expected);
     }
+}
+
+#[test]
+fn a_statefulset_is_certainly_gone_only_if_it_was_asked_for_by_its_name() {
+    let placed = item(r#"{"name": "ana", "project_uuid": "1", "namespace": "mage"}"#);
+    let asked_for = Some(Key { namespace: "mage".into(), name: "ana".into() });
+    let asked = Workloads { asked_for, ..workloads(vec![]) };
+    assert!(matches!(asked.of(&placed), Ok(InCluster::Gone(missing)) if missing[0].name == "ana"));
+    assert!(workloads(vec![]).of(&placed).is_err());
+    // Where Mage does not say where it is, it may be elsewhere.
+    let unplaced = item(r#"{"name": "ana", "project_uuid": "1", "namespace": null}"#);
+    assert!(asked.of(&unplaced).is_err());
 }
 
 #[test]
@@ -155,8 +179,8 @@ fn nobody_guesses_which_statefulset_is_meant() {
     let placed = item(r#"{"name": "ana", "project_uuid": "1", "namespace": "mage"}"#);
     let unplaced = item(r#"{"name": "ana", "project_uuid": "1", "namespace": null}"#);
     let reason = |workloads: Workloads, item: &Item| workloads.of(item).err().unwrap_or_default();
-    assert_eq!(workloads(vec![elsewhere.clone(), here.clone()]).of(&placed).ok().unwrap().workload.uid, "u1");
-    assert_eq!(workloads(vec![elsewhere.clone()]).of(&unplaced).ok().unwrap().workload.uid, "u2");
+    assert_eq!(uid(&workloads(vec![elsewhere.clone(), here.clone()]), &placed), "u1");
+    assert_eq!(uid(&workloads(vec![elsewhere.clone()]), &unplaced), "u2");
     for (all, item, expected) in [
         (vec![], &placed, "kubernetes has no StatefulSet `ana` of `mage`"),
         (vec![elsewhere.clone()], &placed, "kubernetes has no StatefulSet `ana` of `mage`"),
@@ -202,8 +226,7 @@ fn the_revision_is_of_what_is_compared_and_not_of_how_far_it_has_come() {
     let digest = |change: &dyn Fn(&mut Workload)| {
         let mut workload = workload(&[("env.A", "'1'")]);
         change(&mut workload);
-        Running { workload: &workload, edition: Edition::Oss, volume: None, has_lost_path: false }
-            .content(&workload.leaves)
+        running(&workload, Edition::Oss).content(&workload.leaves)
     };
     let before = digest(&|_| {});
     assert_eq!(digest(&|workload| (workload.counts.available, workload.generation) = (0, 9)), before);

@@ -275,6 +275,7 @@ mod tests {
                 fields: Vec::new(),
                 lost: Vec::new(),
                 sensitive: Default::default(),
+                missing: Vec::new(),
                 code: magus_model::observed::ObservedCode::default(),
                 mark: None,
                 revision: "".into(),

@@ -90,9 +90,20 @@ impl Mage {
         };
         let Key { namespace, name: set } = &seen.key;
         let deadline = Instant::now() + self.patience.ready;
-        match cluster.kubernetes().wait_for_rollout(namespace, set, deadline, cancelled) {
+        let mut rollout = cluster.kubernetes().wait_for_rollout(namespace, set, deadline, cancelled);
+        if wanted == RunState::Running && matches!(rollout, Ok(Rollout::Blocked { .. })) {
+            // Its pod failed while it was waited for, and Kubernetes does not replace it (MAGE.md 4.21).
+            let before = self.look_after(name)?;
+            self.stop_and_resume(&before, cancelled)?;
+            if let Some(stored) = before.known.stored.clone() {
+                self.put_mark(&before, stored).map_err(|error| error.after("it was restarted"))?;
+            }
+            let deadline = Instant::now() + self.patience.ready;
+            rollout = cluster.kubernetes().wait_for_rollout(namespace, set, deadline, cancelled);
+        }
+        match rollout {
             Ok(Rollout::Done) => {}
-            Ok(Rollout::NotSeen { why }) => {
+            Ok(Rollout::NotSeen { why } | Rollout::Blocked { why }) => {
                 return Err(PerformError::Uncertain(format!(
                     "sent, but the workspace was not seen to be {}: {why}",
                     wanted.as_str()

@@ -208,6 +208,7 @@ fn step(action: Action, observed: &ObservedWorkspace) -> Step {
         needs: Vec::new(),
         precondition: Precondition::Revision(observed.revision.clone()),
         fields: Vec::new(),
+        restores: Vec::new(),
         deploy: None,
         renamed_from: None,
         mark: (action != Action::Delete).then(mark),

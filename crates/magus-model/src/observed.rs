@@ -75,6 +75,8 @@ pub struct ObservedWorkspace {
     /// What it was made with and does not have any more, ordered by path: this value alone can be given to it again in
     /// place, where the engine can set the field only at creation.
     pub lost: Vec<ObservedField>,
+    /// Its parts that are not there any more, ordered; empty where the engine does not look for parts.
+    pub missing: Vec<MissingPart>,
     /// The code that it has.
     pub code: ObservedCode,
     /// Who manages it; nothing where nobody does.
@@ -84,6 +86,43 @@ pub struct ObservedWorkspace {
     /// Changes whenever anything that this observation holds changes: a keyed digest of it, or one in which values that may
     /// be secret do not count. What a step's precondition names.
     pub revision: Text,
+}
+
+/// A part of a workspace that is not there any more, and without which it cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct MissingPart {
+    /// Which part.
+    pub kind: PartKind,
+    /// Its name.
+    pub name: Text,
+    /// What a person does to bring it back, a whole command where one exists; nothing where an apply can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<Text>,
+}
+
+/// A part of a workspace, by the name of its kind in Kubernetes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PartKind {
+    /// It makes the pod. Without it the workspace can only be created again.
+    StatefulSet,
+    /// It leads to the pod.
+    Service,
+    /// Its volume, which holds all files of the workspace.
+    PersistentVolumeClaim,
+    /// The way to it from outside.
+    Ingress,
+}
+
+impl PartKind {
+    /// As it is shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PartKind::StatefulSet => "StatefulSet",
+            PartKind::Service => "Service",
+            PartKind::PersistentVolumeClaim => "PersistentVolumeClaim",
+            PartKind::Ingress => "Ingress",
+        }
+    }
 }
 
 /// The code of a workspace, as far as it was looked at.

@@ -10,7 +10,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::{
-    Text, diagnostic::LocatedDiagnostic, name::WorkspaceName, observed::Mark, path::FieldPath, span::Origin,
+    Text,
+    diagnostic::LocatedDiagnostic,
+    name::WorkspaceName,
+    observed::{Mark, MissingPart},
+    path::FieldPath,
+    span::Origin,
     value::FieldValue,
 };
 
@@ -58,6 +63,9 @@ pub struct Plan {
     /// What was left in the clusters by creates and deletes that failed half-way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
+    /// The declared workspaces that lack parts in the cluster, whatever is done about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub incomplete: Vec<Incomplete>,
     /// Findings about the declarations.
     pub diagnostics: Vec<LocatedDiagnostic>,
     /// Where the plan is only of what some commits changed: which, and what was set apart. Such a plan is for reading.
@@ -187,6 +195,9 @@ pub struct Step {
     pub precondition: Precondition,
     /// What it sets.
     pub fields: Vec<FieldChange>,
+    /// The parts of the workspace that it brings back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restores: Vec<MissingPart>,
     /// The code that it deploys.
     pub deploy: Option<Deploy>,
     /// The old name, where the step renames.
@@ -485,6 +496,19 @@ pub struct Orphan {
     pub workspace: WorkspaceName,
     /// Where it is, for people: `the namespace mage`.
     pub place: Text,
+}
+
+/// A declared workspace that lacks parts in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Incomplete {
+    /// The cluster.
+    pub cluster: Text,
+    /// The environment.
+    pub environment: Text,
+    /// The workspace's name in the cluster.
+    pub workspace: WorkspaceName,
+    /// What is missing, ordered.
+    pub missing: Vec<MissingPart>,
 }
 
 /// A workspace that is not ours.

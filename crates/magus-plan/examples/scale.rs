@@ -62,6 +62,7 @@ fn observed(desired: &Desired) -> Observation {
             fields: workspace.fields.iter().map(field).collect(),
             lost: Vec::new(),
             sensitive: Default::default(),
+            missing: Vec::new(),
             code: ObservedCode::default(),
             mark: Some(expected_mark(cluster, environment, workspace)),
             revision: "sha256:1".into(),

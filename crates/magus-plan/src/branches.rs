@@ -112,6 +112,7 @@ impl Draft<'_> {
                 origin: None,
                 read_by: Vec::new(),
             }],
+            restores: Vec::new(),
             deploy: None,
             renamed_from: None,
             mark: Some(marked),

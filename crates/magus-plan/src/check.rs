@@ -9,7 +9,7 @@ use magus_diff::HIDDEN;
 use magus_model::{
     Text,
     desired::{Cluster, Desired, Environment, Workspace, branch_of},
-    observed::Mark,
+    observed::{Mark, PartKind},
     path::FieldPath,
     plan::{Action, Deploy, FORMAT_VERSION, Guard, Plan, Precondition, Step, Summary},
     value::{FieldValue, Value},
@@ -205,6 +205,10 @@ fn protection(step: &Step, plan: &Plan, declared: &Declared<'_>, faults: &mut Ve
         Action::Replace => &plan.overrides.allow_replace,
         _ => return,
     };
+    let is_gone = step.restores.iter().any(|part| part.kind == PartKind::StatefulSet);
+    if step.action == Action::Replace && is_gone && !allowed.contains(&step.environment) {
+        faults.push(format!("step `{}` creates a workspace again that nobody allowed to replace", step.id));
+    }
     let protected = declared.protected.contains(&(&step.cluster, step.environment.as_str()));
     let has_reason = plan.overrides.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
     if protected && !(allowed.contains(&step.environment) && has_reason) {
@@ -232,7 +236,8 @@ fn content(step: &Step, faults: &mut Vec<String>) {
     if step.deploy.as_ref().is_some_and(is_there) {
         faults.push(format!("step `{}` deploys what runs", step.id));
     }
-    if step.action == Action::Update && step.fields.is_empty() && step.renamed_from.is_none() {
+    let restores = !step.restores.is_empty();
+    if step.action == Action::Update && step.fields.is_empty() && step.renamed_from.is_none() && !restores {
         faults.push(format!("step `{}` changes nothing", step.id));
     }
     for field in &step.fields {

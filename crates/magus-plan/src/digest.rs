@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use magus_model::{
     Text,
     name::WorkspaceName,
+    observed::MissingPart,
     path::FieldPath,
     plan::{
         Action, Deploy, DeployBranch, FieldChange, FieldStatus, Guard, Overrides, Plan, Precondition, Reason,
@@ -35,6 +36,8 @@ struct DecidedStep<'a> {
     needs: &'a [Text],
     precondition: &'a Precondition,
     fields: Vec<DecidedField<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    restores: &'a Vec<MissingPart>,
     deploy: Option<DecidedDeploy<'a>>,
     renamed_from: &'a Option<WorkspaceName>,
 }
@@ -116,6 +119,7 @@ fn decided_step(step: &Step) -> DecidedStep<'_> {
         needs,
         precondition,
         fields,
+        restores,
         deploy,
         renamed_from,
         mark: _,
@@ -130,6 +134,7 @@ fn decided_step(step: &Step) -> DecidedStep<'_> {
         needs,
         precondition,
         fields: fields.iter().map(decided_field).collect(),
+        restores,
         deploy: deploy.as_ref().map(decided_deploy),
         renamed_from,
     }

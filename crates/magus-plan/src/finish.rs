@@ -32,6 +32,7 @@ impl Draft<'_> {
             mut unknown,
             mut marks,
             mut apart,
+            mut incomplete,
             unchanged,
         } = self;
         let desired = request.desired;
@@ -74,6 +75,7 @@ impl Draft<'_> {
         });
         unmanaged.sort();
         orphans.sort();
+        incomplete.sort();
         unknown.sort_by(|a, b| (&a.cluster, &a.workspace).cmp(&(&b.cluster, &b.workspace)));
         marks.sort_by(|a, b| (&a.cluster, &a.workspace).cmp(&(&b.cluster, &b.workspace)));
 
@@ -127,6 +129,7 @@ impl Draft<'_> {
             unmanaged,
             heads: heads(desired),
             orphans,
+            incomplete,
             unknown,
             diagnostics: request.diagnostics.clone(),
             since,

@@ -9,11 +9,15 @@ use magus_diff::ClusterChanges;
 use magus_model::{
     Text,
     desired::{Cluster, Environment, MaxDeletes},
-    observed::Mark,
+    observed::{Mark, MissingPart},
     plan::{Action, Guard, Overrides},
 };
 
-use crate::{request::Intent, unblock::Flag, words::plural};
+use crate::{
+    request::Intent,
+    unblock::Flag,
+    words::{self, plural},
+};
 
 /// From so many managed workspaces on, a share of them is a limit.
 const SHARE_COUNTS_FROM: usize = 10;
@@ -113,6 +117,16 @@ impl<'a> Guards<'a> {
         }
         held.extend(self.max_deletes(danger));
         held
+    }
+
+    /// What holds back a replace of a workspace that lost its StatefulSet: what it loses besides, nobody declared.
+    pub(crate) fn recreate(&self, environment: &Text, missing: &[MissingPart]) -> Option<Held> {
+        if self.overrides.allow_replace.contains(environment) {
+            return None;
+        }
+        let (why, needs) = (words::recreate(missing), words::recreate_needs(environment));
+        let flags = vec![Flag::AllowReplace(environment.clone())];
+        Some(Held { guard: Guard::Engine, message: format!("guard `engine`: {why}; {needs}"), flags })
     }
 
     /// The strongest guard that holds a step back.

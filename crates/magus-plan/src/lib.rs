@@ -17,6 +17,8 @@ mod evidence;
 mod finish;
 mod gates;
 mod guards;
+mod missing;
+mod orphans;
 mod planner;
 mod request;
 mod shared_branch;

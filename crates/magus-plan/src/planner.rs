@@ -12,7 +12,7 @@ use magus_model::{
     name::WorkspaceName,
     observed::{Mark, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
     plan::{
-        Action, Apart, Guard, MarkRefresh, Movement, NO_ENVIRONMENT, Orphan, Overrides, Plan, Precondition,
+        Action, Apart, Guard, Incomplete, MarkRefresh, Movement, Orphan, Overrides, Plan, Precondition,
         Restarts, Step, Unknown, Unmanaged, Withheld,
     },
 };
@@ -21,12 +21,14 @@ use crate::{
     branches::Gone,
     gates::{Closed, Keeper},
     guards::{Danger, Guards, Held, enough},
+    missing::incomplete,
+    orphans::orphans,
     request::{Baseline, Intent, PlanRequest},
     shared_branch::{self, Branch},
     since::{Before, Split},
-    steps::{Part, Place, is_replaced, rest_on, unsettable},
+    steps::{Part, Place, is_gone, is_replaced, rest_on, unsettable},
     unblock, words,
-    work::{self, Loss},
+    work::Loss,
 };
 
 /// Makes a plan. The same request gives the same plan, whatever the order of its lists.
@@ -102,6 +104,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) unknown: Vec<Unknown>,
     pub(crate) marks: Vec<MarkRefresh>,
     pub(crate) apart: Vec<Apart>,
+    pub(crate) incomplete: Vec<Incomplete>,
     pub(crate) unchanged: usize,
 }
 
@@ -117,6 +120,7 @@ impl<'a> Draft<'a> {
             unknown: Vec::new(),
             marks: Vec::new(),
             apart: Vec::new(),
+            incomplete: Vec::new(),
             unchanged: 0,
         }
     }
@@ -169,6 +173,7 @@ impl<'a> Draft<'a> {
             Intent::Converge => {
                 let request = self.request;
                 for change in changes.workspaces.iter().filter(|change| selects(request, change)) {
+                    self.incomplete.extend(incomplete(changes, change));
                     let Some(before) = before else {
                         self.converge(scope, change);
                         continue;
@@ -209,25 +214,6 @@ impl<'a> Draft<'a> {
             Intent::Orphans => return self.remove_orphans(changes),
         }
         self.bystanders(changes);
-    }
-
-    /// What was left behind has no mark, no environment and no declaration: that somebody asked is what it takes.
-    fn remove_orphans(&mut self, changes: &ClusterChanges<'_>) {
-        let cluster = &changes.cluster.name;
-        for ObservedOrphan { name, place, revision } in orphans(changes) {
-            let environment = Text::new_static(NO_ENVIRONMENT);
-            if !self.request.filter.selects(&environment, name.as_str(), name) {
-                continue;
-            }
-            let loss = Loss::Unknown(work::ORPHAN);
-            if let Some(held) = loss.held(name.as_str(), self.overrides) {
-                self.withhold(changes, &environment, name, Action::Delete, vec![held]);
-                continue;
-            }
-            let reason = format!("left in {place}, and known to no server{}", loss.accepted());
-            let step = deletion(cluster, &environment, (name, revision), reason);
-            self.steps.push(step);
-        }
     }
 
     /// What is not ours, and what nobody knows.
@@ -298,8 +284,12 @@ impl<'a> Draft<'a> {
                     let mut held = guards.holding(&danger);
                     let loss = Loss::of(&update.observed.code.work);
                     held.extend(loss.and_then(|loss| loss.held(workspace.name.as_str(), self.overrides)));
+                    let is_gone = is_gone(update.missing);
+                    if is_gone {
+                        held.extend(guards.recreate(&environment.name, update.missing));
+                    }
                     let replace = place.replace(update);
-                    if let Some(refusal) = place.refusal(Action::Replace) {
+                    if let Some(refusal) = place.refusal(Action::Replace).filter(|_| !is_gone) {
                         // No flag lifts this, so that what other guards say of it would only mislead.
                         if let Some(step) = replace.first() {
                             self.refuse(step, refusal.reason, refusal.instead.to_owned());
@@ -310,6 +300,7 @@ impl<'a> Draft<'a> {
                         self.withhold(changes, &environment.name, &workspace.name, Action::Replace, held);
                     }
                 }
+                self.keep_by_hand(&place, update);
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
                 let branch = place.branch_after(update, self.overrides);
                 if branch == Branch::Shared {
@@ -335,6 +326,9 @@ impl<'a> Draft<'a> {
         let WorkspaceChange { environment, workspace, change: what } = change;
         let observed = match what {
             Change::Unchanged { observed, .. } => observed,
+            Change::Update(update) if is_gone(update.missing) => {
+                return self.keep_missing(changes, change, update.missing);
+            }
             Change::Update(update) if update.renamed_from.is_none() => update.observed,
             Change::Conflict { observed, conflict } => {
                 return self.conflict(change, changes, &observed.name, conflict, Action::Restart);
@@ -447,9 +441,9 @@ impl<'a> Draft<'a> {
     pub(crate) fn admit(&mut self, changes: &ClusterChanges<'_>, steps: Vec<Step>) {
         let capabilities = changes.observation.map(|observation| &observation.capabilities);
         for step in steps {
-            if let Some(refusal) =
-                capabilities.and_then(|capabilities| capabilities.refused.get(&step.action))
-            {
+            let refused = capabilities.and_then(|capabilities| capabilities.refused.get(&step.action));
+            // What a replace would lose is lost already.
+            if let Some(refusal) = refused.filter(|_| !is_gone(&step.restores)) {
                 let Refusal { reason, instead } = *refusal;
                 return self.refuse(&step, reason, instead.to_owned());
             }
@@ -556,7 +550,7 @@ impl<'a> Draft<'a> {
 }
 
 /// The step that deletes something as it was observed.
-fn deletion(
+pub(crate) fn deletion(
     cluster: &Text,
     environment: &Text,
     (name, revision): (&WorkspaceName, &Text),
@@ -573,15 +567,11 @@ fn deletion(
         needs: Vec::new(),
         precondition: Precondition::Revision(revision.clone()),
         fields: Vec::new(),
+        restores: Vec::new(),
         deploy: None,
         renamed_from: None,
         mark: None,
     }
-}
-
-/// What the cluster still runs and no workspace is known for.
-fn orphans<'a>(changes: &ClusterChanges<'a>) -> impl Iterator<Item = &'a ObservedOrphan> + use<'a> {
-    changes.observation.into_iter().flat_map(|observation| &observation.orphans)
 }
 
 /// What was declared before, where the plan is of what is declared: a restart and a destroy are asked for.

@@ -45,7 +45,7 @@ pub(crate) fn switches(step: &Step) -> bool {
 impl Place<'_> {
     /// Which branch the workspace follows after an update.
     pub(crate) fn branch_after(&self, update: &Update<'_>, overrides: &Overrides) -> Branch {
-        let Update { observed, renamed_from, fields, state, restart, code } = update;
+        let Update { observed, renamed_from, fields, state, restart, code, missing: _ } = update;
         let environment = &self.environment.name;
         let runs_declared = code.is_none_or(|code| {
             code.observed.commit.as_ref() == Some(code.to) && code.source_before.is_none()
@@ -106,8 +106,8 @@ impl Place<'_> {
         if step.restarts != Restarts::No {
             step.restarts = restarts(self.capabilities(), &step.fields);
         }
-        step.reason = words::update(&step.fields, step.renamed_from.as_ref());
-        if step.fields.is_empty() && step.renamed_from.is_none() {
+        step.reason = words::update(&step.fields, step.renamed_from.as_ref(), &step.restores);
+        if step.fields.is_empty() && step.renamed_from.is_none() && step.restores.is_empty() {
             let removed = steps.remove(at);
             steps.iter_mut().skip(at).for_each(|step| rest_on(step, &removed, last));
         }

@@ -137,11 +137,13 @@ impl<'a> Before<'a> {
                     environment,
                     workspace,
                 };
-                let Update { observed, renamed_from, fields, state, restart, code } = &**update;
+                let Update { observed, renamed_from, fields, state, restart, code, missing } = &**update;
                 let replaced = is_replaced(changes, change);
                 let action = match (replaced, state) {
                     (Some(_), _) => Action::Replace,
-                    (None, _) if renamed_from.is_some() || !fields.is_empty() => Action::Update,
+                    (None, _) if renamed_from.is_some() || !fields.is_empty() || !missing.is_empty() => {
+                        Action::Update
+                    }
                     (None, None) if restart.is_none() && code.is_some() => Action::Deploy,
                     (None, None) => Action::Restart,
                     (None, Some(_)) if workspace.state == DesiredState::Stopped => Action::Stop,
@@ -158,7 +160,7 @@ impl<'a> Before<'a> {
                 fields.sort_by(|a, b| a.path.cmp(&b.path));
                 let reason = match code {
                     Some(change) if action == Action::Deploy => place.deploy_reason(*change),
-                    _ => words::update(&fields, *renamed_from),
+                    _ => words::update(&fields, *renamed_from, missing),
                 };
                 (action, reason, fields, guard)
             }
@@ -240,7 +242,7 @@ impl<'a> Twice<'a> {
 
     /// What is declared otherwise, and the rest.
     fn split<'b>(&self, update: &Update<'b>) -> (Update<'b>, Update<'b>) {
-        let Update { observed, renamed_from, fields, state, restart, code } = update;
+        let Update { observed, renamed_from, fields, state, restart, code, missing } = update;
         let differs = |field: &FieldChange| self.differs(&field.path);
         let is_new_name = self.then.name != self.now.name;
         // What was pushed to the branch is no work of the declarations' commits.
@@ -255,6 +257,8 @@ impl<'a> Twice<'a> {
             state: state.clone().filter(|field| differs(field) == is_since),
             restart: restart.clone().filter(|field| differs(field) == is_since),
             code: code.filter(|_| is_declared_anew == is_since),
+            // No commit takes a part away.
+            missing: if is_since { &[] } else { missing },
         };
         (half(true), half(false))
     }

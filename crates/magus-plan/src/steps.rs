@@ -12,7 +12,8 @@ use magus_model::{
     image,
     name::WorkspaceName,
     observed::{
-        Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, Refusal, RunState, Work,
+        Capabilities, FieldCapability, Mark, MissingPart, ObservedCode, ObservedWorkspace, PartKind, Refusal,
+        RunState, Work,
     },
     path::FieldPath,
     plan::{Action, Deploy, FieldChange, FieldStatus, Movement, Precondition, Reason, Restarts, Step},
@@ -45,13 +46,14 @@ pub(crate) struct Part {
     pub reason: String,
     pub restarts: Restarts,
     pub fields: Vec<FieldChange>,
+    pub restores: Vec<MissingPart>,
     pub deploy: Option<Deploy>,
 }
 
 impl Part {
     /// A part that sets fields, or none.
     pub(crate) fn new(action: Action, reason: String, restarts: Restarts, fields: Vec<FieldChange>) -> Self {
-        Self { action, reason, restarts, fields, deploy: None }
+        Self { action, reason, restarts, fields, restores: Vec::new(), deploy: None }
     }
 }
 
@@ -64,13 +66,18 @@ pub(crate) fn is_replaced<'a>(
     let capabilities = &changes.observation?.capabilities;
     let create_only = update.fields.iter().any(|field| takes_creation(capabilities, update.observed, field));
     let renamed = update.renamed_from.is_some() && !capabilities.rename;
-    if create_only || renamed { update.observed.mark.as_ref() } else { None }
+    if create_only || renamed || is_gone(update.missing) { update.observed.mark.as_ref() } else { None }
+}
+
+/// Whether nothing of a workspace runs any more: it can only be created again.
+pub(crate) fn is_gone(missing: &[MissingPart]) -> bool {
+    missing.iter().any(|part| part.kind == PartKind::StatefulSet)
 }
 
 impl<'a> Place<'a> {
     /// A step that leaves this mark.
     pub(crate) fn step(&self, part: Part, precondition: Precondition, mark: Mark) -> Step {
-        let Part { action, reason, restarts, mut fields, deploy } = part;
+        let Part { action, reason, restarts, mut fields, restores, deploy } = part;
         if matches!(action, Action::Update | Action::Replace) {
             for field in &mut fields {
                 field.read_by = self.readers.of(self.workspace, &field.path);
@@ -88,6 +95,7 @@ impl<'a> Place<'a> {
             needs: Vec::new(),
             precondition,
             fields,
+            restores,
             deploy,
             renamed_from: None,
             mark: Some(mark),
@@ -194,11 +202,12 @@ impl<'a> Place<'a> {
     /// A replace carries everything: also what is as declared is lost with the old workspace, and sent again. The volume with
     /// its code stays.
     pub(crate) fn replace(&self, update: &Update<'_>) -> Vec<Step> {
-        let Update { observed, renamed_from, fields: changed, state, restart, code } = update;
+        let Update { observed, renamed_from, fields: changed, state, restart, code, missing } = update;
         let capabilities = self.capabilities();
         let create_only: Vec<_> =
             changed.iter().filter(|field| takes_creation(capabilities, observed, field)).cloned().collect();
-        let reason = words::replace(&create_only, update);
+        let reason =
+            if is_gone(missing) { words::recreate(missing) } else { words::replace(&create_only, update) };
 
         let mut fields: Vec<_> = changed.iter().chain(restart).chain(state).cloned().collect();
         if state.is_none() {
@@ -219,7 +228,8 @@ impl<'a> Place<'a> {
         fields.extend(unchanged);
         fields.sort_by(|a, b| a.path.cmp(&b.path));
         let restarts = if observed.state == RunState::Stopped { Restarts::No } else { Restarts::Yes };
-        let part = Part::new(Action::Replace, reason, restarts, fields);
+        let part =
+            Part { restores: missing.to_vec(), ..Part::new(Action::Replace, reason, restarts, fields) };
         let mark = match code {
             None => self.expected_mark(),
             Some(_) => self.mark_before_code(observed.mark.as_ref()),
@@ -232,12 +242,13 @@ impl<'a> Place<'a> {
     /// Stop, update, start and restart, as far as they are needed. A change that only a creation can make is left
     /// out: it is here only where the replace is held back.
     pub(crate) fn update(&self, update: &Update<'_>, branch: Branch, refresh_secrets: bool) -> Vec<Step> {
-        let Update { observed, renamed_from, fields: changed, state, restart, code } = update;
+        let Update { observed, renamed_from, fields: changed, state, restart, code, missing } = update;
         let capabilities = self.capabilities();
         let renamed_from = renamed_from.cloned();
-        if renamed_from.is_some() && !capabilities.rename {
+        if renamed_from.is_some() && !capabilities.rename || is_gone(missing) {
             return Vec::new();
         }
+        let restores: Vec<_> = missing.iter().filter(|part| part.by_hand.is_none()).cloned().collect();
         let changed = self.without_switch(changed, branch);
         let mut fields: Vec<_> =
             changed.filter(|field| !takes_creation(capabilities, observed, field)).cloned().collect();
@@ -270,16 +281,16 @@ impl<'a> Place<'a> {
             Part::new(action, reason, Restarts::No, vec![change.clone()])
         };
         let mut parts: Vec<_> = stops.map(|change| of_state(Action::Stop, change)).into_iter().collect();
-        if !fields.is_empty() || renamed_from.is_some() {
-            let mut reason = words::update(&fields, renamed_from.as_ref());
-            if restarts == Restarts::Yes && matches!(observed.state, RunState::Pending | RunState::Failed) {
+        if !fields.is_empty() || renamed_from.is_some() || !restores.is_empty() {
+            let mut reason = words::update(&fields, renamed_from.as_ref(), &restores);
+            if restarts == Restarts::Yes && observed.state == RunState::Failed {
                 reason.push_str(words::IS_DOWN);
             }
             if fields.iter().any(is_older_image) {
                 reason.push_str(words::OLDER_IMAGE);
             }
             let at = if stops_first { parts.len() } else { 0 };
-            parts.insert(at, Part::new(Action::Update, reason, restarts, fields));
+            parts.insert(at, Part { restores, ..Part::new(Action::Update, reason, restarts, fields) });
         }
         if let Some(change) = code.filter(|_| branch == Branch::Declared) {
             let state = if stops.is_some() { RunState::Stopped } else { observed.state };

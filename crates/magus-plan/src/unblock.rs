@@ -56,6 +56,11 @@ pub(crate) fn command(words: &[String], overrides: &Overrides, flags: &[Flag]) -
 
 /// `magus import NAME` for the same directory.
 pub(crate) fn import(words: &[String], name: &str) -> String {
+    same_place(words, &["import", name])
+}
+
+/// Another command of `magus` for the same directory.
+pub(crate) fn same_place(words: &[String], arguments: &[&str]) -> String {
     let mut command = vec![words.first().map_or_else(|| "magus".to_owned(), |program| quoted(program))];
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
@@ -66,7 +71,7 @@ pub(crate) fn import(words: &[String], name: &str) -> String {
             command.push(quoted(word));
         }
     }
-    command.extend(["import".to_owned(), quoted(name)]);
+    command.extend(arguments.iter().map(|argument| quoted(argument)));
     command.join(" ")
 }
 

@@ -5,6 +5,7 @@ use magus_model::{
     Text,
     desired::{Code, branch_of},
     name::WorkspaceName,
+    observed::{MissingPart, PartKind},
     path::FieldPath,
     plan::{DeployBranch, FieldChange, FieldStatus, Movement, Reason},
     source::ProjectSource,
@@ -184,16 +185,53 @@ pub(crate) fn created_before(revision: &str, changed_since: usize) -> String {
 }
 
 /// Why a workspace is updated.
-pub(crate) fn update(changed: &[FieldChange], renamed_from: Option<&WorkspaceName>) -> String {
-    match renamed_from {
-        Some(old) if changed.is_empty() => format!("renamed from `{old}`"),
-        Some(old) => format!("renamed from `{old}`; {}", fields(changed)),
-        None => fields(changed),
+pub(crate) fn update(
+    changed: &[FieldChange],
+    renamed_from: Option<&WorkspaceName>,
+    restored: &[MissingPart],
+) -> String {
+    let renamed = renamed_from.map(|old| format!("renamed from `{old}`"));
+    let changed = (!changed.is_empty()).then(|| fields(changed));
+    let restored = restored.iter().map(restores);
+    renamed.into_iter().chain(changed).chain(restored).collect::<Vec<_>>().join("; ")
+}
+
+/// That a part is brought back, and what is not.
+fn restores(part: &MissingPart) -> String {
+    let MissingPart { kind, name, by_hand: _ } = part;
+    let words = format!("restores the missing {} `{name}`", kind.as_str());
+    match kind {
+        PartKind::PersistentVolumeClaim => format!("{words}, which will be empty: the files in it are lost"),
+        PartKind::StatefulSet | PartKind::Service | PartKind::Ingress => words,
     }
 }
 
-/// What a better template does not help, because a pod that does not come up is not replaced by it (MAGE.md 4.21).
-pub(crate) const IS_DOWN: &str = "; it does not come up with what it has, and is stopped and started";
+/// Why a workspace that lost its StatefulSet is replaced, what it keeps and what it loses.
+pub(crate) fn recreate(missing: &[MissingPart]) -> String {
+    let of = |kind: PartKind| missing.iter().find(|part| part.kind == kind);
+    let set = of(PartKind::StatefulSet).map_or("", |part| &part.name);
+    let volume = match of(PartKind::PersistentVolumeClaim) {
+        Some(part) => format!("loses its files: the PersistentVolumeClaim `{}` is missing too", part.name),
+        None => "keeps its volume".to_owned(),
+    };
+    format!(
+        "the StatefulSet `{set}` was deleted, and Mage can only delete the workspace and create it again: {volume}; \
+         loses its `project_uuid` and the permissions on it"
+    )
+}
+
+/// What a guard says of a workspace that lost its StatefulSet.
+pub(crate) fn recreate_needs(environment: &str) -> String {
+    format!("needs `--allow-replace {environment}`")
+}
+
+/// That a part is missing, and that no apply brings it back.
+pub(crate) fn missing(part: &MissingPart) -> String {
+    format!("the {} `{}` is missing, and Magus cannot restore it", part.kind.as_str(), part.name)
+}
+
+/// A better template does not help, because Kubernetes does not replace a pod that has failed (MAGE.md 4.21).
+pub(crate) const IS_DOWN: &str = "; its pod has failed, and is stopped and started";
 
 /// A server that starts migrates its database, and an older one does not migrate it back (MAGE.md 4.22).
 pub(crate) const OLDER_IMAGE: &str =

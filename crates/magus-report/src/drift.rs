@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use magus_model::{
     Text,
     name::WorkspaceName,
-    plan::{Action, FieldChange, Plan, Reason, Unknown},
+    observed::MissingPart,
+    plan::{Action, FieldChange, Incomplete, Plan, Reason, Unknown},
 };
 use serde::Serialize;
 
@@ -45,6 +46,9 @@ pub struct Drifted {
     pub fields: Vec<FieldChange>,
     /// The code, where somebody put other code there.
     pub code: Option<DriftedCode>,
+    /// The parts that it lacks in the cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingPart>,
 }
 
 /// Code that nobody declared.
@@ -82,6 +86,21 @@ pub fn drift(plan: &Plan) -> Drift {
                 workspace: step.workspace.clone(),
                 fields,
                 code,
+                missing: Vec::new(),
+            }),
+        }
+    }
+    for Incomplete { cluster, environment, workspace, missing } in &plan.incomplete {
+        let known = workspaces.iter_mut().find(|one| one.cluster == *cluster && one.workspace == *workspace);
+        match known {
+            Some(known) => known.missing.clone_from(missing),
+            None => workspaces.push(Drifted {
+                cluster: cluster.clone(),
+                environment: environment.clone(),
+                workspace: workspace.clone(),
+                fields: Vec::new(),
+                code: None,
+                missing: missing.clone(),
             }),
         }
     }
@@ -113,6 +132,9 @@ pub fn text(drift: &Drift, styles: &Styles) -> String {
             let before = before.as_deref().map_or_else(|| "nothing".to_owned(), short);
             let _ = writeln!(out, "    ~ code: {before} → {}", short(after));
         }
+        for MissingPart { kind, name, by_hand: _ } in &workspace.missing {
+            let _ = writeln!(out, "    - {} {}: missing", kind.as_str(), escape::line(name));
+        }
         out.push('\n');
     }
     for unknown in &drift.unknown {
@@ -125,10 +147,16 @@ pub fn text(drift: &Drift, styles: &Styles) -> String {
         );
     }
     let fields = drift.workspaces.iter().map(|one| one.fields.len() + usize::from(one.code.is_some())).sum();
+    let parts = drift.workspaces.iter().map(|one| one.missing.len()).sum();
     let sentence = match drift.workspaces.len() {
         0 if drift.unknown.is_empty() => "No drift: nothing differs that nobody declared.".to_owned(),
         0 => format!("No drift was found; {} unknown.", count(drift.unknown.len(), "workspace")),
-        number => format!("Drift: {} of {}.", count(fields, "field"), count(number, "workspace")),
+        number => {
+            let counts = [(fields, "field"), (parts, "missing part")];
+            let counts = counts.iter().filter(|(many, _)| *many > 0).map(|(many, what)| count(*many, what));
+            let counts = counts.collect::<Vec<_>>().join(", ");
+            format!("Drift: {counts} of {}.", count(number, "workspace"))
+        }
     };
     let _ = writeln!(out, "{}", paint(styles.strong, sentence));
     if drift.has_drift {

@@ -280,6 +280,7 @@ fn status_names_state_drift_and_what_is_pending() {
             fields: Vec::new(),
             lost: Vec::new(),
             sensitive: Default::default(),
+            missing: Vec::new(),
             code: ObservedCode::default(),
             mark: None,
             revision: "r".into(),

@@ -162,6 +162,7 @@ pub fn observed(name: &str, fields: &[(&str, FieldValue)], mark: Option<Mark>) -
         fields,
         lost: Vec::new(),
         sensitive: Default::default(),
+        missing: Vec::new(),
         code: ObservedCode::default(),
         mark,
         revision: "sha256:1".into(),

@@ -5,6 +5,7 @@ mod checker;
 mod deploy;
 mod gates;
 mod guards;
+mod missing;
 mod properties;
 mod review;
 mod shared_branch;

@@ -97,6 +97,7 @@ fn perform(observation: &mut Observation, step: &Step, done: &BTreeSet<Text>) ->
         }
         observed.code.commit = Some(deploy.to.clone());
     }
+    observed.missing.retain(|part| !step.restores.contains(part));
     fill_in(&mut observed, &capabilities);
     observed.mark = step.mark.clone();
     observed.revision = revision(&observed);
@@ -111,6 +112,7 @@ fn blank(name: &WorkspaceName, capabilities: &Capabilities) -> ObservedWorkspace
         fields: Vec::new(),
         lost: Vec::new(),
         sensitive: Default::default(),
+        missing: Vec::new(),
         code: ObservedCode { commit: None, work: Work::None },
         mark: None,
         revision: Text::default(),
@@ -140,8 +142,9 @@ pub fn set(observed: &mut ObservedWorkspace, path: &FieldPath, value: Option<Fie
 
 /// Changes whenever anything of a workspace changes.
 pub fn revision(observed: &ObservedWorkspace) -> Text {
-    let ObservedWorkspace { name, state, fields, lost, code, mark, sensitive: _, revision: _ } = observed;
+    let ObservedWorkspace { name, state, fields, lost, missing, code, mark, sensitive: _, revision: _ } =
+        observed;
     let mut hasher = std::hash::DefaultHasher::new();
-    format!("{name} {state:?} {fields:?} {lost:?} {code:?} {mark:?}").hash(&mut hasher);
+    format!("{name} {state:?} {fields:?} {lost:?} {missing:?} {code:?} {mark:?}").hash(&mut hasher);
     format!("{:x}", hasher.finish()).into()
 }

@@ -532,8 +532,8 @@ fn what_can_grow_is_replaced_only_to_become_less() {
 }
 
 #[test]
-fn a_workspace_that_does_not_come_up_is_stopped_and_started() {
-    for (state, is_told) in [(RunState::Running, false), (RunState::Pending, true), (RunState::Failed, true)]
+fn a_workspace_whose_pod_has_failed_is_stopped_and_started() {
+    for (state, is_told) in [(RunState::Running, false), (RunState::Pending, false), (RunState::Failed, true)]
     {
         let mut world = one(basic());
         world.edit("a", |observed| observed.state = state);

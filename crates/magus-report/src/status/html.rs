@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use minijinja::context;
 
-use super::{EnvironmentStatus, Status, WorkspaceStatus, code_cells, pending};
+use super::{EnvironmentStatus, Status, WorkspaceStatus, code_cells, drift, pending};
 use crate::{escape, matrix, plan::html::fill, words::count};
 
 const TEMPLATE: &str = include_str!("page.html");
@@ -18,7 +18,7 @@ pub fn html(status: &Status, now: Timestamp) -> String {
             name => line(workspace.workspace.as_str()),
             state => workspace.state,
             branch, commit, age, code,
-            drift => if workspace.drift == 0 { String::new() } else { count(workspace.drift, "field") },
+            drift => drift(workspace),
             pending => pending(workspace),
             waits => workspace.withheld.iter().any(|guard| guard.is_gate()),
         }
@@ -110,6 +110,7 @@ mod tests {
                 state: "running",
                 code: Some(code),
                 drift: 2,
+                missing: Vec::new(),
                 pending: vec![Action::Update],
                 withheld: vec![Guard::Soak],
             }],

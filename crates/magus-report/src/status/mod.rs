@@ -9,7 +9,7 @@ use magus_model::{
     Text,
     desired::{Desired, Workspace, branch_of},
     name::WorkspaceName,
-    observed::{Observation, ObservedCode, Presence},
+    observed::{MissingPart, Observation, ObservedCode, Presence},
     plan::{Action, Commit, Guard, Orphan, Plan, Reason, Waiting, Withheld},
 };
 use serde::Serialize;
@@ -96,6 +96,9 @@ pub struct WorkspaceStatus {
     pub code: Option<CodeStatus>,
     /// How many fields differ that nobody declared.
     pub drift: usize,
+    /// The parts that it lacks in the cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingPart>,
     /// What an apply would do.
     pub pending: Vec<Action>,
     /// The guards that hold something back.
@@ -146,6 +149,10 @@ pub fn status(
         state: state(observations, cluster, workspace),
         code: None,
         drift: 0,
+        missing: match presence(observations, cluster, workspace) {
+            Some(Presence::Present(observed)) => observed.missing.clone(),
+            _ => Vec::new(),
+        },
         pending: Vec::new(),
         withheld: Vec::new(),
     };
@@ -289,8 +296,7 @@ pub fn text(status: &Status, now: Timestamp, width: usize, styles: &Styles) -> S
                     "failed" | "unknown" => styles.removed,
                     _ => styles.dim,
                 };
-                let drift =
-                    if workspace.drift == 0 { String::new() } else { count(workspace.drift, "field") };
+                let drift = drift(workspace);
                 let mut row = vec![
                     (escape::line(name).into_owned(), styles.strong),
                     (escape::line(workspace.workspace.as_str()).into_owned(), plain),
@@ -396,6 +402,13 @@ fn code_cells(code: &CodeStatus, now: Timestamp) -> [String; 4] {
     }
     let age = committed_at.as_ref().map_or_else(String::new, |at| age(at, now));
     [escape::line(branch).into_owned(), shown, age, lies.join(", ")]
+}
+
+/// `2 fields, no Service`.
+fn drift(workspace: &WorkspaceStatus) -> String {
+    let fields = (workspace.drift > 0).then(|| count(workspace.drift, "field"));
+    let missing = workspace.missing.iter().map(|part| format!("no {}", part.kind.as_str()));
+    fields.into_iter().chain(missing).collect::<Vec<_>>().join(", ")
 }
 
 fn pending(workspace: &WorkspaceStatus) -> String {

@@ -38,6 +38,7 @@ fn observed(name: &str, state: RunState, fields: &[(&str, Value)]) -> ObservedWo
         fields,
         lost: Vec::new(),
         sensitive: Default::default(),
+        missing: Vec::new(),
         code: ObservedCode::default(),
         mark: None,
         revision: "".into(),

@@ -10,6 +10,7 @@ mod ecs;
 mod faults;
 mod kubernetes;
 mod life;
+mod parts;
 mod references;
 mod runs;
 mod safety;
