@@ -304,9 +304,7 @@ impl<'a> Draft<'a> {
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
                 let branch = place.branch_after(update, self.overrides);
                 if branch == Branch::Shared {
-                    let flags = shared_branch::flags(self.overrides);
-                    let unblock = unblock::command(&self.request.command, self.overrides, &flags);
-                    self.withheld.push(place.still_shared(unblock));
+                    self.wait_for_restart(&place);
                 }
                 let steps = place.update(update, branch, refresh);
                 self.let_through(&place, Some(update.observed), steps);

@@ -12,8 +12,9 @@ use magus_model::{
 };
 
 use crate::{
+    planner::Draft,
     steps::{Place, rest_on, restarts, takes_creation},
-    unblock::Flag,
+    unblock::{self, Flag},
     words,
 };
 
@@ -76,22 +77,6 @@ impl Place<'_> {
         fields.iter().filter(move |field| branch == Branch::Declared || !is_switch(field, &environment))
     }
 
-    /// That the workspace still follows the shared branch.
-    pub(crate) fn still_shared(&self, unblock: String) -> Withheld {
-        let (environment, workspace) = (&self.environment.name, &self.workspace.name);
-        Withheld {
-            cluster: self.changes.cluster.name.clone(),
-            environment: environment.clone(),
-            workspace: workspace.clone(),
-            // What is missing to it is the deploy that creates its branch.
-            action: Action::Deploy,
-            guard: Guard::SharedBranch,
-            message: words::shared_branch(environment, workspace),
-            unblock,
-            opens_at: None,
-        }
-    }
-
     /// Takes the switch out of the steps of a workspace whose deploy is held back: its own branch would not be there.
     pub(crate) fn keep_shared(&self, steps: &mut Vec<Step>, last: Option<&Mark>) {
         let Some(at) = steps.iter().position(switches) else { return };
@@ -114,8 +99,26 @@ impl Place<'_> {
     }
 }
 
+impl Draft<'_> {
+    /// Lists a workspace that still follows the shared branch.
+    pub(crate) fn wait_for_restart(&mut self, place: &Place<'_>) {
+        let (environment, workspace) = (&place.environment.name, &place.workspace.name);
+        self.withheld.push(Withheld {
+            cluster: place.changes.cluster.name.clone(),
+            environment: environment.clone(),
+            workspace: workspace.clone(),
+            // What is missing to it is the deploy that creates its branch.
+            action: Action::Deploy,
+            guard: Guard::SharedBranch,
+            message: words::shared_branch(environment, workspace),
+            unblock: unblock::command(&self.request.command, self.overrides, &flags(self.overrides)),
+            opens_at: None,
+        });
+    }
+}
+
 /// The flags that make the switch at once, and that are not given yet.
-pub(crate) fn flags(overrides: &Overrides) -> Vec<Flag> {
+fn flags(overrides: &Overrides) -> Vec<Flag> {
     let gate = Guard::SharedBranch.as_str();
     let mut flags = Vec::new();
     if !overrides.override_gate.iter().any(|given| given == gate) {
