@@ -227,11 +227,11 @@ fn changes_of_a_workspace_that_cannot_be_asked_are_unknown() {
     bed.change(|state| state.changed = vec!["io_config.yaml"]);
     assert_eq!(observed(&bed.trusting()).code.work, Work::Uncommitted(vec!["io_config.yaml".into()]));
 
-    // Its server is not trusted; what runs is remembered, its changes are not.
+    // Its server gets no login; what runs is remembered, its changes are not.
     let shut = observed(&bed.mage("https://elsewhere.acme.dev"));
     assert_eq!(shut.code.commit.as_deref(), Some(COMMIT));
     assert!(
-        matches!(&shut.code.work, Work::Unknown(why) if why.contains("is not trusted")),
+        matches!(&shut.code.work, Work::Unknown(why) if why.contains("gets no login")),
         "{:?}",
         shut.code
     );
