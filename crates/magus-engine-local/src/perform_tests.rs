@@ -152,6 +152,33 @@ fn every_part_of_a_row_changes_its_revision() {
     }
 }
 
+/// The revision stands in plan files.
+#[test]
+fn a_revision_is_keyed_or_leaves_out_what_may_be_secret() {
+    let (place, secrets) = (Place::new(), resolver(&[]));
+    let store = place.open();
+    let fields = [("env.DB_PASS", text("one")), ("env.LEVEL", text("a"))];
+    perform(&store, &step(Action::Create, "a", &fields), &secrets).expect("created");
+    let revision = || place.workspace("a").expect("there").revision;
+    let set = |path: &str, value: &str| {
+        place.sql(&format!("UPDATE workspaces SET record = json_set(record, '$.env.{path}', '{value}')"));
+    };
+    let keyed = revision();
+    assert!(keyed.starts_with("hmac-sha256:"), "{keyed}");
+    set("DB_PASS", "two");
+    assert_ne!(revision(), keyed);
+    place.sql("DELETE FROM keys");
+    let plain = revision();
+    set("DB_PASS", "one");
+    assert_eq!(revision(), plain, "a list of words finds nothing");
+    set("LEVEL", "b");
+    assert_ne!(revision(), plain);
+    drop(store);
+    // A step that was planned without a key is done by a store that has one by then.
+    let update = now(&place, step(Action::Update, "a", &[("env.LEVEL", text("c"))]));
+    perform(&place.open(), &update, &secrets).expect("updated");
+}
+
 #[test]
 fn steps_that_follow_steps_of_this_apply() {
     let (place, secrets) = (Place::new(), resolver(&[]));

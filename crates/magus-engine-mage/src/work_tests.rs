@@ -248,6 +248,61 @@ fn changes_of_a_workspace_that_cannot_be_asked_are_unknown() {
     }
 }
 
+/// A server gets nothing before it has told the workspace's project_uuid, also one that the environment names.
+#[test]
+fn a_server_that_does_not_tell_the_project_uuid_gets_no_login() {
+    for (uuid, why) in [
+        (Value::Null, "does not tell its project_uuid"),
+        (json!("another"), "leads to the server of another project"),
+    ] {
+        let bed = Bed::new();
+        let status = json!({"statuses": [{
+            "require_user_authentication": true, "project_uuid": uuid, "project_type": "standalone",
+        }]});
+        let stranger = Script::start(move |seen| {
+            assert_eq!(seen.what(), "GET /api/statuses");
+            assert!(!seen.line.contains("api_key") && !seen.body.contains("canary"));
+            Reply::ok(&status.to_string())
+        });
+        bed.change(|state| state.url = stranger.url());
+        let work = observed(&bed.mage(&stranger.url())).code.work;
+        assert!(matches!(&work, Work::Unknown(reason) if reason.contains(why)), "{work:?}");
+        assert_eq!(stranger.count("GET /api/statuses"), stranger.asked().len());
+    }
+}
+
+/// The owner of a workspace decides what answers at its address, also at the host of the main server.
+#[test]
+fn a_server_of_a_workspace_that_is_not_named_is_asked_for_nothing() {
+    let bed = Bed::new();
+    observed(&bed.mage(""));
+    assert_eq!(bed.own.asked(), [""; 0]);
+}
+
+#[test]
+fn a_revision_is_keyed_or_leaves_out_what_may_be_secret() {
+    let revision = |password: &str, level: &str, key: Option<&str>| {
+        let bed = Bed::new();
+        let code = StoredCode { made: true, at: Some(COMMIT.into()), clean: false };
+        let key = key.map(Text::from);
+        let stored = Stored { mark: mark(), secrets: BTreeMap::new(), grown: false, code, key };
+        let line = mark::write(&name(), &stored).unwrap();
+        bed.change(|state| {
+            state.text = format!(
+                "{line}\nenv:\n- name: DB_PASS\n  value: '{password}'\n- name: LEVEL\n  value: '{level}'\n"
+            );
+        });
+        observed(&bed.mage("")).revision
+    };
+    let plain = revision("one", "a", None);
+    assert_eq!(plain, revision("two", "a", None), "a list of words finds nothing");
+    assert_ne!(plain, revision("one", "b", None));
+    let keyed = revision("one", "a", Some("k1"));
+    assert!(keyed.starts_with("hmac-sha256:"), "{keyed}");
+    assert_ne!(keyed, revision("two", "a", Some("k1")));
+    assert_ne!(keyed, revision("one", "a", Some("k2")));
+}
+
 #[test]
 fn every_step_that_loses_changes_looks_again_right_before_it() {
     for (action, sent) in [(Action::Delete, DELETE), (Action::Stop, CHANGE), (Action::Restart, CHANGE)] {

@@ -222,7 +222,7 @@ fn every_form_of_token_is_found() {
 
 #[test]
 fn values_are_searched_whole() {
-    let value = |json: &str| serde_json::from_str::<Value>(json).unwrap();
+    let value = |json: &str| serde_json::from_str::<Value>(json).expect("JSON");
     for (path, json, expected) in [
         ("env.A", "\"postgres://ana:hunter2@db\"", true),
         ("env.DB_PASSWORD", "12345678", true),
