@@ -11,7 +11,7 @@ use magus_model::{
     name::WorkspaceName,
     observed::{Mark, MissingPart, Observation, ObservedCode, ObservedWorkspace},
     path::FieldPath,
-    plan::{FieldChange, Reason},
+    plan::{FieldChange, Reason, UnknownCause},
     source::ProjectSource,
 };
 
@@ -164,4 +164,14 @@ pub struct RenameHint<'a> {
     pub to: &'a WorkspaceName,
     /// The name that is not declared any more.
     pub from: &'a WorkspaceName,
+}
+
+impl ClusterChanges<'_> {
+    /// Whether the reason why a workspace is unknown is that of the whole cluster.
+    pub fn unknown_cause(&self, reason: &str) -> UnknownCause {
+        match self.observation {
+            Some(observation) if observation.incomplete.as_deref() != Some(reason) => UnknownCause::Workspace,
+            Some(_) | None => UnknownCause::Cluster,
+        }
+    }
 }

@@ -531,6 +531,20 @@ pub struct Unknown {
     pub workspace: WorkspaceName,
     /// Why.
     pub message: String,
+    /// What the message is about.
+    #[serde(default)]
+    pub cause: UnknownCause,
+}
+
+/// What keeps a workspace unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownCause {
+    /// The cluster could not be read: the same message holds for all of its workspaces.
+    Cluster,
+    /// The workspace itself.
+    #[default]
+    Workspace,
 }
 
 /// What a plan of only some commits says of the rest.

@@ -237,7 +237,12 @@ impl<'a> Draft<'a> {
             },
         ));
         self.unknown.extend(changes.unknown.iter().filter(|(name, _)| named(name)).map(|(name, reason)| {
-            Unknown { cluster: cluster.clone(), workspace: (*name).clone(), message: (*reason).to_owned() }
+            Unknown {
+                cluster: cluster.clone(),
+                workspace: (*name).clone(),
+                message: (*reason).to_owned(),
+                cause: changes.unknown_cause(reason),
+            }
         }));
     }
 
@@ -470,6 +475,7 @@ impl<'a> Draft<'a> {
             cluster: changes.cluster.name.clone(),
             workspace: name.clone(),
             message: reason.to_owned(),
+            cause: changes.unknown_cause(reason),
         });
     }
 

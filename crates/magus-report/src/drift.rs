@@ -11,7 +11,9 @@ use magus_model::{
 use serde::Serialize;
 
 use crate::{
-    Styles, escape, json,
+    Styles,
+    causes::causes,
+    escape, json,
     plan::{self, deploy::short},
     style::paint,
     words::count,
@@ -137,14 +139,16 @@ pub fn text(drift: &Drift, styles: &Styles) -> String {
         }
         out.push('\n');
     }
-    for unknown in &drift.unknown {
-        let name = escape::line(unknown.workspace.as_str());
-        let _ = writeln!(
-            out,
-            "{} `{name}`: {}",
-            paint(styles.warning, "unknown:"),
-            escape::line(&unknown.message)
-        );
+    for cause in causes(&drift.unknown) {
+        let unknown = paint(styles.warning, "unknown:");
+        let names = cause.listed(|name| format!("`{}`", escape::line(name)));
+        let message = escape::line(&cause.message);
+        let _ = match cause.names.len() {
+            1 => writeln!(out, "{unknown} {names}: {message}"),
+            number => {
+                writeln!(out, "{unknown} {}: {message}\n    {names}", count(number, "workspace"))
+            }
+        };
     }
     let fields = drift.workspaces.iter().map(|one| one.fields.len() + usize::from(one.code.is_some())).sum();
     let parts = drift.workspaces.iter().map(|one| one.missing.len()).sum();

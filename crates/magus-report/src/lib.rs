@@ -8,6 +8,7 @@
 //! What is absent: engines, git, the file system, the clock, and any value of a secret.
 
 pub mod apply;
+mod causes;
 pub mod drift;
 pub mod escape;
 pub mod explain;

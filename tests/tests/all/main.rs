@@ -31,3 +31,4 @@ mod selection;
 mod source;
 mod stalls;
 mod terminal;
+mod unknown;

@@ -168,6 +168,7 @@ fn refusal(http: u16, error: &RefusalBody, context: Context<'_>) -> ApiError {
     let open = may_be_done(kind, context.request.method, text) && code != 429;
     let text = match kind {
         ApiErrorKind::KubernetesRefused(_) => kubernetes_message(text),
+        ApiErrorKind::KubernetesDown => no_connection(text),
         _ => None,
     }
     .unwrap_or_else(|| text.to_owned());
@@ -257,6 +258,37 @@ fn kubernetes_message(text: &str) -> Option<String> {
     let (_, body) = text.split_once("HTTP response body: ")?;
     let status: Value = serde_json::Deserializer::from_str(body).into_iter().next()?.ok()?;
     Some(status.get("message")?.as_str()?.to_owned())
+}
+
+/// Which server did not answer and why, out of what the client of kubernetes says: `HTTPSConnectionPool(host='k', port=443): Max
+/// retries exceeded with url: /api (Caused by NewConnectionError('…: [Errno 111] Connection refused'))`. `None` for anything else.
+fn no_connection(text: &str) -> Option<String> {
+    let (_, pool) = text.split_once("ConnectionPool(host='")?;
+    let (host, rest) = pool.split_once('\'')?;
+    let port = rest.strip_prefix(", port=").map_or("", |rest| {
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        &rest[..end]
+    });
+    let server = if port.is_empty() { format!("`{host}`") } else { format!("`{host}:{port}`") };
+    let is_end = |c: char| matches!(c, '\'' | '"' | ')' | '(');
+    // The innermost error is the last one, and only it says something about the network.
+    let cause = rest.split_once("(Caused by ").map(|(_, cause)| cause).and_then(|cause| {
+        let reason = match cause.rsplit_once("[Errno ") {
+            Some((_, error)) => error.split_once("] ").map(|(_, reason)| reason),
+            None if cause.contains("certificate verify failed") => {
+                cause.find("certificate verify failed").map(|at| &cause[at..])
+            }
+            // The last text in quotes.
+            None => cause
+                .trim_end_matches([')', ' ', ','])
+                .trim_end_matches(['\'', '"'])
+                .rsplit(['\'', '"'])
+                .next(),
+        }?;
+        let reason = reason.split(is_end).next()?.trim();
+        (!reason.is_empty()).then_some(reason)
+    });
+    Some(format!("{server}: {}", cause.unwrap_or("no answer")))
 }
 
 #[cfg(test)]

@@ -204,14 +204,14 @@ fn words_decide_where_there_is_nothing_else() {
             ),
             KubernetesDown,
             false,
-            "HTTPConnectionPool(host='k'): Max retries exceeded with url: /api/v1/namespaces/default/services (x)",
+            "`k`: no answer",
         ),
         (
             request::delete_workspace("two"),
             crashed("HTTPConnectionPool(host='k'): Max retries exceeded with url: /api/v1/x"),
             KubernetesDown,
             true,
-            "HTTPConnectionPool(host='k'): Max retries exceeded with url: /api/v1/x",
+            "`k`: no answer",
         ),
         (
             list(),
@@ -356,4 +356,34 @@ fn an_answer_of_the_session_is_read_into_what_is_asked_for() {
     assert_eq!(wanted.workspaces.iter().map(|item| item.name.as_str()).collect::<Vec<_>>(), ["a"]);
     let error = read::<Wanted>(&answer(r#"{"workspaces":[{}]}"#), context).err().unwrap();
     assert_eq!(error.kind, ApiErrorKind::NotMage);
+}
+
+#[test]
+fn of_a_chain_of_errors_the_server_and_the_last_reason_are_kept() {
+    let pool = "HTTPSConnectionPool(host='10.0.0.1', port=6443): Max retries exceeded with url: /apis/apps/v1/x (Caused by ";
+    for (cause, expect) in [
+        (
+            "NewConnectionError('<urllib3.connection.HTTPSConnection object at 0x7f>: Failed to establish a new \
+             connection: [Errno 111] Connection refused'))",
+            "`10.0.0.1:6443`: Connection refused",
+        ),
+        (
+            "NameResolutionError(\"<urllib3.connection.HTTPSConnection object at 0x7f>: Failed to resolve 'k' ([Errno -2] \
+             Name or service not known)\"))",
+            "`10.0.0.1:6443`: Name or service not known",
+        ),
+        (
+            "SSLError(SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed \
+             certificate (_ssl.c:1006)')))",
+            "`10.0.0.1:6443`: certificate verify failed: self-signed certificate",
+        ),
+        (
+            "ProtocolError('Connection aborted.', RemoteDisconnected('Remote end closed connection without response')))",
+            "`10.0.0.1:6443`: Remote end closed connection without response",
+        ),
+        ("", "`10.0.0.1:6443`: no answer"),
+    ] {
+        assert_eq!(no_connection(&format!("{pool}{cause}")).as_deref(), Some(expect));
+    }
+    assert_eq!(no_connection("something else"), None);
 }

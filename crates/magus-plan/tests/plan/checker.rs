@@ -2,7 +2,7 @@
 
 use magus_model::{
     desired::{DesiredState, Environment},
-    plan::{Action, Guard, MarkRefresh, Plan, Precondition, Unknown, Unmanaged, Withheld},
+    plan::{Action, Guard, MarkRefresh, Plan, Precondition, Unknown, UnknownCause, Unmanaged, Withheld},
 };
 use magus_plan::{check, digest, stage};
 
@@ -72,7 +72,12 @@ fn every_fault_is_found() {
     check_edited(|plan| plan.steps[0].precondition = Precondition::Absent, "does not fit");
     check_edited(|plan| plan.steps[3].precondition = Precondition::Revision("x".into()), "does not fit");
     check_edited(|plan| plan.steps[2].precondition = Precondition::Revision("x".into()), "does not fit");
-    let unknown = Unknown { cluster: "acme".into(), workspace: name("a"), message: String::new() };
+    let unknown = Unknown {
+        cluster: "acme".into(),
+        workspace: name("a"),
+        message: String::new(),
+        cause: UnknownCause::Workspace,
+    };
     check_edited(|plan| plan.unknown.push(unknown), "touches `a`, which is unknown");
     let unmanaged = Unmanaged { cluster: "acme".into(), name: name("x"), managed_by: None };
     check_edited(|plan| plan.unmanaged.push(unmanaged), "touches `x`, which is not ours");
@@ -86,6 +91,7 @@ fn every_fault_is_found() {
                 cluster: "acme".into(),
                 workspace: name("z"),
                 message: String::new(),
+                cause: UnknownCause::Workspace,
             });
             let mark = plan.steps[0].mark.clone().expect("a mark");
             plan.marks.push(MarkRefresh {

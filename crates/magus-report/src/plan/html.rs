@@ -16,7 +16,7 @@ use super::{
     summary, text,
     value::{self, DiffLine, Shown},
 };
-use crate::escape;
+use crate::{causes::causes, escape};
 
 const TEMPLATE: &str = include_str!("page.html");
 /// Up to so many workspaces are created with every value shown, folded.
@@ -133,14 +133,13 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
             }
         })
         .collect();
-    let unknown: Vec<_> = plan
-        .unknown
+    let unknown: Vec<_> = causes(&plan.unknown)
         .iter()
-        .map(|unknown| {
+        .map(|cause| {
             context! {
-                cluster => line(&unknown.cluster),
-                workspace => line(unknown.workspace.as_str()),
-                message => line(&unknown.message),
+                cluster => line(cause.cluster),
+                workspace => cause.listed(line),
+                message => line(&cause.message),
             }
         })
         .collect();

@@ -14,7 +14,9 @@ use super::{
     findings, groups, summary, text,
 };
 use crate::{
-    Styles, escape,
+    Styles,
+    causes::causes,
+    escape,
     words::{count, thousands},
 };
 
@@ -290,12 +292,10 @@ fn notes(comment: &mut Comment, plan: &Plan) {
             left_out += 1;
         }
     };
-    for unknown in &plan.unknown {
-        let (name, cluster) = (code(unknown.workspace.as_str()), code(&unknown.cluster));
-        line(
-            comment,
-            format!("- unknown, and left alone: {name} in {cluster}: {}\n", prose(&unknown.message)),
-        );
+    for cause in causes(&plan.unknown) {
+        let (names, cluster) = (cause.listed(code), code(cause.cluster));
+        let message = prose(&cause.message);
+        line(comment, format!("- unknown, and left alone: {names} in {cluster}: {message}\n"));
     }
     for (cluster, unseen) in text::not_seen(plan) {
         line(comment, format!("- not verified in {}: {}\n", code(cluster), prose(unseen)));

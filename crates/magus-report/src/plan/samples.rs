@@ -262,6 +262,7 @@ pub(crate) fn everything() -> Plan {
         cluster: "acme".into(),
         workspace: WorkspaceName::observed("lost-production"),
         message: "its record is damaged".into(),
+        cause: UnknownCause::Workspace,
     }];
     plan.summary.unknown = 1;
     plan.diagnostics = vec![LocatedDiagnostic {

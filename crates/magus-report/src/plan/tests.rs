@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use magus_model::{
     name::WorkspaceName,
-    plan::{Action, Apart, Guard, Overrides, Since, Step, Unknown, Unmanaged, Withheld},
+    plan::{Action, Apart, Guard, Overrides, Since, Step, Unknown, UnknownCause, Unmanaged, Withheld},
 };
 use proptest::prelude::*;
 
@@ -499,7 +499,8 @@ fn hostile_plan() -> impl Strategy<Value = Plan> {
                 Unknown {
                     cluster: text(3).into(),
                     workspace: WorkspaceName::observed(text(4)),
-                    message: text(5).into()
+                    message: text(5).into(),
+                    cause: UnknownCause::Workspace,
                 };
                 times
             ];

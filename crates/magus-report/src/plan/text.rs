@@ -18,7 +18,9 @@ use super::{
     value::{self, DiffLine, Shown},
 };
 use crate::{
-    Styles, escape,
+    Styles,
+    causes::{Cause, causes},
+    escape,
     style::paint,
     words::{self, count},
 };
@@ -318,15 +320,9 @@ impl<'a> Renderer<'a> {
                     format!("Unknown, and left alone: {}", words::thousands(unknown.len()))
                 )
             );
-            let mut by_message: BTreeMap<(&str, &str), Vec<_>> = BTreeMap::new();
-            for unknown in unknown {
-                by_message
-                    .entry((&unknown.cluster, &unknown.message))
-                    .or_default()
-                    .push(escape::line(unknown.workspace.as_str()));
-            }
-            for ((cluster, message), names) in by_message {
-                let _ = writeln!(out, "  {}: {}", escape::line(cluster), escape::line(message));
+            for Cause { cluster, message, names } in causes(unknown) {
+                let names: Vec<_> = names.into_iter().map(escape::line).collect();
+                let _ = writeln!(out, "  {}: {}", escape::line(cluster), escape::line(&message));
                 for line in words::wrap(names.iter().map(|name| &**name), self.width - 4) {
                     let _ = writeln!(out, "    {line}");
                 }
