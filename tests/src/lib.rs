@@ -92,8 +92,15 @@ impl Sandbox {
 
     /// The command `magus` with these arguments, not yet started.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
-        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        let mut command = self.program(binary());
+        command.args(arguments);
+        command
+    }
+
+    /// A program that runs in the folder, with its own HOME and a cleared environment; not yet started.
+    pub fn program(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.path()).stdin(Stdio::null());
         command
             .env_clear()
             .env("HOME", self.file("home"))

@@ -299,7 +299,7 @@ fn invalid(
         .message(magus_report::lint::render(LintFormat::Text, &report, &output.message_styles()).trim_end());
     match at {
         None => CommandError::new(Exit::Invalid, "the declarations have errors; nothing was sent")
-            .hint(format!("magus lint{} shows every finding", directory_flag(global))),
+            .hint(format!("to see every finding: magus lint{}", directory_flag(global))),
         Some(revision) => CommandError::new(
             Exit::Invalid,
             format!("the declarations at `{revision}` have errors; nothing was sent"),

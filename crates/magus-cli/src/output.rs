@@ -27,22 +27,16 @@ pub struct Output {
 }
 
 impl Output {
-    /// Wrong usage where a person would have to be asked and there is no terminal: what to do instead.
+    /// Asks a person whether to go on. Commands ask last, when arguments, declarations and the cluster have been checked.
     ///
     /// # Errors
-    /// Where there is none.
-    pub fn need_terminal(instead: &str) -> Result<(), CommandError> {
-        if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-            return Ok(());
+    /// Without a terminal, with `instead` as its help; or if the answer cannot be read.
+    pub fn ask(&self, question: &str, instead: &str) -> Result<bool, CommandError> {
+        if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
+            return Err(
+                CommandError::new(Exit::Usage, "there is no terminal to ask for approval").hint(instead)
+            );
         }
-        Err(CommandError::new(Exit::Usage, "there is no terminal to ask for approval").hint(instead))
-    }
-
-    /// Asks a person whether to go on.
-    ///
-    /// # Errors
-    /// Where the answer cannot be read.
-    pub fn ask(&self, question: &str) -> Result<bool, CommandError> {
         let mut stderr = std::io::stderr().lock();
         let _ = write!(stderr, "\n{question} Only `yes` is taken as approval: ");
         let _ = stderr.flush();

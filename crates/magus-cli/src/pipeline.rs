@@ -509,8 +509,22 @@ pub fn unknown_name(what: &str, wanted: &[impl AsRef<str>], known: &[&str]) -> R
     let error = CommandError::new(Exit::Usage, format!("there is no {what} `{name}`"));
     Err(match magus_model::suggest::closest(name, known.iter().copied()) {
         Some(close) => error.hint(format!("did you mean `{close}`?")),
-        None => error.hint("`magus status` lists them"),
+        None => error.hint(known_names(known)),
     })
+}
+
+/// How many known names a message lists.
+const LISTED: usize = 10;
+
+/// The names that a command knows, for an error about one that it does not.
+fn known_names(known: &[&str]) -> String {
+    let known: BTreeSet<&str> = known.iter().copied().collect();
+    let listed: Vec<String> = known.iter().take(LISTED).map(|name| format!("`{name}`")).collect();
+    match known.len() {
+        0 => "none is known".to_owned(),
+        count if count > LISTED => format!("one of {} and {} more", listed.join(", "), count - LISTED),
+        _ => format!("one of {}", listed.join(", ")),
+    }
 }
 
 /// The declared workspace that `ENV/WORKSPACE` names, by its name in the declarations or in the cluster.

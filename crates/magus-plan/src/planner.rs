@@ -450,7 +450,9 @@ impl<'a> Draft<'a> {
                 let Refusal { reason, instead } = *refusal;
                 return self.refuse(&step, reason, instead.to_owned());
             }
-            if let Some((reason, instead)) = capabilities.and_then(|all| unsettable(&step, all)) {
+            if let Some((reason, instead)) =
+                capabilities.and_then(|all| unsettable(&step, all, &self.request.command))
+            {
                 return self.refuse(&step, &reason, instead);
             }
             self.steps.push(step);

@@ -25,7 +25,7 @@ use crate::{
     planner::step_id,
     request::{Move, Movements, Readers},
     shared_branch::Branch,
-    words,
+    unblock, words,
 };
 
 /// A declared workspace and where it belongs.
@@ -419,11 +419,18 @@ pub(crate) fn rest_on(step: &mut Step, held: &Step, last: Option<&Mark>) {
 }
 
 /// Why a workspace cannot be made as it is declared, and what to do instead: the cluster has no way to give it a field.
-pub(crate) fn unsettable(step: &Step, capabilities: &Capabilities) -> Option<(String, String)> {
+pub(crate) fn unsettable(
+    step: &Step,
+    capabilities: &Capabilities,
+    command: &[String],
+) -> Option<(String, String)> {
     let fields = if step.action == Action::Create { &step.fields[..] } else { &[] };
     let path = &fields.iter().find(|field| !capabilities.of(&field.path).settable)?.path;
     let declared = step.mark.as_ref().map_or(step.workspace.as_str(), |mark| &mark.workspace);
-    let show = format!("magus explain {}/{declared} {path}", step.environment);
+    let show = unblock::same_place(
+        command,
+        &["explain", &format!("{}/{declared}", step.environment), path.as_str()],
+    );
     Some((
         format!("no workspace of this cluster can be given `{path}`"),
         format!("take it out where it is declared: `{show}` says where"),

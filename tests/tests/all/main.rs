@@ -31,4 +31,5 @@ mod selection;
 mod source;
 mod stalls;
 mod terminal;
+mod unblock;
 mod unknown;

@@ -121,7 +121,7 @@ fn what_is_no_promotion_is_refused() {
     for (words, says) in [
         (&["promote", "development", "stagin", "--yes"][..], "did you mean `staging`?"),
         (&["promote", "development", "production", "--yes"], "magus promote staging production"),
-        (&["promote", "staging", "development", "--yes"], "set `promotes_from: staging`"),
+        (&["promote", "staging", "development", "--yes"], "magus promote development staging"),
         (&["promote", "development", "staging"], "pass `--yes`"),
         (&["promote", "development", "staging", "--yes", "--pull-request"], "cannot be used with"),
     ] {

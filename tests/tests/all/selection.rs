@@ -9,7 +9,7 @@ fn a_name_that_nothing_has_is_wrong_usage_everywhere() {
     for (arguments, expected) in [
         (&["plan", "-e", "stagin"][..], "did you mean `staging`?"),
         (&["apply", "--yes", "-w", "ingst"], "did you mean `ingest`?"),
-        (&["status", "-w", "nothing-like-it"], "`magus status` lists them"),
+        (&["status", "-w", "nothing-like-it"], "one of "),
         (&["explain", "staging/ingst"], "`ingest`"),
         (&["explain", "staging/ingest", "env.WORKER"], "`env.WORKERS`"),
         (&["explain", "ingest"], "`staging/ingest`"),

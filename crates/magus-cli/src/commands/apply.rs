@@ -65,7 +65,7 @@ pub fn run(global: &Global, arguments: &Apply, output: &Output) -> Result<Exit, 
 pub fn restart(global: &Global, arguments: &Restart, output: &Output) -> Result<Exit, CommandError> {
     if global.workspace.is_empty() && global.environment.is_empty() {
         return Err(CommandError::new(Exit::Usage, "nothing is selected to be restarted")
-            .hint("name a workspace: magus restart -w NAME"));
+            .hint(format!("name a workspace: magus restart{} -w NAME", pipeline::directory_flag(global))));
     }
     let wish = Wish::new(global, &arguments.approval.guards, "restart", Intent::Restart)?;
     converge(global, &arguments.approval, &wish, None, output)
@@ -75,7 +75,7 @@ pub fn restart(global: &Global, arguments: &Restart, output: &Output) -> Result<
 pub fn destroy(global: &Global, arguments: &Destroy, output: &Output) -> Result<Exit, CommandError> {
     if global.workspace.is_empty() && global.environment.is_empty() {
         return Err(CommandError::new(Exit::Usage, "nothing is selected to be deleted")
-            .hint("name an environment: magus destroy -e NAME"));
+            .hint(format!("name an environment: magus destroy{} -e ENV", pipeline::directory_flag(global))));
     }
     let wish = Wish::new(global, &arguments.approval.guards, "destroy", Intent::Destroy)?;
     converge(global, &arguments.approval, &wish, None, output)
@@ -88,11 +88,8 @@ fn converge(
     reviewed: Option<&Path>,
     output: &Output,
 ) -> Result<Exit, CommandError> {
-    if !approval.yes {
-        Output::need_terminal("pass `--yes` to apply without asking")?;
-    }
     let engines = Engines::new(global).with_timeout(approval.timeout);
-    let mut expectation = reviewed.map(read_plan).transpose()?;
+    let mut expectation = reviewed.map(|path| read_plan(global, path)).transpose()?;
     let checked = {
         // What is reviewed is what is deployed, whatever was pushed since.
         let heads = expectation.as_ref().map_or(Heads::AsTheyAre, |plan| Heads::Reviewed(&plan.heads));
@@ -111,10 +108,12 @@ fn converge(
         let planned = pipeline::plan(global, &checked, wish, &engines)?;
         if let Some(expected) = &expectation {
             magus_plan::approve(planned.plan.clone(), Some(expected))
-                .map_err(|stale| refused(&stale, wish, expected, &planned.plan))?;
+                .map_err(|stale| refused(global, &stale, wish, (expected, &planned.plan)))?;
         }
         show(global, wish, &planned, output)?;
-        if planned.plan.has_changes && !output.ask("Apply this plan?")? {
+        if planned.plan.has_changes
+            && !output.ask("Apply this plan?", "pass `--yes` to apply without asking")?
+        {
             output.message("nothing was applied");
             return Ok(Exit::Done);
         }
@@ -128,7 +127,8 @@ fn converge(
     let planned = pipeline::plan(global, &checked, wish, &engines)?;
     check(&planned.plan, &checked)?;
     let approved = magus_plan::approve(planned.plan.clone(), expectation.as_ref()).map_err(|stale| {
-        refused(&stale, wish, expectation.as_ref().unwrap_or(&planned.plan), &planned.plan)
+        let expected = expectation.as_ref().unwrap_or(&planned.plan);
+        refused(global, &stale, wish, (expected, &planned.plan))
     })?;
     if approval.yes {
         show(global, wish, &planned, output)?;
@@ -297,8 +297,11 @@ fn lock(
     wait: Duration,
 ) -> Result<Option<Lock>, CommandError> {
     history::lock(global, cluster, operation, wait).map_err(|error| match error {
-        LockError::Held(_) => locked(global, cluster, &error.to_string())
-            .hint(format!("if nobody is there any more: magus lock release {}", cluster.name)),
+        LockError::Held(_) => locked(global, cluster, &error.to_string()).hint(format!(
+            "if the process that holds it has ended: magus lock release{} {}",
+            pipeline::directory_flag(global),
+            pipeline::quoted(&cluster.name)
+        )),
         LockError::Failed(why) => {
             let message = format!("the lock of cluster `{}` cannot be taken: {why}", cluster.name);
             let error = CommandError::new(Exit::Unreachable, message);
@@ -314,7 +317,7 @@ fn lock(
 fn locked(global: &Global, cluster: &Cluster, holder: &str) -> CommandError {
     let message = format!("guard `lock`: cluster `{}` is being changed by {holder}", cluster.name);
     CommandError::new(Exit::Refused, message).hint(format!(
-        "wait until it has ended, then run magus plan{}; `--lock-timeout 10m` waits by itself",
+        "wait until it has ended, then run `magus plan{}`; `--lock-timeout 10m` waits by itself",
         pipeline::directory_flag(global)
     ))
 }
@@ -359,10 +362,10 @@ fn check(plan: &Plan, checked: &Checked) -> Result<(), CommandError> {
         .hint("nothing was sent; please report this with the output of `magus plan`"))
 }
 
-fn read_plan(path: &Path) -> Result<Plan, CommandError> {
+fn read_plan(global: &Global, path: &Path) -> Result<Plan, CommandError> {
     let invalid = |message: String| {
         CommandError::new(Exit::Invalid, format!("`{}` {message}", path.display()))
-            .hint("`magus plan --out FILE` writes a plan file")
+            .hint(format!("to write a plan file: magus plan{} --out FILE", pipeline::directory_flag(global)))
     };
     let text = fs::read_to_string(path).map_err(|error| invalid("cannot be read".into()).source(error))?;
     /// The part of every plan file that has to be understood first.
@@ -389,7 +392,12 @@ fn read_plan(path: &Path) -> Result<Plan, CommandError> {
 }
 
 /// The refusal of a plan that is not the one that was reviewed, with what differs and which side moved.
-fn refused(stale: &StalePlan, wish: &Wish<'_>, expected: &Plan, current: &Plan) -> CommandError {
+fn refused(
+    global: &Global,
+    stale: &StalePlan,
+    wish: &Wish<'_>,
+    (expected, current): (&Plan, &Plan),
+) -> CommandError {
     let lines: Vec<String> = stale
         .difference
         .differences
@@ -405,8 +413,9 @@ fn refused(stale: &StalePlan, wish: &Wish<'_>, expected: &Plan, current: &Plan) 
         .collect();
     let differences = magus_report::stale::text(&moved, &Styles::plain());
     let message = format!("{stale}\n{}", differences.trim_end());
-    let error =
-        CommandError::new(Exit::Refused, message).hint("review the current plan: magus plan --out FILE");
+    let directory = pipeline::directory_flag(global);
+    let error = CommandError::new(Exit::Refused, message)
+        .hint(format!("review the current plan: magus plan{directory} --out FILE"));
     let is_part = expected.steps.iter().all(|step| current.steps.iter().any(|current| current.id == step.id));
     if wish.filter == Filter::default() && is_part && expected.steps.len() < current.steps.len() {
         return error.hint("a plan that was made with `-e` or `-w` is applied with the same names");

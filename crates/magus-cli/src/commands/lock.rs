@@ -9,7 +9,7 @@ use crate::{
     error::{CommandError, Exit},
     history,
     output::Output,
-    pipeline::unknown_name,
+    pipeline::{self, unknown_name},
 };
 
 /// Runs the command.
@@ -63,9 +63,6 @@ fn locks(global: &Global, cluster: &Cluster) -> Result<Option<Vec<LockRecord>>, 
 }
 
 fn release(global: &Global, cluster: &Cluster, yes: bool, output: &Output) -> Result<Exit, CommandError> {
-    if !yes {
-        Output::need_terminal("pass `--yes` to release the lock without asking")?;
-    }
     let unread = |why: Unread| history::unread(cluster, &why.into());
     let Some(remote) = history::remote(global, cluster).map_err(unread)? else {
         let message = format!("cluster `{}` has no lock on a remote", cluster.name);
@@ -78,7 +75,8 @@ fn release(global: &Global, cluster: &Cluster, yes: bool, output: &Output) -> Re
         return Ok(Exit::Done);
     };
     output.result(&magus_report::history::locks_text(&held, output.table_width, &output.styles()))?;
-    if !yes && !output.ask("Whoever holds it stops at its next step. Release it?")? {
+    let question = "The command that holds it stops before its next step. Release it?";
+    if !yes && !output.ask(question, "pass `--yes` to release the lock without asking")? {
         output.message("nothing was released");
         return Ok(Exit::Done);
     }
@@ -87,6 +85,6 @@ fn release(global: &Global, cluster: &Cluster, yes: bool, output: &Output) -> Re
         Ok(Exit::Done)
     } else {
         Err(CommandError::new(Exit::Refused, "the lock is no longer the one that was shown")
-            .hint("magus lock list"))
+            .hint(format!("magus lock list{}", pipeline::directory_flag(global))))
     }
 }

@@ -31,15 +31,9 @@ use crate::{
 
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit, CommandError> {
-    let asks = !arguments.yes && !arguments.pull_request;
-    if asks {
-        Output::need_terminal(
-            "pass `--yes` to promote without asking, or `--pull-request` to only write its text",
-        )?;
-    }
     let news = if global.offline { News::Never } else { News::Always };
     let checked = declarations::check_valid(global, None, Look { news, ..Look::OFFLINE }, output)?;
-    let (from, to) = stages(&checked, arguments)?;
+    let (from, to) = stages(global, &checked, arguments)?;
     let url = &to.repository.url;
     let Some(code) = checked.repositories.get(url) else {
         // The finding is only a warning, and this command can do nothing without it.
@@ -109,7 +103,9 @@ pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit
         }
         Kind::Nothing if pin.is_none() => {}
         Kind::Nothing | Kind::FastForward | Kind::Merge => {
-            if asks && !output.ask("Promote this?")? {
+            let instead =
+                "pass `--yes` to promote without asking, or `--pull-request` to only write its text";
+            if !arguments.yes && !output.ask("Promote this?", instead)? {
                 output.message("nothing was promoted");
                 return Ok(Exit::Done);
             }
@@ -137,6 +133,7 @@ pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit
 
 /// The two stages, if one is promoted to the other and both have a branch of one repository.
 fn stages<'a>(
+    global: &Global,
     checked: &'a Checked,
     arguments: &Promote,
 ) -> Result<(&'a DeclaredCode, &'a DeclaredCode), CommandError> {
@@ -152,20 +149,39 @@ fn stages<'a>(
     };
     let (from, to) = (find(&arguments.from)?, find(&arguments.to)?);
     if to.promotes_from.as_deref() != Some(from.environment.as_str()) {
-        let (from, to) = (&from.environment, &to.environment);
-        let wrong = CommandError::new(Exit::Usage, format!("`{to}` is not promoted from `{from}`"));
-        return Err(match resolution.code.iter().find(|one| one.environment == *to) {
-            Some(DeclaredCode { promotes_from: Some(before), .. }) => {
-                wrong.hint(format!("magus promote {before} {to}"))
-            }
-            _ => wrong.hint(format!("set `promotes_from: {from}` in the environment.yaml of `{to}`")),
-        });
+        return Err(wrong_order(global, &resolution.code, from, to));
     }
     if from.repository.url != to.repository.url {
         let message = format!("`{}` and `{}` have different repositories", from.environment, to.environment);
         return Err(CommandError::new(Exit::Invalid, message).hint("a merge needs both branches in one"));
     }
     Ok((from, to))
+}
+
+/// Two stages that do not follow each other: with the promotion that was meant, or the key that makes them follow.
+fn wrong_order(
+    global: &Global,
+    code: &[DeclaredCode],
+    from: &DeclaredCode,
+    to: &DeclaredCode,
+) -> CommandError {
+    let (source, target) = (from.environment.as_str(), to.environment.as_str());
+    let wrong = CommandError::new(Exit::Usage, format!("`{target}` is not promoted from `{source}`"));
+    let promote = |before: &str, after: &str| {
+        let (before, after) = (pipeline::quoted(before), pipeline::quoted(after));
+        format!("magus promote{} {before} {after}", pipeline::directory_flag(global))
+    };
+    if let Some(before) = &to.promotes_from {
+        return wrong.hint(promote(before, target));
+    }
+    let find = |name: &str| code.iter().find(|one| one.environment == name);
+    // The stages before the source, the nearest first. Declarations with a cycle are invalid and do not get here.
+    let earlier = std::iter::successors(Some(from), |one| find(one.promotes_from.as_deref()?));
+    match earlier.take(code.len()).find(|one| one.promotes_from.as_deref() == Some(target)) {
+        Some(after) => wrong.hint(promote(target, &after.environment)),
+        None if source == target => wrong.hint("name two environments"),
+        None => wrong.hint(format!("set `promotes_from: {source}` in the environment.yaml of `{target}`")),
+    }
 }
 
 fn stage(code: &Code, declared: &DeclaredCode) -> Result<Stage, CommandError> {

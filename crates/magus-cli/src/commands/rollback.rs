@@ -29,9 +29,6 @@ use crate::{
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exit, CommandError> {
     let Rollback { environment, to, reason, yes } = arguments;
-    if !yes {
-        Output::need_terminal("pass `--yes` to roll back without asking")?;
-    }
     let checked = declarations::check_valid(global, None, Look::to_deploy(global, Heads::AsTheyAre), output)?;
     let (cluster, stage) = stage_of(&checked, environment)?;
     let deployed = stage.workspaces.iter().find_map(|one| one.code.as_ref()).ok_or_else(|| {
@@ -51,10 +48,10 @@ pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exi
     let releases = releases(&entries, stage, deployed);
     let current = releases.last().map(|release| release.commit.clone()).or(deployed.commit.clone().ok());
     let release = match to {
-        Some(name) => named(&releases, code, name)?,
-        None => before(&releases, stage)?,
+        Some(name) => named(global, &releases, code, name)?,
+        None => before(global, &releases, stage)?,
     };
-    check_commit(code, deployed, &release.commit)?;
+    check_commit(global, code, deployed, &release.commit)?;
     let projects = &checked.projects;
     let between = Between {
         from: current.as_deref(),
@@ -89,7 +86,7 @@ pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exi
         output.message("it runs and is pinned already; nothing was changed");
         return Ok(Exit::Done);
     }
-    if !yes && !output.ask("Roll back to this?")? {
+    if !yes && !output.ask("Roll back to this?", "pass `--yes` to roll back without asking")? {
         output.message("nothing was changed");
         return Ok(Exit::Done);
     }
@@ -120,7 +117,7 @@ fn releases(entries: &[Entry], stage: &Environment, code: &desired::Code) -> Vec
 }
 
 /// The newest release that is another commit than the last one.
-fn before(releases: &[Release], stage: &Environment) -> Result<Release, CommandError> {
+fn before(global: &Global, releases: &[Release], stage: &Environment) -> Result<Release, CommandError> {
     let last = releases.last();
     let other = |release: &&Release| last.is_some_and(|last| last.commit != release.commit);
     releases.iter().rev().find(other).cloned().ok_or_else(|| {
@@ -129,33 +126,45 @@ fn before(releases: &[Release], stage: &Environment) -> Result<Release, CommandE
             Exit::Invalid,
             format!("the history has no release of `{environment}` before the one that runs"),
         )
-        .hint(format!("name a commit: magus rollback {environment} --to COMMIT"))
+        .hint(format!(
+            "name a commit: magus rollback{} {} --to COMMIT",
+            pipeline::directory_flag(global),
+            pipeline::quoted(environment)
+        ))
     })
 }
 
 /// The release that an entry of the history names, or a commit.
-fn named(releases: &[Release], code: &Code, name: &str) -> Result<Release, CommandError> {
+fn named(global: &Global, releases: &[Release], code: &Code, name: &str) -> Result<Release, CommandError> {
     let matches = |release: &&Release| release.entry.as_ref().is_some_and(|entry| entry.starts_with(name));
     if let Some(release) = releases.iter().rev().find(matches) {
         return Ok(release.clone());
     }
     let commit = repository::commit(code, name).map_err(|error| {
         let message = format!("`{name}` is no release in the history, and no commit: {}", error.message);
-        CommandError::new(Exit::Invalid, message).hint("`magus history` lists the releases")
+        CommandError::new(Exit::Invalid, message)
+            .hint(format!("to list the releases: magus history{}", pipeline::directory_flag(global)))
     })?;
     Ok(Release { entry: None, at: None, commit })
 }
 
 /// Only what is on the branch is deployed.
-fn check_commit(code: &Code, deployed: &desired::Code, commit: &str) -> Result<(), CommandError> {
+fn check_commit(
+    global: &Global,
+    code: &Code,
+    deployed: &desired::Code,
+    commit: &str,
+) -> Result<(), CommandError> {
     let branch = &deployed.branch;
     let is_on = code.is_on(commit, branch);
     if is_on.map_err(|why| repository::unknown(&format!("whether `{commit}` is on `{branch}`"), &why))? {
         return Ok(());
     }
     let message = format!("`{commit}` is not on `{branch}` any more, and nothing else is deployed there");
-    Err(CommandError::new(Exit::Invalid, message)
-        .hint("roll back to another release: `magus history`; or bring the commit back to the branch"))
+    Err(CommandError::new(Exit::Invalid, message).hint(format!(
+        "to roll back to another release, list them: magus history{}; or bring the commit back to the branch",
+        pipeline::directory_flag(global)
+    )))
 }
 
 fn is_pinned(deployed: &desired::Code, commit: &str) -> bool {

@@ -114,8 +114,11 @@ fn run_pipelines(
         Engines::new(global).validator(cluster).map_err(|error| unreachable(error.to_string()))?;
     let Some(validator) = validator else {
         let message = format!("cluster `{}` runs no Mage, and so no pipeline", cluster.name);
-        return Err(CommandError::new(Exit::Invalid, message)
-            .hint(format!("run them elsewhere, and record it: magus verify {name} --result pass")));
+        return Err(CommandError::new(Exit::Invalid, message).hint(format!(
+            "run them elsewhere, and record it: magus verify{} {} --result pass",
+            pipeline::directory_flag(global),
+            pipeline::quoted(name)
+        )));
     };
     apply::finish_steps_on_signal();
     let until = Instant::now() + Duration::from_secs(stage.verify.timeout);
