@@ -1,7 +1,7 @@
 //! What Jinja templates refer to. A lexer as Jinja2 2.11 and 3 have it, with their usual delimiters, and the calls in what it
 //! finds. What does not lex is a fault at a place, and what comes before it counts.
 
-use magus_model::Text;
+use magus_model::{Text, effort};
 
 use crate::reference::{Kind, Missing, Name};
 
@@ -70,6 +70,7 @@ fn next_tag(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = from;
     while let Some(found) = bytes.get(at..)?.iter().position(|byte| *byte == b'{') {
+        effort::spend(found + 1);
         at += found;
         if matches!(bytes.get(at + 1), Some(b'{' | b'%' | b'#')) {
             return Some(at);
@@ -83,7 +84,9 @@ fn next_tag(text: &str, from: usize) -> Option<usize> {
 fn tag(text: &str, open: usize, template: &mut Template) -> Result<usize, (usize, &'static str)> {
     let kind = text.as_bytes()[open + 1];
     if kind == b'#' {
-        let end = text[open..].find("#}").ok_or((open, "a comment `{#` without its end"))?;
+        let end = text[open..].find("#}");
+        effort::spend(end.unwrap_or(text.len() - open));
+        let end = end.ok_or((open, "a comment `{#` without its end"))?;
         let end = open + end + 2;
         template.tags.push((open, end, false));
         return Ok(end);
@@ -132,6 +135,7 @@ fn expression(
     let mut depth = 0_u32;
     let mut at = from;
     while let Some(&byte) = bytes.get(at) {
+        effort::spend(1);
         let start = at;
         let kind = match byte {
             b' ' | b'\t' | b'\r' | b'\n' => {
@@ -246,6 +250,7 @@ fn calls(text: &str, tokens: &[Token<'_>], asks: bool, template: &mut Template) 
 fn arguments<'a, 't>(tokens: &'a [Token<'t>]) -> (Vec<&'a [Token<'t>]>, usize) {
     let (mut arguments, mut begin, mut depth) = (Vec::new(), 0, 0_u32);
     for (at, token) in tokens.iter().enumerate() {
+        effort::spend(1);
         match token.kind {
             TokenKind::Operator('(' | '[' | '{') => depth += 1,
             TokenKind::Operator(')') if depth == 0 => {

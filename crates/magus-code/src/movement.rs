@@ -76,13 +76,9 @@ impl Projects {
 
 /// The pipelines of a project that a file belongs to, or is used by, under whichever of its paths.
 fn touch(project: &Project, path: &str, touched: &mut BTreeSet<Text>) {
-    let names = project.pipelines();
     if let Some(below) = path.strip_prefix(PIPELINES).and_then(|path| path.strip_prefix('/')) {
-        touched.extend(
-            names
-                .filter(|name| below.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('/')))
-                .cloned(),
-        );
+        let folders = below.match_indices('/').map(|(at, _)| &below[..at]);
+        touched.extend(folders.filter_map(|folder| project.pipeline(folder)).cloned());
     } else if path == IO_CONFIG {
         touched.extend(project.reading_profiles().cloned());
     } else if path.strip_prefix(DBT).is_some_and(|rest| rest.starts_with('/')) {

@@ -1,7 +1,8 @@
 //! What a project needs of the workspace that runs it, in short: all that can be held against what is declared.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use magus_git::Unlisted;
 use magus_model::Text;
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,8 @@ impl Needs {
     pub fn of(project: &Project) -> Self {
         let mut needs = Self::default();
         let mut names: BTreeMap<(Kind, &Text), Known<'_>> = BTreeMap::new();
+        let profiles: Option<HashSet<&Text>> =
+            project.profiles().map(|known| known.iter().map(|profile| &profile.name).collect());
         for place in project.places() {
             let reference = place.reference;
             match (&reference.name, reference.kind) {
@@ -105,8 +108,7 @@ impl Needs {
                     pipelines: owned(project.needed_by(place)),
                 }),
                 (Name::Literal(profile), Kind::Profile) => {
-                    let known = project.profiles();
-                    if known.is_some_and(|known| known.iter().all(|one| one.name != *profile)) {
+                    if profiles.as_ref().is_some_and(|known| !known.contains(profile)) {
                         let pipelines = owned(project.needed_by(place));
                         needs.unknown_profiles.push(Found {
                             what: profile.clone(),
@@ -129,6 +131,7 @@ impl Needs {
             let place = shown(file, fault.line);
             needs.faults.push(Found { what: fault.clone(), place, pipelines });
         }
+        needs.faults.extend(project.unlisted().map(unlisted));
         needs.triggers =
             project.triggers().map(|(pipeline, _, trigger)| (pipeline.into(), trigger.clone())).collect();
         needs
@@ -190,6 +193,23 @@ impl<'p> Known<'p> {
             places: places.into_iter().take(PLACES).map(|(_, file, line)| shown(file, line)).collect(),
         }
     }
+}
+
+/// Longest path of a folder that is too deep, in characters.
+const LONGEST_FOLDER: usize = 80;
+
+/// What is told of files that were not read.
+fn unlisted(unlisted: &Unlisted) -> Found<Fault> {
+    let place = match unlisted {
+        Unlisted::TooDeep(path) => {
+            let shown: String = path.chars().take(LONGEST_FOLDER).collect();
+            let more = if shown.len() < path.len() { "…" } else { "" };
+            format!("{shown}{more}").into()
+        }
+        Unlisted::TooMany => Text::new_static("."),
+    };
+    let what = format!("{unlisted}, and what is there was not read").into();
+    Found { what: Fault { line: 1, column: 1, what }, place, pipelines: BTreeSet::new() }
 }
 
 fn shown(file: &Text, line: u32) -> Text {

@@ -7,7 +7,7 @@ use std::{
     rc::Rc,
 };
 
-use magus_git::{Change, Code, Entry, Files, Listing, Unknown};
+use magus_git::{Change, Code, Entry, Files, Listing, Unknown, Unlisted};
 use magus_model::Text;
 use rayon::prelude::*;
 
@@ -57,6 +57,8 @@ pub struct Project {
     links: BTreeMap<Text, Vec<Text>>,
     /// Whether it has any link, wherever that leads.
     has_links: bool,
+    /// Why some of its files were not read.
+    unlisted: Option<Unlisted>,
     /// What its pipelines reach: most commits leave that as it was.
     shape: Rc<Shape>,
 }
@@ -175,12 +177,12 @@ impl Projects {
             }
             Some((path, (kind, id)))
         };
-        let Listing { entries, has_links } = files.list()?;
+        let Listing { entries, has_links, unlisted } = files.list()?;
         let wanted: Vec<(Text, Key)> = entries.into_iter().filter_map(keyed).collect();
         self.look(files, wanted.iter().map(|(_, key)| *key).collect())?;
         let scans = self.scans.borrow();
         let found = wanted.into_iter().filter_map(|(path, key)| Some((path, Rc::clone(scans.get(&key)?))));
-        Ok(Project { links, has_links, ..Project::of(found.collect()) })
+        Ok(Project { links, has_links, unlisted, ..Project::of(found.collect()) })
     }
 
     /// A project from the one that was read last and what differs; `None` if that would be no less work.
@@ -197,7 +199,7 @@ impl Projects {
         // If what differs is unknown, the project may be readable as a whole.
         let Ok(Some(changed)) = code.changed(&last.commit, commit, directory) else { return Ok(None) };
         let has_links = last.project.has_links || changed.iter().any(|change| change.is_link);
-        if has_links || changed.len() > FEW {
+        if has_links || changed.len() > FEW || last.project.unlisted.is_some() {
             return Ok(None);
         }
         let keyed =
@@ -279,6 +281,11 @@ impl Project {
         }
     }
 
+    /// Why some of its files were not read.
+    pub fn unlisted(&self) -> Option<&Unlisted> {
+        self.unlisted.as_ref()
+    }
+
     /// The other paths of a file, over links.
     pub(crate) fn links_to(&self, file: &str) -> &[Text] {
         self.links.get(file).map_or(&[], Vec::as_slice)
@@ -287,6 +294,11 @@ impl Project {
     /// The names of the pipelines.
     pub fn pipelines(&self) -> impl Iterator<Item = &Text> {
         self.shape.pipelines.keys()
+    }
+
+    /// The name of a pipeline, if it is one.
+    pub(crate) fn pipeline(&self, name: &str) -> Option<&Text> {
+        self.shape.pipelines.get_key_value(name).map(|(name, _)| name)
     }
 
     /// What was found in a file.

@@ -3,15 +3,17 @@
 use std::{
     collections::BTreeMap,
     fs, io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
-use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree, TreeWalkMode, TreeWalkResult};
+use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree};
 
 use crate::{
     branches::{self, Branch, Tracking},
     place::Unread,
     unknown::{Completeness, Unknown},
+    walk::walk,
 };
 
 /// The shortest prefix of a commit that counts as one, as in git.
@@ -205,7 +207,7 @@ impl Code {
         }
         let mut lacking = Lacking::default();
         let mut failed = None;
-        let walked = tree.walk(TreeWalkMode::PreOrder, |parent, entry| {
+        let walked = walk(&self.repository, &tree, |parent, entry| {
             // A name that is not UTF-8 is shown as well as can be.
             let path = || format!("{parent}{}", String::from_utf8_lossy(entry.name_bytes()));
             match entry.kind() {
@@ -216,18 +218,17 @@ impl Code {
                         Ok(_) => {}
                         Err(error) => {
                             failed = Some(error);
-                            return TreeWalkResult::Abort;
+                            return ControlFlow::Break(());
                         }
                     }
                 }
                 _ => {}
             }
-            TreeWalkResult::Ok
+            ControlFlow::Continue(())
         });
-        if let Some(error) = failed.or(walked.err()) {
-            return Err(self.completeness.unreadable(&error));
-        }
-        if let Some(known) = known {
+        let walked = failed.map_or(walked, Err);
+        let unlisted = walked.map_err(|error| self.completeness.unreadable(&error))?;
+        if let Some(known) = known.filter(|_| unlisted.is_none()) {
             // If it cannot be kept, it is found out again.
             let _ = keep(&known, &lacking.text());
         }

@@ -1,16 +1,14 @@
 //! The files of a folder of a commit, read from git objects.
 
-use std::{collections::VecDeque, path::Path};
+use std::{collections::VecDeque, ops::ControlFlow, path::Path};
 
-use git2::{
-    Blob, DiffOptions, ErrorClass, ErrorCode, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry,
-    TreeWalkMode, TreeWalkResult,
-};
+use git2::{Blob, ErrorClass, ErrorCode, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry};
 
 use crate::{
     code::Code,
     tree::Unwritten,
     unknown::{Completeness, Unknown},
+    walk::{self, DEEPEST, Unlisted, walk},
 };
 
 /// A file that is larger is not read: it is no text that somebody wrote.
@@ -52,6 +50,8 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// Whether there is any link, wherever it leads.
     pub has_links: bool,
+    /// Why some files are not in the list.
+    pub unlisted: Option<Unlisted>,
 }
 
 /// A link that is to be followed.
@@ -92,20 +92,8 @@ impl Code {
         let tree = |commit: git2::Commit<'_>| self.below(&commit.tree().map_err(unreadable)?, directory);
         let (Some(from), Some(to)) = (self.find(from)?, self.find(to)?) else { return Ok(None) };
         let (old, new) = (tree(from)?, tree(to)?);
-        let mut options = DiffOptions::new();
-        options.include_typechange(true);
-        let diff = self.repository.diff_tree_to_tree(old.as_ref(), new.as_ref(), Some(&mut options));
-        let diff = diff.map_err(unreadable)?;
-        let change = |delta: git2::DiffDelta<'_>| {
-            let (old, new) = (delta.old_file(), delta.new_file());
-            let path = new.path_bytes().or_else(|| old.path_bytes())?;
-            let is_file =
-                matches!(new.mode(), FileMode::Blob | FileMode::BlobExecutable | FileMode::BlobGroupWritable);
-            let id = is_file.then(|| new.id().as_bytes().try_into().ok()).flatten();
-            let is_link = [old.mode(), new.mode()].contains(&FileMode::Link);
-            Some(Change { path: String::from_utf8_lossy(path).into_owned(), id, is_link })
-        };
-        Ok(Some(diff.deltas().filter_map(change).collect()))
+        let changes = walk::changes(&self.repository, old, new).map_err(unreadable)?;
+        changes.map(Some).map_err(|unlisted| self.completeness.too_large(&unlisted))
     }
 }
 
@@ -136,21 +124,20 @@ pub fn files_at(
                 let mut failed = Ok(());
                 let mut left = most;
                 let below = repository.find_tree(entry.id())?;
-                let walked = below.walk(TreeWalkMode::PreOrder, |folder, entry| {
+                // Only some of the files are wanted, so that it does not matter if others are left out.
+                let _unlisted = walk(&repository, &below, |folder, entry| {
                     if entry.kind() != Some(ObjectType::Blob) {
-                        return TreeWalkResult::Ok;
+                        return ControlFlow::Continue(());
                     }
                     if left == 0 {
-                        return TreeWalkResult::Abort;
+                        return ControlFlow::Break(());
                     }
                     left -= 1;
                     let name = String::from_utf8_lossy(entry.name_bytes());
                     failed = keep(format!("{path}/{folder}{name}"), entry.id());
-                    if failed.is_ok() { TreeWalkResult::Ok } else { TreeWalkResult::Abort }
-                });
+                    if failed.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                })?;
                 failed?;
-                // A walk that the callback ended early has not failed.
-                walked.or_else(|error| if left == 0 { Ok(()) } else { Err(error) })?;
             }
             _ => {}
         }
@@ -171,11 +158,14 @@ impl Files<'_> {
     /// If a folder or a link cannot be read.
     pub fn list(&self) -> Result<Listing, Unknown> {
         let (mut entries, mut links) = (Vec::new(), VecDeque::new());
-        let walked = walk(&self.tree, |path, entry| match id(entry) {
-            Some(id) => entries.push(Entry { path, id, linked: None }),
-            None => links.push_back(Link { at: path.clone(), path, over: Vec::new() }),
+        let unlisted = self.show(&self.tree, |path, entry| {
+            match id(entry) {
+                Some(id) => entries.push(Entry { path, id, linked: None }),
+                None => links.push_back(Link { at: path.clone(), path, over: Vec::new() }),
+            }
+            ControlFlow::Continue(())
         });
-        walked.map_err(|error| self.completeness.unreadable(&error))?;
+        let unlisted = unlisted.map_err(|error| self.completeness.unreadable(&error))?;
         let (own, has_links, mut followed) = (entries.len(), !links.is_empty(), 0);
         while followed < LINKS_IN_ALL
             && entries.len() - own < LINKED
@@ -195,18 +185,37 @@ impl Files<'_> {
                 let over: Vec<String> = over.into_iter().chain([to.clone()]).collect();
                 let folder = self.repository.find_tree(entry.id());
                 let walked = folder.and_then(|folder| {
-                    walk(&folder, |below, entry| {
+                    self.show(&folder, |below, entry| {
                         let (path, at) = (format!("{path}/{below}"), format!("{to}/{below}"));
                         match id(entry) {
                             Some(id) => entries.push(Entry { path, id, linked: Some(at) }),
                             None => links.push_back(Link { path, at, over: over.clone() }),
                         }
+                        let is_full = entries.len() - own >= LINKED;
+                        if is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                     })
                 });
-                walked.map_err(|error| self.completeness.unreadable(&error))?;
+                // A folder that is too deep was named where it is.
+                let _unlisted = walked.map_err(|error| self.completeness.unreadable(&error))?;
             }
         }
-        Ok(Listing { entries, has_links })
+        Ok(Listing { entries, has_links, unlisted })
+    }
+
+    /// Shows every file and link below a folder, with its path.
+    fn show(
+        &self,
+        folder: &Tree<'_>,
+        mut show: impl FnMut(String, &TreeEntry<'_>) -> ControlFlow<()>,
+    ) -> Result<Option<Unlisted>, git2::Error> {
+        // The repository gives the folders below, whatever it was that gave this one.
+        let folder = self.repository.find_tree(folder.id())?;
+        walk(self.repository, &folder, |folder, entry| match entry.kind() {
+            Some(ObjectType::Blob) => {
+                show(format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes())), entry)
+            }
+            _ => ControlFlow::Continue(()),
+        })
     }
 
     /// What is at a path; `None` if nothing is.
@@ -225,6 +234,9 @@ impl Files<'_> {
                 ".." => {}
                 _ => {
                     at.push(name);
+                    if at.len() > DEEPEST {
+                        return Ok(None);
+                    }
                     let Some(entry) = self.entry(&at.join("/"))? else { return Ok(None) };
                     if entry.filemode() == i32::from(FileMode::Link) {
                         let link = self.blob(entry.id())?;
@@ -270,6 +282,10 @@ impl Files<'_> {
 /// What is at a path of a tree; `None` if nothing is. A folder on the way that the repository lacks is an error, with the same code
 /// and another class.
 fn entry_at(tree: &Tree<'_>, path: &str) -> Result<Option<TreeEntry<'static>>, git2::Error> {
+    // libgit2 recurses over the path.
+    if path.split('/').count() > DEEPEST {
+        return Ok(None);
+    }
     match tree.get_path(Path::new(path)) {
         Ok(entry) => Ok(Some(entry)),
         Err(error) if error.code() == ErrorCode::NotFound && error.class() == ErrorClass::Tree => Ok(None),
@@ -281,14 +297,4 @@ fn entry_at(tree: &Tree<'_>, path: &str) -> Result<Option<TreeEntry<'static>>, g
 fn id(entry: &TreeEntry<'_>) -> Option<[u8; 20]> {
     let is_file = entry.kind() == Some(ObjectType::Blob) && entry.filemode() != i32::from(FileMode::Link);
     is_file.then(|| entry.id().as_bytes().try_into().ok()).flatten()
-}
-
-/// Shows every file and link below a folder, with its path.
-fn walk(folder: &Tree<'_>, mut show: impl FnMut(String, &TreeEntry<'_>)) -> Result<(), git2::Error> {
-    folder.walk(TreeWalkMode::PreOrder, |folder, entry| {
-        if entry.kind() == Some(ObjectType::Blob) {
-            show(format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes())), entry);
-        }
-        TreeWalkResult::Ok
-    })
 }

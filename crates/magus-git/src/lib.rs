@@ -22,6 +22,7 @@ mod records;
 mod testing;
 mod tree;
 mod unknown;
+mod walk;
 
 pub use branches::{Counts, Tracking};
 pub use code::{Code, Lacking, NotFound};
@@ -32,3 +33,4 @@ pub use push::{Lease, Unpushed, delete_branch, push};
 pub use records::{Record, Remote};
 pub use tree::{Manifest, Unwritten, write_tree};
 pub use unknown::{Unknown, shell_word};
+pub use walk::Unlisted;

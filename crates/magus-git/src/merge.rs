@@ -1,8 +1,10 @@
 //! Merges in memory: what one branch would become with all that another one has, without a work tree.
 
+use std::ops::ControlFlow;
+
 use git2::{ErrorCode, Index, IndexEntry, MergeOptions, Oid, Signature};
 
-use crate::{code::Code, place::Unread, unknown::Unknown};
+use crate::{code::Code, place::Unread, unknown::Unknown, walk::walk};
 
 /// What merging one commit into another comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,8 @@ impl Code {
         }
         let commit = |id| self.repository.find_commit(id).map_err(failed);
         let (from, into) = (commit(from)?, commit(into)?);
+        self.check_depth(&from)?;
+        self.check_depth(&into)?;
         let mut index = self
             .repository
             .merge_commits(&into, &from, Some(MergeOptions::new().find_renames(true)))
@@ -58,6 +62,22 @@ impl Code {
         }
         let conflicts = self.conflicts(&index);
         conflicts.map(Merge::Conflicts).map_err(|error| unknown(self.completeness.unreadable(&error)))
+    }
+
+    /// Refuses a commit over whose folders libgit2 would recurse too deeply when it writes the merge.
+    fn check_depth(&self, commit: &git2::Commit<'_>) -> Result<(), Unread> {
+        let tree = commit.tree();
+        let unlisted = tree.and_then(|tree| walk(&self.repository, &tree, |_, _| ControlFlow::Continue(())));
+        let unlisted = unlisted.map_err(|error| {
+            let why = self.completeness.unreadable(&error);
+            Unread::Failed { message: why.to_string(), help: why.help() }
+        })?;
+        let Some(unlisted) = unlisted else { return Ok(()) };
+        let path = self.repository.path().display();
+        Err(Unread::Failed {
+            message: format!("the commit `{}` cannot be merged: {unlisted}", commit.id()),
+            help: format!("`git -C '{path}' ls-tree -r {}` lists its files", commit.id()),
+        })
     }
 
     fn conflicts(&self, index: &Index) -> Result<Vec<Conflict>, git2::Error> {

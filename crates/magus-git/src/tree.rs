@@ -12,7 +12,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use git2::{FileMode, ObjectType, Oid, Repository};
+use git2::{FileMode, ObjectType, Oid, Repository, Tree};
 use ignore::WalkBuilder;
 use rustix::fs::OFlags;
 
@@ -93,7 +93,7 @@ pub fn write_tree(
     let mut writer =
         Writer { repository: &repository, commit, target, like, shares: true, entries: Vec::new() };
     writer.folder(Path::new(""))?;
-    writer.tree(tree.id(), Path::new(""))?;
+    writer.tree(tree)?;
     Ok(Manifest(writer.entries))
 }
 
@@ -110,11 +110,16 @@ struct Writer<'a> {
     entries: Vec<Entry>,
 }
 
-impl Writer<'_> {
-    fn tree(&mut self, id: Oid, parent: &Path) -> Result<(), Unwritten> {
-        let unread = |source| Unwritten::Unread { commit: self.commit.to_owned(), source };
-        let tree = self.repository.find_tree(id).map_err(unread)?;
-        for entry in &tree {
+impl<'a> Writer<'a> {
+    /// Writes what is in a tree. No recursion: the trees that are open lie in a list, and end where paths become too long for the disk.
+    fn tree(&mut self, tree: Tree<'a>) -> Result<(), Unwritten> {
+        let mut open = vec![(tree, 0, PathBuf::new())];
+        while let Some((tree, next, parent)) = open.last_mut() {
+            let Some(entry) = tree.get(*next) else {
+                open.pop();
+                continue;
+            };
+            *next += 1;
             let name = OsStr::from_bytes(entry.name_bytes());
             let path = parent.join(name);
             // What git itself would never add; a tree can be made by hand.
@@ -123,30 +128,39 @@ impl Writer<'_> {
             if !is_name {
                 return Err(refused(&path, "is no name that a file of the code can have"));
             }
-            match (entry.kind(), entry.filemode()) {
-                (Some(ObjectType::Tree), _) => {
-                    self.folder(&path)?;
-                    self.tree(entry.id(), &path)?;
-                }
-                (Some(ObjectType::Blob), mode) => {
-                    let blob = self.repository.find_blob(entry.id()).map_err(unread)?;
-                    let kind = if mode == i32::from(FileMode::Link) {
-                        Kind::Link
-                    } else if mode & 0o111 != 0 {
-                        Kind::Executable
-                    } else {
-                        Kind::File
-                    };
-                    if !self.share(&path, kind, entry.id()) {
-                        self.file(&path, kind, blob.content())?;
-                    }
-                    self.entries.push(Entry { path, kind, content: entry.id() });
-                }
-                // A submodule is an empty folder, as after a clone.
-                _ => self.folder(&path)?,
+            if entry.kind() == Some(ObjectType::Blob) {
+                self.blob(path, entry.filemode(), entry.id())?;
+                continue;
+            }
+            // A submodule is an empty folder, as after a clone.
+            self.folder(&path)?;
+            if entry.kind() == Some(ObjectType::Tree) {
+                let below = self.repository.find_tree(entry.id()).map_err(|source| self.unread(source))?;
+                drop(entry);
+                open.push((below, 0, path));
             }
         }
         Ok(())
+    }
+
+    fn blob(&mut self, path: PathBuf, mode: i32, content: Oid) -> Result<(), Unwritten> {
+        let blob = self.repository.find_blob(content).map_err(|source| self.unread(source))?;
+        let kind = if mode == i32::from(FileMode::Link) {
+            Kind::Link
+        } else if mode & 0o111 != 0 {
+            Kind::Executable
+        } else {
+            Kind::File
+        };
+        if !self.share(&path, kind, content) {
+            self.file(&path, kind, blob.content())?;
+        }
+        self.entries.push(Entry { path, kind, content });
+        Ok(())
+    }
+
+    fn unread(&self, source: git2::Error) -> Unwritten {
+        Unwritten::Unread { commit: self.commit.to_owned(), source }
     }
 
     fn folder(&self, path: &Path) -> Result<(), Unwritten> {

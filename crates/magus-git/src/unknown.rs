@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use git2::{Direction, ErrorCode, Oid, Remote, Repository};
 
-use crate::place::shown;
+use crate::{place::shown, walk::Unlisted};
 
 /// Why an answer is unknown. What a clone lacks is not absent: it may exist in the repository that it was cloned from.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -125,6 +125,11 @@ impl Completeness {
             }
             _ => Unknown::Unreadable { path, why: error.message().to_lowercase() },
         }
+    }
+
+    /// Why a folder that is there is not read to its end.
+    pub(crate) fn too_large(&self, unlisted: &Unlisted) -> Unknown {
+        Unknown::Unreadable { path: self.path.clone(), why: unlisted.to_string() }
     }
 
     /// Whether the parents of this commit are cut off.

@@ -6,10 +6,13 @@
 
 pub mod desired;
 pub mod diagnostic;
+pub mod effort;
+pub mod expansion;
 pub mod files;
 pub mod git;
 pub mod history;
 pub mod image;
+pub mod invisible;
 pub mod leaves;
 pub mod mage;
 pub mod name;

@@ -227,6 +227,22 @@ const READ_BY_OTHERS: &[&str] = &[
     "no_proxy",
 ];
 
+/// Whether a variable stands in the list of every workspace before those that are declared.
+pub fn comes_first(name: &str) -> bool {
+    OF_WORKSPACES.contains(&name)
+}
+
+/// Whether a variable may stand in the list before those that are declared: the main server hands it on if it has it, or it belongs to a
+/// Service of the namespace.
+pub fn may_come_first(name: &str) -> bool {
+    HANDED_ON.contains(&name)
+        || LOGIN.iter().any(|(login, _)| *login == name)
+        || IN_EVERY_WORKSPACE
+            .iter()
+            .filter(|pattern| pattern.contains('*'))
+            .any(|pattern| pattern::matches(pattern, name))
+}
+
 /// Whether a variable is there in every workspace, although nobody declares it.
 pub fn is_always_there(name: &str) -> bool {
     gives_by_itself(name) || IN_EVERY_WORKSPACE.iter().any(|pattern| pattern::matches(pattern, name))

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::effort;
+
 /// Index of a file in [`Sources`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(pub u32);
@@ -65,7 +67,13 @@ pub struct SourceFile {
     pub text: Arc<str>,
     /// Byte offset at which each line begins; the first is 0.
     line_starts: Vec<u32>,
+    /// How many characters begin before each [`BLOCK`]; empty where every character is one byte.
+    characters: Vec<u32>,
 }
+
+/// Bytes between two places at which the number of characters is known, so that a column far into a long line need not be counted from its
+/// beginning.
+const BLOCK: usize = 256;
 
 impl SourceFile {
     /// Indexes the lines of a text. A line ends at `\n`, `\r\n` or a lone `\r`.
@@ -79,7 +87,16 @@ impl SourceFile {
                 line_starts.push(offset(at + 1));
             }
         }
-        Self { path: path.into(), text, line_starts }
+        let characters = if text.is_ascii() { Vec::new() } else { characters(bytes) };
+        Self { path: path.into(), text, line_starts, characters }
+    }
+
+    /// How many characters begin before a byte.
+    fn characters_before(&self, at: usize) -> usize {
+        let Some(known) = self.characters.get(at / BLOCK) else { return at };
+        let bytes = &self.text.as_bytes()[at / BLOCK * BLOCK..at];
+        effort::spend(bytes.len());
+        *known as usize + bytes.iter().filter(|byte| begins_character(**byte)).count()
     }
 
     /// Line and column of a byte offset, both from 1. An offset past the end is the end.
@@ -90,8 +107,9 @@ impl SourceFile {
         while !self.text.is_char_boundary(end) {
             end -= 1;
         }
-        let before = self.text.get(start..end).unwrap_or("");
-        let columns = before.strip_prefix('\u{feff}').filter(|_| line == 0).unwrap_or(before).chars().count();
+        let mark = usize::from(line == 0 && end > 0 && self.text.starts_with('\u{feff}'));
+        let columns = self.characters_before(end.max(start)) - self.characters_before(start) - mark;
+        effort::spend(1);
         (offset(line + 1), offset(columns + 1))
     }
 
@@ -113,6 +131,23 @@ impl SourceFile {
         let at = (line as usize).saturating_sub(1);
         self.line_starts.get(at).copied().unwrap_or_else(|| offset(self.text.len()))
     }
+}
+
+/// How many characters begin before each block of a text, and before its end.
+fn characters(bytes: &[u8]) -> Vec<u32> {
+    let mut before = 0;
+    let blocks = bytes.chunks(BLOCK).map(|block| {
+        let known = before;
+        before += block.iter().filter(|byte| begins_character(**byte)).count();
+        offset(known)
+    });
+    let mut characters: Vec<u32> = blocks.collect();
+    characters.push(offset(before));
+    characters
+}
+
+fn begins_character(byte: u8) -> bool {
+    byte & 0xc0 != 0x80
 }
 
 /// Files are refused above 1 MiB, so that every offset and count in one fits.
@@ -179,5 +214,15 @@ mod tests {
             (file.line(1), file.line(2), file.line(3), file.line(4)),
             ("\u{feff}a: ü", "b: 1", "c", "")
         );
+    }
+
+    #[test]
+    fn columns_far_into_a_long_line_count_characters() {
+        let long = "aü漢🎉".repeat(400);
+        let file = SourceFile::new("a.yaml", format!("ü\n{long}"));
+        for (columns, (at, _)) in long.char_indices().enumerate() {
+            assert_eq!(file.line_column((at + 3) as u32), (2, columns as u32 + 1));
+        }
+        assert_eq!(file.line_column(file.text.len() as u32), (2, 1601));
     }
 }

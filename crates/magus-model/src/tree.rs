@@ -7,7 +7,7 @@ mod decode;
 
 pub use decode::{DecodeError, decode};
 
-use crate::{Text, span::Span, value::Value};
+use crate::{Text, effort, span::Span, value::Value};
 
 /// A value and where it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,7 +72,10 @@ impl Node {
 
     /// The entry of a mapping with this key.
     pub fn entry(&self, key: &str) -> Option<&Entry> {
-        self.entries().iter().find(|entry| entry.key == key)
+        let entries = self.entries();
+        let at = entries.iter().position(|entry| entry.key == key);
+        effort::spend(at.unwrap_or(entries.len()));
+        entries.get(at?)
     }
 
     /// The value under a key of a mapping.

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use magus_model::effort;
+
 /// The placeholders that are known.
 pub(crate) const KNOWN: [&str; 4] = ["workspace", "environment", "cluster", "branch"];
 
@@ -82,7 +84,7 @@ pub(crate) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
             rest = after;
             return Some(Piece::Text(before));
         }
-        let Some(end) = rest.find('}').filter(|end| !rest[2..*end].contains("${")) else {
+        let Some(end) = closing(rest) else {
             let (open, after) = rest.split_at(2);
             rest = after;
             return Some(Piece::Open(open));
@@ -91,6 +93,23 @@ pub(crate) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
         rest = after;
         Some(Piece::Placeholder { name: &written[2..end], written })
     })
+}
+
+/// The `}` that closes the `${` at the beginning of a text. The search ends at the next `${`, so that a text of nothing but `${` is
+/// read once.
+fn closing(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let mut at = 2;
+    let found = loop {
+        match bytes.get(at) {
+            Some(b'}') => break Some(at),
+            Some(b'$') if bytes.get(at + 1) == Some(&b'{') => break None,
+            Some(_) => at += 1,
+            None => break None,
+        }
+    };
+    effort::spend(at);
+    found
 }
 
 /// Fills in what is known and leaves the rest as it is.

@@ -31,7 +31,7 @@ use crate::{
     rules::{
         clusters,
         code::{DeclaredCode, Revision},
-        databases, images, layers, server, texts, workspaces,
+        databases, expansion, images, layers, server, texts, workspaces,
     },
     scope::{DEFAULT_WORKSPACE_NAME, Inherited, Scope, Spanned, field, inherit},
     stages, suggest, sync,
@@ -259,6 +259,7 @@ fn workspace<'a>(
     let reader = reader(directory, scope.variables_of(folder, stem, root));
     let own = layer::settings(root, &OWN_KEYS);
     workspaces::branchless(&own, &reader.variables, folder.name, findings);
+    workspaces::removes_nothing(&own, &environs.lower(&used(root)), findings);
     let mut fields = effective(&reader, environs, root, &own, |declared, enforced| {
         server::overridden(declared, enforced, findings);
     });
@@ -279,6 +280,7 @@ fn workspace<'a>(
     let provided = parsed
         .as_ref()
         .map_or_else(|_| Vec::new(), |name| scope.provided(&reader, root, name.as_str(), &fields));
+    expansion::check(&fields, &provided, findings);
     match parsed {
         Ok(name) => {
             resolved.workspace = Some(Workspace {

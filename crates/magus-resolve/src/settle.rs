@@ -4,12 +4,13 @@
 //! be taken for everything that is declared, and what is missing for removed. These rules are therefore errors
 //! whatever `lint` and comments say, but for the few of [`may_be_lowered`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use magus_load::{Comment, CommentKind, Loaded};
 use magus_model::{
     Text,
     diagnostic::{self, Diagnostic, Fix, Severity},
+    effort,
     rules::{self, RULES, Rule},
     span::{FileId, SourceFile, Span},
 };
@@ -47,11 +48,11 @@ pub(crate) fn may_be_lowered(rule: &Rule) -> bool {
 
 /// Decides about the findings of loading, of the schemas and of [`crate::resolve`] together.
 pub fn settle(diagnostics: Vec<Diagnostic>, loaded: &Loaded, resolution: &Resolution) -> Settled {
-    let mut ignores: BTreeMap<FileId, Vec<Ignore<'_>>> = BTreeMap::new();
+    let mut ignores: BTreeMap<FileId, Ignores<'_>> = BTreeMap::new();
     for file in &resolution.comments {
         let found: Vec<Ignore<'_>> = file.comments.iter().filter_map(Ignore::of).collect();
-        if !found.is_empty() {
-            ignores.insert(file.file, found);
+        if let Some(source) = loaded.sources.file(file.file).filter(|_| !found.is_empty()) {
+            ignores.insert(file.file, Ignores::new(found, source));
         }
     }
     let setting = |diagnostic: &Diagnostic| {
@@ -77,10 +78,8 @@ pub fn settle(diagnostics: Vec<Diagnostic>, loaded: &Loaded, resolution: &Resolu
         if let Some(file) = loaded.sources.file(diagnostic.span.file)
             && may_be_lowered(diagnostic.rule)
         {
-            // Each is asked, so that none that means this finding counts as unused.
-            for ignore in ignores.get_mut(&diagnostic.span.file).into_iter().flatten() {
-                silenced |= ignore.silences(&diagnostic, file);
-            }
+            silenced =
+                ignores.get_mut(&diagnostic.span.file).is_some_and(|all| all.silence(&diagnostic, file));
         }
         if !silenced {
             kept.extend(decide(diagnostic));
@@ -92,7 +91,7 @@ pub fn settle(diagnostics: Vec<Diagnostic>, loaded: &Loaded, resolution: &Resolu
     };
     for (file, ignores) in &ignores {
         let Some(source) = loaded.sources.file(*file).filter(|_| !unparsed(file)) else { continue };
-        kept.extend(ignores.iter().flat_map(|ignore| ignore.unused(source)).filter_map(decide));
+        kept.extend(ignores.all.iter().flat_map(|ignore| ignore.unused(source)).filter_map(decide));
     }
     diagnostic::sort(&mut kept, &loaded.sources);
     Settled { diagnostics: kept, lowered: lowered(resolution) }
@@ -112,6 +111,48 @@ fn lowered(resolution: &Resolution) -> Vec<Lowered> {
     lowered
 }
 
+/// The comments of a file that silence, by what they speak about and the code.
+struct Ignores<'a> {
+    all: Vec<Ignore<'a>>,
+    /// The places in `all` of each code, and in the comment: for a line, or for the file as a whole.
+    by_code: HashMap<(Option<u32>, &'a str), Vec<(usize, usize)>>,
+}
+
+impl<'a> Ignores<'a> {
+    fn new(all: Vec<Ignore<'a>>, file: &SourceFile) -> Self {
+        let mut by_code: HashMap<(Option<u32>, &'a str), Vec<(usize, usize)>> = HashMap::new();
+        let top = last_line_of_comments(file);
+        for (at, ignore) in all.iter().enumerate() {
+            for (place, (code, ..)) in ignore.codes.iter().enumerate() {
+                let mut add = |line| by_code.entry((line, code.as_str())).or_default().push((at, place));
+                add(Some(ignore.comment.target));
+                if ignore.comment.line <= top {
+                    add(None);
+                }
+            }
+        }
+        // Of a code that is there twice in one comment, the second is unused.
+        for places in by_code.values_mut() {
+            places.dedup_by_key(|(at, _)| *at);
+        }
+        Self { all, by_code }
+    }
+
+    /// Whether one of them silences a finding of its file. Each that does is remembered, so that none that means this finding counts as
+    /// unused.
+    fn silence(&mut self, diagnostic: &Diagnostic, file: &SourceFile) -> bool {
+        let whole_file = diagnostic.span == Span::start_of(diagnostic.span.file);
+        let line = (!whole_file).then(|| file.line_column(diagnostic.span.start).0);
+        let Some(places) = self.by_code.get_mut(&(line, diagnostic.rule.code)) else { return false };
+        // What was remembered once need not be again.
+        for (at, place) in std::mem::take(places) {
+            effort::spend(1);
+            self.all[at].codes[place].2 = true;
+        }
+        true
+    }
+}
+
 /// A comment that silences.
 struct Ignore<'a> {
     comment: &'a Comment,
@@ -128,21 +169,6 @@ impl<'a> Ignore<'a> {
             }
             CommentKind::Modeline { .. } => None,
         }
-    }
-
-    /// Whether it silences a finding of its file; remembers so.
-    fn silences(&mut self, diagnostic: &Diagnostic, file: &SourceFile) -> bool {
-        let Some(code) = self.codes.iter_mut().find(|(code, ..)| *code == diagnostic.rule.code) else {
-            return false;
-        };
-        let whole_file = diagnostic.span == Span::start_of(diagnostic.span.file);
-        let meant = if whole_file {
-            at_the_top(self.comment, file)
-        } else {
-            file.line_column(diagnostic.span.start).0 == self.comment.target
-        };
-        code.2 |= meant;
-        meant
     }
 
     fn unused(&self, file: &SourceFile) -> Vec<Diagnostic> {
@@ -177,12 +203,13 @@ impl<'a> Ignore<'a> {
     }
 }
 
-/// Whether nothing but comments stands before a comment: it may speak about the file as a whole.
-fn at_the_top(comment: &Comment, file: &SourceFile) -> bool {
-    (1..comment.line).all(|line| {
-        let line = file.line(line).trim_start_matches('\u{feff}').trim_start();
-        line.is_empty() || line.starts_with('#') || line.trim_end() == "---"
-    })
+/// The last line before which nothing but comments stands: a comment there may speak about the file as a whole.
+fn last_line_of_comments(file: &SourceFile) -> u32 {
+    let first_content = (1..=file.line_count()).find(|line| {
+        let line = file.line(*line).trim_start_matches('\u{feff}').trim_start();
+        !(line.is_empty() || line.starts_with('#') || line.trim_end() == "---")
+    });
+    first_content.unwrap_or(u32::MAX)
 }
 
 /// What to delete so that a comment is gone: its line where nothing else is on it, else the blanks before it too.

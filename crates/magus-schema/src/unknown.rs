@@ -1,6 +1,6 @@
 //! Unknown keys, and where they belong.
 
-use magus_model::{diagnostic::Diagnostic, rules, span::Sources, tree::Entry};
+use magus_model::{diagnostic::Diagnostic, invisible, rules, span::Sources, tree::Entry};
 use serde_json::Value;
 
 use crate::{
@@ -41,6 +41,14 @@ pub(crate) fn explain(
     let diagnostic = Diagnostic::new(&rules::UNKNOWN_KEY, entry.key_span, message);
 
     let known: Vec<&str> = known_keys(schema, map.schema).map(|(known, _)| known).collect();
+    if let Some(unknown) = invisible_in(&diagnostic, entry, &known, sources) {
+        return Some(unknown);
+    }
+    if map.entry.is_some_and(|entry| entry.key == "container_config")
+        && let Some((_, help)) = OF_THE_POD.iter().find(|(of_the_pod, _)| *of_the_pod == key)
+    {
+        return Some(Unknown { diagnostic: diagnostic.help(*help), meant: None });
+    }
     let same = known.iter().copied().find(|known| guess::is_same(key, known));
     if same.is_none()
         && let Some(elsewhere) = elsewhere(kind, schema, place, key)
@@ -67,6 +75,92 @@ pub(crate) fn explain(
         None => format!("known here: {}", list(known, "and")),
     };
     Some(Unknown { diagnostic: diagnostic.help(help), meant: None })
+}
+
+/// Keys of the pod, or of what makes pods, and where the same is declared for a workspace.
+const OF_THE_POD: &[(&str, &str)] = &[
+    (
+        "containers",
+        "`container_config` is the container itself: write the keys of the container right below it",
+    ),
+    ("initContainers", IN_NO_KEY),
+    ("ephemeralContainers", IN_NO_KEY),
+    ("serviceAccount", "it belongs to the pod: write `service_account_name` beside `container_config`"),
+    ("serviceAccountName", "it belongs to the pod: write `service_account_name` beside `container_config`"),
+    ("nodeName", "it belongs to the pod: choose nodes by their labels, with `nodeSelector`"),
+    ("namespace", "it belongs to the pod: write `namespace` beside `container_config`"),
+    (
+        "replicas",
+        "it belongs to the StatefulSet: write `state: running` or `state: stopped` beside `container_config`",
+    ),
+    (
+        "volumeClaimTemplates",
+        "it belongs to the StatefulSet: write `storage_request_size` and `storage_class_name` beside `container_config`",
+    ),
+    (
+        "persistentVolumeClaimRetentionPolicy",
+        "it belongs to the StatefulSet: write `pvc_retention_policy` beside `container_config`",
+    ),
+    ("metadata", IN_NO_KEY),
+    ("spec", "`container_config` is the container itself: write the keys of the container right below it"),
+    (
+        "template",
+        "`container_config` is the container itself: write the keys of the container right below it",
+    ),
+    ("labels", IN_NO_KEY),
+    ("annotations", IN_NO_KEY),
+    ("hostNetwork", IN_NO_KEY),
+    ("hostPID", IN_NO_KEY),
+    ("hostIPC", IN_NO_KEY),
+    ("hostAliases", IN_NO_KEY),
+    ("hostname", IN_NO_KEY),
+    ("subdomain", IN_NO_KEY),
+    ("dnsPolicy", IN_NO_KEY),
+    ("dnsConfig", IN_NO_KEY),
+    ("priority", IN_NO_KEY),
+    ("priorityClassName", IN_NO_KEY),
+    ("preemptionPolicy", IN_NO_KEY),
+    ("runtimeClassName", IN_NO_KEY),
+    ("schedulerName", IN_NO_KEY),
+    ("schedulingGates", IN_NO_KEY),
+    ("resourceClaims", IN_NO_KEY),
+    ("readinessGates", IN_NO_KEY),
+    ("topologySpreadConstraints", IN_NO_KEY),
+    ("shareProcessNamespace", IN_NO_KEY),
+    ("automountServiceAccountToken", IN_NO_KEY),
+    ("enableServiceLinks", IN_NO_KEY),
+    ("activeDeadlineSeconds", IN_NO_KEY),
+    ("terminationGracePeriodSeconds", IN_NO_KEY),
+    ("overhead", IN_NO_KEY),
+    ("os", IN_NO_KEY),
+];
+
+/// What is said of keys that Mage hands on nowhere.
+const IN_NO_KEY: &str =
+    "remove it: it belongs to the pod, which Mage makes itself, and Mage hands it on from nowhere";
+
+/// A known key with characters in it that cannot be seen.
+fn invisible_in(
+    diagnostic: &Diagnostic,
+    entry: &Entry,
+    known: &[&str],
+    sources: &Sources,
+) -> Option<Unknown> {
+    let found = invisible::first(&entry.key)?;
+    let clean = invisible::without(&entry.key);
+    let place = if entry.key.starts_with(found.0) { "begins with" } else { "holds" };
+    let character = invisible::describe(found);
+    let message = format!("the key `{clean}` {place} the invisible character {character}");
+    let diagnostic = Diagnostic { message, ..diagnostic.clone() };
+    let word = known.iter().copied().find(|known| guess::is_same(&clean, known));
+    let diagnostic = match word {
+        Some(word) => with_fix(
+            diagnostic.help(format!("write `{word}` without it")),
+            replace_word(entry.key_span, &entry.key, word, sources),
+        ),
+        None => diagnostic.help("remove it"),
+    };
+    Some(Unknown { diagnostic, meant: word.map(str::to_owned) })
 }
 
 /// A key one level down that is much like this one, and the key that it belongs to.

@@ -18,6 +18,7 @@ mod tests;
 pub use names::{NameKind, kind_of_name};
 
 use crate::{
+    effort,
     path::FieldPath,
     value::{FieldValue, Value},
 };
@@ -112,6 +113,7 @@ pub fn hidden() -> FieldValue {
 }
 
 fn find(name: Option<&str>, text: &str, certainty: Certainty) -> Option<Resemblance> {
+    effort::spend(text.len());
     if text.len() >= SHORTEST_TOKEN
         && let Some(found) = form::find(text)
     {

@@ -1,6 +1,6 @@
 //! MG303 and MG304: workspaces that share a database of Mage's own, in which it keeps triggers, runs and users.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use magus_model::{
     Text,
@@ -117,13 +117,14 @@ fn share_triggers(tenants: &[Tenant<'_>], is_certain: bool, findings: &mut Vec<D
 
 /// MG304: a Mage that starts brings the tables of its database to its own version.
 fn migrate_each_other(tenants: &[Tenant<'_>], findings: &mut Vec<Diagnostic>) {
-    let mut seen: Vec<(&WorkspaceName, &Text)> = Vec::new();
+    let mut first: Option<(&WorkspaceName, &Text)> = None;
+    let mut seen: HashSet<&Text> = HashSet::new();
     for Tenant { name, image, .. } in tenants {
         let Some((field, image)) = image else { continue };
-        if seen.iter().any(|(_, known)| known == image) {
+        if !seen.insert(image) {
             continue;
         }
-        if let Some((first, other)) = seen.first() {
+        if let Some((first, other)) = first {
             let message = format!(
                 "`{name}` runs `{image}` on the database of `{first}`, which runs `{other}`: a Mage that starts changes \
                  its tables to its own version"
@@ -133,7 +134,7 @@ fn migrate_each_other(tenants: &[Tenant<'_>], findings: &mut Vec<Diagnostic>) {
                     .help("give each a `MAGE_DATABASE_CONNECTION_URL` of its own, or all of them one image"),
             );
         }
-        seen.push((name, image));
+        first = first.or(Some((name, image)));
     }
 }
 

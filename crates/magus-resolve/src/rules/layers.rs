@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use magus_model::{
     diagnostic::Diagnostic,
+    invisible,
     quantity::Quantity,
     rules,
     span::Span,
@@ -67,18 +68,20 @@ fn container(node: &Node, env: Option<&Node>, findings: &mut Vec<Diagnostic>) {
 /// `container_config.env` becomes `env`, so that a variable in both has two values.
 fn listed_variables(list: &Entry, env: Option<&Node>, findings: &mut Vec<Diagnostic>) {
     let mut seen: HashMap<&str, Span> = HashMap::new();
+    let of_env: HashMap<&str, Span> =
+        env.map_or(&[][..], Node::entries).iter().map(|entry| (entry.key.as_str(), entry.key_span)).collect();
     for item in list.value.items() {
         let Some(node) = item.get("name") else { continue };
         let Some(name) = node.as_str() else { continue };
         variable_name(name, node.span, findings);
-        if let Some(entry) = env.and_then(|env| env.entry(name)) {
+        if let Some(span) = of_env.get(name) {
             findings.push(
                 Diagnostic::new(
                     &rules::ENV_TWICE,
                     node.span,
                     format!("`{name}` is written in `env` and in `container_config.env`"),
                 )
-                .related(entry.key_span, "it is also written here")
+                .related(*span, "it is also written here")
                 .help("keep the one in `env`"),
             );
         } else if let Some(first) = seen.insert(name, node.span) {
@@ -137,6 +140,9 @@ fn name_fault(name: &str) -> Option<String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(fits) {
         return None;
+    }
+    if let Some(found) = invisible::first(name) {
+        return Some(format!("has the invisible character {}", invisible::describe(found)));
     }
     let first = name.chars().next();
     match name.chars().find(|c| !fits(*c)) {

@@ -5,7 +5,9 @@
 pub(crate) mod clusters;
 pub(crate) mod code;
 pub(crate) mod compare;
+pub(crate) mod container;
 pub(crate) mod databases;
+pub(crate) mod expansion;
 pub(crate) mod files;
 pub(crate) mod images;
 pub(crate) mod layers;

@@ -1,6 +1,7 @@
 //! MG501 to MG507: the code that workspaces run, held against what is declared for them.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     rc::Rc,
 };
@@ -11,7 +12,7 @@ use magus_model::{
     Text,
     desired::{Cluster, Desired, Edition, Engine, Environment, Field, Layer, Workspace},
     diagnostic::{Diagnostic, Severity},
-    mage, rules,
+    effort, mage, rules,
     span::{Sources, Span},
     suggest,
     value::{FieldValue, Value},
@@ -379,7 +380,8 @@ fn never_read(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
             .collect();
         for workspace in &stage.environment.workspaces {
             let is_known = running.contains(&std::ptr::from_ref(workspace));
-            for field in &workspace.fields {
+            let mentions = OnceCell::new();
+            for (at, field) in workspace.fields.iter().enumerate() {
                 let Some((kind, name)) = named(field) else { continue };
                 let own = match &field.layer {
                     Layer::Workspace => true,
@@ -401,7 +403,7 @@ fn never_read(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
                 // Where nobody knows what a workspace runs, nobody knows what it reads.
                 entry.read |= !is_known
                     || kind == Kind::Variable && mage::may_be_read_by_others(name)
-                    || is_used_by_declaration(workspace, field, name);
+                    || mentions.get_or_init(|| Mentions::of(workspace)).has_elsewhere(at, name);
             }
         }
     }
@@ -432,19 +434,51 @@ fn never_read(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Whether another value of a workspace names a variable, as a command of its life cycle does.
-fn is_used_by_declaration(workspace: &Workspace, own: &Field, name: &str) -> bool {
-    fn holds(value: &Value, name: &str) -> bool {
+/// The words in the values of a workspace, as a command of its life cycle names a variable: by the place of the only field with the word,
+/// or nothing if several have it.
+struct Mentions<'w>(HashMap<&'w str, Option<usize>>);
+
+impl<'w> Mentions<'w> {
+    fn of(workspace: &'w Workspace) -> Self {
+        let mut mentions = Self(HashMap::new());
+        for (at, field) in workspace.fields.iter().enumerate() {
+            if let FieldValue::Plain(value) = &field.value {
+                mentions.add_value(at, value);
+            }
+        }
+        mentions
+    }
+
+    fn add_value(&mut self, at: usize, value: &'w Value) {
         match value {
-            Value::String(text) => text.contains(name),
-            Value::List(items) => items.iter().any(|item| holds(item, name)),
-            Value::Map(map) => map.iter().any(|(key, value)| key.contains(name) || holds(value, name)),
-            _ => false,
+            Value::String(text) => self.add_text(at, text),
+            Value::List(items) => items.iter().for_each(|item| self.add_value(at, item)),
+            Value::Map(map) => {
+                for (key, value) in map {
+                    self.add_text(at, key);
+                    self.add_value(at, value);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
         }
     }
-    workspace.fields.iter().any(|field| {
-        field.path != own.path && matches!(&field.value, FieldValue::Plain(value) if holds(value, name))
-    })
+
+    /// Adds the words of a text, with `-` and `.` as parts of them and without.
+    fn add_text(&mut self, at: usize, text: &'w str) {
+        effort::spend(text.len());
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let narrow = text.split(move |c: char| !is_part(c));
+        let wide = text.split(move |c: char| !(is_part(c) || matches!(c, '-' | '.')));
+        for word in narrow.chain(wide).filter(|word| !word.is_empty()) {
+            let known = self.0.entry(word).or_insert(Some(at));
+            *known = known.filter(|known| *known == at);
+        }
+    }
+
+    /// Whether another field than this one has a word.
+    fn has_elsewhere(&self, at: usize, word: &str) -> bool {
+        self.0.get(word).is_some_and(|only| *only != Some(at))
+    }
 }
 
 /// What workspaces lack of the code that runs in them for now, where that is another than the one that is declared and stays for the

@@ -1,12 +1,14 @@
 //! Rules about workspaces on a Mage server, with all layers applied: MG117, MG302, MG710, MG711; and about what is said of
 //! that server: MG708.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use magus_model::{
     desired::{Edition, Engine, Field, Layer, MageServer},
     diagnostic::{Diagnostic, Severity},
-    mage, rules,
+    mage,
+    path::FieldPath,
+    rules,
     span::Span,
     tree::Node,
     value::FieldValue,
@@ -67,8 +69,9 @@ pub(crate) fn check_facts(environs: &[Environs<'_, '_>], findings: &mut Vec<Diag
 
 /// MG710: what is declared, and what the main server makes of it; both in the order of layers.
 pub(crate) fn overridden(declared: &[Field], fields: &[Field], findings: &mut Vec<Diagnostic>) {
+    let declared: HashMap<&FieldPath, &Field> = declared.iter().map(|own| (&own.path, own)).collect();
     for field in fields.iter().filter(|field| field.layer == Layer::ServerEnforced) {
-        let Some(own) = declared.iter().find(|own| own.path == field.path) else { continue };
+        let Some(own) = declared.get(&field.path) else { continue };
         if own.value.to_string() != field.value.to_string() {
             findings.push(
                 Diagnostic::new(

@@ -1,5 +1,7 @@
 //! Rules about texts wherever they stand in a file: MG109 placeholders, MG301 secrets.
 
+use std::collections::BTreeSet;
+
 use magus_model::{
     diagnostic::Diagnostic,
     rules, secrecy,
@@ -123,8 +125,13 @@ fn is_variable(name: &str) -> bool {
     name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
+/// So many placeholders of one text are named.
+const MOST_PLACEHOLDERS: usize = 10;
+
 fn placeholders(text: &str, span: Span, place: Place<'_>, findings: &mut Vec<Diagnostic>) {
     let hidden = place.name.is_some_and(|name| secrecy::kind_of_name(name).is_some());
+    let mut messages: BTreeSet<String> = BTreeSet::new();
+    let mut more = 0_usize;
     for piece in pieces(text) {
         let (message, help) = match piece {
             Piece::Text(_) => continue,
@@ -150,7 +157,22 @@ fn placeholders(text: &str, span: Span, place: Place<'_>, findings: &mut Vec<Dia
                 ("a placeholder `${` is not closed".to_owned(), "a literal `${` is written `$${`".to_owned())
             }
         };
+        if messages.contains(&message) {
+            continue;
+        }
+        if messages.len() == MOST_PLACEHOLDERS {
+            more += 1;
+            continue;
+        }
+        messages.insert(message.clone());
         findings.push(Diagnostic::new(&rules::UNKNOWN_PLACEHOLDER, span, message).help(help));
+    }
+    if more > 0 {
+        let message = format!("this text has {more} more unknown placeholders");
+        findings.push(
+            Diagnostic::new(&rules::UNKNOWN_PLACEHOLDER, span, message)
+                .help("fix the first ones: they are probably all alike"),
+        );
     }
 }
 

@@ -14,8 +14,9 @@ use magus_model::{
     value::{FieldValue, Value},
 };
 
+use super::container;
 use crate::{
-    layer::{Content, Setting},
+    layer::{Content, Leaf, Setting, tree_order},
     placeholder::{self, Variables},
     resolve::{AUTO_TERMINATION, Environs, Resolved},
     scope::DEFAULT_WORKSPACE_NAME,
@@ -24,19 +25,21 @@ use crate::{
 /// Checks the fields of one workspace, ordered by path.
 pub(crate) fn check_fields(fields: &[Field], environs: &Environs<'_, '_>, findings: &mut Vec<Diagnostic>) {
     requests(fields, findings);
+    container::check(fields, findings);
     auto_termination(fields, environs, findings);
 }
 
-fn below<'f>(fields: &'f [Field], prefix: &'f str) -> impl Iterator<Item = (&'f str, &'f Field)> {
+/// The fields below a prefix, each with the rest of its path.
+pub(crate) fn below<'f>(fields: &'f [Field], prefix: &'f str) -> impl Iterator<Item = (&'f str, &'f Field)> {
     let from = fields.partition_point(|field| field.path.as_str() < prefix);
     fields[from..].iter().map_while(move |field| Some((field.path.as_str().strip_prefix(prefix)?, field)))
 }
 
 /// MG202: Kubernetes refuses a container whose request is larger than its limit.
 fn requests(fields: &[Field], findings: &mut Vec<Diagnostic>) {
+    let limits: HashMap<&str, &Field> = below(fields, "container_config.resources.limits").collect();
     for (resource, request) in below(fields, "container_config.resources.requests") {
-        let limit = below(fields, "container_config.resources.limits").find(|(limit, _)| *limit == resource);
-        let Some((_, limit)) = limit else { continue };
+        let Some(limit) = limits.get(resource).copied() else { continue };
         let (asked, allowed) = (request.value.to_string(), limit.value.to_string());
         if Quantity::compare(&asked, &allowed) != Some(std::cmp::Ordering::Greater) {
             continue;
@@ -112,6 +115,34 @@ pub(crate) fn branchless<'s>(
                 )),
             );
         }
+    }
+}
+
+/// MG708: `null` in a workspace where no layer below it says anything. Both are in the order of layers.
+pub(crate) fn removes_nothing<L: Leaf>(own: &[Setting<'_>], lower: &[L], findings: &mut Vec<Diagnostic>) {
+    for setting in own.iter().filter(|setting| matches!(setting.content, Content::Removed)) {
+        let path = setting.path.as_str();
+        let at = lower.partition_point(|leaf| tree_order(leaf.path().as_str(), path).is_lt());
+        let sets = lower.get(at).is_some_and(|leaf| leaf.path().is_within(path));
+        // A value above it goes when a map takes its place.
+        let mut above = path.match_indices(['.', '[']).map(|(at, _)| &path[..at]);
+        let replaces =
+            above.any(|above| lower.binary_search_by(|leaf| tree_order(leaf.path().as_str(), above)).is_ok());
+        if sets || replaces {
+            continue;
+        }
+        let help = match path.strip_prefix("env.") {
+            Some(name) => format!("remove the line; an empty value is written `{name}: \"\"`"),
+            None => "remove the line: `null` is for what `defaults` or a template gives".to_owned(),
+        };
+        findings.push(
+            Diagnostic::new(
+                &rules::NO_EFFECT,
+                setting.span,
+                format!("`null` removes nothing here: no lower layer sets `{path}`"),
+            )
+            .help(help),
+        );
     }
 }
 
@@ -272,15 +303,20 @@ pub(crate) fn once(findings: &mut Vec<Diagnostic>) {
         &rules::UNKNOWN_PLACEHOLDER,
         &rules::UNTRIED_IMAGE,
         &rules::SERVER_OVERRIDES,
+        &rules::UNEXPANDED_REFERENCE,
+        &rules::REFUSED_RESOURCE,
+        &rules::REFUSED_PROBE,
+        &rules::FRACTION_OF_A_BYTE,
     ];
     let mut seen: BTreeSet<(&str, Span, Option<String>)> = BTreeSet::new();
     findings.retain(|finding| {
         if !shared.contains(&finding.rule) {
             return true;
         }
-        // One text may have several placeholders that are wrong, each with its own message.
-        let placeholder =
-            finding.rule == &rules::UNKNOWN_PLACEHOLDER && !finding.message.contains("${branch}");
-        seen.insert((finding.rule.code, finding.span, placeholder.then(|| finding.message.clone())))
+        // One place may have several faults, each with its own message.
+        let has_several = [&rules::UNEXPANDED_REFERENCE, &rules::REFUSED_RESOURCE, &rules::REFUSED_PROBE]
+            .contains(&finding.rule)
+            || finding.rule == &rules::UNKNOWN_PLACEHOLDER && !finding.message.contains("${branch}");
+        seen.insert((finding.rule.code, finding.span, has_several.then(|| finding.message.clone())))
     });
 }

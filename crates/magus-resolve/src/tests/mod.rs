@@ -7,6 +7,7 @@ mod deploy;
 mod details;
 mod explain;
 mod import;
+mod kubernetes;
 mod layers;
 mod main_server;
 mod resolve;

@@ -111,7 +111,7 @@ container_config: {lifecycle: null, workingDir: {}, resources: {limits: {cpu: nu
             ),
             ("dev/b.yaml", "env: null\ncontainer_config: null\nlifecycle_config: {}\n"),
         ],
-        &[],
+        &["dev/a.yaml:2:96 MG708 `null` removes nothing here: no lower layer sets `container_config.resources.requests`"],
     );
     assert_eq!(
         fields(&resolution.desired, "a-dev"),

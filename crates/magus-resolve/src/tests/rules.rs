@@ -207,7 +207,7 @@ fn a_variable_in_both_forms_of_env_is_found() {
             CLUSTER,
             (
                 "dev/a.yaml",
-                "env: {A: x, B: null}
+                "env: {A: x, B: y}
 container_config:
   env:
     - {name: A, value: y}
@@ -436,7 +436,7 @@ fn names_of_variables_are_checked_in_both_forms() {
             CLUSTER,
             (
                 "dev/a.yaml",
-                "env: {'': x, 1A: x, A=B: x, 'A B': x, A-B.c: x, ü: x, ..x: x, KUBE_NAMESPACE: x, USER_CODE_PATH: x, PROJECT_TYPE: null}
+                "env: {'': x, 1A: x, A=B: x, 'A B': x, A-B.c: x, ü: x, ..x: x, KUBE_NAMESPACE: x, USER_CODE_PATH: x}
 container_config: {env: [{name: PROJECT_UUID, value: x}, {name: 'a/b', value: x}]}
 ",
             ),

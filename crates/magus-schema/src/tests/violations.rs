@@ -338,3 +338,35 @@ fn values_that_are_not_allowed() {
         ],
     );
 }
+
+#[test]
+fn keys_of_the_pod_and_invisible_characters_lead_to_the_right_key() {
+    for (text, message, help) in [
+        (
+            "container_config: {\"\u{a0}image\": x}\n",
+            "the key `image` begins with the invisible character U+00A0 (no-break space)",
+            "write `image` without it",
+        ),
+        (
+            "\"en\u{200b}v\": {}\n",
+            "the key `env` holds the invisible character U+200B (zero width space)",
+            "write `env` without it",
+        ),
+        (
+            "container_config: {serviceAccountName: x}\n",
+            "unknown key `serviceAccountName` in `container_config`",
+            "it belongs to the pod: write `service_account_name` beside `container_config`",
+        ),
+        (
+            "container_config: {containers: []}\n",
+            "unknown key `containers` in `container_config`",
+            "`container_config` is the container itself: write the keys of the container right below it",
+        ),
+    ] {
+        let (root, sources) = super::document(text);
+        let found = crate::validate(crate::SchemaKind::Workspace, &root, &sources);
+        let found: Vec<_> =
+            found.iter().map(|found| (found.message.as_str(), found.help.as_deref())).collect();
+        assert_eq!(found, [(message, Some(help))]);
+    }
+}
