@@ -1,6 +1,6 @@
-//! The text of `.env` files. What is written here reads back as the same values, whatever is in them, and common
-//! readers of such files read the same: text in single quotes is literal for all of them, so that double quotes are
-//! used only where single ones cannot be.
+//! The text of `.env` files. What is written here reads back as the same values, whatever is in them. bash reads the same (`set -a; . .env`),
+//! and so does python-dotenv without interpolation, but for the few values that no text gives to both: those have a remark above them.
+//! `docker run --env-file` takes quotes and line ends for parts of a value, so that it reads only the values without quotes alike.
 
 use std::collections::HashMap;
 
@@ -12,29 +12,69 @@ pub(crate) fn is_name(name: &str) -> bool {
     name.starts_with(first) && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
-/// Appends a variable.
-pub(crate) fn push_variable(text: &mut String, name: &str, value: &str) {
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    None,
+    /// Literal in bash; python-dotenv reads a backslash before another one, and before a quote, as an escape.
+    Single,
+    /// Both read a backslash before another one, and before a quote, as an escape; before `$` and a backtick, only bash does.
+    Double,
+}
+
+fn quotes(value: &str) -> Quotes {
     let bare = |c: char| {
         c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '@' | '%' | '+' | ',')
     };
+    if !value.is_empty() && value.chars().all(bare) {
+        Quotes::None
+    } else if value.contains('\'') || !value.contains(['$', '`']) && escapes_in_single(value) {
+        Quotes::Double
+    } else {
+        Quotes::Single
+    }
+}
+
+/// Whether python-dotenv would find an escape in a value between single quotes.
+fn escapes_in_single(value: &str) -> bool {
+    value.contains("\\\\") || value.ends_with('\\')
+}
+
+/// Whether bash and python-dotenv read a value alike.
+fn is_common(value: &str) -> bool {
+    let is_common = match quotes(value) {
+        Quotes::None => true,
+        Quotes::Single => !escapes_in_single(value),
+        Quotes::Double => !value.contains(['$', '`']),
+    };
+    // python-dotenv reads the file with every line end as a line feed.
+    is_common && !value.contains('\r')
+}
+
+/// Appends a variable.
+pub(crate) fn push_variable(text: &mut String, name: &str, value: &str) {
+    if !is_common(value) {
+        push_comment(text, &format!("{name}: bash reads this value, python-dotenv another one"));
+    }
     text.push_str(name);
     text.push('=');
-    if !value.is_empty() && value.chars().all(bare) {
-        text.push_str(value);
-    } else if !value.contains(['\'', '\\', '\r']) {
-        text.push('\'');
-        text.push_str(value);
-        text.push('\'');
-    } else {
-        text.push('"');
-        for c in value.chars() {
-            match c {
-                '"' | '\\' | '$' | '`' => text.extend(['\\', c]),
-                '\r' => text.push_str("\\r"),
-                c => text.push(c),
-            }
+    match quotes(value) {
+        Quotes::None => text.push_str(value),
+        Quotes::Single => {
+            text.push('\'');
+            text.push_str(value);
+            text.push('\'');
         }
-        text.push('"');
+        Quotes::Double => {
+            text.push('"');
+            for c in value.chars() {
+                match c {
+                    '"' | '\\' | '$' | '`' => text.extend(['\\', c]),
+                    c => text.push(c),
+                }
+            }
+            text.push('"');
+        }
     }
     text.push('\n');
 }
@@ -122,8 +162,12 @@ mod tests {
         assert_eq!(written("prod-warehouse.company.com:5432/db"), "A=prod-warehouse.company.com:5432/db\n");
         assert_eq!(written(""), "A=''\n");
         assert_eq!(written("a b #c $HOME \"q\""), "A='a b #c $HOME \"q\"'\n");
-        assert_eq!(written("it's $1\\"), "A=\"it's \\$1\\\\\"\n");
-        assert_eq!(written("a\r\nb"), "A=\"a\\r\nb\"\n");
+        assert_eq!(written("C:\\temp"), "A='C:\\temp'\n");
+        assert_eq!(written("it's a\\"), "A=\"it's a\\\\\"\n");
+        assert_eq!(written("\\\\server"), "A=\"\\\\\\\\server\"\n");
+        let remark = "# A: bash reads this value, python-dotenv another one\n";
+        assert_eq!(written("it's $1\\"), format!("{remark}A=\"it's \\$1\\\\\"\n"));
+        assert_eq!(written("a\r\nb"), format!("{remark}A='a\r\nb'\n"));
     }
 
     #[test]
@@ -147,6 +191,64 @@ mod tests {
         let mut text = String::new();
         push_comment(&mut text, "a\nB=1");
         assert_eq!(text, "# a B=1\n");
+    }
+
+    /// Values of every kind that shells and libraries read in ways of their own.
+    fn values() -> Vec<String> {
+        let parts = [
+            "a", "$HOME", "${HOME}", "$(id)", "`id`", "'", "\"", "\\", "\\\\", "\\n", " # b", "\n",
+            "\u{2028}", "ü", "!x", "~", "=",
+        ];
+        let pairs = parts.iter().flat_map(|one| parts.iter().map(move |other| format!("{one}{other}")));
+        parts.iter().map(|part| (*part).to_owned()).chain(pairs).chain([String::new()]).collect()
+    }
+
+    /// A file of these values as `V0`, `V1` and so on.
+    fn file(values: &[String]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let mut text = String::new();
+        for (at, value) in values.iter().enumerate() {
+            push_variable(&mut text, &format!("V{at}"), value);
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(".env");
+        std::fs::write(&path, text).expect("it is written");
+        (folder, path)
+    }
+
+    /// The values that a program prints, each with a NUL after it.
+    fn printed(program: &str, arguments: &[&str]) -> Vec<String> {
+        let output = std::process::Command::new(program).args(arguments).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        text.split_terminator('\0').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn bash_reads_every_value() {
+        let mut values = values();
+        values.push("a\r\nb".to_owned());
+        let (_folder, path) = file(&values);
+        let script = format!(
+            "set -eu; . {}; for ((at = 0; at < {}; at++)); do name=V$at; printf '%s\\0' \"${{!name}}\"; done",
+            path.display(),
+            values.len()
+        );
+        assert_eq!(printed("bash", &["-c", &script]), values);
+    }
+
+    #[test]
+    #[ignore = "needs python-dotenv"]
+    fn python_dotenv_reads_every_value_without_a_remark() {
+        let values: Vec<String> = values().into_iter().filter(|value| is_common(value)).collect();
+        assert!(values.len() > 200, "{}", values.len());
+        let (_folder, path) = file(&values);
+        let script = format!(
+            "import dotenv, sys\nv = dotenv.dotenv_values({:?}, interpolate=False)\n\
+             sys.stdout.buffer.write(b''.join(v[f'V{{at}}'].encode() + b'\\0' for at in range({})))",
+            path.display().to_string(),
+            values.len()
+        );
+        assert_eq!(printed("python3", &["-c", &script]), values);
     }
 
     proptest! {

@@ -35,7 +35,8 @@ fn create_update_and_delete_are_observed() {
         assert_eq!(shown(&seen, path), value.as_ref().map(ToString::to_string), "{path}");
     }
     let env = place.env("a").expect("a .env file");
-    assert!(env.ends_with("A=1\nB=\"it's \\$b\n\"\n"), "{env}");
+    let remark = "# B: bash reads this value, python-dotenv another one\n";
+    assert!(env.ends_with(&format!("A=1\n{remark}B=\"it's \\$b\n\"\n")), "{env}");
 
     let changes = [("env.A", text("2")), ("env.B", None), ("container_config.image", None)];
     perform(&store, &now(&place, step(Action::Update, "a", &changes)), &secrets).expect("updated");
@@ -348,5 +349,23 @@ fn many_threads_perform_at_once_while_others_read() {
     assert_eq!(place.observe().present.len(), 100);
     assert!(
         (0..4).all(|thread| place.env(&format!("w{thread}-24")).is_some_and(|env| env.contains("K=canary")))
+    );
+}
+
+#[test]
+fn variables_that_refer_to_others_are_expanded_in_the_file() {
+    let place = Place::new();
+    let store = place.open();
+    let fields = [
+        ("env.A_URL", text("x://$(USER):$(KEY)@h?q=$$(USER)$(GONE)")),
+        ("env.KEY", field(&secret("K"))),
+        ("env.USER", text("ana")),
+    ];
+    let secrets = resolver(&[("K", "a$(USER)")]);
+    perform(&store, &step(Action::Create, "a", &fields), &secrets).expect("created");
+    let env = place.env("a").expect("a .env file");
+    assert!(
+        env.ends_with("A_URL='x://ana:a$(USER)@h?q=$(USER)$(GONE)'\nKEY='a$(USER)'\nUSER=ana\n"),
+        "{env}"
     );
 }

@@ -130,8 +130,10 @@ fn unchanged_secrets_are_carried_over_and_not_asked_for_again() {
     let update = now(&place, step(Action::Update, "a", &[("env.A", text("2"))]));
     perform(&store, &update, &resolver(&[])).expect("updated");
     let env = place.env("a").expect("a .env file");
-    let value = "\"it's \\\"one\\\" \\$1 \\\\ ü\\r\n\"\n";
-    assert!(env.ends_with(&format!("A=2\nK={value}MAGE_SECRET_s={value}")), "{env}");
+    let value = "\"it's \\\"one\\\" \\$1 \\\\ ü\r\n\"\n";
+    let remark = |name: &str| format!("# {name}: bash reads this value, python-dotenv another one\n");
+    let (of_k, of_s) = (remark("K"), remark("MAGE_SECRET_s"));
+    assert!(env.ends_with(&format!("A=2\n{of_k}K={value}{of_s}MAGE_SECRET_s={value}")), "{env}");
     // Where the file is gone, the reference says where to get the value.
     fs::remove_file(place.path().join("workspaces/a/.env")).expect("removed");
     let update = now(&place, step(Action::Update, "a", &[("env.A", text("3"))]));

@@ -9,6 +9,7 @@ use std::{
 
 use magus_engine::PerformError;
 use magus_model::{
+    expansion,
     path::FieldPath,
     value::{FieldValue, SecretReference, Value},
 };
@@ -78,7 +79,8 @@ pub(crate) fn env_file(request: &EnvRequest<'_>) -> Result<EnvFile, PerformError
         fingerprints.push(((*path).clone(), key.fingerprint(path, &value)));
         values.insert(name, value);
     }
-    Ok(EnvFile { text: text(&lines, &values), fingerprints })
+    let expanded = expanded(&lines, &values)?;
+    Ok(EnvFile { text: text(&lines, &values, &expanded), fingerprints })
 }
 
 /// Resolves the secret of a field.
@@ -133,23 +135,66 @@ fn lines(
     Ok(lines)
 }
 
+/// The longest value that references may make of a variable, in bytes. Linux starts no process with one of 128 KiB.
+const LONGEST: usize = 128 << 10;
+
+/// The values of variables that refer to others, expanded as Kubernetes expands them.
+fn expanded<'l>(
+    lines: &'l BTreeMap<String, (&FieldPath, Line<'_>)>,
+    values: &HashMap<&str, Arc<SecretValue>>,
+) -> Result<HashMap<&'l str, Zeroizing<String>>, PerformError> {
+    let template = |name: &str| match lines.get(name) {
+        Some((path, Line::Text(text))) if path.is_within("env") => Some((*path, text.as_str())),
+        _ => None,
+    };
+    let references: BTreeMap<&str, Vec<&str>> = lines
+        .keys()
+        .filter_map(|name| Some((name.as_str(), expansion::references(template(name)?.1).collect())))
+        .collect();
+    let mut expanded: HashMap<&str, Zeroizing<String>> = HashMap::new();
+    for name in expansion::order(&references).names {
+        let Some(((path, text), (name, _))) = template(name).zip(lines.get_key_value(name)) else { continue };
+        let known = |reference: &str| {
+            let secret = || values.get(reference).map(|value| value.expose());
+            expanded.get(reference).map(|value| value.as_str()).or_else(secret)
+        };
+        let length: usize = references
+            .get(name.as_str())
+            .map_or(0, |references| references.iter().filter_map(|one| known(one)).map(str::len).sum());
+        if length > LONGEST {
+            return Err(PerformError::Failed(format!(
+                "`{path}` refers to more than {} KiB of other variables",
+                LONGEST >> 10
+            )));
+        }
+        let value = Zeroizing::new(expansion::expand(text, known).into_owned());
+        expanded.insert(name.as_str(), value);
+    }
+    Ok(expanded)
+}
+
 fn text(
     lines: &BTreeMap<String, (&FieldPath, Line<'_>)>,
     values: &HashMap<&str, Arc<SecretValue>>,
+    expanded: &HashMap<&str, Zeroizing<String>>,
 ) -> Zeroizing<String> {
-    // Enough for everything in quotes, so that no copy is left behind where the text outgrows its memory.
+    // Enough for everything in quotes and its remarks, so that no copy is left behind where the text outgrows its memory.
     let secrets: usize = values.values().map(|value| 2 * value.expose().len()).sum();
+    let texts: usize = expanded.values().map(|text| 2 * text.len()).sum();
     let others: usize = lines
         .iter()
         .map(|(name, (_, line))| {
-            4 * name.len() + 64 + if let Line::Text(text) = line { 2 * text.len() } else { 0 }
+            8 * name.len() + 256 + if let Line::Text(text) = line { 2 * text.len() } else { 0 }
         })
         .sum();
-    let mut out = Zeroizing::new(String::with_capacity(secrets + others + 256));
+    let mut out = Zeroizing::new(String::with_capacity(secrets + texts + others + 256));
     dotenv::push_comment(&mut out, "written by magus; the next apply overwrites what is changed here");
     for (name, (_, line)) in lines {
         match line {
-            Line::Text(text) => dotenv::push_variable(&mut out, name, text),
+            Line::Text(text) => {
+                let text = expanded.get(name.as_str()).map_or(text.as_str(), |text| text.as_str());
+                dotenv::push_variable(&mut out, name, text);
+            }
             Line::Elsewhere(value) => dotenv::push_comment(&mut out, &format!("{name} comes from {value}")),
             Line::Secret(_) => {
                 let value = values.get(name.as_str()).map_or("", |value| value.expose());

@@ -7,7 +7,7 @@ use std::{
 
 use magus_engine::PerformError;
 use magus_model::{
-    Text,
+    Text, expansion,
     leaves::nest,
     name::WorkspaceName,
     path::FieldPath,
@@ -19,7 +19,7 @@ use magus_secrets::{Resolver, SecretValue};
 use serde_json::Map;
 
 use crate::{
-    container::{self, CONTAINER, Content, ENV, Leaves},
+    container::{self, CONTAINER, Content, ENV, Form, Leaves},
     item::{SET_AT_CREATION, STORAGE},
     mark::{self, StoredSecret},
     secrets::{SECRETS, SecretChange},
@@ -47,6 +47,8 @@ pub(crate) struct Before<'a> {
     pub(crate) repeated: BTreeSet<FieldPath>,
     /// Variables that Mage gave to the workspace: they come back where a declared value of them goes.
     pub(crate) own: Leaves,
+    /// Who reads what is sent.
+    pub(crate) form: Form,
     /// Whether secrets that the step does not change are sent with their current values too.
     pub(crate) refresh: Refresh<'a>,
 }
@@ -68,7 +70,8 @@ pub(crate) fn compose(
     changes: &[FieldChange],
     resolver: &Resolver,
 ) -> Result<Composed, PerformError> {
-    let Before { mut leaves, mut secrets, repeated, own, refresh } = before;
+    let Before { mut leaves, mut secrets, repeated, own, refresh, form } = before;
+    let there: BTreeSet<FieldPath> = leaves.keys().filter(|path| path.is_within(ENV)).cloned().collect();
     let mut again = Vec::new();
     let mut removed = Vec::new();
     let mut replaced = Leaves::new();
@@ -113,10 +116,11 @@ pub(crate) fn compose(
             // Where nothing runs that has a value, also one that is to be kept comes from its source.
             (Some(FieldValue::Secret(reference)), _) => {
                 let value = resolve(path, reference, resolver)?;
-                let check = mark::check(name, path, value.expose());
+                let sent = form.literal(value.expose());
+                let check = mark::check(name, path, &sent);
                 let reference = (**reference).clone();
                 secrets.insert(path.clone(), StoredSecret { reference, check: Some(check) });
-                Value::string(value.expose())
+                Value::string(sent.as_str())
             }
         };
         // A text that becomes a reference, or the reverse, has to lose its other half (MAGE.md 4.2).
@@ -139,8 +143,9 @@ pub(crate) fn compose(
                 continue;
             }
             let value = resolve(path, &stored.reference, resolver)?;
-            stored.check = Some(mark::check(name, path, value.expose()));
-            leaves.insert(path.clone(), Value::string(value.expose()));
+            let sent = form.literal(value.expose());
+            stored.check = Some(mark::check(name, path, &sent));
+            leaves.insert(path.clone(), Value::string(sent.as_str()));
             if repeated.contains(path) {
                 again.push(path.clone());
             }
@@ -149,8 +154,42 @@ pub(crate) fn compose(
     secrets.retain(|path, _| leaves.contains_key(path) || path.is_within(SECRETS));
     let mut restored = own;
     restored.retain(|path, _| removed.contains(path) && !leaves.contains_key(path));
+    again.extend(out_of_order(&leaves, &there, &again, changes));
     let content = Content { leaves, removed, replaced, repeated: again, restored };
     Ok(Composed { content, secrets, settings, own_secrets })
+}
+
+/// The variables that have to go before they come again, because they would stand before one that they refer to: a patch changes a variable
+/// in its place and appends a new one, and Kubernetes expands only what stands before (MAGE.md 4.28).
+fn out_of_order(
+    leaves: &Leaves,
+    there: &BTreeSet<FieldPath>,
+    again: &[FieldPath],
+    changes: &[FieldChange],
+) -> Vec<FieldPath> {
+    let path = |name: &str| FieldPath::key(ENV).child(name);
+    let referring: BTreeMap<&str, Vec<&str>> = leaves
+        .iter()
+        .filter_map(|(at, value)| Some((at.as_str().strip_prefix("env.")?, value)))
+        .map(|(name, value)| (name, value.as_str().into_iter().flat_map(expansion::references).collect()))
+        .collect();
+    let changed: BTreeSet<&FieldPath> = changes.iter().map(|change| &change.path).collect();
+    // What is appended, and then each that refers to it.
+    let mut moved: BTreeSet<FieldPath> = again.iter().cloned().collect();
+    moved.extend(leaves.keys().filter(|at| at.is_within(ENV) && !there.contains(*at)).cloned());
+    let mut found = Vec::new();
+    for name in expansion::order(&referring).names {
+        let at = path(name);
+        let references = referring.get(name).map_or(&[][..], Vec::as_slice);
+        let refers_behind = references.iter().any(|reference| moved.contains(&path(reference)));
+        // One that changes may refer to what stands behind it by now.
+        if references.is_empty() || moved.contains(&at) || !(refers_behind || changed.contains(&at)) {
+            continue;
+        }
+        moved.insert(at.clone());
+        found.push(at);
+    }
+    found
 }
 
 /// Resolves the secret of a field.

@@ -201,3 +201,51 @@ fn what_mage_gave_comes_back_where_a_declared_value_goes() {
     let clean = crate::container::write(None, &content.clean(), Form::Kubernetes).unwrap();
     assert_eq!(clean, "env:\n- name: \"PROJECT_TYPE\"\n  value: \"y\"\n");
 }
+
+#[test]
+fn variables_that_refer_to_others_come_after_them() {
+    let written = |content: &Content| crate::container::write(None, content, Form::Kubernetes).unwrap();
+    let names = |text: &str| -> Vec<String> {
+        text.lines()
+            .filter_map(|line| line.strip_prefix("- name: "))
+            .map(|name| name.replace('"', ""))
+            .collect()
+    };
+    let url = "postgresql://$(DB_USER):$(DB_PASS)@db/x";
+    let changes = [
+        change("env.DATABASE_URL", Some(text(url))),
+        change("env.DB_PASS", Some(FieldValue::Plain(from_key()))),
+        change("env.DB_USER", Some(text("mage"))),
+        change("env.A", Some(text("1"))),
+    ];
+    let created = composed(Before::default(), &changes).content;
+    assert!(!created.takes_away());
+    assert_eq!(names(&written(&created)), ["A", "DB_USER", "DB_PASS", "DATABASE_URL"]);
+    // A patch changes a variable in its place and appends a new one: the one that refers to it has to go and come again.
+    let there = || before(&[("env.DATABASE_URL", Value::string(url)), ("env.DB_PASS", from_key())]);
+    let added = composed(there(), &[change("env.DB_USER", Some(text("mage")))]).content;
+    assert_eq!(paths(&added.repeated), ["env.DATABASE_URL"]);
+    assert_eq!(names(&written(&added.clean())), ["DB_USER", "DB_PASS", "DATABASE_URL"]);
+    // So has one that refers to that one.
+    let chain = before(&[("env.B", Value::string("$(A)")), ("env.C", Value::string("$(B)"))]);
+    let added = composed(chain, &[change("env.A", Some(text("1")))]).content;
+    assert_eq!(paths(&added.repeated), ["env.B", "env.C"]);
+    // A value that changes in its place moves nothing.
+    let both = before(&[("env.B", Value::string("$(A)")), ("env.A", Value::string("1"))]);
+    assert_eq!(
+        composed(both, &[change("env.A", Some(text("2")))]).content.repeated,
+        [""; 0].map(FieldPath::from)
+    );
+}
+
+#[test]
+fn a_secret_reaches_the_workspace_with_all_its_dollar_signs() {
+    let resolver = Resolver::new(std::path::PathBuf::new(), Box::new(|_| Some("a$$b$(C)$".into())));
+    let changes = [change("env.A", Some(FieldValue::from(secret("S", false))))];
+    for (form, sent) in [(Form::Kubernetes, "a$$$$b$$(C)$$"), (Form::Docker, "a$$b$(C)$")] {
+        let before = Before { form, ..Before::default() };
+        let composed =
+            compose(&name(), before, &changes, &resolver).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(composed.content.leaves.values().collect::<Vec<_>>(), [&Value::string(sent)]);
+    }
+}

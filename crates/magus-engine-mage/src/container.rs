@@ -7,11 +7,13 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use magus_model::{
-    Text,
+    Text, expansion,
     leaves::{flatten, nest},
     path::FieldPath,
     value::Value,
 };
+
+use zeroize::Zeroizing;
 
 use crate::api::InstanceType;
 
@@ -37,6 +39,12 @@ impl Form {
     /// How workspaces on this are written.
     pub(crate) fn of(instances: Option<&InstanceType>) -> Self {
         if instances == Some(&InstanceType::Docker) { Self::Docker } else { Self::Kubernetes }
+    }
+
+    /// The text that reaches the workspace as this value, whatever signs are in it: Kubernetes reads `$$` and `$(NAME)`.
+    pub(crate) fn literal(self, value: &str) -> Zeroizing<String> {
+        let is_read = self == Self::Kubernetes && (value.contains("$$") || value.contains("$("));
+        Zeroizing::new(if is_read { value.replace('$', "$$") } else { value.to_owned() })
     }
 }
 
@@ -216,7 +224,11 @@ pub(crate) fn write(mark: Option<&str>, content: &Content, form: Form) -> Result
                 let _ = writeln!(text, "{ENVIRONMENT}:");
             }
         }
-        for (name, entry) in &entries {
+        // Kubernetes expands a reference only to what stands before it (MAGE.md 4.28).
+        let references: BTreeMap<&str, Vec<&str>> =
+            entries.iter().map(|(name, entry)| (name.as_str(), entry.references())).collect();
+        for name in expansion::order(&references).names {
+            let Some(entry) = entries.get(name) else { continue };
             match form {
                 Form::Kubernetes => entry.write(name, &mut text),
                 Form::Docker => entry.write_for_docker(name, &mut text)?,
@@ -276,6 +288,14 @@ enum Entry {
 }
 
 impl Entry {
+    /// The variables that the value refers to.
+    fn references(&self) -> Vec<&str> {
+        match self {
+            Entry::Text { text, .. } => expansion::references(text).collect(),
+            Entry::From { .. } | Entry::Removed { .. } => Vec::new(),
+        }
+    }
+
     fn write(&self, name: &str, text: &mut String) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "- name: {}", quoted(name));

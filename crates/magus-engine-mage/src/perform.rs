@@ -185,6 +185,7 @@ impl Mage {
             repeated: found.known.seen.as_ref().map(|seen| seen.repeated.clone()).unwrap_or_default(),
             own: found.item.own_variables(),
             refresh,
+            form: self.form()?,
         };
         let Composed { content, secrets, settings, own_secrets } = compose(name, before, fields, secrets)?;
         let mut stored = found.stored_by(step, secrets)?;
@@ -289,7 +290,7 @@ impl Mage {
             return Err(PerformError::Moved(format!("`{name}` exists by now; plan again")));
         }
         let Composed { content, secrets, mut settings, own_secrets } =
-            compose(name, Before::default(), fields, secrets)?;
+            compose(name, Before { form: self.form()?, ..Before::default() }, fields, secrets)?;
         let stored = Stored { mark: mark_of(step)?, secrets, grown: false, code, key: mark::new_key() };
         hide(&self.client, &content.leaves, &stored.secrets);
         let text = self.text(name, &secrets::without(&own_secrets, &stored, None), &content)?;
