@@ -14,7 +14,7 @@ use magus_model::{
     desired::{Cluster, Desired},
     diagnostic::{Diagnostic, LocatedDiagnostic, Severity},
 };
-use magus_report::lint::{LintFormat, LintReport};
+use magus_report::lint::{LintFormat, LintReport, Place};
 use magus_resolve::{BranchFacts, BranchNames, Heads, LookedUp, Resolution, SchemaFile, Settled, TakenNames};
 use magus_schema::SchemaKind;
 
@@ -294,6 +294,7 @@ fn invalid(
         files: checked.loaded.files.len(),
         magus_version: VERSION,
         width: output.width,
+        place: Place::default(),
     };
     output
         .message(magus_report::lint::render(LintFormat::Text, &report, &output.message_styles()).trim_end());

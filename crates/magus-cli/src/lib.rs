@@ -14,6 +14,7 @@ mod output;
 mod pipeline;
 mod progress;
 mod repository;
+mod yaml;
 
 use std::process::ExitCode;
 
@@ -56,7 +57,17 @@ pub fn main() -> ExitCode {
         output.message(&error.describe());
         error.exit
     });
+    record_effort();
     ExitCode::from(exit.code())
+}
+
+/// Writes how many steps the scans of this run took to the file that `MAGUS_EFFORT` names. Only debug builds count, for tests.
+fn record_effort() {
+    #[cfg(debug_assertions)]
+    if let Some(path) = std::env::var_os("MAGUS_EFFORT") {
+        // A test that finds no file fails.
+        let _ = std::fs::write(path, magus_model::effort::spent().to_string());
+    }
 }
 
 /// Runs one command.

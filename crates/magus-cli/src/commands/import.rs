@@ -8,13 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use magus_model::{
-    Text, desired::Cluster, name::WorkspaceName, observed::ObservedWorkspace, plan::Action, value::Value,
-};
+use magus_model::{Text, desired::Cluster, name::WorkspaceName, observed::ObservedWorkspace, plan::Action};
 use magus_plan::Intent;
 use magus_report::escape;
 use magus_resolve::{Heads, ImportError, Imported, import_layer};
-use serde::{Serialize, Serializer};
 
 use crate::{
     arguments::{Global, Guards, Import},
@@ -23,6 +20,7 @@ use crate::{
     error::{CommandError, Exit},
     output::Output,
     pipeline::{self, Planned, Wish},
+    yaml,
 };
 
 /// A file to be written.
@@ -235,7 +233,7 @@ fn write_all(checked: &Checked, drafts: &[Draft], written: &mut Vec<PathBuf>) ->
         let failed = |error: &dyn std::fmt::Display| {
             CommandError::new(Exit::Invalid, format!("`{}` cannot be written: {error}", draft.path.display()))
         };
-        let yaml = serde_yaml::to_string(&Ordered(&draft.imported.keys)).map_err(|error| failed(&error))?;
+        let yaml = yaml::write(&draft.imported.keys).map_err(|error| failed(&error))?;
         text.push_str(&yaml);
         create(&draft.path, &text).map_err(|error| failed(&error))?;
         written.push(draft.path.clone());
@@ -295,13 +293,4 @@ fn prove(
         return Err(CommandError::new(Exit::Invalid, message).hint("no file was written"));
     }
     Ok(())
-}
-
-/// Keys in the order in which people write them.
-struct Ordered<'a>(&'a [(Text, Value)]);
-
-impl Serialize for Ordered<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
-    }
 }

@@ -12,7 +12,7 @@ use magus_model::{
     span::FileId,
 };
 use magus_plan::Filter;
-use magus_report::lint::{LintFormat, LintReport};
+use magus_report::lint::{LintFormat, LintReport, Place};
 
 use crate::{
     VERSION,
@@ -32,12 +32,16 @@ pub fn run(global: &Global, lint: &Lint, output: &Output) -> Result<Exit, Comman
         checked = declarations::check(global, None, Some(Look::OFFLINE.into_code()))?;
     }
     let diagnostics = shown(&checked, &paths);
+    let working_directory = declarations::working_directory()?;
+    let root = working_directory.ancestors().find(|folder| folder.join(".git").exists());
+    let root = root.unwrap_or(&working_directory).to_string_lossy();
     let report = LintReport {
         diagnostics: &diagnostics,
         sources: &checked.loaded.sources,
         files: checked.loaded.files.len(),
         magus_version: VERSION,
         width: output.width,
+        place: Place { working_directory: &working_directory.to_string_lossy(), root: &root },
     };
     output.result(&magus_report::lint::render(format(global.format), &report, &output.styles()))?;
     let fails = match lint.fail_on {

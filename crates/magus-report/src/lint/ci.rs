@@ -11,7 +11,7 @@ use crate::{escape, json};
 /// One workflow command a line; GitHub turns them into annotations on the changed files.
 pub(super) fn github(report: &LintReport<'_>) -> String {
     let mut out = String::new();
-    for found in report.located() {
+    for found in report.located_from_root() {
         let command = match found.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -68,7 +68,7 @@ struct Lines {
 
 /// One JSON list, as GitLab wants it in the artifact `codequality`.
 pub(super) fn gitlab(report: &LintReport<'_>) -> String {
-    let located: Vec<LocatedDiagnostic> = report.located().collect();
+    let located: Vec<LocatedDiagnostic> = report.located_from_root().collect();
     let fingerprints = fingerprints(&located);
     let issues = located.iter().zip(&fingerprints).map(|(found, fingerprint)| Issue {
         description: match &found.help {

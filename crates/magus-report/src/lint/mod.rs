@@ -57,6 +57,41 @@ pub struct LintReport<'a> {
     pub magus_version: &'a str,
     /// Columns of the terminal; long source lines are cut around the place that matters.
     pub width: usize,
+    /// Where the run took place.
+    pub place: Place<'a>,
+}
+
+/// Where a run took place. Services look for files from the root of the repository, and findings name them from the working directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place<'a> {
+    /// The working directory, as an absolute path; empty if paths stay as they are.
+    pub working_directory: &'a str,
+    /// The root of the repository, as an absolute path; without one, the working directory.
+    pub root: &'a str,
+}
+
+impl Place<'_> {
+    /// Returns a path from the root of the repository; absolute if it leads out of the repository.
+    fn from_root(self, path: &str) -> String {
+        let Self { working_directory, root } = self;
+        if path.is_empty() || working_directory.is_empty() {
+            return path.to_owned();
+        }
+        let mut parts: Vec<&str> = Vec::new();
+        let below = if path.starts_with('/') { "" } else { working_directory };
+        for part in below.split('/').chain(path.split('/')) {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        let root: Vec<&str> = root.split('/').filter(|part| !part.is_empty()).collect();
+        match parts.strip_prefix(&root[..]) {
+            Some(inside) if !inside.is_empty() => inside.join("/"),
+            _ => format!("/{}", parts.join("/")),
+        }
+    }
 }
 
 /// Counts of findings.
@@ -97,6 +132,12 @@ impl LintReport<'_> {
 
     fn located(&self) -> impl Iterator<Item = LocatedDiagnostic> {
         self.diagnostics.iter().map(|found| found.locate(self.sources))
+    }
+
+    /// The findings with the paths of their files from the root of the repository.
+    fn located_from_root(&self) -> impl Iterator<Item = LocatedDiagnostic> {
+        self.located()
+            .map(|found| LocatedDiagnostic { file: self.place.from_root(&found.file).into(), ..found })
     }
 }
 

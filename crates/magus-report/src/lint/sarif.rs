@@ -15,11 +15,11 @@ use super::{LintReport, fingerprints};
 use crate::{escape, json};
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
-/// The working directory: paths of findings are relative to it (3.14.14).
+/// The root of the repository: paths of findings are relative to it (3.14.14).
 const BASE: &str = "%SRCROOT%";
 
 pub(super) fn render(report: &LintReport<'_>) -> String {
-    let located: Vec<LocatedDiagnostic> = report.located().collect();
+    let located: Vec<LocatedDiagnostic> = report.located_from_root().collect();
     let fingerprints = fingerprints(&located);
     let rules: Vec<&Rule> = {
         let codes: BTreeSet<&str> = report.diagnostics.iter().map(|found| found.rule.code).collect();
@@ -72,7 +72,7 @@ pub(super) fn render(report: &LintReport<'_>) -> String {
                 "rules": rules.iter().map(|rule| descriptor(rule)).collect::<Vec<_>>(),
             }},
             "columnKind": "unicodeCodePoints",
-            "originalUriBaseIds": {BASE: {"description": {"text": "the directory in which magus ran"}}},
+            "originalUriBaseIds": {BASE: {"description": {"text": "the root of the repository"}}},
             "invocations": [{"executionSuccessful": true}],
             "results": results,
         }],
@@ -137,7 +137,7 @@ fn plain(text: &str) -> String {
 fn locations(span: Span, report: &LintReport<'_>, text: Option<&str>) -> Vec<Value> {
     let Some(file) = report.sources.file(span.file) else { return Vec::new() };
     let mut location = json!({
-        "physicalLocation": {"artifactLocation": artifact(&file.path), "region": region(file, span)},
+        "physicalLocation": {"artifactLocation": artifact(&report.place.from_root(&file.path)), "region": region(file, span)},
     });
     if let Some(text) = text {
         location["message"] = json!({"text": plain(text)});

@@ -4,7 +4,7 @@ use std::{collections::HashMap, ops::Range};
 
 use magus_model::{
     diagnostic::Diagnostic,
-    rules,
+    effort, rules,
     span::{FileId, SourceFile, Span},
 };
 
@@ -27,6 +27,12 @@ impl Blots {
         }
         for ranges in blots.values_mut() {
             ranges.sort_by_key(|range| (range.start, range.end));
+            // Ranges that touch become one, so that they end in the order in which they begin.
+            ranges.dedup_by(|next, kept| {
+                let touches = next.start <= kept.end;
+                kept.end = if touches { kept.end.max(next.end) } else { kept.end };
+                touches
+            });
         }
         Self(blots)
     }
@@ -53,23 +59,32 @@ impl Window {
         let mut window = Self { first_line: lines.start, text: String::new(), steps: Vec::new() };
         let start = file.line_start(lines.start) as usize;
         let end = file.line_start(lines.end.saturating_add(1)) as usize;
-        let blots: Vec<_> =
-            blots.of(id).iter().filter(|blot| blot.start < end && start < blot.end).cloned().collect();
+        let blots = blots.of(id);
+        let from = blots.partition_point(|blot| blot.end <= start);
+        let to = blots.partition_point(|blot| blot.start < end).max(from);
+        let blots = &blots[from..to];
         for line in lines.start..=lines.end.min(file.line_count()) {
             if line > lines.start {
                 window.text.push('\n');
             }
-            window.push_line(file.line(line), file.line_start(line) as usize, &blots);
+            window.push_line(file.line(line), file.line_start(line) as usize, blots);
         }
         window
     }
 
     fn push_line(&mut self, line: &str, start: usize, blots: &[Range<usize>]) {
         self.steps.push((start, self.text.len()));
+        effort::spend(line.len());
+        let mut blots = blots;
         for (at, c) in line.char_indices() {
             let at = start + at;
+            while let [first, after @ ..] = blots
+                && first.end <= at
+            {
+                blots = after;
+            }
             // One character for one, so that columns are still those of the file.
-            let shown = if blots.iter().any(|blot| blot.contains(&at)) {
+            let shown = if blots.first().is_some_and(|blot| blot.contains(&at)) {
                 Some(BLOT)
             } else if c == '\u{feff}' && at == 0 {
                 None

@@ -63,6 +63,7 @@ fn rendered(format: LintFormat) -> String {
         files: 12,
         magus_version: "0.1.0",
         width: 100,
+        place: Place::default(),
     };
     render(format, &report, &Styles::plain())
 }
@@ -131,6 +132,7 @@ fn no_finding_shows_the_secret_of_another() {
                 files: 4,
                 magus_version: "0",
                 width: 80,
+                place: Place::default(),
             };
             let shown = render(format, &report, &styles);
             assert!(!shown.contains(SECRET) && !shown.contains(&SECRET[8..]), "{format:?}\n{shown}");
@@ -152,8 +154,14 @@ const ALL: [LintFormat; 8] = [
 #[test]
 fn no_findings_are_valid_in_every_format() {
     let sources = sources();
-    let report =
-        LintReport { diagnostics: &[], sources: &sources, files: 4, magus_version: "0.1.0", width: 80 };
+    let report = LintReport {
+        diagnostics: &[],
+        sources: &sources,
+        files: 4,
+        magus_version: "0.1.0",
+        width: 80,
+        place: Place::default(),
+    };
     let shown = |format| render(format, &report, &Styles::plain());
     assert_eq!(shown(LintFormat::Text), "no findings in 4 files\n");
     for nothing in [LintFormat::Concise, LintFormat::JsonLines, LintFormat::Github] {
@@ -439,12 +447,47 @@ fn sarif_follows_its_published_schema() {
 fn colours_change_nothing_but_colours() {
     let sources = sources();
     let found = diagnostics(&sources);
-    let report =
-        LintReport { diagnostics: &found, sources: &sources, files: 12, magus_version: "0.1.0", width: 100 };
+    let report = LintReport {
+        diagnostics: &found,
+        sources: &sources,
+        files: 12,
+        magus_version: "0.1.0",
+        width: 100,
+        place: Place::default(),
+    };
     for format in ALL {
         let plain = render(format, &report, &Styles::plain());
         assert!(!plain.contains('\u{1b}'), "{format:?}");
         let colored = render(format, &report, &Styles::colored());
         assert_eq!(crate::testing::without_styles(&colored), plain, "{format:?}");
+    }
+}
+
+#[test]
+fn services_find_files_from_the_root_of_the_repository() {
+    let place = Place { working_directory: "/work/repo/sub/deep", root: "/work/repo" };
+    for (path, expected) in [
+        ("../../environments/a.yaml", "environments/a.yaml"),
+        ("../cluster.yaml", "sub/cluster.yaml"),
+        ("a.yaml", "sub/deep/a.yaml"),
+        ("./x/../a.yaml", "sub/deep/a.yaml"),
+        ("/work/repo/environments/a.yaml", "environments/a.yaml"),
+        ("../../../other/a.yaml", "/work/other/a.yaml"),
+        ("/elsewhere/a.yaml", "/elsewhere/a.yaml"),
+        ("", ""),
+    ] {
+        assert_eq!(place.from_root(path), expected, "{path}");
+    }
+    let sources = Sources::new(vec![SourceFile::new("../../environments/a.yaml", "a: 1\n")]);
+    let found = [Diagnostic::new(&rules::UNKNOWN_KEY, Span::new(FileId(0), 0, 1), "unknown key `a`")];
+    let report =
+        LintReport { diagnostics: &found, sources: &sources, files: 1, magus_version: "0", width: 80, place };
+    let sarif: serde_json::Value =
+        serde_json::from_str(&render(LintFormat::Sarif, &report, &Styles::plain())).expect("JSON");
+    let artifact = &sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"];
+    assert_eq!(*artifact, serde_json::json!({"uri": "environments/a.yaml", "uriBaseId": "%SRCROOT%"}));
+    for format in [LintFormat::Github, LintFormat::Gitlab, LintFormat::Sarif] {
+        let shown = render(format, &report, &Styles::plain());
+        assert!(shown.contains("environments/a.yaml") && !shown.contains(".."), "{format:?}\n{shown}");
     }
 }

@@ -111,13 +111,15 @@ impl<'a> Piece<'a> {
             return Element::from(Level::NOTE.message("built into Magus"));
         };
         let path = escape::line(&file.path).into_owned();
-        let window = Window::new(file, id, self.lines, blots);
         // A file that cannot be read, or is empty, has no line to show, and a minified one none that helps.
-        if window.text.trim().is_empty() || window.text.len() > LONGEST_WINDOW {
+        let length = file.line_start(self.lines.end.saturating_add(1)) - file.line_start(self.lines.start);
+        let window =
+            (length as usize <= LONGEST_WINDOW).then(|| Window::new(file, id, self.lines.clone(), blots));
+        let Some(window) = window.filter(|window| !window.text.trim().is_empty()) else {
             let (line, column) =
                 self.places.first().map_or((1, 1), |place| file.line_column(place.span.start));
             return Element::from(Origin::path(path).line(line as usize).char_column(column as usize));
-        }
+        };
         let annotations = self.places.into_iter().map(|place| {
             let label = place.label.map(|label| escape::line(label).into_owned());
             place.kind.span(window.range(place.span)).label(label)

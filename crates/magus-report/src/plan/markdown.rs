@@ -28,13 +28,23 @@ pub const MOST_BYTES: usize = 60_000;
 const LIST: usize = 24_000;
 /// Of the whole, what may be taken up to the end of what is set apart.
 const APART: usize = LIST + 8_000;
+/// Of the whole, what may be taken up to the end of the held environments.
+const HOLDS: usize = 8_000;
+/// What is kept for the end of a list that is cut: `- and 12 more`.
+const END_OF_LIST: usize = 64;
 /// Longest message, name or path that stands outside of a fence, in characters.
 const LONGEST: usize = 300;
 /// Longest command, in characters: what is to be pasted should be whole.
 const LONGEST_COMMAND: usize = 1_000;
 
 pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
-    let mut comment = Comment { out: String::new(), cut: false };
+    let tail = last_lines(plan, options);
+    let pointer = pointer(options);
+    let mut comment = Comment {
+        out: String::new(),
+        cut: false,
+        end: MOST_BYTES - pointer.len() - tail.len() - 2 * END_OF_LIST,
+    };
     // Both are numbers and our own words.
     let headline = match summary::no_changes(plan) {
         Some(sentence) => sentence,
@@ -50,17 +60,16 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
     if let Some(flags) = summary::overrides(&plan.overrides) {
         comment.keep(&format!("Guards lifted: {}\n\n", code(&flags)));
     }
-    for line in summary::holds(plan).chain(summary::unlocked(plan)) {
+    if let Some(line) = summary::unlocked(plan) {
         comment.keep(&format!("{}\n\n", prose(&line)));
     }
+    holds(&mut comment, plan);
     counts(&mut comment, plan);
     withheld(&mut comment, plan);
     touched(&mut comment, plan);
     set_apart(&mut comment, plan);
     notes(&mut comment, plan);
-    let tail = last_lines(plan, options);
-    let pointer = pointer(options);
-    details(&mut comment, plan, options, MOST_BYTES - pointer.len() - tail.len());
+    details(&mut comment, plan, options);
     if comment.cut {
         comment.keep(&pointer);
     }
@@ -71,6 +80,8 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
 struct Comment {
     out: String,
     cut: bool,
+    /// Where the pointer to the rest and the last lines begin at the latest.
+    end: usize,
 }
 
 impl Comment {
@@ -79,9 +90,9 @@ impl Comment {
         self.out.push_str(piece);
     }
 
-    /// Adds a piece if the comment stays below `limit` with it, and remembers that something is missing if not.
+    /// Adds a piece if the comment stays below `limit` and its own end with it, and remembers that something is missing if not.
     fn offer(&mut self, piece: &str, limit: usize) -> bool {
-        let fits = self.out.len() + piece.len() <= limit;
+        let fits = self.out.len() + piece.len() <= limit.min(self.end);
         if fits {
             self.out.push_str(piece);
         }
@@ -117,6 +128,19 @@ fn last_lines(plan: &Plan, options: &PlanOptions<'_>) -> String {
         code(&plan.magus_version),
     );
     out
+}
+
+/// The environments to which nothing is promoted.
+fn holds(comment: &mut Comment, plan: &Plan) {
+    let mut left_out = 0;
+    for line in summary::holds(plan) {
+        if left_out > 0 || !comment.offer(&format!("{}\n\n", prose(&line)), HOLDS) {
+            left_out += 1;
+        }
+    }
+    if left_out > 0 {
+        let _ = writeln!(comment.out, "And {} more held.\n", count(left_out, "environment"));
+    }
 }
 
 /// The steps by environment, in order of promotion.
@@ -242,13 +266,13 @@ fn touched(comment: &mut Comment, plan: &Plan) {
                 code(&format!("{} {}", action.symbol(), action.as_str())),
                 code(environment)
             );
-            if !comment.offer(&head, LIST) {
+            if !comment.offer(&head, LIST - END_OF_LIST) {
                 continue;
             }
             let mut shown = 0;
             for name in &names {
                 let gap = if shown == 0 { "" } else { ", " };
-                if !comment.offer(&format!("{gap}{}", code(name)), LIST) {
+                if !comment.offer(&format!("{gap}{}", code(name)), LIST - END_OF_LIST) {
                     break;
                 }
                 shown += 1;
@@ -311,7 +335,7 @@ fn notes(comment: &mut Comment, plan: &Plan) {
         line(comment, format!("- {severity} {rule} at {place}: {}\n", prose(&found.message)));
     }
     for more in more_findings {
-        line(comment, format!("- {more}\n"));
+        line(comment, format!("- {}\n", prose(&more)));
     }
     more(comment, left_out);
 }
@@ -321,7 +345,8 @@ const MOST_IN_FULL: usize = 500;
 
 /// Every change, folded, an environment or group each: with every value where that fits. Cut between lines, and the
 /// fence is always closed.
-fn details(comment: &mut Comment, plan: &Plan, options: &PlanOptions<'_>, limit: usize) {
+fn details(comment: &mut Comment, plan: &Plan, options: &PlanOptions<'_>) {
+    let limit = comment.end;
     let sections = |detail| -> Vec<Section> {
         let options = PlanOptions { detail, width: 100, ..*options };
         let styles = Styles::plain();
@@ -437,17 +462,27 @@ fn entities(out: &mut String, text: &str) {
     }
 }
 
-/// The same for text outside of `<code>`, where forges look for names, numbers and emoji after entities are
-/// resolved: an invisible break behind each sign that could begin one.
+/// The same for text outside of `<code>`, where forges look for names, numbers, addresses and emoji after entities are
+/// resolved: an invisible break behind each sign that could begin one, in `www.`, and between the letters and the number of `GH-1`.
 fn unlinked(out: &mut String, text: &str) {
+    let mut before = ['\0'; 3];
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        entities(out, c.encode_utf8(&mut [0; 4]));
-        if "@#!~%&$:^".contains(c) && chars.peek().is_some_and(|next| !next.is_whitespace()) {
-            out.push_str("&#8203;");
+        if c == '.' && before.iter().all(|before| before.eq_ignore_ascii_case(&'w')) {
+            out.push_str(BREAK);
         }
+        entities(out, c.encode_utf8(&mut [0; 4]));
+        let next = chars.peek();
+        let is_ticket = c == '-' && before[2].is_ascii_alphabetic() && next.is_some_and(char::is_ascii_digit);
+        if is_ticket || "@#!~%&$:^".contains(c) && next.is_some_and(|next| !next.is_whitespace()) {
+            out.push_str(BREAK);
+        }
+        before = [before[1], before[2], c];
     }
 }
+
+/// A space without width.
+const BREAK: &str = "&#8203;";
 
 #[cfg(test)]
 mod tests {
@@ -469,5 +504,18 @@ mod tests {
         assert_eq!(prose("see `a|b` @you"), "see <code>a&#124;b</code> &#64;&#8203;you");
         assert_eq!(prose("one ` alone <b>"), "one &#96; alone &#60;b&#62;");
         assert_eq!(prose("a: b #12"), "a&#58; b &#35;&#8203;12");
+    }
+
+    #[test]
+    fn addresses_and_numbers_of_issues_do_not_become_links() {
+        for (text, shown) in [
+            ("see www.x.y and WWW.x.y", "see www&#8203;.x.y and WWW&#8203;.x.y"),
+            ("GH-1, PROJ-12 and eu-west-1", "GH-&#8203;1, PROJ-&#8203;12 and eu-west-&#8203;1"),
+            ("3-1 a-b x.y", "3-1 a-b x.y"),
+            ("https://x.y a@x.y", "https&#58;&#8203;//x.y a&#64;&#8203;x.y"),
+            ("ana/repo#1 @ana !1", "ana/repo&#35;&#8203;1 &#64;&#8203;ana &#33;&#8203;1"),
+        ] {
+            assert_eq!(prose(text), shown);
+        }
     }
 }

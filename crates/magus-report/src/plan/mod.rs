@@ -95,6 +95,8 @@ pub(crate) fn without_secrets(plan: &Plan) -> Cow<'_, Plan> {
 #[cfg(test)]
 mod apart_tests;
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;

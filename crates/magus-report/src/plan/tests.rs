@@ -284,6 +284,7 @@ pub(super) fn check_markdown(shown: &str) {
     let mut rest = prose.as_str();
     while let Some((before, after)) = rest.split_once("<code>") {
         outside.push_str(before);
+        outside.push(' ');
         let (inside, after) = after.split_once("</code>").expect("code is closed");
         assert!(!inside.contains(['<', '>', '`', '|', '@', '*', '[', '\n']), "{inside}");
         rest = after;
@@ -298,7 +299,10 @@ pub(super) fn check_markdown(shown: &str) {
     for sign in ["&#64;", "&#35;"] {
         for after in outside.split(sign).skip(1) {
             assert!(
-                after.is_empty() || after.starts_with("&#8203;") || after.starts_with(char::is_whitespace),
+                after.is_empty()
+                    || after.starts_with("&#8203;")
+                    || after.starts_with("&#96;")
+                    || after.starts_with(char::is_whitespace),
                 "{outside}"
             );
         }
