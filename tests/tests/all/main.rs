@@ -7,6 +7,7 @@ mod clones;
 mod code;
 mod deploy;
 mod editor;
+mod effort;
 mod fixture;
 mod gates;
 mod guards;

@@ -15,6 +15,7 @@ mod references;
 mod runs;
 mod safety;
 mod secrets;
+mod verdicts;
 mod verify;
 
 use std::collections::BTreeMap;
