@@ -4,6 +4,7 @@
 
 mod code;
 mod field;
+mod incomplete;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub use code::{Commit, Deploy, DeployBranch, Difference, Head, Movement, Schedule};
+pub use incomplete::Incomplete;
 
 /// Stands for the environment of what was left behind, which nothing declares. No environment can have this name.
 pub const NO_ENVIRONMENT: &str = "-";
@@ -496,19 +498,6 @@ pub struct Orphan {
     pub workspace: WorkspaceName,
     /// Where it is, for people: `the namespace mage`.
     pub place: Text,
-}
-
-/// A declared workspace that lacks parts in the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Incomplete {
-    /// The cluster.
-    pub cluster: Text,
-    /// The environment.
-    pub environment: Text,
-    /// The workspace's name in the cluster.
-    pub workspace: WorkspaceName,
-    /// What is missing, ordered.
-    pub missing: Vec<MissingPart>,
 }
 
 /// A workspace that is not ours.
