@@ -33,7 +33,7 @@ use magus_model::{
     desired::{Code, Desired, Environment, Workspace},
     name::WorkspaceName,
     path::FieldPath,
-    plan::{Action, Deploy, DeployBranch, MarkRefresh, Plan, Restarts, Step},
+    plan::{Action, Deploy, DeployBranch, FieldChange, MarkRefresh, Plan, Restarts, Step},
     report::{ApplyReport, ApplySummary, FORMAT_VERSION, Outcome, StepResult},
     value::FieldValue,
 };
@@ -243,6 +243,8 @@ impl Hands<'_> {
         };
         let moved = AtomicBool::new(false);
         let move_branch = || deploy_branch.map_or(Ok(()), |branch| self.move_branch(branch, &moved));
+        let sent = without_mark_fields(step);
+        let step = sent.as_ref().unwrap_or(step);
         let task = Task {
             step,
             secrets,
@@ -266,7 +268,12 @@ impl Hands<'_> {
         let looks = match step.action {
             Action::Create | Action::Replace | Action::Deploy => true,
             Action::Update => step.restarts != Restarts::No,
-            Action::Adopt | Action::Delete | Action::Restart | Action::Start | Action::Stop => false,
+            Action::Adopt
+            | Action::Forget
+            | Action::Delete
+            | Action::Restart
+            | Action::Start
+            | Action::Stop => false,
         };
         let deploys = self.follows.get(&(&step.cluster, &step.workspace)).filter(|_| looks);
         let Some((DeployBranch { name, from }, deploy)) = deploys.and_then(|step| follows(step)) else {
@@ -363,6 +370,17 @@ impl Hands<'_> {
             Err(PerformError::NotStarted(why)) => Ending::NotStarted(self.secrets.redact(&why)),
         }
     }
+}
+
+/// The step as an engine does it, if it changes what only the mark holds: that is no field of the workspace. A step that changes
+/// nothing else puts the mark, and sends nothing.
+fn without_mark_fields(step: &Step) -> Option<Step> {
+    if !step.fields.iter().any(FieldChange::is_of_mark) {
+        return None;
+    }
+    let action = if step.changes_only_mark() { Action::Adopt } else { step.action };
+    let fields = step.fields.iter().filter(|field| !field.is_of_mark()).cloned().collect();
+    Some(Step { action, fields, ..step.clone() })
 }
 
 /// The branch that has to be somewhere for a step that deploys.

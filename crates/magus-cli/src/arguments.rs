@@ -123,7 +123,7 @@ pub enum Command {
     Plan(Plan),
     /// Plan, show, ask, and do exactly that
     Apply(Apply),
-    /// Show only the differences that nobody declared; exit code 2 if there are any
+    /// Show what differs and was not changed by a declaration; exit code 2 if anything does
     Drift,
     /// Show what runs where
     Status,
@@ -133,6 +133,11 @@ pub enum Command {
     Restart(Restart),
     /// Delete what is declared, or managed, in an environment
     Destroy(Destroy),
+    /// Stop managing workspaces: remove their marks, and change nothing else
+    ///
+    /// A workspace is forgotten after its declaration was removed and before the next apply, which would delete it. With
+    /// `-w NAME` and `--reason WHY`.
+    Forget(Forget),
     /// Merge the branch of one stage into that of the next, for the next apply to deploy
     Promote(Promote),
     /// Pin an environment to what it ran before, and hold promotions to it, for the next apply to deploy
@@ -254,6 +259,16 @@ pub struct Guards {
     /// Allow this environment to become empty
     #[arg(long, value_name = "ENV")]
     pub allow_empty: Vec<String>,
+    /// Allow workspaces to lose the protection of this environment, or to leave it; needs --reason
+    #[arg(long, value_name = "ENV")]
+    pub allow_unprotect: Vec<String>,
+    /// Adopt this declared workspace, by its name in the cluster, although it has no mark and differs; in a protected
+    /// environment it needs --reason. May be given several times
+    #[arg(long, value_name = "NAME")]
+    pub adopt: Vec<String>,
+    /// Allow declarations that are older than those that were applied last; needs --reason
+    #[arg(long)]
+    pub allow_older: bool,
     /// Allow so many deletes: a number, or a share such as 50%
     #[arg(long, value_name = "N|N%")]
     pub max_deletes: Option<String>,
@@ -395,6 +410,14 @@ pub struct Restart {
 /// `magus destroy`.
 #[derive(Debug, Args)]
 pub struct Destroy {
+    /// How it is approved and shown.
+    #[command(flatten)]
+    pub approval: Approval,
+}
+
+/// `magus forget`.
+#[derive(Debug, Args)]
+pub struct Forget {
     /// How it is approved and shown.
     #[command(flatten)]
     pub approval: Approval,

@@ -1,7 +1,7 @@
 //! Where the history of a cluster and its lock are, on this machine and by this user; and what goes into it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::atomic::Ordering,
     time::Duration,
@@ -9,20 +9,17 @@ use std::{
 
 use jiff::Timestamp;
 use magus_git::{Code, Remote, Unread};
-use magus_history::{Claim, History, HistoryError, Lock, LockError, Recorded, Store};
+use magus_history::{Claim, History, HistoryError, Lock, LockError, Store};
 use magus_model::{
     Text,
     desired::{Cluster, Desired, Engine, Gates},
-    history::{Deployed, Ending, Entry, EntryStep, FORMAT_VERSION, Operation},
+    history::Entry,
     observed::Observation,
-    plan::{Plan, Step},
-    report::{ApplyReport, Outcome},
 };
 use magus_plan::{Evidence, Kinship};
 
 use crate::{
     arguments::Global,
-    declarations::Checked,
     engines::{actor, host},
     error::{CommandError, Exit},
     output::Output,
@@ -129,82 +126,6 @@ pub fn lock(
 /// Who runs this.
 pub fn author() -> Text {
     format!("{}@{}", actor(), host()).into()
-}
-
-/// Records what an apply did, in the history of each cluster that it had steps for. It has been done whatever becomes of the
-/// record, so that a failure is only said.
-pub fn record(
-    global: &Global,
-    checked: &Checked,
-    operation: Operation,
-    (plan, report): (&Plan, &ApplyReport),
-    output: &Output,
-) {
-    let steps: HashMap<&Text, &Step> = plan.steps.iter().map(|step| (&step.id, step)).collect();
-    for cluster in &checked.resolution.desired.clusters {
-        let results = report.results.iter().filter(|result| result.cluster == cluster.name);
-        let done: Vec<EntryStep> = results
-            .map(|result| EntryStep {
-                environment: result.environment.clone(),
-                workspace: result.workspace.clone(),
-                action: result.action,
-                outcome: result.outcome,
-                deployed: steps.get(&result.step).and_then(|step| step.deploy.as_ref()).map(|deploy| {
-                    Deployed {
-                        branch: deploy.branch.clone(),
-                        from: deploy.from.clone(),
-                        to: deploy.to.clone(),
-                        source: Some(deploy.source.clone()),
-                    }
-                }),
-            })
-            .collect();
-        if done.is_empty() {
-            continue;
-        }
-        let complete = done.iter().all(|step| step.outcome == Outcome::Applied);
-        let entry = Entry {
-            result: if complete { Ending::Done } else { Ending::Incomplete },
-            reason: plan.overrides.reason.clone(),
-            revision: plan.source.revision.clone(),
-            dirty: plan.source.dirty,
-            plan_digest: Some(plan.digest.clone()),
-            overrides: plan.overrides.clone(),
-            steps: done,
-            ..entry(cluster, operation)
-        };
-        let added = open(global, cluster).map_err(HistoryError::from).and_then(|history| history.add(entry));
-        let name = &cluster.name;
-        match added {
-            Ok((_, Recorded::Everywhere)) => {}
-            Ok((_, Recorded::Here(why))) => output.note(&format!(
-                "note: the history of cluster `{name}` is on this machine alone, and goes along with the next entry: {why}"
-            )),
-            Err(why) => {
-                output.note(&format!("note: what was done is not in the history of cluster `{name}`: {why}"));
-            }
-        }
-    }
-}
-
-/// An entry of now and of this user.
-pub fn entry(cluster: &Cluster, operation: Operation) -> Entry {
-    Entry {
-        format_version: FORMAT_VERSION,
-        id: Text::default(),
-        cluster: cluster.name.clone(),
-        operation,
-        at: Timestamp::now().to_string().into(),
-        by: author(),
-        result: Ending::Done,
-        reason: None,
-        revision: None,
-        dirty: false,
-        plan_digest: None,
-        overrides: magus_model::plan::Overrides::default(),
-        steps: Vec::new(),
-        verification: None,
-    }
 }
 
 /// A history that could not be read or written, as an error of the command.

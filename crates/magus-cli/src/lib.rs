@@ -7,12 +7,15 @@ mod arguments;
 mod commands;
 mod declarations;
 mod engines;
+mod entries;
 mod error;
+mod flags;
 mod history;
 mod init;
 mod output;
 mod pipeline;
 mod progress;
+mod recall;
 mod repository;
 mod yaml;
 
@@ -91,6 +94,7 @@ fn run(arguments: &Arguments, output: &Output) -> Result<Exit, CommandError> {
         Command::Import(import) => commands::import::run(global, import, output),
         Command::Restart(restart) => commands::apply::restart(global, restart, output),
         Command::Destroy(destroy) => commands::apply::destroy(global, destroy, output),
+        Command::Forget(forget) => commands::apply::forget(global, forget, output),
         Command::Promote(promote) => commands::promote::run(global, promote, output),
         Command::Rollback(rollback) => commands::rollback::run(global, rollback, output),
         Command::Verify(verify) => commands::verify::run(global, verify, output),
@@ -127,6 +131,7 @@ fn check_format(format: Format, command: &Command) -> Result<(), CommandError> {
         Command::Status => ("status", &[Format::Text, Format::Json, Format::Html]),
         Command::Restart(_) => ("restart", &[Format::Text, Format::Json]),
         Command::Destroy(_) => ("destroy", &[Format::Text, Format::Json]),
+        Command::Forget(_) => ("forget", &[Format::Text, Format::Json]),
         Command::Promote(_) => ("promote", &[Format::Text, Format::Json]),
         Command::Rollback(_) => ("rollback", &[Format::Text, Format::Json]),
         Command::Verify(_) => ("verify", &[Format::Text, Format::Json]),

@@ -16,6 +16,7 @@ use magus_model::{
     plan::{Overrides, Plan, Source},
 };
 use magus_plan::{Baseline, Filter, Intent, Move, Movements, PlanRequest, Project, Readers};
+use magus_report::drift::Drift;
 
 use crate::{
     VERSION,
@@ -23,8 +24,9 @@ use crate::{
     declarations::{self, Checked, Since},
     engines::Engines,
     error::{CommandError, Exit},
-    history,
+    flags, history,
     output::Output,
+    recall::{self, Histories},
 };
 
 /// The directory that need not be named in a command.
@@ -64,6 +66,9 @@ impl<'a> Wish<'a> {
             allow_delete,
             allow_replace,
             allow_empty,
+            allow_unprotect,
+            adopt,
+            allow_older,
             max_deletes,
             refresh_secrets,
             override_gate,
@@ -77,6 +82,9 @@ impl<'a> Wish<'a> {
                 allow_delete: texts(allow_delete),
                 allow_replace: texts(allow_replace),
                 allow_empty: texts(allow_empty),
+                allow_unprotect: texts(allow_unprotect),
+                adopt: texts(adopt),
+                allow_older: *allow_older,
                 max_deletes: max_deletes.as_ref().map(Text::from),
                 refresh_secrets: texts(refresh_secrets),
                 override_gate: override_gate.iter().map(|gate| gate.name().into()).collect(),
@@ -126,6 +134,8 @@ fn words(global: &Global, guards: &Guards, command: &str) -> Vec<String> {
         ("--allow-delete", &guards.allow_delete),
         ("--allow-replace", &guards.allow_replace),
         ("--allow-empty", &guards.allow_empty),
+        ("--allow-unprotect", &guards.allow_unprotect),
+        ("--adopt", &guards.adopt),
         ("--refresh-secrets", &guards.refresh_secrets),
         ("--discard-changes", &guards.discard_changes),
     ] {
@@ -141,6 +151,7 @@ fn words(global: &Global, guards: &Guards, command: &str) -> Vec<String> {
             flag(name, value);
         }
     }
+    words.extend(guards.allow_older.then(|| "--allow-older".to_owned()));
     words
 }
 
@@ -173,6 +184,10 @@ pub struct Planned {
     pub observations: Vec<Observation>,
     /// Why histories were not read in which gates look for something.
     pub unread: BTreeSet<Text>,
+    /// What differs and was not changed by a declaration.
+    pub drift: Drift,
+    /// What cannot be told of the declarations, in words for people.
+    pub notes: Vec<String>,
 }
 
 /// Reads every cluster, all at once, and plans.
@@ -183,8 +198,11 @@ pub fn plan(
     engines: &Engines,
 ) -> Result<Planned, CommandError> {
     let desired = &checked.resolution.desired;
+    flags::check_adopted(desired, &wish.overrides)?;
     let (observations, unreadable) = observe(desired, wish, engines);
-    let changes = magus_diff::diff(desired, &observations, &checked.loaded.sources);
+    let histories = Histories::new(global);
+    let recollection = recall::recollection(desired, &observations, &histories);
+    let changes = magus_diff::diff_recalled(desired, &observations, &recollection, &checked.loaded.sources);
     if let Err(error) = check_filter(desired, &observations, &wish.filter) {
         let Some((cluster, why)) = unreadable.first() else { return Err(error) };
         // It may name something in what could not be read.
@@ -196,12 +214,18 @@ pub fn plan(
         history::evidence(global, desired, deploys(&changes), &checked.repositories, &observations);
     let unread = evidence.unread().cloned().collect();
     let now = Timestamp::now();
+    let source = source(global, checked);
+    let (newer, notes) = match wish.intent {
+        Intent::Converge => recall::newer(global, desired, &source, &changes, &histories),
+        Intent::Restart | Intent::Destroy | Intent::Orphans | Intent::Forget => Default::default(),
+    };
     let mut plan = magus_plan::plan(&PlanRequest {
         desired,
         changes: &changes,
         filter: wish.filter.clone(),
         overrides: wish.overrides.clone(),
-        source: source(global, checked),
+        source,
+        newer,
         now,
         magus_version: VERSION.into(),
         diagnostics: checked.located(),
@@ -217,7 +241,11 @@ pub fn plan(
         command: wish.command.clone(),
     });
     plan.diagnostics.extend(lacking_now(checked, &observations, &plan));
-    Ok(Planned { plan, unreadable, observations, unread })
+    let drift = magus_report::drift::drift(&changes, &plan, &|change| {
+        let WorkspaceChange { environment, workspace, change: _ } = change;
+        wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)
+    });
+    Ok(Planned { plan, unreadable, observations, unread, drift, notes })
 }
 
 /// The environments that something is to be deployed to, each with the commit.
@@ -228,7 +256,10 @@ fn deploys(changes: &ChangeSet<'_>) -> BTreeSet<(Text, Text)> {
             Change::Create(_) => true,
             Change::Update(update) => update.code.is_some(),
             Change::Adopt { code, .. } => code.is_some(),
-            Change::Unchanged { .. } | Change::Conflict { .. } | Change::Unknown(_) => false,
+            Change::Conflict { adoption, .. } => {
+                adoption.as_ref().is_some_and(|update| update.code.is_some())
+            }
+            Change::Unchanged { .. } | Change::Unknown(_) => false,
         };
         let commit = change.workspace.code.as_ref()?.commit.clone().ok()?;
         moves.then(|| (change.environment.name.clone(), commit))
@@ -247,7 +278,8 @@ fn movements(changes: &ChangeSet<'_>, checked: &Checked, now: Timestamp) -> Move
                 Change::Create(_) => None,
                 Change::Update(update) => update.code?.observed.commit.clone(),
                 Change::Adopt { code, .. } => code.as_ref()?.observed.commit.clone(),
-                Change::Unchanged { .. } | Change::Conflict { .. } | Change::Unknown(_) => return None,
+                Change::Conflict { adoption, .. } => adoption.as_ref()?.code?.observed.commit.clone(),
+                Change::Unchanged { .. } | Change::Unknown(_) => return None,
             };
             let (repository, directory) = (code.repository.clone(), code.source.directory.clone());
             Some(Move { repository, directory, from, to: code.commit.clone().ok()? })
@@ -455,6 +487,9 @@ pub fn nothing(wish: &Wish<'_>, plan: &Plan) -> Option<&'static str> {
         Intent::Destroy if is_empty => {
             Some("Nothing to delete: nothing managed is selected in the cluster.\n")
         }
+        Intent::Forget if is_empty => {
+            Some("Nothing to forget: nothing managed is selected in the cluster.\n")
+        }
         Intent::Orphans if is_empty => Some("Nothing to remove: nothing that is selected was left behind.\n"),
         _ => None,
     }
@@ -474,6 +509,9 @@ pub fn say_idle_flags(desired: &Desired, planned: &Planned, wish: &Wish<'_>, out
         allow_delete,
         allow_replace,
         allow_empty,
+        allow_unprotect,
+        adopt: _,
+        allow_older: _,
         max_deletes: _,
         refresh_secrets,
         override_gate: _,
@@ -484,6 +522,7 @@ pub fn say_idle_flags(desired: &Desired, planned: &Planned, wish: &Wish<'_>, out
         ("--allow-delete", allow_delete),
         ("--allow-replace", allow_replace),
         ("--allow-empty", allow_empty),
+        ("--allow-unprotect", allow_unprotect),
         ("--refresh-secrets", refresh_secrets),
     ] {
         for name in names.iter().filter(|name| !known.contains(name.as_str())) {
@@ -557,7 +596,7 @@ pub fn verdict(planned: &Planned) -> Exit {
         exit = exit.or(Exit::Unreachable);
     }
     // What a gate holds back waits, and is no failure.
-    if plan.withheld.iter().any(|held| !held.guard.is_gate()) {
+    if plan.withheld.iter().any(|held| !held.guard.is_gate()) || !plan.refused.is_empty() {
         exit = exit.or(Exit::Refused);
     }
     exit
@@ -567,6 +606,9 @@ pub fn verdict(planned: &Planned) -> Exit {
 pub fn say_unreadable(planned: &Planned, output: &Output) {
     for (cluster, error) in &planned.unreadable {
         output.message(&unreadable_cluster(cluster, error).describe());
+    }
+    for note in &planned.notes {
+        output.note(&format!("warning: {note}"));
     }
     for why in &planned.unread {
         let message = format!("gates stay closed for what nobody knows: {why}");

@@ -3,13 +3,13 @@
 //! It borrows from the desired state and the observations, so that what is unchanged costs nothing. It knows no
 //! policy: a workspace that is [`Removed`] is a candidate for deletion, not a deletion.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use magus_model::{
     Text,
     desired::{Cluster, Code, Environment, Workspace},
     name::WorkspaceName,
-    observed::{Mark, MissingPart, Observation, ObservedCode, ObservedWorkspace},
+    observed::{Mark, MissingPart, Observation, ObservedCode, ObservedWorkspace, Recalled},
     path::FieldPath,
     plan::{FieldChange, Reason, UnknownCause},
     source::ProjectSource,
@@ -81,6 +81,8 @@ pub enum Change<'a> {
         observed: &'a ObservedWorkspace,
         /// Why.
         conflict: Conflict<'a>,
+        /// What an adoption would change; nothing if it cannot be adopted.
+        adoption: Option<Box<Update<'a>>>,
     },
     /// Nobody can say whether it exists; the reason.
     Unknown(Cow<'a, str>),
@@ -91,6 +93,8 @@ pub enum Change<'a> {
 pub struct Update<'a> {
     /// As it is.
     pub observed: &'a ObservedWorkspace,
+    /// Why it may be changed.
+    pub claim: Claim<'a>,
     /// The name that it has, where it is to be renamed.
     pub renamed_from: Option<&'a WorkspaceName>,
     /// What differs, without `state` and `restarted_at`, ordered by path.
@@ -103,6 +107,8 @@ pub struct Update<'a> {
     pub code: Option<CodeChange<'a>>,
     /// The parts that it lacks in the cluster.
     pub missing: &'a [MissingPart],
+    /// What the mark says otherwise of its environment and its protection, ordered by path.
+    pub ownership: Vec<FieldChange>,
 }
 
 /// Other code than the one that runs.
@@ -120,16 +126,59 @@ pub struct CodeChange<'a> {
     pub reason: Reason,
 }
 
-impl Update<'_> {
+/// Why a workspace may be changed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Claim<'a> {
+    /// It has our mark.
+    Mark(&'a Mark),
+    /// It has no mark, and something else proves that Magus applied it.
+    Recalled(&'a Recalled),
+    /// It is unmanaged: only a person may have it adopted.
+    Unmanaged,
+}
+
+impl<'a> Claim<'a> {
+    /// The environment and the protection that hold until something else is applied; nothing if it belonged to none.
+    pub fn ownership(&self) -> Option<(&'a Text, bool)> {
+        match *self {
+            Claim::Mark(Mark { environment, protected, .. })
+            | Claim::Recalled(Recalled { environment, protected, .. }) => Some((environment, *protected)),
+            Claim::Unmanaged => None,
+        }
+    }
+
+    /// The mark that remembers what was last applied: that of the workspace, or a copy of it.
+    pub fn mark(&self) -> Option<&'a Mark> {
+        match *self {
+            Claim::Mark(mark) => Some(mark),
+            Claim::Recalled(recalled) => recalled.mark.as_ref(),
+            Claim::Unmanaged => None,
+        }
+    }
+
+    /// What was last applied; nothing if that is not known.
+    pub fn applied(&self) -> Option<&'a BTreeMap<FieldPath, Text>> {
+        self.mark().map(|mark| &mark.applied)
+    }
+}
+
+impl<'a> Update<'a> {
+    /// The mark that it has.
+    pub fn mark(&self) -> Option<&'a Mark> {
+        self.observed.mark.as_ref()
+    }
+
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
-        let Self { observed: _, renamed_from, fields, state, restart, code, missing } = self;
+        let Self { observed: _, claim: _, renamed_from, fields, state, restart, code, missing, ownership } =
+            self;
         renamed_from.is_none()
             && fields.is_empty()
             && state.is_none()
             && restart.is_none()
             && code.is_none()
             && missing.is_empty()
+            && ownership.is_empty()
     }
 }
 

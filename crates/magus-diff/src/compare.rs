@@ -10,9 +10,9 @@ use std::{borrow::Cow, collections::BTreeMap};
 use magus_model::{
     Text,
     desired::{Cluster, Code, DesiredState, Environment, Field, GIT_BRANCH, Workspace, branch_of},
-    observed::{Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, RunState},
+    observed::{Capabilities, FieldCapability, Mark, ObservedCode, ObservedWorkspace, Recalled, RunState},
     path::FieldPath,
-    plan::{DeployBranch, FieldChange, FieldStatus, Reason},
+    plan::{DeployBranch, ENVIRONMENT, FieldChange, FieldStatus, PROTECTED, Reason},
     secrecy,
     source::ProjectSource,
     span::Sources,
@@ -20,7 +20,7 @@ use magus_model::{
 };
 
 use crate::{
-    change::{Change, CodeChange, Conflict, HIDDEN, Update},
+    change::{Change, Claim, CodeChange, Conflict, HIDDEN, Update},
     join::{Join, Triple},
     meaning::{digest, instant, is_absent, kept, same},
 };
@@ -49,6 +49,7 @@ pub fn expected_mark(cluster: &Cluster, environment: &Environment, workspace: &W
         source: applied_source,
         applied,
         resume: false,
+        declarations: None,
     }
 }
 
@@ -102,38 +103,95 @@ impl<'a> Place<'a, '_> {
     }
 
     /// What became of a workspace that exists under its own or its old name.
-    pub(crate) fn compare(&self, observed: &'a ObservedWorkspace) -> Change<'a> {
-        let mark = match &observed.mark {
-            None => return self.adopt(observed),
-            Some(mark) if mark.managed_by != self.cluster.managed_by => {
-                return Change::Conflict { observed, conflict: Conflict::ManagedBy(&mark.managed_by) };
+    pub(crate) fn compare(
+        &self,
+        observed: &'a ObservedWorkspace,
+        recalled: Option<&'a Recalled>,
+    ) -> Change<'a> {
+        let claim = match (&observed.mark, recalled) {
+            (Some(mark), _) if mark.managed_by != self.cluster.managed_by => {
+                let conflict = Conflict::ManagedBy(&mark.managed_by);
+                return Change::Conflict { observed, conflict, adoption: None };
             }
-            Some(mark) => mark,
+            (Some(mark), _) => Claim::Mark(mark),
+            (None, Some(recalled)) => Claim::Recalled(recalled),
+            (None, None) => Claim::Unmanaged,
         };
-        if let (Some(own), Some(other)) = (branch_of(&self.workspace.declared), branch_of(&mark.workspace))
+        if let Claim::Mark(mark) = claim
+            && let (Some(own), Some(other)) =
+                (branch_of(&self.workspace.declared), branch_of(&mark.workspace))
             && own != other
         {
-            return Change::Conflict { observed, conflict: Conflict::OfBranch(other) };
+            let conflict = Conflict::OfBranch(other);
+            return Change::Conflict { observed, conflict, adoption: None };
         }
-        let code = match self.code(observed, Some(mark)) {
-            Ok(code) => code,
+        let (update, stale) = match self.update(observed, claim) {
+            Ok(compared) => compared,
             Err(reason) => return Change::Unknown(Cow::Borrowed(reason)),
         };
-        let Compared { fields, state, restart, stale } = self.fields(observed, &mark.applied);
-        let renamed_from = (observed.name != self.workspace.name).then_some(&observed.name);
-        let missing = &observed.missing[..];
-        let update = Update { observed, renamed_from, fields, state, restart, code, missing };
-        if update.is_empty() {
-            let Mark { managed_by: _, environment, workspace, protected, source, applied: _, resume } = mark;
-            let stale = stale
-                || *resume
-                || self.expected_source().is_some_and(|expected| source.as_ref() != Some(expected))
-                || *environment != self.environment.name
-                || *workspace != self.workspace.declared
-                || *protected != self.environment.protected;
-            return Change::Unchanged { observed, stale };
+        match claim {
+            Claim::Unmanaged => unmanaged(update),
+            Claim::Mark(mark) if update.is_empty() => {
+                let is_other = |expected| mark.source.as_ref() != Some(expected);
+                let stale = stale
+                    || mark.resume
+                    || self.expected_source().is_some_and(is_other)
+                    || mark.workspace != self.workspace.declared;
+                Change::Unchanged { observed, stale }
+            }
+            Claim::Mark(_) | Claim::Recalled(_) => Change::Update(Box::new(update)),
         }
-        Change::Update(Box::new(update))
+    }
+
+    /// Everything that differs, and whether the mark remembers other digests than those of what is declared; or why that is
+    /// unknown.
+    fn update(
+        &self,
+        observed: &'a ObservedWorkspace,
+        claim: Claim<'a>,
+    ) -> Result<(Update<'a>, bool), &'a str> {
+        const NOTHING: &BTreeMap<FieldPath, Text> = &BTreeMap::new();
+        let applied = claim.applied().unwrap_or(NOTHING);
+        let code = self.code(observed, claim.mark())?;
+        let Compared { fields, state, restart, stale } = self.fields(observed, applied);
+        let renamed_from = (observed.name != self.workspace.name).then_some(&observed.name);
+        let ownership = claim.ownership().map(|(marked, protected)| self.ownership(marked, protected));
+        let ownership = ownership.unwrap_or_default();
+        let missing = &observed.missing[..];
+        let mut update =
+            Update { observed, claim, renamed_from, fields, state, restart, code, missing, ownership };
+        if matches!(claim, Claim::Recalled(_)) && claim.applied().is_none() {
+            // It was as declared when it was applied, so that what differs now counts as drift.
+            let differing = update.fields.iter_mut().chain(&mut update.state).chain(&mut update.restart);
+            for field in differing.filter(|field| field.reason == Reason::Differs) {
+                field.reason = Reason::Drift;
+            }
+            for code in update.code.iter_mut().filter(|code| code.reason == Reason::Differs) {
+                code.reason = Reason::Drift;
+            }
+        }
+        Ok((update, stale))
+    }
+
+    /// What is declared otherwise than a mark says of the environment and its protection. The mark tells what holds until
+    /// then, so that the difference is a change like any other.
+    fn ownership(&self, marked: &Text, was_protected: bool) -> Vec<FieldChange> {
+        let Environment { name, protected, .. } = self.environment;
+        let truth = |is: bool| FieldValue::Plain(Value::Bool(is));
+        let change = |path: &'static str, before: FieldValue, after: FieldValue| FieldChange {
+            path: FieldPath::key(path),
+            before: Some(before),
+            after: Some(after),
+            sensitive: false,
+            status: FieldStatus::Change,
+            reason: Reason::Declared,
+            origin: None,
+            read_by: Vec::new(),
+        };
+        let moved = (marked != name).then(|| change(ENVIRONMENT, text(marked), text(name)));
+        let protection =
+            (was_protected != *protected).then(|| change(PROTECTED, truth(was_protected), truth(*protected)));
+        moved.into_iter().chain(protection).collect()
     }
 
     /// The difference of the code; or why nobody can say what it should be.
@@ -186,27 +244,6 @@ impl<'a> Place<'a, '_> {
             Some(Code { once: false, commit: Ok(_), source, .. }) => Some(source),
             _ => None,
         }
-    }
-
-    /// What nobody manages is taken over only where it is as declared, and can be seen to be.
-    fn adopt(&self, observed: &'a ObservedWorkspace) -> Change<'a> {
-        let Compared { fields, state, restart, stale: _ } = self.fields(observed, &BTreeMap::new());
-        let with = |status: FieldStatus| -> Vec<_> {
-            let all = fields.iter().chain(&state).chain(&restart);
-            all.filter(|field| field.status == status).map(|field| field.path.clone()).collect()
-        };
-        let (changed, unverifiable) = (with(FieldStatus::Change), with(FieldStatus::Unverifiable));
-        let conflict = match (changed.is_empty(), unverifiable.is_empty()) {
-            (true, true) => {
-                return match self.code(observed, None) {
-                    Ok(code) => Change::Adopt { observed, code },
-                    Err(reason) => Change::Unknown(Cow::Borrowed(reason)),
-                };
-            }
-            (true, false) => Conflict::Unverifiable(unverifiable),
-            (false, _) => Conflict::Differs(changed),
-        };
-        Change::Conflict { observed, conflict }
     }
 
     fn fields(&self, observed: &ObservedWorkspace, applied: &BTreeMap<FieldPath, Text>) -> Compared {
@@ -399,6 +436,22 @@ fn hide(field: &mut FieldChange) {
         field.before = Some(text(HIDDEN));
     }
     field.sensitive = true;
+}
+
+/// An unmanaged workspace is adopted by itself only if it is as declared, and can be seen to be.
+fn unmanaged(update: Update<'_>) -> Change<'_> {
+    let observed = update.observed;
+    let with = |status: FieldStatus| -> Vec<_> {
+        let all = update.fields.iter().chain(&update.state).chain(&update.restart);
+        all.filter(|field| field.status == status).map(|field| field.path.clone()).collect()
+    };
+    let (changed, unverifiable) = (with(FieldStatus::Change), with(FieldStatus::Unverifiable));
+    let conflict = match (changed.is_empty(), unverifiable.is_empty()) {
+        (true, true) => return Change::Adopt { observed, code: update.code },
+        (true, false) => Conflict::Unverifiable(unverifiable),
+        (false, _) => Conflict::Differs(changed),
+    };
+    Change::Conflict { observed, conflict, adoption: Some(Box::new(update)) }
 }
 
 /// The fields that say something.

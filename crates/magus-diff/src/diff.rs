@@ -1,11 +1,15 @@
 //! Finds the differences, cluster by cluster: who is declared, who is there, and whose they are.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+};
 
 use magus_model::{
     Text,
     desired::{Cluster, Desired, branch_of},
-    observed::{Mark, Observation, ObservedWorkspace, Presence},
+    name::WorkspaceName,
+    observed::{Mark, Observation, ObservedWorkspace, Presence, Recalled, Recollection},
     span::Sources,
 };
 use rayon::prelude::*;
@@ -19,9 +23,20 @@ use crate::{
 /// Compares everything that is declared with what the clusters answered. `sources` are only asked for the origins of
 /// what changes. The result does not depend on the number of threads.
 pub fn diff<'a>(desired: &'a Desired, observations: &'a [Observation], sources: &Sources) -> ChangeSet<'a> {
+    const NOTHING: &Recollection = &Recollection::new();
+    diff_recalled(desired, observations, NOTHING, sources)
+}
+
+/// As [`diff()`], with what is known of workspaces that lost their marks.
+pub fn diff_recalled<'a>(
+    desired: &'a Desired,
+    observations: &'a [Observation],
+    recollection: &'a Recollection,
+    sources: &Sources,
+) -> ChangeSet<'a> {
     let clusters = desired.clusters.iter().map(|cluster| {
         let observation = observations.iter().find(|observation| observation.cluster == cluster.name);
-        compare_cluster(cluster, observation, sources)
+        compare_cluster(cluster, observation, recollection.get(&cluster.name), sources)
     });
     ChangeSet { clusters: clusters.collect() }
 }
@@ -29,6 +44,7 @@ pub fn diff<'a>(desired: &'a Desired, observations: &'a [Observation], sources: 
 fn compare_cluster<'a>(
     cluster: &'a Cluster,
     observation: Option<&'a Observation>,
+    recalled: Option<&'a BTreeMap<WorkspaceName, Recalled>>,
     sources: &Sources,
 ) -> ClusterChanges<'a> {
     let declared: Vec<_> = cluster
@@ -60,13 +76,15 @@ fn compare_cluster<'a>(
         .map(|(environment, workspace)| {
             let place = Place { cluster, environment, workspace, capabilities, all_readable, sources };
             let change = match observation.presence(&workspace.name) {
-                Presence::Present(observed) => place.compare(observed),
+                Presence::Present(observed) => {
+                    place.compare(observed, recalled.and_then(|recalled| recalled.get(&observed.name)))
+                }
                 Presence::Unknown(reason) => Change::Unknown(Cow::Borrowed(reason)),
                 Presence::Absent => match moves.get(&workspace.name) {
                     None => place.create(),
-                    Some(Move::Ours(observed)) => place.compare(observed),
+                    Some(Move::Ours(observed)) => place.compare(observed, None),
                     Some(Move::NotOurs(observed)) => {
-                        Change::Conflict { observed, conflict: Conflict::MovedFrom }
+                        Change::Conflict { observed, conflict: Conflict::MovedFrom, adoption: None }
                     }
                     Some(Move::Unknown(reason)) => Change::Unknown(Cow::Owned(reason.clone())),
                 },

@@ -19,12 +19,12 @@ pub mod meaning;
 mod rename;
 
 pub use change::{
-    Change, ChangeSet, ClusterChanges, CodeChange, Conflict, HIDDEN, Removed, RenameHint, Update,
+    Change, ChangeSet, Claim, ClusterChanges, CodeChange, Conflict, HIDDEN, Removed, RenameHint, Update,
     WorkspaceChange,
 };
 pub use compare::{code_digest, code_path, expected_mark, observed_source};
 pub use declared::{Row, compare_declared, same_declared};
-pub use diff::diff;
+pub use diff::{diff, diff_recalled};
 pub use lines::{Hunk, HunkKind, line_diff};
 pub use magus_model::secrecy::may_be_secret;
 pub use meaning::{digest, is_more, same};

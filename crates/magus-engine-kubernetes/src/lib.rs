@@ -22,11 +22,12 @@
 //! | [`Kubernetes::create_volume`] | `create` of `persistentvolumeclaims` |
 //! | [`Kubernetes::grow_volume`] | `get` and `patch` of `persistentvolumeclaims`; `get` of `storageclasses.storage.k8s.io` |
 //! | [`Kubernetes::ingress_services`] | `get` of `ingresses.networking.k8s.io` |
-//! | [`Kubernetes::schedule`] | `patch` of `statefulsets.apps` |
+//! | [`Kubernetes::schedule`], [`Kubernetes::annotate_mark`] | `patch` of `statefulsets.apps` |
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
 mod access;
+mod annotation;
 mod container;
 mod delete;
 mod failure;
@@ -63,6 +64,7 @@ use crate::{
 };
 
 pub use access::{Access, Limits};
+pub use annotation::MARK_ANNOTATION;
 pub use container::{Leaves, reference_without_defaults};
 pub use rollout::Rollout;
 pub use scheduling::scheduling_of;

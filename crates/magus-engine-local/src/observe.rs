@@ -22,7 +22,7 @@ use crate::{
     code,
     fingerprint::FingerprintKey,
     folders::Folders,
-    row::{COLUMNS, RawRow},
+    row::RawRow,
     schema, trouble,
 };
 
@@ -137,7 +137,8 @@ fn fingerprinted(connection: &Connection) -> Result<HashMap<String, BTreeSet<Fie
 
 /// All rows: this thread reads, the others parse what it has read so far.
 fn read_all(connection: &Connection, key: Option<&FingerprintKey>) -> Result<Vec<Parsed>, QueryError> {
-    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM workspaces"))?;
+    let mut statement =
+        connection.prepare(&format!("SELECT {} FROM workspaces", schema::columns(connection)?))?;
     let (sender, receiver) = mpsc::channel::<Vec<Parsed>>();
     let mut parsed = Vec::new();
     rayon::in_place_scope(|scope| -> Result<(), QueryError> {

@@ -7,6 +7,7 @@ use std::{
 
 use magus_engine::{CodeSource, Perform, PerformError, Task};
 use magus_model::{
+    Text,
     name::WorkspaceName,
     observed::{ObservedCode, ObservedWorkspace, RunState, Work},
     path::FieldPath,
@@ -74,6 +75,10 @@ impl Perform for Store {
         self.carry_out(&change)
     }
 
+    fn identity(&self, workspace: &WorkspaceName) -> Option<Text> {
+        self.row(workspace).ok()??.identity()
+    }
+
     fn secret_changes(
         &self,
         workspace: &WorkspaceName,
@@ -136,6 +141,10 @@ impl Store {
                 self.code(task)?;
                 return Ok(change);
             }
+            Action::Forget => {
+                change.after = change.before.as_ref().map(RawRow::without_mark);
+                return Ok(change);
+            }
             Action::Adopt
             | Action::Deploy
             | Action::Create
@@ -151,7 +160,10 @@ impl Store {
         let (state, fields) = after(*action, observed.as_ref(), changes)?;
         let text = record::write(state, &fields).map_err(PerformError::Failed)?;
         let mark = mark.as_ref().or(observed.as_ref().and_then(|observed| observed.mark.as_ref()));
-        change.after = Some(RawRow::new(name, text, mark).map_err(PerformError::Failed)?);
+        let row = RawRow::new(name, text, mark).map_err(PerformError::Failed)?;
+        // What replaces a workspace is another one.
+        let before = change.before.as_ref().filter(|_| *action != Action::Replace);
+        change.after = Some(row.with_id_of(before));
 
         let anew = matches!(action, Action::Create | Action::Replace);
         let refresh = refresh_secrets && *action == Action::Update;

@@ -24,8 +24,13 @@ use crate::{
     record::{self, Record},
 };
 
-/// The columns of a row, in the order in which [`RawRow::read`] takes them. All of them are there since version 1.
-pub(crate) const COLUMNS: &str = "name, record, managed_by, environment, workspace, protected, applied";
+/// The columns of a row, in the order in which [`RawRow::read`] takes them.
+pub(crate) const COLUMNS: &str =
+    "name, record, managed_by, environment, workspace, protected, applied, id, declarations";
+
+/// The same in a store of version 1, which did not have all of them.
+pub(crate) const COLUMNS_OF_VERSION_1: &str =
+    "name, record, managed_by, environment, workspace, protected, applied, NULL, NULL";
 
 /// A value as it lies in a column; people may have put anything there.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +52,11 @@ pub(crate) struct RawRow {
     workspace: Cell,
     protected: Cell,
     applied: Cell,
+    /// Tells it from another workspace of the same name that was there before. Not part of the revision: it says nothing about
+    /// how the workspace is.
+    id: Cell,
+    /// The commit of the declarations. Not part of the revision either.
+    declarations: Cell,
 }
 
 impl Cell {
@@ -96,6 +106,8 @@ impl RawRow {
             workspace: Cell::read(row, 4)?,
             protected: Cell::read(row, 5)?,
             applied: Cell::read(row, 6)?,
+            id: Cell::read(row, 7)?,
+            declarations: Cell::read(row, 8)?,
         })
     }
 
@@ -109,6 +121,8 @@ impl RawRow {
             workspace: Cell::Null,
             protected: Cell::Int(0),
             applied: Cell::Null,
+            id: Cell::Null,
+            declarations: Cell::Null,
         };
         match mark {
             Some(mark) => row.with_mark(mark),
@@ -120,7 +134,8 @@ impl RawRow {
     pub(crate) fn with_mark(&self, mark: &Mark) -> Result<Self, String> {
         let text = |text: &str| Cell::Text(text.to_owned());
         // A restart here is one commit, which leaves nothing to be started.
-        let Mark { managed_by, environment, workspace, protected, source, applied, resume: _ } = mark;
+        let Mark { managed_by, environment, workspace, protected, source, applied, resume: _, declarations } =
+            mark;
         let applied = Applied { digests: applied.clone().into_iter().collect(), source: source.clone() };
         Ok(Self {
             name: self.name.clone(),
@@ -130,13 +145,39 @@ impl RawRow {
             workspace: text(workspace),
             protected: Cell::Int((*protected).into()),
             applied: Cell::Text(applied.to_json().map_err(|error| error.to_string())?),
+            id: self.id.clone(),
+            declarations: declarations.as_ref().map_or(Cell::Null, |commit| text(commit)),
         })
     }
 
+    /// The same without a mark.
+    pub(crate) fn without_mark(&self) -> Self {
+        Self {
+            managed_by: Cell::Null,
+            environment: Cell::Null,
+            workspace: Cell::Null,
+            protected: Cell::Int(0),
+            applied: Cell::Null,
+            declarations: Cell::Null,
+            ..self.clone()
+        }
+    }
+
+    /// The same with the id of another row: what it was before a change.
+    pub(crate) fn with_id_of(self, before: Option<&Self>) -> Self {
+        Self { id: before.map_or(Cell::Null, |before| before.id.clone()), ..self }
+    }
+
+    /// The id, if it has one.
+    pub(crate) fn identity(&self) -> Option<Text> {
+        self.id.text("id").ok().filter(|id| !id.is_empty()).map(Text::from)
+    }
+
     /// The values in the order of [`COLUMNS`].
-    pub(crate) fn values(&self) -> [rusqlite::types::Value; 7] {
-        let Self { name, record, managed_by, environment, workspace, protected, applied } = self;
-        [name, record, managed_by, environment, workspace, protected, applied].map(|cell| {
+    pub(crate) fn values(&self) -> [rusqlite::types::Value; 9] {
+        let Self { name, record, managed_by, environment, workspace, protected, applied, id, declarations } =
+            self;
+        [name, record, managed_by, environment, workspace, protected, applied, id, declarations].map(|cell| {
             match cell.clone() {
                 Cell::Null => rusqlite::types::Value::Null,
                 Cell::Int(value) => value.into(),
@@ -161,7 +202,17 @@ impl RawRow {
     /// Changes whenever anything in the row does. Without a key, values that may be secret do not count.
     pub(crate) fn revision(&self, key: Option<&FingerprintKey>) -> Text {
         let mut fed = Zeroizing::new(Vec::with_capacity(2048));
-        let Self { name, record, managed_by, environment, workspace, protected, applied } = self;
+        let Self {
+            name,
+            record,
+            managed_by,
+            environment,
+            workspace,
+            protected,
+            applied,
+            id: _,
+            declarations: _,
+        } = self;
         for cell in [name, managed_by, environment, workspace, protected] {
             cell.feed(&mut fed);
         }
@@ -199,6 +250,8 @@ impl RawRow {
             missing: Vec::new(),
             code: ObservedCode::default(),
             mark: self.mark()?,
+            identity: self.identity(),
+            copy: None,
             sensitive: BTreeSet::new(),
             revision: self.revision(key),
         })
@@ -225,6 +278,7 @@ impl RawRow {
             // From a list that is in order, as it nearly always is, a map is made without spare room.
             applied: digests.into_iter().collect(),
             resume: false,
+            declarations: self.declarations.text("declarations").ok().map(Text::from),
         }))
     }
 }

@@ -5,14 +5,15 @@ use std::path::Path;
 use magus_engine::{EngineError, EngineErrorKind};
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::{access::QueryError, trouble};
+use crate::{access::QueryError, row, trouble};
 
 /// `Mags`: what tells a store from any other SQLite database.
 const APPLICATION_ID: i32 = 0x4d61_6773;
 
 /// What leads from each version to the next; the first from nothing to version 1. Only additions, and never another
 /// meaning for a column of [`crate::row::COLUMNS`]: a plan reads older stores as they are.
-pub(crate) const MIGRATIONS: &[&str] = &["
+pub(crate) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE workspaces (
         name TEXT NOT NULL PRIMARY KEY,
         record TEXT NOT NULL,
@@ -49,7 +50,22 @@ pub(crate) const MIGRATIONS: &[&str] = &["
         purpose TEXT NOT NULL PRIMARY KEY,
         key BLOB NOT NULL
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE workspaces ADD COLUMN id TEXT;
+    ALTER TABLE workspaces ADD COLUMN declarations TEXT;
+    UPDATE workspaces SET id = lower(hex(randomblob(16)));
+",
+];
+
+/// The columns of a row, in the version that a store has.
+///
+/// # Errors
+/// Where the database cannot be read.
+pub(crate) fn columns(connection: &Connection) -> rusqlite::Result<&'static str> {
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(if version > 1 { row::COLUMNS } else { row::COLUMNS_OF_VERSION_1 })
+}
 
 /// Makes sure that a database is a store that this Magus understands. Changes nothing.
 pub(crate) fn check(connection: &Connection, database: &Path) -> Result<(), QueryError> {

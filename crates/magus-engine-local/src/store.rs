@@ -285,7 +285,8 @@ fn write_row(connection: &Connection, name: &WorkspaceName, row: Option<&RawRow>
     if let Some(row) = row {
         connection
             .prepare_cached(&format!(
-                "INSERT INTO workspaces ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"
+                "INSERT INTO workspaces ({COLUMNS}) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, coalesce(?8, lower(hex(randomblob(16)))), ?9)"
             ))?
             .execute(row.values())?;
     }

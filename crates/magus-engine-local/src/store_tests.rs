@@ -6,7 +6,7 @@ use std::{
 };
 
 use magus_engine::{EngineErrorKind, Perform};
-use magus_model::plan::Action;
+use magus_model::{observed::ObservedWorkspace, plan::Action};
 
 use super::*;
 use crate::testing::{Place, field, mark, name, now, perform, resolver, secret, step, text};
@@ -173,12 +173,14 @@ fn a_database_that_was_not_finished_is_made_anew() {
     assert!(!place.path().join("magus.db.new-wal").exists());
 }
 
-/// Revisions are keyed, each store with a key of its own.
-fn without_revisions(
-    mut present: BTreeMap<WorkspaceName, magus_model::observed::ObservedWorkspace>,
-) -> BTreeMap<WorkspaceName, magus_model::observed::ObservedWorkspace> {
-    present.values_mut().for_each(|workspace| workspace.revision = "".into());
-    present
+/// The workspaces of a place without what is made at random for each: identities, and revisions, which are keyed.
+fn nameless(place: &Place) -> BTreeMap<WorkspaceName, ObservedWorkspace> {
+    let mut workspaces = place.observe().present;
+    for workspace in workspaces.values_mut() {
+        workspace.identity = None;
+        workspace.revision = "".into();
+    }
+    workspaces
 }
 
 /// An apply that ends at every place where it can, followed by the next one.
@@ -198,7 +200,7 @@ fn an_interrupted_step_leaves_the_old_or_the_new() {
         for end in 0..4 {
             let place = filled();
             let state = || {
-                let workspaces = without_revisions(place.observe().present);
+                let workspaces = nameless(&place);
                 let envs: Vec<_> = ["a", "n", "z"].iter().map(|name| place.env(name)).collect();
                 let staged = fs::read_dir(place.path().join("staging")).expect("a folder").count();
                 (workspaces, envs, staged)
@@ -211,7 +213,7 @@ fn an_interrupted_step_leaves_the_old_or_the_new() {
                 let step = now(&place, template.clone());
                 place.open().perform(&magus_engine::Task { step: &step, ..task }).expect("done");
                 let envs: Vec<_> = ["a", "n", "z"].iter().map(|name| place.env(name)).collect();
-                (without_revisions(place.observe().present), envs, 0)
+                (nameless(&place), envs, 0)
             };
             let store = place.open();
             let change = store.prepare(&task).expect("prepared");

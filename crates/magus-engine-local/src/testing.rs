@@ -98,6 +98,7 @@ pub(crate) fn mark(workspace: &str) -> Mark {
         source: None,
         applied: BTreeMap::from([(FieldPath::from("env.A"), "d1".into())]),
         resume: false,
+        declarations: None,
     }
 }
 

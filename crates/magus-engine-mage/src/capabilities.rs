@@ -58,16 +58,19 @@ const CHANGES: &[Action] = &[
     Action::Start,
     Action::Restart,
     Action::Delete,
+    Action::Forget,
 ];
 
 /// What can be done with workspaces that run on this, by a server of this edition; `runs` where what runs is seen too.
 pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, runs: bool) -> Capabilities {
     let all = |refusal: Refusal, actions: &[Action]| actions.iter().map(|one| (*one, refusal)).collect();
-    let never_changed: BTreeMap<_, _> = all(NEVER_CHANGED, &[Action::Adopt, Action::Replace, Action::Update]);
+    let never_changed: BTreeMap<_, _> =
+        all(NEVER_CHANGED, &[Action::Adopt, Action::Replace, Action::Update, Action::Forget]);
     let refused = match instances {
         Some(InstanceType::Kubernetes) => all(NO_REPLACE, &[Action::Replace]),
         Some(InstanceType::Docker) => {
-            BTreeMap::from([(Action::Adopt, NOT_ADOPTED), (Action::Replace, NO_REPLACE)])
+            let not_marked = [(Action::Adopt, NOT_ADOPTED), (Action::Forget, NOT_ADOPTED)];
+            not_marked.into_iter().chain([(Action::Replace, NO_REPLACE)]).collect()
         }
         Some(InstanceType::Ecs) => never_changed,
         Some(InstanceType::CloudRun) => {

@@ -203,7 +203,7 @@ impl Mage {
         let resets = resets_at_start(&found.known);
         let runs = found.known.workspace.state != RunState::Stopped;
         Ok(match step.action {
-            Action::Create | Action::Replace | Action::Adopt | Action::Deploy => false,
+            Action::Create | Action::Replace | Action::Adopt | Action::Forget | Action::Deploy => false,
             Action::Delete => is_lost_with(&found.known, &self.surroundings_of_step()?),
             Action::Stop | Action::Start | Action::Restart => resets,
             Action::Update => begins && !resets || resets && runs && step.restarts != Restarts::No,

@@ -269,6 +269,8 @@ pub(crate) fn understand(
             code: ObservedCode::default(),
             mark,
             sensitive: BTreeSet::new(),
+            identity: item.project_uuid.as_ref().map(Text::from),
+            copy: None,
             revision,
         };
         return Ok(Known { workspace, leaves: Leaves::new(), is_outdated: false, stored, seen: None });
@@ -288,7 +290,15 @@ pub(crate) fn understand(
     let text = item.text()?;
     let says =
         if text.trim().is_empty() { Leaves::new() } else { container::read(&text, surroundings.form)? };
-    let stored = mark::read(&name, &text)?;
+    let in_text = mark::read(&name, &text)?;
+    let mark = in_text.as_ref().map(|stored| stored.mark.clone());
+    let copy = match &running {
+        Some(running) if in_text.is_none() => running.copy_of_mark(&name),
+        _ => None,
+    };
+    let of_copy = copy.as_ref().map(|stored| stored.mark.clone());
+    // The copy knows which values came from secrets as well.
+    let stored = in_text.or(copy);
     if is_gone && stored.is_none() {
         return Err(GONE.to_owned());
     }
@@ -340,7 +350,9 @@ pub(crate) fn understand(
         fields,
         lost,
         code: ObservedCode::default(),
-        mark: stored.as_ref().map(|stored| stored.mark.clone()),
+        mark,
+        identity: item.project_uuid.as_ref().map(Text::from),
+        copy: of_copy,
         sensitive,
         revision,
         missing,

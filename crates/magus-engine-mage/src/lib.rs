@@ -15,6 +15,7 @@ mod item;
 mod mark;
 mod observe;
 mod own_server;
+mod ownership;
 mod parts;
 mod perform;
 mod restart;
@@ -42,6 +43,7 @@ use magus_model::{
     Text,
     desired::{Edition, MageServer},
     name::WorkspaceName,
+    observed::ObservedWorkspace,
     path::FieldPath,
     source::Deployment,
 };
@@ -154,7 +156,8 @@ impl Mage {
 
     fn memorize(&self, known: &Known, name: &WorkspaceName) {
         let secrets = known.stored.as_ref().map(|stored| stored.secrets.clone()).unwrap_or_default();
-        let memory = Memory { revision: known.workspace.revision.clone(), secrets };
+        let ObservedWorkspace { revision, identity, .. } = &known.workspace;
+        let memory = Memory { revision: revision.clone(), secrets, identity: identity.clone() };
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), memory);
     }
 
@@ -163,16 +166,19 @@ impl Mage {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 
+    /// What is remembered of a workspace.
+    fn memory(&self, name: &WorkspaceName) -> Option<Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
     /// Which variables of a workspace came from which secrets, when it was last looked at.
     fn remembered(&self, name: &WorkspaceName) -> BTreeMap<FieldPath, StoredSecret> {
-        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.get(name).map(|memory| memory.secrets.clone()).unwrap_or_default()
+        self.memory(name).map(|memory| memory.secrets).unwrap_or_default()
     }
 
     /// The revision that the last step left.
     fn revision_left(&self, name: &WorkspaceName) -> Option<Text> {
-        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.get(name).map(|memory| memory.revision.clone())
+        self.memory(name).map(|memory| memory.revision)
     }
 
     /// Whether whoever asks may change workspaces: Mage lets only the owner (MAGE.md 2). With a token nobody can tell before.

@@ -127,6 +127,8 @@ struct Line {
     code: StoredCode,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<Text>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    declarations: Option<Text>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -139,7 +141,8 @@ struct SecretLine {
 /// The line, without its end.
 pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, String> {
     let Stored { mark, secrets, grown, code, key } = stored;
-    let Mark { managed_by, environment, workspace, protected, source, applied, resume } = mark.clone();
+    let Mark { managed_by, environment, workspace, protected, source, applied, resume, declarations } =
+        mark.clone();
     let secrets = secrets.iter().map(|(path, StoredSecret { reference, check })| {
         (path.clone(), SecretLine { reference: reference.to_value(), check: check.clone() })
     });
@@ -157,6 +160,7 @@ pub(crate) fn write(name: &WorkspaceName, stored: &Stored) -> Result<String, Str
         grown: *grown,
         code: code.clone(),
         key: key.clone(),
+        declarations,
     };
     let json = serde_json::to_string(&line).map_err(|error| error.to_string())?;
     Ok(format!("{PREFIX}{}", ascii(&json)))
@@ -175,6 +179,14 @@ fn ascii(json: &str) -> String {
         }
     }
     text
+}
+
+/// A text without its mark, and every other byte as it was.
+pub(crate) fn remove(text: &str) -> String {
+    let is_mark = |one: &&str| one.trim().strip_prefix(PREFIX.trim_end()).is_some();
+    let rest: String = text.split_inclusive('\n').filter(|one| !is_mark(one)).collect();
+    // Mage refuses an empty text.
+    if rest.trim().is_empty() { "{}\n".to_owned() } else { rest }
 }
 
 /// A text with another mark, or its first one, and every other byte as it was.
@@ -224,12 +236,13 @@ pub(crate) fn read(name: &WorkspaceName, text: &str) -> Result<Option<Stored>, S
         grown,
         code,
         key,
+        declarations,
     } = line;
     let secrets = secrets.into_iter().filter_map(|(path, SecretLine { reference, check })| {
         Some((path, StoredSecret { reference: SecretReference::from_value(&reference)?, check }))
     });
     Ok(Some(Stored {
-        mark: Mark { managed_by, environment, workspace, protected, source, applied, resume },
+        mark: Mark { managed_by, environment, workspace, protected, source, applied, resume, declarations },
         secrets: secrets.collect(),
         grown,
         code,
@@ -279,6 +292,7 @@ mod tests {
                 source: Some(ProjectSource { repository: "a.dev/b".into(), ..ProjectSource::default() }),
                 applied: BTreeMap::from([(FieldPath::from("env[\"a.b\"]"), "0123".into())]),
                 resume: true,
+                declarations: Some("4f1c".into()),
             },
             secrets: BTreeMap::from([(path, StoredSecret { reference, check: Some(check) })]),
             grown: true,

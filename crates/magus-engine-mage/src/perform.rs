@@ -49,6 +49,10 @@ impl Perform for Mage {
         self.put_mark(&found, Stored::after(before, mark.clone(), secrets))
     }
 
+    fn identity(&self, workspace: &WorkspaceName) -> Option<Text> {
+        self.memory(workspace)?.identity
+    }
+
     fn secret_changes(
         &self,
         workspace: &WorkspaceName,
@@ -141,6 +145,7 @@ impl Mage {
         let stored = || found.stored_by(step, found.secrets());
         match action {
             Action::Adopt => self.put_mark(&found, stored()?),
+            Action::Forget => self.forget(&found),
             Action::Stop => {
                 self.send_write(&request::stop_workspace(name.as_str(), None))?;
                 self.wait_until(name, RunState::Stopped, cancelled)?;
@@ -312,6 +317,7 @@ impl Mage {
         let found = self.read_back(name, &text)?;
         self.remember(name, &found);
         self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        self.keep_copy(&found, Some(&stored));
         self.schedule(&found, &content.leaves).map_err(|error| {
             PerformError::Uncertain(format!("created, but it may run anywhere: {}", error.message()))
         })?;
@@ -425,7 +431,7 @@ impl Mage {
             mark::replace(&found.item.text().map_err(PerformError::Failed)?, &line)
         };
         self.send_write(&request::patch_workspace(name.as_str(), &text, None))?;
-        self.read_back(name, &text).map(|found| self.remember(name, &found))
+        self.left(name, &text, Some(&stored))
     }
 
     fn patch(
@@ -459,7 +465,7 @@ impl Mage {
         };
         let patched = self.send_write(&patch(name.as_str(), &clean, lifecycle.as_ref()));
         patched.map_err(|error| done.error(error))?;
-        self.read_back(name, &clean).map(|found| self.remember(name, &found))
+        self.left(name, &clean, Some(&stored))
     }
 
     /// The workspace, if it is as the step expects it.
@@ -499,7 +505,7 @@ impl Mage {
     }
 
     /// Looks whether Mage has stored what was sent. Its answers show what was before (MAGE.md 3).
-    fn read_back(&self, name: &WorkspaceName, text: &str) -> Result<Found, PerformError> {
+    pub(crate) fn read_back(&self, name: &WorkspaceName, text: &str) -> Result<Found, PerformError> {
         let uncertain = |why: &str| PerformError::Uncertain(format!("sent, but {why}"));
         let found = self.look(name).map_err(|error| uncertain(error.message()))?;
         let found = found.ok_or_else(|| uncertain("mage does not show the workspace"))?;
@@ -521,7 +527,7 @@ impl Mage {
     }
 
     /// How the texts of this server's workspaces are written.
-    fn form(&self) -> Result<Form, ApiError> {
+    pub(crate) fn form(&self) -> Result<Form, ApiError> {
         Ok(Form::of(self.client.server()?.instance_type.as_ref()))
     }
 
@@ -582,4 +588,6 @@ pub(crate) struct Memory {
     pub(crate) revision: Text,
     /// Its secrets.
     pub(crate) secrets: BTreeMap<FieldPath, StoredSecret>,
+    /// Which workspace it is.
+    pub(crate) identity: Option<Text>,
 }

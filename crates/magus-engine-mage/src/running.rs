@@ -10,7 +10,7 @@ use std::{
 use magus_diff::same;
 use magus_engine::EngineError;
 use magus_engine_kubernetes::{
-    Access, Key, Kubernetes, Leaves, Limits, Stuck, Workload, reference_without_defaults,
+    Access, Key, Kubernetes, Leaves, Limits, MARK_ANNOTATION, Stuck, Workload, reference_without_defaults,
 };
 use magus_model::{
     Text,
@@ -26,6 +26,7 @@ use crate::{
     api::{ServerUrl, proxy},
     container::{CONTAINER, ENV},
     item::Item,
+    mark::{self, Stored},
     parts::Parts,
 };
 
@@ -330,6 +331,12 @@ impl<'a> Running<'a> {
         } else {
             RunState::Pending
         }
+    }
+
+    /// The second copy of the mark, which outlives a container_config that is overwritten.
+    pub(crate) fn copy_of_mark(&self, name: &WorkspaceName) -> Option<Stored> {
+        let line = self.workload.annotations.get(MARK_ANNOTATION)?;
+        mark::read(name, line).ok().flatten()
     }
 
     /// What a step has to know of it.

@@ -238,6 +238,7 @@ mod tests {
                 source: None,
                 applied: applied.collect(),
                 resume: false,
+                declarations: None,
             },
             secrets: names.iter().map(secret).collect(),
             grown: false,
@@ -278,6 +279,8 @@ mod tests {
                 missing: Vec::new(),
                 code: magus_model::observed::ObservedCode::default(),
                 mark: None,
+                identity: None,
+                copy: None,
                 revision: "".into(),
             };
             let names = names.map(|names| names.iter().map(|name| (*name).to_owned()).collect());

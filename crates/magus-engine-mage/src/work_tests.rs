@@ -66,6 +66,7 @@ fn mark() -> Mark {
         source: None,
         applied: BTreeMap::new(),
         resume: false,
+        declarations: None,
     }
 }
 

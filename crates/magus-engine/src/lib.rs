@@ -120,6 +120,13 @@ pub trait Perform: Send + Sync {
     /// [`PerformError::Moved`] where the workspace is no longer the one that was observed; its mark is then as before.
     fn refresh_mark(&self, refresh: &MarkRefresh) -> Result<(), PerformError>;
 
+    /// What tells a workspace from another one of the same name that was there before, as
+    /// [`magus_model::observed::ObservedWorkspace::identity`]: of one that a step made or changed. Nothing if it is not known.
+    fn identity(&self, workspace: &WorkspaceName) -> Option<Text> {
+        let _ = workspace;
+        None
+    }
+
     /// Which of these secrets of a workspace have another value than the one that runs, although the workspace holds
     /// the same reference with the same version. Resolves each of them; kept ones, those that the workspace does
     /// not hold and those whose running value is not known are left out.

@@ -1,6 +1,10 @@
 //! Entries of both places as one list, and an entry that is added to both.
 
-use std::{collections::HashSet, thread, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    thread,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use magus_git::{Record, Remote, Unread};
@@ -70,11 +74,15 @@ impl History {
     }
 
     /// Every entry, oldest first: those of the remote, and those of this machine that are not there yet. Where nobody asks
-    /// the network, those of the remote are the ones that were fetched last.
+    /// the network, those of the remote are the ones that were fetched last. Of something that has ended, only the end is there.
     ///
     /// # Errors
     /// Where one of the places cannot be read.
     pub fn read(&self, ask: bool) -> Result<Vec<Entry>, HistoryError> {
+        Ok(ended(self.read_all(ask)?))
+    }
+
+    fn read_all(&self, ask: bool) -> Result<Vec<Entry>, HistoryError> {
         let kept = self.store.as_ref().map(Store::read).transpose()?.unwrap_or_default();
         let Some(remote) = &self.remote else {
             return Ok(kept.into_iter().map(|kept| kept.entry).collect());
@@ -174,6 +182,22 @@ impl History {
     }
 }
 
+/// Without the beginnings of what has ended. Of several ends the last one counts: what was taken for interrupted may have gone on.
+fn ended(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut last: HashMap<Text, usize> = HashMap::new();
+    for (at, entry) in entries.iter().enumerate() {
+        if let Some(begun) = &entry.closes {
+            last.insert(begun.clone(), at);
+        }
+    }
+    let counts = |at: usize, entry: &Entry| match &entry.closes {
+        Some(begun) => last.get(begun) == Some(&at),
+        None => !last.contains_key(&entry.id),
+    };
+    let kept = entries.into_iter().enumerate().filter(|(at, entry)| counts(*at, entry));
+    kept.map(|(_, entry)| entry).collect()
+}
+
 /// The name of an entry: the first digits of a hash over the rest.
 fn id(entry: &Entry) -> Text {
     let nameless = Entry { id: Text::default(), ..entry.clone() };
@@ -208,7 +232,36 @@ mod tests {
             overrides: magus_model::plan::Overrides::default(),
             steps: Vec::new(),
             verification: None,
+            managed_by: None,
+            process: None,
+            closes: None,
         }
+    }
+
+    #[test]
+    fn an_end_takes_the_place_of_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::new("acme".into(), Some(Store::new(folder.path().join("h.db"))), None);
+        let of = |history: &History| -> Vec<(Text, Ending)> {
+            history.read(true).unwrap().into_iter().map(|entry| (entry.by, entry.result)).collect()
+        };
+        let begin = |by: &str, second| {
+            let running = Entry { result: Ending::Running, process: Some(7), ..entry(by, second) };
+            history.add(running).unwrap().0.id
+        };
+        let end = |by: &str, second, id: &Text, result| {
+            history.add(Entry { result, closes: Some(id.clone()), ..entry(by, second) }).unwrap();
+        };
+        let first = begin("ana", 1);
+        assert_eq!(of(&history), [("ana".into(), Ending::Running)]);
+        end("ana", 2, &first, Ending::Done);
+        let second = begin("bo", 3);
+        assert_eq!(of(&history), [("ana".into(), Ending::Done), ("bo".into(), Ending::Running)]);
+        end("bo", 4, &second, Ending::Interrupted);
+        assert_eq!(of(&history)[1], ("bo".into(), Ending::Interrupted));
+        // It was not, and ended later.
+        end("bo", 5, &second, Ending::Done);
+        assert_eq!(of(&history), [("ana".into(), Ending::Done), ("bo".into(), Ending::Done)]);
     }
 
     fn clone(folder: &Path, name: &str, url: &Path) -> History {

@@ -22,7 +22,9 @@ pub use comments::{Comment, CommentKind};
 pub use document::{Document, File, LoadError, Loaded, Role};
 pub use load::LARGEST_FILE;
 pub use memory::load_texts;
-pub use revision::{SourceRevision, ancestor, load_revision, merge_base, off_branch, source_revision};
+pub use revision::{
+    SourceRevision, Standing, ancestor, load_revision, merge_base, off_branch, source_revision, standings,
+};
 pub use worktree::load_directory;
 pub use yaml::{DEEPEST, Parsed, parse};
 

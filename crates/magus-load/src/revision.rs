@@ -3,7 +3,7 @@
 //! Reads the local object store only. A declaration in a submodule is none: its commit is in another repository.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ffi::OsString,
     path::{Component, Path, PathBuf},
 };
@@ -92,6 +92,54 @@ pub fn merge_base(directory: &Path, working_directory: &Path, revision: &str) ->
         now: now.to_string(),
         base: None,
     })
+}
+
+/// How a commit stands to what is read now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is among the commits of what is read now.
+    Contained,
+    /// It descends from what is read now, which is older.
+    Newer,
+    /// Neither descends from the other.
+    Apart,
+    /// The repository does not have it.
+    Missing,
+    /// The repository lacks commits, so that it cannot be told.
+    Untold,
+}
+
+/// How commits stand to the revision `now` of the repository of a directory.
+///
+/// # Errors
+/// Where there is no repository, or no such revision.
+pub fn standings(
+    directory: &Path,
+    now: &str,
+    commits: &BTreeSet<String>,
+) -> Result<BTreeMap<String, Standing>, LoadError> {
+    let display = directory.display().to_string();
+    let absolute = std::path::absolute(directory)
+        .map_err(|source| LoadError::Unreadable { path: display.clone(), source })?;
+    let Place { repository, path: _ } = discover(&absolute, &display)?;
+    let now = find_commit(&repository, now, &display)?.id();
+    let standing = |commit: &str| {
+        let Some(commit) = Oid::from_str(commit).ok().filter(|id| repository.find_commit(*id).is_ok()) else {
+            return Standing::Missing;
+        };
+        let descends =
+            |from: Oid, of: Oid| from == of || repository.graph_descendant_of(from, of) == Ok(true);
+        if descends(now, commit) {
+            Standing::Contained
+        } else if descends(commit, now) {
+            Standing::Newer
+        } else if repository.is_shallow() {
+            Standing::Untold
+        } else {
+            Standing::Apart
+        }
+    };
+    Ok(commits.iter().map(|commit| (commit.clone(), standing(commit))).collect())
 }
 
 fn find_commit<'a>(

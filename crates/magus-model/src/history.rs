@@ -53,6 +53,15 @@ pub struct Entry {
     /// What was verified.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    /// Who owns the workspaces; nothing in an entry of an older Magus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_by: Option<Text>,
+    /// The number of the process on its machine, while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub process: Option<u32>,
+    /// The entry that this one ends: it was written before the first step and said [`Ending::Running`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes: Option<Text>,
 }
 
 /// What was done.
@@ -67,6 +76,8 @@ pub enum Operation {
     Destroy,
     /// `magus apply --orphans`.
     Orphans,
+    /// `magus forget`.
+    Forget,
     /// `magus verify`.
     Verify,
     /// Something that a later Magus does.
@@ -82,6 +93,7 @@ impl Operation {
             Self::Restart => "restart",
             Self::Destroy => "destroy",
             Self::Orphans => "orphans",
+            Self::Forget => "forget",
             Self::Verify => "verify",
             Self::Other => "other",
         }
@@ -100,6 +112,13 @@ pub enum Ending {
     Passed,
     /// The verification failed.
     Failed,
+    /// It began and has not ended yet, or its process was killed.
+    Running,
+    /// Its process was killed, or its machine was lost: which steps were done is unknown.
+    Interrupted,
+    /// An ending that only a later Magus knows.
+    #[serde(other)]
+    Other,
 }
 
 impl Ending {
@@ -110,6 +129,9 @@ impl Ending {
             Self::Incomplete => "incomplete",
             Self::Passed => "passed",
             Self::Failed => "failed",
+            Self::Running => "running",
+            Self::Interrupted => "interrupted",
+            Self::Other => "other",
         }
     }
 }
@@ -128,6 +150,12 @@ pub struct EntryStep {
     /// The code that it deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployed: Option<Deployed>,
+    /// Which workspace it was, as [`crate::observed::ObservedWorkspace::identity`]; nothing if the engine knows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Text>,
+    /// Whether the mark that the step left says that the workspace is protected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub protected: bool,
 }
 
 /// Code that a step deployed.

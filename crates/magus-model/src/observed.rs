@@ -79,8 +79,13 @@ pub struct ObservedWorkspace {
     pub missing: Vec<MissingPart>,
     /// The code that it has.
     pub code: ObservedCode,
-    /// Who manages it; nothing where nobody does.
+    /// Who manages it; nothing if it is unmanaged.
     pub mark: Option<Mark>,
+    /// What tells it from another workspace of the same name that was there before: Mage's `project_uuid`, or the `id` in the
+    /// store of the local engine. Nothing if the engine knows none.
+    pub identity: Option<Text>,
+    /// A second copy of the mark that the engine keeps elsewhere. It counts only if the mark itself is missing.
+    pub copy: Option<Mark>,
     /// The fields whose values come from a secret, or did when they were last applied. Their values are not shown.
     pub sensitive: BTreeSet<FieldPath>,
     /// Changes whenever anything that this observation holds changes: a keyed digest of it, or one in which values that may
@@ -223,7 +228,41 @@ pub struct Mark {
     /// Whether a step stopped the workspace to start it again, and is not known to have started it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub resume: bool,
+    /// The commit of the declarations that were applied when the mark was written; nothing outside a git repository. It does not
+    /// make a mark outdated: it is written along with what else changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declarations: Option<Text>,
 }
+
+/// What proves that a workspace without a mark is one that Magus applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recalled {
+    /// Where it is written.
+    pub evidence: Evidence,
+    /// The environment that declared it.
+    pub environment: Text,
+    /// Whether its environment was protected.
+    pub protected: bool,
+    /// The whole mark; nothing if only the fact is known.
+    pub mark: Option<Mark>,
+}
+
+/// Where it is written that Magus applied a workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// An entry of the history: its id and its time, RFC 3339 in UTC.
+    History {
+        /// [`crate::history::Entry::id`].
+        entry: Text,
+        /// When that was.
+        at: Text,
+    },
+    /// The second copy of the mark.
+    Copy,
+}
+
+/// The workspaces of each cluster that lost their marks and are known to be ours, by name.
+pub type Recollection = BTreeMap<Text, BTreeMap<WorkspaceName, Recalled>>;
 
 /// What an engine can do.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -54,6 +54,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What a guard holds back.
     pub withheld: Vec<Withheld>,
+    /// Why an apply of the whole plan is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
     /// Workspaces in the clusters that are not declared and not ours.
     pub unmanaged: Vec<Unmanaged>,
     /// Declared workspaces of which nobody can say whether they exist.
@@ -149,6 +152,13 @@ pub struct Summary {
     pub stop: usize,
     /// Steps that restart on request; updates that restart are not counted here.
     pub restart: usize,
+    /// Workspaces to forget.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub forget: usize,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The guards that flags lifted.
@@ -162,6 +172,15 @@ pub struct Overrides {
     pub allow_empty: Vec<Text>,
     /// `--max-deletes`, as it was given.
     pub max_deletes: Option<Text>,
+    /// `--allow-unprotect`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_unprotect: Vec<Text>,
+    /// `--adopt`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adopt: Vec<Text>,
+    /// `--allow-older`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_older: bool,
     /// `--refresh-secrets`.
     pub refresh_secrets: Vec<Text>,
     /// `--override-gate`.
@@ -232,6 +251,8 @@ pub enum Action {
     Restart,
     /// `-`.
     Delete,
+    /// `→`: remove the mark, and nothing else.
+    Forget,
 }
 
 impl Action {
@@ -247,6 +268,7 @@ impl Action {
             Action::Stop => "■",
             Action::Restart => "↻",
             Action::Delete => "-",
+            Action::Forget => "→",
         }
     }
 
@@ -262,6 +284,7 @@ impl Action {
             Action::Stop => "stop",
             Action::Restart => "restart",
             Action::Delete => "delete",
+            Action::Forget => "forget",
         }
     }
 }
@@ -344,6 +367,38 @@ pub struct FieldChange {
     pub read_by: Vec<Text>,
 }
 
+/// The path of the environment in a mark: a workspace that moves to another environment shows it as a changed field.
+pub const ENVIRONMENT: &str = "environment";
+
+/// The path of the protection in a mark.
+pub const PROTECTED: &str = "protected";
+
+impl FieldChange {
+    /// Whether only the mark holds this field: no engine sends it.
+    pub fn is_of_mark(&self) -> bool {
+        matches!(self.path.as_str(), ENVIRONMENT | PROTECTED)
+    }
+}
+
+impl Step {
+    /// Its symbol: that of its action, or `←~` if it brings an adopted workspace to what is declared.
+    pub fn symbol(&self) -> &'static str {
+        match &self.precondition {
+            Precondition::Follows(id) if self.action == Action::Update && id.ends_with("/adopt") => "←~",
+            _ => self.action.symbol(),
+        }
+    }
+
+    /// Whether the step changes the mark and nothing else.
+    pub fn changes_only_mark(&self) -> bool {
+        self.action == Action::Update
+            && self.renamed_from.is_none()
+            && self.restores.is_empty()
+            && !self.fields.is_empty()
+            && self.fields.iter().all(FieldChange::is_of_mark)
+    }
+}
+
 /// Whether a difference was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -384,7 +439,7 @@ impl Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Guard {
-    /// The environment is protected, as declared or as marked in the cluster.
+    /// The environment is protected, as declared or as marked in the cluster, or a workspace would lose its protection.
     Protected,
     /// The environment's folder is gone.
     EnvironmentRemoved,
@@ -400,6 +455,8 @@ pub enum Guard {
     UncommittedChanges,
     /// The workspace exists and is not ours.
     Conflict,
+    /// The declarations are older than those that were applied last.
+    OlderDeclarations,
     /// The engine cannot do it, or not without a loss that nobody declared.
     Engine,
     /// As many workspaces of branches as there may be.
@@ -430,6 +487,7 @@ impl Guard {
             Guard::Lock => "lock",
             Guard::UncommittedChanges => "uncommitted-changes",
             Guard::Conflict => "conflict",
+            Guard::OlderDeclarations => "older-declarations",
             Guard::Engine => "engine",
             Guard::BranchLimit => "branch-limit",
             Guard::SharedBranch => "shared-branch",
@@ -476,6 +534,19 @@ pub struct Withheld {
     /// When a gate opens by itself, RFC 3339 in UTC, as far as anybody can tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opens_at: Option<Text>,
+}
+
+/// Why an apply is refused as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Refused {
+    /// The cluster that it is about.
+    pub cluster: Text,
+    /// The guard.
+    pub guard: Guard,
+    /// What it saw.
+    pub message: String,
+    /// What to do, or the whole command that lifts it.
+    pub unblock: String,
 }
 
 /// A gate that is closed.

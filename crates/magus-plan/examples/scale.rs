@@ -64,6 +64,8 @@ fn observed(desired: &Desired) -> Observation {
             sensitive: Default::default(),
             missing: Vec::new(),
             code: ObservedCode::default(),
+            identity: None,
+            copy: None,
             mark: Some(expected_mark(cluster, environment, workspace)),
             revision: "sha256:1".into(),
         };
@@ -139,6 +141,7 @@ fn planned<'a>(desired: &'a Desired, changes: &'a magus_diff::ChangeSet<'a>) -> 
         changes,
         filter: Filter::default(),
         overrides: Overrides::default(),
+        newer: Vec::new(),
         source: Source { path: "environments".into(), revision: None, dirty: false },
         now: jiff::Timestamp::UNIX_EPOCH,
         magus_version: "0.1.0".into(),

@@ -192,6 +192,7 @@ fn summary(plan: &Plan, faults: &mut Vec<String>) {
         start: workspaces(Action::Start),
         stop: workspaces(Action::Stop),
         restart: workspaces(Action::Restart),
+        forget: workspaces(Action::Forget),
     };
     if plan.summary != wanted {
         faults.push(format!("the summary says {:?}, and there is {wanted:?}", plan.summary));
@@ -222,7 +223,7 @@ fn content(step: &Step, faults: &mut Vec<String>) {
     if !step.fields.is_sorted_by(|a, b| a.path < b.path) {
         faults.push(format!("the fields of step `{}` are not in order", step.id));
     }
-    let bare = matches!(step.action, Action::Delete | Action::Adopt | Action::Deploy);
+    let bare = matches!(step.action, Action::Delete | Action::Adopt | Action::Deploy | Action::Forget);
     if bare && !step.fields.is_empty() {
         faults.push(format!("step `{}` sets fields", step.id));
     }
@@ -323,6 +324,7 @@ fn last_mark(
         source,
         applied,
         resume: _,
+        declarations: _,
     } = mark;
     if *of_environment != environment.name || *of_workspace != workspace.declared {
         faults.push(format!("step `{id}` leaves the mark of another workspace"));

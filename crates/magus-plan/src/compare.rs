@@ -10,7 +10,7 @@ use magus_model::{
     Text,
     name::WorkspaceName,
     path::FieldPath,
-    plan::{Deploy, FieldChange, Overrides, Plan, Precondition, Reason, Step, Withheld},
+    plan::{Deploy, FieldChange, Overrides, Plan, Precondition, Reason, Refused, Step, Withheld},
     source::{Deployment, ProjectSource},
     value::FieldValue,
 };
@@ -106,6 +106,7 @@ pub fn compare(approved: &Plan, current: &Plan) -> PlanDifference {
         });
     }
     withheld(&approved.withheld, &current.withheld, &sides, &mut differences);
+    refused(&approved.refused, &current.refused, &mut differences);
     overrides(&approved.overrides, &current.overrides, &mut differences);
     let order = |plan: &Plan| plan.steps.iter().map(|step| step.id.clone()).collect::<Vec<_>>();
     if differences.is_empty() && order(approved) != order(current) {
@@ -275,6 +276,22 @@ fn withheld(
     }
 }
 
+fn refused(approved: &[Refused], current: &[Refused], differences: &mut Vec<Difference>) {
+    let has = |all: &[Refused], one: &Refused| {
+        all.iter().any(|other| (&other.cluster, other.guard) == (&one.cluster, one.guard))
+    };
+    let mut push = |one: &Refused, message: String| {
+        let subject = one.cluster.to_string();
+        differences.push(Difference { subject, message, side: Side::Unknown });
+    };
+    for one in approved.iter().filter(|one| !has(current, one)) {
+        push(one, format!("was refused by `{}`, and is not any more", one.guard.as_str()));
+    }
+    for one in current.iter().filter(|one| !has(approved, one)) {
+        push(one, format!("is refused by `{}`, and was not", one.guard.as_str()));
+    }
+}
+
 fn overrides(approved: &Overrides, current: &Overrides, differences: &mut Vec<Difference>) {
     let list = |names: &[Text]| if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
     let one = |value: &Option<Text>| value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
@@ -283,6 +300,9 @@ fn overrides(approved: &Overrides, current: &Overrides, differences: &mut Vec<Di
             allow_delete,
             allow_replace,
             allow_empty,
+            allow_unprotect,
+            adopt,
+            allow_older,
             max_deletes,
             refresh_secrets,
             override_gate,
@@ -293,6 +313,9 @@ fn overrides(approved: &Overrides, current: &Overrides, differences: &mut Vec<Di
             ("--allow-delete", list(allow_delete)),
             ("--allow-replace", list(allow_replace)),
             ("--allow-empty", list(allow_empty)),
+            ("--allow-unprotect", list(allow_unprotect)),
+            ("--adopt", list(adopt)),
+            ("--allow-older", if *allow_older { "given".to_owned() } else { "nothing".to_owned() }),
             ("--max-deletes", one(max_deletes)),
             ("--refresh-secrets", list(refresh_secrets)),
             ("--override-gate", list(override_gate)),

@@ -22,6 +22,8 @@ struct Decisions<'a> {
     format_version: u32,
     steps: Vec<DecidedStep<'a>>,
     withheld: Vec<DecidedWithheld<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<(&'a Text, Guard)>,
     overrides: &'a Overrides,
 }
 
@@ -80,6 +82,7 @@ pub fn digest(plan: &Plan) -> Text {
         format_version: plan.format_version,
         steps: plan.steps.iter().map(decided_step).collect(),
         withheld: plan.withheld.iter().map(decided_withheld).collect(),
+        refused: plan.refused.iter().map(|refused| (&refused.cluster, refused.guard)).collect(),
         overrides: &plan.overrides,
     };
     let mut hash = Hasher(Sha256::new());

@@ -15,6 +15,7 @@ use magus_model::{
 
 use crate::{
     digest::digest,
+    ownership,
     planner::{Draft, baseline, stage},
     request::{Baseline, Intent, PlanRequest},
 };
@@ -50,7 +51,7 @@ impl Draft<'_> {
             // One of both is the same for all, and the other decides.
             match request.intent {
                 Intent::Destroy => (0, Reverse(stage)),
-                Intent::Converge | Intent::Restart | Intent::Orphans => (stage, Reverse(0)),
+                Intent::Converge | Intent::Restart | Intent::Orphans | Intent::Forget => (stage, Reverse(0)),
             }
         };
         // Stable: the steps of one workspace stay in the order in which they were made.
@@ -114,6 +115,9 @@ impl Draft<'_> {
             .collect();
         clusters.sort_by(|a, b| a.name.cmp(&b.name));
         let summary = summary(&steps, &withheld, &unknown, unchanged);
+        let refused = ownership::refused(request, overrides, &steps);
+        // Nothing is written for declarations that are older than those that were applied.
+        marks.retain(|mark| request.newer.iter().all(|newer| newer.cluster != mark.cluster));
         let mut plan = Plan {
             format_version: FORMAT_VERSION,
             magus_version: request.magus_version.clone(),
@@ -126,6 +130,7 @@ impl Draft<'_> {
             overrides: overrides.clone(),
             steps,
             withheld,
+            refused,
             unmanaged,
             heads: heads(desired),
             orphans,
@@ -182,5 +187,6 @@ fn summary(steps: &[Step], withheld: &[Withheld], unknown: &[Unknown], unchanged
         start: count(Action::Start),
         stop: count(Action::Stop),
         restart: count(Action::Restart),
+        forget: count(Action::Forget),
     }
 }

@@ -13,6 +13,7 @@ use magus_model::{
 
 use crate::{
     evidence::{Evidence, Proof, Runs},
+    guards::has_reason,
     unblock::Flag,
     words,
 };
@@ -53,10 +54,6 @@ impl Closed {
         }
         flags
     }
-}
-
-fn has_reason(overrides: &Overrides) -> bool {
-    overrides.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty())
 }
 
 impl<'a> Keeper<'a> {

@@ -100,6 +100,16 @@ impl<'a> Guards<'a> {
         self.declaration(environment).is_some()
     }
 
+    /// Whether the cluster declares an environment as protected.
+    pub(crate) fn protects(&self, environment: &Text) -> bool {
+        self.declaration(environment).is_some_and(|declared| declared.protected)
+    }
+
+    /// The flags that were given.
+    pub(crate) fn overrides(&self) -> &'a Overrides {
+        self.overrides
+    }
+
     fn declaration(&self, environment: &Text) -> Option<&'a Environment> {
         self.cluster.environments.iter().find(|declared| declared.name == *environment)
     }
@@ -139,7 +149,8 @@ impl<'a> Guards<'a> {
         if !is_declared && !danger.mark.protected {
             return None;
         }
-        let environment = danger.environment;
+        // The protection that is lifted is that of the environment which has it.
+        let environment = if is_declared { danger.environment } else { &danger.mark.environment };
         let (allowed, option, flag) = match danger.action {
             Action::Replace => {
                 (&self.overrides.allow_replace, "--allow-replace", Flag::AllowReplace(environment.clone()))
@@ -147,7 +158,7 @@ impl<'a> Guards<'a> {
             _ => (&self.overrides.allow_delete, "--allow-delete", Flag::AllowDelete(environment.clone())),
         };
         let is_allowed = allowed.contains(environment);
-        let has_reason = self.overrides.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty());
+        let has_reason = has_reason(self.overrides);
         let mut flags = Vec::new();
         if !is_allowed {
             flags.push(flag);
@@ -237,6 +248,11 @@ impl<'a> Guards<'a> {
     fn count(&self, environment: &Text) -> Count {
         self.environments.get(environment).copied().unwrap_or_default()
     }
+}
+
+/// Whether a person said why.
+pub(crate) fn has_reason(overrides: &Overrides) -> bool {
+    overrides.reason.as_ref().is_some_and(|reason| !reason.trim().is_empty())
 }
 
 fn exceeds(limit: MaxDeletes, count: Count) -> bool {

@@ -5,10 +5,10 @@ use std::{
     iter,
 };
 
-use magus_diff::{Change, ClusterChanges, Conflict, Removed, WorkspaceChange, expected_mark};
+use magus_diff::{Change, ClusterChanges, Conflict, Removed, WorkspaceChange};
 use magus_model::{
     Text,
-    desired::Desired,
+    desired::{Desired, Environment, Workspace},
     name::WorkspaceName,
     observed::{Mark, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
     plan::{
@@ -65,6 +65,9 @@ fn normalized(overrides: &Overrides) -> Overrides {
         allow_delete,
         allow_replace,
         allow_empty,
+        allow_unprotect,
+        adopt,
+        allow_older,
         max_deletes,
         refresh_secrets,
         override_gate,
@@ -75,6 +78,9 @@ fn normalized(overrides: &Overrides) -> Overrides {
         allow_delete: sorted(allow_delete),
         allow_replace: sorted(allow_replace),
         allow_empty: sorted(allow_empty),
+        allow_unprotect: sorted(allow_unprotect),
+        adopt: sorted(adopt),
+        allow_older: *allow_older,
         max_deletes: max_deletes.clone(),
         refresh_secrets: sorted(refresh_secrets),
         override_gate: sorted(override_gate),
@@ -84,9 +90,9 @@ fn normalized(overrides: &Overrides) -> Overrides {
 }
 
 /// A cluster, and what the decisions about its workspaces need.
-struct Scope<'a> {
-    changes: &'a ClusterChanges<'a>,
-    guards: Guards<'a>,
+pub(crate) struct Scope<'a> {
+    pub(crate) changes: &'a ClusterChanges<'a>,
+    pub(crate) guards: Guards<'a>,
     /// For workspaces to be created, the names that they may have had.
     hints: HashMap<&'a WorkspaceName, &'a WorkspaceName>,
     /// What was declared before, where only what was declared since counts.
@@ -129,7 +135,7 @@ impl<'a> Draft<'a> {
     /// what it selects and for nothing else.
     fn dangers(&self, changes: &'a ClusterChanges<'a>) -> Vec<Danger<'a>> {
         match self.request.intent {
-            Intent::Restart | Intent::Orphans => Vec::new(),
+            Intent::Restart | Intent::Orphans | Intent::Forget => Vec::new(),
             Intent::Destroy => self.doomed(changes).map(|(_, danger)| danger).collect(),
             Intent::Converge => {
                 let goes = |removed: &&Removed<'_>| {
@@ -150,7 +156,7 @@ impl<'a> Draft<'a> {
     }
 
     /// What a destroy deletes: the selected workspaces with our mark, declared or not.
-    fn doomed(
+    pub(crate) fn doomed(
         &self,
         changes: &'a ClusterChanges<'a>,
     ) -> impl Iterator<Item = (&'a ObservedWorkspace, Danger<'a>)> + use<'a> {
@@ -212,6 +218,7 @@ impl<'a> Draft<'a> {
                 }
             }
             Intent::Orphans => return self.remove_orphans(changes),
+            Intent::Forget => self.forget(scope),
         }
         self.bystanders(changes);
     }
@@ -246,16 +253,22 @@ impl<'a> Draft<'a> {
         }));
     }
 
+    /// A declared workspace, and what its steps are made from.
+    fn place(
+        &self,
+        changes: &'a ClusterChanges<'a>,
+        environment: &'a Environment,
+        workspace: &'a Workspace,
+    ) -> Place<'a> {
+        let PlanRequest { movements, readers, source, .. } = self.request;
+        let declarations = source.revision.as_ref();
+        Place { changes, movements, readers, environment, workspace, declarations }
+    }
+
     fn converge(&mut self, scope: &Scope<'a>, change: &WorkspaceChange<'a>) {
         let Scope { changes, guards, hints, before: _ } = scope;
         let WorkspaceChange { environment, workspace, change: what } = change;
-        let place = Place {
-            changes,
-            movements: &self.request.movements,
-            readers: &self.request.readers,
-            environment,
-            workspace,
-        };
+        let place = self.place(changes, environment, workspace);
         match what {
             Change::Create(_) if self.is_over_limit(changes, environment, workspace) => {
                 self.wait_for_branch(changes, environment, workspace);
@@ -277,13 +290,16 @@ impl<'a> Draft<'a> {
                                 cluster: changes.cluster.name.clone(),
                                 workspace: workspace.name.clone(),
                                 revision: observed.revision.clone(),
-                                mark: expected_mark(changes.cluster, environment, workspace),
+                                mark: place.expected_mark(),
                             });
                         }
                     }
                 }
             }
             Change::Update(update) => {
+                if self.keeps_protection(changes, guards, &place, (change, update)) {
+                    return;
+                }
                 if let Some(mark) = is_replaced(changes, change) {
                     let danger = Danger { action: Action::Replace, environment: &environment.name, mark };
                     let mut held = guards.holding(&danger);
@@ -304,6 +320,9 @@ impl<'a> Draft<'a> {
                     } else {
                         self.withhold(changes, &environment.name, &workspace.name, Action::Replace, held);
                     }
+                    if is_gone {
+                        return;
+                    }
                 }
                 self.keep_by_hand(&place, update);
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
@@ -314,7 +333,11 @@ impl<'a> Draft<'a> {
                 let steps = place.update(update, branch, refresh);
                 self.let_through(&place, Some(update.observed), steps);
             }
-            Change::Conflict { observed, conflict } => {
+            Change::Conflict { observed, conflict, adoption } => {
+                let is_asked = self.overrides.adopt.iter().any(|name| name == workspace.name.as_str());
+                if let Some(update) = adoption.as_deref().filter(|_| is_asked) {
+                    return self.adopt(changes, &place, update);
+                }
                 let action = if *conflict == Conflict::MovedFrom { Action::Update } else { Action::Adopt };
                 self.conflict(change, changes, &observed.name, conflict, action);
             }
@@ -329,11 +352,12 @@ impl<'a> Draft<'a> {
         let WorkspaceChange { environment, workspace, change: what } = change;
         let observed = match what {
             Change::Unchanged { observed, .. } => observed,
+            Change::Update(update) if update.mark().is_none() => return self.without_mark(changes, change),
             Change::Update(update) if is_gone(update.missing) => {
                 return self.keep_missing(changes, change, update.missing);
             }
             Change::Update(update) if update.renamed_from.is_none() => update.observed,
-            Change::Conflict { observed, conflict } => {
+            Change::Conflict { observed, conflict, adoption: _ } => {
                 return self.conflict(change, changes, &observed.name, conflict, Action::Restart);
             }
             Change::Adopt { observed, code: _ } => {
@@ -347,13 +371,7 @@ impl<'a> Draft<'a> {
             self.unchanged += 1;
             return;
         }
-        let place = Place {
-            changes,
-            movements: &self.request.movements,
-            readers: &self.request.readers,
-            environment,
-            workspace,
-        };
+        let place = self.place(changes, environment, workspace);
         let precondition = Precondition::Revision(observed.revision.clone());
         let reason = "asked for by `magus restart`".to_owned();
         let part = Part::new(Action::Restart, reason, Restarts::Yes, Vec::new());
@@ -362,7 +380,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Takes those steps of a workspace into the plan that no gate holds back, and that lose no uncommitted changes.
-    fn let_through(&mut self, place: &Place<'a>, observed: Option<&ObservedWorkspace>, steps: Vec<Step>) {
+    pub(crate) fn let_through(
+        &mut self,
+        place: &Place<'a>,
+        observed: Option<&ObservedWorkspace>,
+        steps: Vec<Step>,
+    ) {
         let request = self.request;
         let last = observed.and_then(|observed| observed.mark.as_ref());
         let keeper = Keeper::new(request.now, &request.evidence, self.overrides);
@@ -444,7 +467,9 @@ impl<'a> Draft<'a> {
     pub(crate) fn admit(&mut self, changes: &ClusterChanges<'_>, steps: Vec<Step>) {
         let capabilities = changes.observation.map(|observation| &observation.capabilities);
         for step in steps {
-            let refused = capabilities.and_then(|capabilities| capabilities.refused.get(&step.action));
+            // An update of the mark alone is what an adoption does.
+            let action = if step.changes_only_mark() { Action::Adopt } else { step.action };
+            let refused = capabilities.and_then(|capabilities| capabilities.refused.get(&action));
             // What a replace would lose is lost already.
             if let Some(refusal) = refused.filter(|_| !is_gone(&step.restores)) {
                 let Refusal { reason, instead } = *refusal;
@@ -517,39 +542,6 @@ impl<'a> Draft<'a> {
             guard,
             message: messages.join("; "),
             unblock: unblock::command(&self.request.command, self.overrides, &flags),
-            opens_at: None,
-        });
-    }
-
-    fn conflict(
-        &mut self,
-        change: &WorkspaceChange<'_>,
-        changes: &ClusterChanges<'_>,
-        existing: &WorkspaceName,
-        conflict: &Conflict<'_>,
-        action: Action,
-    ) {
-        let ours = &changes.cluster.managed_by;
-        let import = || unblock::import(&self.request.command, existing.as_str());
-        let unblock = match conflict {
-            Conflict::ManagedBy(owner) => format!(
-                "declare it where `{owner}` declares it, give this workspace another `name`, or, if both are the \
-                 same, set `managed_by: {owner}` in cluster.yaml"
-            ),
-            Conflict::Differs(_) | Conflict::Unverifiable(_) => import(),
-            Conflict::OfBranch(_) => "run the command again: the name was taken while it ran".to_owned(),
-            Conflict::MovedFrom => {
-                format!("remove `moved_from: {existing}`, or first take it over with: {}", import())
-            }
-        };
-        self.withheld.push(Withheld {
-            cluster: changes.cluster.name.clone(),
-            environment: change.environment.name.clone(),
-            workspace: change.workspace.name.clone(),
-            action,
-            guard: Guard::Conflict,
-            message: format!("guard `conflict`: {}", words::conflict(existing, ours, conflict)),
-            unblock,
             opens_at: None,
         });
     }

@@ -28,6 +28,8 @@ pub struct PlanRequest<'a> {
     pub overrides: Overrides,
     /// Where the desired state was read from.
     pub source: Source,
+    /// What is known of commits of the declarations that were applied and are not among those of the source.
+    pub newer: Vec<Newer>,
     /// The time.
     pub now: Timestamp,
     /// The version of Magus.
@@ -46,6 +48,17 @@ pub struct PlanRequest<'a> {
     pub evidence: Evidence,
     /// The words of the command line, the program first: what lifts a guard is this command with more flags.
     pub command: Vec<String>,
+}
+
+/// A commit of the declarations that was applied to a cluster, and that the declarations of the plan lack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newer {
+    /// The cluster.
+    pub cluster: Text,
+    /// The full number of the commit.
+    pub commit: Text,
+    /// Where that is known from: `entry `…` of the history, of …`.
+    pub known_from: String,
 }
 
 /// What lies between commits, for each move of the code that the repositories know of.
@@ -146,4 +159,6 @@ pub enum Intent {
     Destroy,
     /// What was left behind by creates and deletes that failed is removed, and nothing else.
     Orphans,
+    /// The selected managed workspaces that are not declared lose their marks, and nothing else.
+    Forget,
 }

@@ -46,7 +46,7 @@ pub(crate) fn switches(step: &Step) -> bool {
 impl Place<'_> {
     /// Which branch the workspace follows after an update.
     pub(crate) fn branch_after(&self, update: &Update<'_>, overrides: &Overrides) -> Branch {
-        let Update { observed, renamed_from, fields, state, restart, code, missing: _ } = update;
+        let Update { observed, renamed_from, fields, state, restart, code, .. } = update;
         let environment = &self.environment.name;
         let runs_declared = code.is_none_or(|code| {
             code.observed.commit.as_ref() == Some(code.to) && code.source_before.is_none()

@@ -7,11 +7,12 @@
 use std::collections::HashMap;
 
 use magus_diff::{
-    Change, ClusterChanges, Conflict, Removed, Update, WorkspaceChange, meaning::is_absent, same_declared,
+    Change, Claim, ClusterChanges, Conflict, Removed, Update, WorkspaceChange, meaning::is_absent,
+    same_declared,
 };
 use magus_model::{
     Text,
-    desired::{Cluster, Desired, DesiredState, Workspace},
+    desired::{Cluster, Desired, DesiredState, Environment, Workspace},
     name::WorkspaceName,
     observed::Capabilities,
     path::FieldPath,
@@ -21,6 +22,7 @@ use magus_model::{
 
 use crate::{
     guards::{Danger, Guards},
+    ownership,
     request::{Baseline, Movements, Readers},
     steps::{Place, is_replaced},
     words,
@@ -34,7 +36,7 @@ pub(crate) struct Before<'a> {
     clusters: HashMap<&'a Text, (&'a Cluster, Workspaces<'a>)>,
 }
 
-type Workspaces<'a> = HashMap<&'a WorkspaceName, &'a Workspace>;
+type Workspaces<'a> = HashMap<&'a WorkspaceName, (&'a Environment, &'a Workspace)>;
 
 /// One difference in two halves; both are there where an update is of both.
 pub(crate) struct Split<'a> {
@@ -49,8 +51,14 @@ impl<'a> Before<'a> {
         let Baseline { revision, commit: _, desired } = baseline;
         let Desired { clusters } = desired;
         let workspaces = |cluster: &'a Cluster| {
-            let workspaces = cluster.environments.iter().flat_map(|environment| &environment.workspaces);
-            workspaces.map(|workspace| (&workspace.name, workspace)).collect()
+            let environments = cluster.environments.iter();
+            let workspaces = environments.flat_map(|environment| {
+                environment
+                    .workspaces
+                    .iter()
+                    .map(move |workspace| (&workspace.name, (environment, workspace)))
+            });
+            workspaces.collect()
         };
         let clusters = clusters.iter().map(|cluster| (&cluster.name, (cluster, workspaces(cluster))));
         Self { revision, movements, readers, clusters: clusters.collect() }
@@ -78,8 +86,11 @@ impl<'a> Before<'a> {
             _ => None,
         });
         let Some(then) = then else { return since() };
-        let twice = Twice::new(changes, then, workspace);
+        let twice = Twice::new(changes, *then, (*environment, *workspace));
         match what {
+            Change::Update(update) if !matches!(update.claim, Claim::Mark(_)) => {
+                Split { since: None, apart: Some(change.clone()) }
+            }
             Change::Update(update) => {
                 let half = |update: Update<'b>| {
                     let is_empty = update.is_empty();
@@ -111,7 +122,7 @@ impl<'a> Before<'a> {
         let (action, reason, fields, guard) = match what {
             Change::Create(fields) => {
                 let then = self.of(changes.cluster).and_then(|then| then.get(&workspace.name));
-                let twice = then.map(|then| Twice::new(changes, then, workspace));
+                let twice = then.map(|then| Twice::new(changes, *then, (*environment, *workspace)));
                 let changed = fields
                     .iter()
                     .filter(|field| twice.as_ref().is_some_and(|twice| twice.differs(&field.path)));
@@ -124,7 +135,7 @@ impl<'a> Before<'a> {
                 Vec::new(),
                 None,
             ),
-            Change::Conflict { observed, conflict } => {
+            Change::Conflict { observed, conflict, adoption: _ } => {
                 let action = if *conflict == Conflict::MovedFrom { Action::Update } else { Action::Adopt };
                 let reason = words::conflict(&observed.name, &changes.cluster.managed_by, conflict);
                 (action, reason, Vec::new(), Some(Guard::Conflict))
@@ -136,12 +147,29 @@ impl<'a> Before<'a> {
                     readers: self.readers,
                     environment,
                     workspace,
+                    declarations: None,
                 };
-                let Update { observed, renamed_from, fields, state, restart, code, missing } = &**update;
+                let Update {
+                    observed,
+                    claim,
+                    renamed_from,
+                    fields,
+                    state,
+                    restart,
+                    code,
+                    missing,
+                    ownership,
+                } = &**update;
                 let replaced = is_replaced(changes, change);
                 let action = match (replaced, state) {
+                    _ if !matches!(claim, Claim::Mark(_)) => Action::Adopt,
                     (Some(_), _) => Action::Replace,
-                    (None, _) if renamed_from.is_some() || !fields.is_empty() || !missing.is_empty() => {
+                    (None, _)
+                        if renamed_from.is_some()
+                            || !fields.is_empty()
+                            || !missing.is_empty()
+                            || !ownership.is_empty() =>
+                    {
                         Action::Update
                     }
                     (None, None) if restart.is_none() && code.is_some() => Action::Deploy,
@@ -154,12 +182,17 @@ impl<'a> Before<'a> {
                 });
                 let loses = action == Action::Deploy && place.lost_by_deploy(observed).is_some();
                 let work = loses.then_some(Guard::UncommittedChanges);
+                let unprotected = observed.mark.as_ref().filter(|_| !ownership.is_empty());
+                let unprotected = unprotected
+                    .and_then(|mark| guards.unprotect(&workspace.name, ownership::of(mark), environment));
+                let held = held.or(unprotected.map(|held| held.guard));
                 let guard = place.refusal(action).map(|_| Guard::Engine).or(held).or(work);
                 let mut fields: Vec<FieldChange> =
-                    fields.iter().chain(state).chain(restart).cloned().collect();
+                    fields.iter().chain(state).chain(restart).chain(ownership).cloned().collect();
                 fields.sort_by(|a, b| a.path.cmp(&b.path));
                 let reason = match code {
                     Some(change) if action == Action::Deploy => place.deploy_reason(*change),
+                    _ if action == Action::Adopt => ownership::reason(*claim).unwrap_or_default(),
                     _ => words::update(&fields, *renamed_from, missing),
                 };
                 (action, reason, fields, guard)
@@ -205,12 +238,20 @@ struct Twice<'a> {
     then: &'a Workspace,
     now: &'a Workspace,
     capabilities: Option<&'a Capabilities>,
+    /// Whether it belonged to the same environment, as much protected.
+    same_ownership: bool,
 }
 
 impl<'a> Twice<'a> {
-    fn new(changes: &ClusterChanges<'a>, then: &'a Workspace, now: &'a Workspace) -> Self {
+    fn new(
+        changes: &ClusterChanges<'a>,
+        (environment_then, then): (&'a Environment, &'a Workspace),
+        (environment_now, now): (&'a Environment, &'a Workspace),
+    ) -> Self {
         let capabilities = changes.observation.map(|observation| &observation.capabilities);
-        Self { then, now, capabilities }
+        let same_ownership = environment_then.name == environment_now.name
+            && environment_then.protected == environment_now.protected;
+        Self { then, now, capabilities, same_ownership }
     }
 
     /// Whether something else is declared for a path; nothing is the server's default, as everywhere.
@@ -232,7 +273,7 @@ impl<'a> Twice<'a> {
 
     /// Whether anything else is declared for the workspace.
     fn differ(&self) -> bool {
-        let Self { then, now, capabilities: _ } = self;
+        let Self { then, now, capabilities: _, same_ownership: _ } = self;
         let old_name = |workspace: &Workspace| workspace.moved_from.as_ref().map(|(name, _)| name.clone());
         let mut fields = then.fields.iter().chain(&now.fields);
         then.state != now.state
@@ -242,7 +283,8 @@ impl<'a> Twice<'a> {
 
     /// What is declared otherwise, and the rest.
     fn split<'b>(&self, update: &Update<'b>) -> (Update<'b>, Update<'b>) {
-        let Update { observed, renamed_from, fields, state, restart, code, missing } = update;
+        let Update { observed, claim, renamed_from, fields, state, restart, code, missing, ownership } =
+            update;
         let differs = |field: &FieldChange| self.differs(&field.path);
         let is_new_name = self.then.name != self.now.name;
         // What was pushed to the branch is no work of the declarations' commits.
@@ -252,6 +294,7 @@ impl<'a> Twice<'a> {
         };
         let half = |is_since: bool| Update {
             observed,
+            claim: *claim,
             renamed_from: renamed_from.filter(|_| is_new_name == is_since),
             fields: fields.iter().filter(|field| differs(field) == is_since).cloned().collect(),
             state: state.clone().filter(|field| differs(field) == is_since),
@@ -259,6 +302,7 @@ impl<'a> Twice<'a> {
             code: code.filter(|_| is_declared_anew == is_since),
             // No commit takes a part away.
             missing: if is_since { &[] } else { missing },
+            ownership: if self.same_ownership != is_since { ownership.clone() } else { Vec::new() },
         };
         (half(true), half(false))
     }

@@ -22,6 +22,7 @@ use magus_model::{
 };
 
 use crate::{
+    ownership,
     planner::step_id,
     request::{Move, Movements, Readers},
     shared_branch::Branch,
@@ -37,6 +38,8 @@ pub(crate) struct Place<'a> {
     pub readers: &'a Readers,
     pub environment: &'a Environment,
     pub workspace: &'a Workspace,
+    /// The commit of the declarations, which goes into its mark.
+    pub declarations: Option<&'a Text>,
 }
 
 /// What a step does, before it is known what it waits for.
@@ -103,8 +106,9 @@ impl<'a> Place<'a> {
     }
 
     /// The mark of a workspace that is as declared.
-    fn expected_mark(&self) -> Mark {
-        expected_mark(self.changes.cluster, self.environment, self.workspace)
+    pub(crate) fn expected_mark(&self) -> Mark {
+        let expected = expected_mark(self.changes.cluster, self.environment, self.workspace);
+        Mark { declarations: self.declarations.cloned(), ..expected }
     }
 
     /// The mark of a workspace that is as declared but for its code, of which it remembers as much as before.
@@ -202,14 +206,25 @@ impl<'a> Place<'a> {
     /// A replace carries everything: also what is as declared is lost with the old workspace, and sent again. The volume with
     /// its code stays.
     pub(crate) fn replace(&self, update: &Update<'_>) -> Vec<Step> {
-        let Update { observed, renamed_from, fields: changed, state, restart, code, missing } = update;
+        let Update {
+            observed,
+            claim: _,
+            renamed_from,
+            fields: changed,
+            state,
+            restart,
+            code,
+            missing,
+            ownership,
+        } = update;
         let capabilities = self.capabilities();
         let create_only: Vec<_> =
             changed.iter().filter(|field| takes_creation(capabilities, observed, field)).cloned().collect();
         let reason =
             if is_gone(missing) { words::recreate(missing) } else { words::replace(&create_only, update) };
 
-        let mut fields: Vec<_> = changed.iter().chain(restart).chain(state).cloned().collect();
+        let mut fields: Vec<_> =
+            changed.iter().chain(restart).chain(state).chain(ownership).cloned().collect();
         if state.is_none() {
             let kept = match (self.workspace.state, observed.state) {
                 (DesiredState::Stopped, _) | (DesiredState::Auto, RunState::Stopped) => "stopped",
@@ -242,7 +257,17 @@ impl<'a> Place<'a> {
     /// Stop, update, start and restart, as far as they are needed. A change that only a creation can make is left
     /// out: it is here only where the replace is held back.
     pub(crate) fn update(&self, update: &Update<'_>, branch: Branch, refresh_secrets: bool) -> Vec<Step> {
-        let Update { observed, renamed_from, fields: changed, state, restart, code, missing } = update;
+        let Update {
+            observed,
+            claim,
+            renamed_from,
+            fields: changed,
+            state,
+            restart,
+            code,
+            missing,
+            ownership,
+        } = update;
         let capabilities = self.capabilities();
         let renamed_from = renamed_from.cloned();
         if renamed_from.is_some() && !capabilities.rename || is_gone(missing) {
@@ -272,6 +297,9 @@ impl<'a> Place<'a> {
             fields.insert(at, absorbed.clone());
         }
 
+        fields.extend(ownership.iter().cloned());
+        fields.sort_by(|a, b| a.path.cmp(&b.path));
+
         let is_to_resume = observed.mark.as_ref().is_some_and(|mark| mark.resume);
         let of_state = |action, change: &FieldChange| {
             let reason = match action {
@@ -283,6 +311,10 @@ impl<'a> Place<'a> {
         let mut parts: Vec<_> = stops.map(|change| of_state(Action::Stop, change)).into_iter().collect();
         if !fields.is_empty() || renamed_from.is_some() || !restores.is_empty() {
             let mut reason = words::update(&fields, renamed_from.as_ref(), &restores);
+            let is_of_mark = !fields.is_empty() && fields.iter().all(FieldChange::is_of_mark);
+            if is_of_mark && renamed_from.is_none() && restores.is_empty() {
+                reason.push_str("; nothing restarts");
+            }
             if restarts == Restarts::Yes && observed.state == RunState::Failed {
                 reason.push_str(words::IS_DOWN);
             }
@@ -302,7 +334,28 @@ impl<'a> Place<'a> {
             let fields = vec![change.clone()];
             parts.push(Part::new(Action::Restart, reason, Restarts::Yes, fields));
         }
+        if let Some(reason) = ownership::reason(*claim) {
+            self.take(update, reason, &mut parts);
+        }
         self.chain(update, parts, renamed_from)
+    }
+
+    /// Lets the mark of a workspace that has none be the first thing that is written.
+    fn take(&self, update: &Update<'_>, mut reason: String, parts: &mut Vec<Part>) {
+        let capabilities = self.capabilities();
+        let later = update.fields.iter().filter(|field| takes_creation(capabilities, update.observed, field));
+        let later: Vec<_> = later.map(|field| field.path.clone()).collect();
+        if !later.is_empty() {
+            let paths = words::paths(&later);
+            reason.push_str(&format!(
+                "; {paths} can only be set by a replace, which needs the mark: plan again"
+            ));
+        }
+        match parts.first_mut().filter(|_| capabilities.refused.contains_key(&Action::Adopt)) {
+            // The mark goes along with what is changed anyway.
+            Some(first) => first.reason = format!("{reason}; {}", first.reason),
+            None => parts.insert(0, Part::new(Action::Adopt, reason, Restarts::No, Vec::new())),
+        }
     }
 
     /// An update that sends the secrets of a workspace again, though nothing says that they changed.
@@ -337,7 +390,10 @@ impl<'a> Place<'a> {
     fn chain(&self, update: &Update<'_>, parts: Vec<Part>, renamed_from: Option<WorkspaceName>) -> Vec<Step> {
         let expected = self.expected_mark();
         let mut mark = expected.clone();
-        let last = update.observed.mark.as_ref().map(|mark| &mark.applied);
+        if !update.ownership.is_empty() {
+            ownership::keep(&mut mark, update.claim.ownership());
+        }
+        let last = update.claim.applied();
         let pending = update.fields.iter().chain(&update.state).chain(&update.restart);
         for path in pending.map(|change| &change.path) {
             match last.and_then(|last| last.get(path)) {
@@ -346,12 +402,15 @@ impl<'a> Place<'a> {
             };
         }
         if update.code.is_some() {
-            remember_code(&mut mark, update.observed.mark.as_ref());
+            remember_code(&mut mark, update.claim.mark());
         }
         let mut steps: Vec<Step> = Vec::new();
         for part in parts {
             if part.deploy.is_some() {
                 remember_code(&mut mark, Some(&expected));
+            }
+            if part.fields.iter().any(FieldChange::is_of_mark) {
+                ownership::keep(&mut mark, Some(ownership::of(&expected)));
             }
             for done in part.fields.iter().map(|change| &change.path) {
                 match expected.applied.get(done) {
@@ -409,6 +468,9 @@ pub(crate) fn rest_on(step: &mut Step, held: &Step, last: Option<&Mark>) {
     let Some(mark) = &mut step.mark else { return };
     if held.deploy.is_some() {
         remember_code(mark, last);
+    }
+    if held.fields.iter().any(FieldChange::is_of_mark) {
+        ownership::keep(mark, last.map(ownership::of));
     }
     for path in held.fields.iter().map(|change| &change.path) {
         match last.and_then(|last| last.applied.get(path)) {

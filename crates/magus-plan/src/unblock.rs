@@ -8,6 +8,9 @@ pub(crate) enum Flag {
     AllowDelete(Text),
     AllowReplace(Text),
     AllowEmpty(Text),
+    AllowUnprotect(Text),
+    Adopt(Text),
+    AllowOlder,
     MaxDeletes(usize),
     OverrideGate(&'static str),
     DiscardChanges(Text),
@@ -16,16 +19,20 @@ pub(crate) enum Flag {
 
 impl Flag {
     /// As it is typed.
-    fn words(&self) -> [String; 2] {
-        match self {
-            Flag::AllowDelete(environment) => ["--allow-delete".into(), quoted(environment)],
-            Flag::AllowReplace(environment) => ["--allow-replace".into(), quoted(environment)],
-            Flag::AllowEmpty(environment) => ["--allow-empty".into(), quoted(environment)],
-            Flag::MaxDeletes(count) => ["--max-deletes".into(), count.to_string()],
-            Flag::OverrideGate(gate) => ["--override-gate".into(), (*gate).to_owned()],
-            Flag::DiscardChanges(workspace) => ["--discard-changes".into(), quoted(workspace)],
-            Flag::Reason => ["--reason".into(), "'WHY'".into()],
-        }
+    fn words(&self) -> Vec<String> {
+        let (option, value) = match self {
+            Flag::AllowDelete(environment) => ("--allow-delete", Some(quoted(environment))),
+            Flag::AllowReplace(environment) => ("--allow-replace", Some(quoted(environment))),
+            Flag::AllowEmpty(environment) => ("--allow-empty", Some(quoted(environment))),
+            Flag::AllowUnprotect(environment) => ("--allow-unprotect", Some(quoted(environment))),
+            Flag::Adopt(workspace) => ("--adopt", Some(quoted(workspace))),
+            Flag::AllowOlder => ("--allow-older", None),
+            Flag::MaxDeletes(count) => ("--max-deletes", Some(count.to_string())),
+            Flag::OverrideGate(gate) => ("--override-gate", Some((*gate).to_owned())),
+            Flag::DiscardChanges(workspace) => ("--discard-changes", Some(quoted(workspace))),
+            Flag::Reason => ("--reason", Some("'WHY'".to_owned())),
+        };
+        std::iter::once(option.to_owned()).chain(value).collect()
     }
 }
 
@@ -54,6 +61,16 @@ pub(crate) fn command(words: &[String], overrides: &Overrides, flags: &[Flag]) -
     kept.join(" ")
 }
 
+/// The command that was given with these flags, if it plans what is declared; else a plan of the same directory.
+pub(crate) fn plan(words: &[String], overrides: &Overrides, flags: &[Flag]) -> String {
+    let plans = words.iter().any(|word| word == "plan" || word == "apply");
+    if plans {
+        command(words, overrides, flags)
+    } else {
+        command(&in_directory(words, &["plan"]), overrides, flags)
+    }
+}
+
 /// `magus import NAME` for the same directory.
 pub(crate) fn import(words: &[String], name: &str) -> String {
     same_place(words, &["import", name])
@@ -61,18 +78,24 @@ pub(crate) fn import(words: &[String], name: &str) -> String {
 
 /// Another command of `magus` for the same directory.
 pub(crate) fn same_place(words: &[String], arguments: &[&str]) -> String {
-    let mut command = vec![words.first().map_or_else(|| "magus".to_owned(), |program| quoted(program))];
+    let words = in_directory(words, arguments);
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Another command for the same directory, in words.
+fn in_directory(words: &[String], command: &[&str]) -> Vec<String> {
+    let mut all = vec![words.first().map_or_else(|| "magus".to_owned(), Clone::clone)];
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         if word == "-C" || word == "--dir" {
-            command.push(word.clone());
-            command.extend(rest.next().map(|dir| quoted(dir)));
+            all.push(word.clone());
+            all.extend(rest.next().cloned());
         } else if word.starts_with("--dir=") || (word.starts_with("-C") && !word.starts_with("--")) {
-            command.push(quoted(word));
+            all.push(word.clone());
         }
     }
-    command.extend(arguments.iter().map(|argument| quoted(argument)));
-    command.join(" ")
+    all.extend(command.iter().map(|word| (*word).to_owned()));
+    all
 }
 
 /// A word as a shell takes it.

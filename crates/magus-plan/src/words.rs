@@ -11,6 +11,8 @@ use magus_model::{
     source::ProjectSource,
 };
 
+use crate::ownership;
+
 /// `2 fields declared, 1 drifted`.
 pub(crate) fn fields(fields: &[FieldChange]) -> String {
     let count = |wanted: &dyn Fn(&FieldChange) -> bool| fields.iter().filter(|field| wanted(field)).count();
@@ -190,10 +192,11 @@ pub(crate) fn update(
     renamed_from: Option<&WorkspaceName>,
     restored: &[MissingPart],
 ) -> String {
+    let (of_mark, others): (Vec<_>, Vec<_>) = changed.iter().cloned().partition(FieldChange::is_of_mark);
     let renamed = renamed_from.map(|old| format!("renamed from `{old}`"));
-    let changed = (!changed.is_empty()).then(|| fields(changed));
-    let restored = restored.iter().map(restores);
-    renamed.into_iter().chain(changed).chain(restored).collect::<Vec<_>>().join("; ")
+    let counted = (!others.is_empty()).then(|| fields(&others));
+    let all = renamed.into_iter().chain(ownership::told(&of_mark)).chain(counted);
+    all.chain(restored.iter().map(restores)).collect::<Vec<_>>().join("; ")
 }
 
 /// That a part is brought back, and what is not.
@@ -263,11 +266,12 @@ pub(crate) fn state(change: &FieldChange) -> String {
 pub(crate) fn conflict(name: &WorkspaceName, ours: &str, conflict: &Conflict<'_>) -> String {
     match conflict {
         Conflict::ManagedBy(owner) => format!("`{name}` exists and is managed by `{owner}`, not by `{ours}`"),
+        Conflict::Differs(differing) if differing.is_empty() => format!("`{name}` exists unmanaged"),
         Conflict::Differs(differing) => {
             format!("`{name}` exists unmanaged, and is not as declared in {}", paths(differing))
         }
         Conflict::Unverifiable(unreadable) => format!(
-            "`{name}` exists unmanaged, and nobody can see whether it is as declared in {}",
+            "`{name}` exists unmanaged, and cannot be read to tell whether it is as declared in {}",
             paths(unreadable)
         ),
         Conflict::OfBranch(branch) => format!("`{name}` is the workspace of the branch `{branch}`"),

@@ -86,7 +86,7 @@ impl Place<'_> {
         let begins_to_reset = !resets && self.workspace.field(sync_on_start().as_str()).is_some();
         let follows = self.workspace.code.as_ref().is_some_and(|code| code.follows.is_some());
         match step.action {
-            Action::Create | Action::Adopt => None,
+            Action::Create | Action::Adopt | Action::Forget => None,
             Action::Deploy => self.lost_by_deploy(observed),
             Action::Delete | Action::Replace => Loss::of(&observed.code.work),
             // The first start afterwards resets the code.

@@ -89,6 +89,7 @@ fn done(action: Action) -> &'static str {
         Action::Start => "started",
         Action::Restart => "restarted",
         Action::Delete => "deleted",
+        Action::Forget => "forgotten",
     }
 }
 

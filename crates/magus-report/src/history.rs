@@ -48,7 +48,9 @@ pub fn text(entries: &[Entry], width: usize, styles: &Styles) -> String {
         .map(|entry| {
             let result = match entry.result {
                 Ending::Done | Ending::Passed => styles.added,
-                Ending::Incomplete | Ending::Failed => styles.removed,
+                Ending::Incomplete | Ending::Failed | Ending::Interrupted => styles.removed,
+                Ending::Running => styles.changed,
+                Ending::Other => plain,
             };
             let cluster = if several { escape::line(&entry.cluster).into_owned() } else { String::new() };
             vec![

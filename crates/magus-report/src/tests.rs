@@ -6,7 +6,7 @@ use magus_model::{
     desired::*,
     name::WorkspaceName,
     observed::{Capabilities, Observation, ObservedCode, ObservedWorkspace, RunState},
-    plan::Action,
+    plan::{Action, FieldChange, Reason},
     report::{ApplyReport, ApplySummary, Outcome, StepResult},
     span::{FileId, SourceFile, Sources, Span},
     value::{FieldValue, Value},
@@ -15,7 +15,7 @@ use magus_model::{
 use crate::{
     Styles, apply,
     apply::Listing,
-    drift,
+    drift::{self, Drift, Drifted, Status},
     explain::{self, ExplainEntry, ExplainView, OverriddenEntry},
     plan::samples,
     side_by_side, stale, status,
@@ -222,24 +222,63 @@ fn a_value_is_explained_with_what_it_replaced() {
     assert_eq!(document["workspace"], "production/analytics");
 }
 
+fn drifted(workspace: &str, status: Status, fields: Vec<FieldChange>) -> Drifted {
+    let managed_by = (status == Status::ManagedByOther).then(|| "others".into());
+    let workspace = WorkspaceName::observed(workspace);
+    let (cluster, environment) = ("acme".into(), "production".into());
+    Drifted { cluster, environment, workspace, status, managed_by, fields, code: None, missing: Vec::new() }
+}
+
 #[test]
-fn drift_is_what_nobody_declared() {
-    let found = drift::drift(&samples::everything());
+fn drift_names_what_happened_to_each_workspace() {
+    let plan = samples::everything();
+    let log_level = plan.steps.iter().flat_map(|step| &step.fields);
+    let log_level: Vec<_> = log_level.filter(|field| field.reason == Reason::Drift).cloned().collect();
+    let mut found = Drift {
+        format_version: drift::FORMAT_VERSION,
+        has_drift: true,
+        workspaces: vec![
+            drifted("analytics-production", Status::Differs, log_level),
+            drifted("lost", Status::Missing, Vec::new()),
+            drifted("overwritten", Status::Unmanaged, Vec::new()),
+            drifted("taken", Status::ManagedByOther, Vec::new()),
+        ],
+        ownership: Vec::new(),
+        unknown: plan.unknown.clone(),
+        unverifiable: BTreeMap::from([("acme".into(), "the containers".into())]),
+    };
     assert_eq!(
         drift::text(&found, &Styles::plain()),
         "analytics-production (acme, production)
     ~ env.LOG_LEVEL: debug → info  (drift, environments/cluster.yaml:14)
 
+lost (acme, production)
+    missing: declared, and not in the cluster
+
+overwritten (acme, production)
+    unmanaged: declared, and without a mark in the cluster
+
+taken (acme, production)
+    managed by `others`: declared here, and marked by another owner
+
 unknown: `lost-production`: its record is damaged
-Drift: 1 field of 1 workspace.
-Next: `magus apply` sets what is declared; to keep what is there, declare it
+unverifiable: cluster `acme`: the containers
+Drift: 4 workspaces; 1 workspace unknown.
+Next: `magus plan` shows how an apply restores what is declared; to keep what is there, declare it
 "
     );
     let document: serde_json::Value = serde_json::from_str(&drift::json(&found)).expect("JSON");
     assert_eq!(document["has_drift"], true);
     assert_eq!(document["workspaces"][0]["fields"][0]["path"], "env.LOG_LEVEL");
-    let none = drift::drift(&samples::plan(Vec::new()));
-    assert_eq!(drift::text(&none, &Styles::plain()), "No drift: nothing differs that nobody declared.\n");
+    assert_eq!(document["workspaces"][3]["status"], "managed-by-other");
+    found.workspaces.truncate(1);
+    found.unknown.clear();
+    let shown = drift::text(&found, &Styles::plain());
+    assert!(shown.contains("\nDrift: 1 field of 1 workspace.\n"), "{shown}");
+    found.workspaces.clear();
+    found.has_drift = false;
+    found.unverifiable.clear();
+    assert_eq!(drift::text(&found, &Styles::plain()), "No drift.\n");
 }
 
 #[test]
@@ -283,6 +322,8 @@ fn status_names_state_drift_and_what_is_pending() {
             missing: Vec::new(),
             code: ObservedCode::default(),
             mark: None,
+            identity: None,
+            copy: None,
             revision: "r".into(),
         };
         (name, workspace)

@@ -188,7 +188,8 @@ fn the_lock_of_a_killed_apply_is_released_by_hand() {
     sandbox.expect(4, &["apply", "--yes", "--lock-timeout", "1s"]);
     sandbox.expect(0, &["lock", "release", "acme", "--yes"]);
     sandbox.expect(0, &["apply", "--yes"]);
-    assert_eq!(history(&sandbox).len(), 1);
+    let results: Vec<_> = history(&sandbox).iter().map(|entry| entry["result"].clone()).collect();
+    assert_eq!(results, ["done", "interrupted"]);
 }
 
 #[test]
@@ -209,7 +210,7 @@ fn a_history_that_cannot_be_pushed_goes_with_the_next_one() {
     sandbox.write("environments/staging/ana.yaml", "env: {A: \"2\"}\n");
     sandbox.expect(0, &["apply", "--yes"]);
     let log = sandbox.git(&["--git-dir", "a remote.git", "log", "--format=%s", "refs/magus/acme"]);
-    assert_eq!(log, "apply\napply\n");
+    assert_eq!(log, "apply\n".repeat(4), "each has an entry when it begins, and one when it ends");
     assert_eq!(history(&sandbox).len(), 2);
     // Without the remote nothing is changed, because nobody knows who else does.
     std::fs::rename(sandbox.file("a remote.git"), sandbox.file("away")).expect("renamed");
@@ -270,4 +271,35 @@ fn ten_appliers_take_turns_and_leave_ten_entries_in_one_order() {
     assert_eq!(reasons, clones);
     assert_eq!(sandbox.git(&["--git-dir", "a remote.git", "for-each-ref", "refs/magus-locks"]), "");
     assert!(!Path::new(&sandbox.file("turn")).exists());
+}
+
+#[test]
+fn a_killed_apply_has_an_entry_that_the_next_one_ends() {
+    let remote = with_remote();
+    let local = Sandbox::new();
+    for (path, text) in declarations("") {
+        local.write(path, text);
+    }
+    for sandbox in [local, remote] {
+        let mut child = waiting(&sandbox);
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        let all = history(&sandbox);
+        assert_eq!((all.len(), &all[0]["result"]), (1, &"running".into()));
+        assert_eq!(all[0]["steps"].as_array().map(Vec::len), Some(3));
+        assert_eq!(all[0]["steps"][0]["outcome"], "not_started");
+        let status = sandbox.expect(0, &["status"]).stdout;
+        assert!(status.contains("running or killed: apply of cluster `acme` by "), "{status}");
+        // Another one may begin once the lock is free.
+        if sandbox.file("a remote.git").exists() {
+            sandbox.expect(0, &["lock", "release", "acme", "--yes"]);
+        }
+        sandbox.write("environments/development/go", "");
+        sandbox.expect(0, &["apply", "--yes"]);
+        let results: Vec<_> = history(&sandbox).iter().map(|entry| entry["result"].clone()).collect();
+        assert_eq!(results, ["done", "interrupted"]);
+        let interrupted = &history(&sandbox)[1];
+        assert_eq!((&interrupted["closes"], &interrupted["reason"]), (&all[0]["id"], &"slow".into()));
+        assert!(!sandbox.expect(0, &["status"]).stdout.contains("running or killed"));
+    }
 }

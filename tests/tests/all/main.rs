@@ -19,6 +19,7 @@ mod kill;
 mod lint;
 mod mage;
 mod mage_facts;
+mod ownership;
 mod plan_file;
 mod promote;
 mod properties;

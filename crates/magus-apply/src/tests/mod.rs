@@ -227,6 +227,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         overrides: Overrides::default(),
         steps,
         withheld: Vec::new(),
+        refused: Vec::new(),
         unmanaged: Vec::new(),
         heads: Vec::new(),
         orphans: Vec::new(),
@@ -251,6 +252,7 @@ fn mark(environment: &str, workspace: &str) -> MarkRefresh {
             source: None,
             applied: BTreeMap::new(),
             resume: false,
+            declarations: None,
         },
     }
 }

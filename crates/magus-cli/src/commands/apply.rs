@@ -1,4 +1,4 @@
-//! `magus apply`, `restart` and `destroy`: plan, show, ask, and do exactly that.
+//! `magus apply`, `restart`, `destroy` and `forget`: plan, show, ask, and do exactly that.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,7 +20,7 @@ use magus_model::{
     Text,
     desired::Cluster,
     history::Operation,
-    plan::{FORMAT_VERSION, Plan},
+    plan::{FORMAT_VERSION, Plan, Refused},
     report::ApplySummary,
 };
 use magus_plan::{Filter, Intent, StalePlan};
@@ -34,9 +34,10 @@ use magus_resolve::Heads;
 use magus_secrets::Resolver;
 
 use crate::{
-    arguments::{Apply, Approval, Destroy, Format, Global, Restart},
+    arguments::{Apply, Approval, Destroy, Forget, Format, Global, Restart},
     declarations::{self, Checked, Look},
     engines::{self, Engines},
+    entries::Entries,
     error::{CommandError, Exit},
     history,
     output::Output,
@@ -71,6 +72,40 @@ pub fn restart(global: &Global, arguments: &Restart, output: &Output) -> Result<
     converge(global, &arguments.approval, &wish, None, output)
 }
 
+/// `magus forget`: removes the marks of workspaces that are not declared.
+pub fn forget(global: &Global, arguments: &Forget, output: &Output) -> Result<Exit, CommandError> {
+    if global.workspace.is_empty() {
+        return Err(CommandError::new(Exit::Usage, "no workspace is named that should be forgotten")
+            .hint("magus forget -w NAME --reason WHY"));
+    }
+    let reason = arguments.approval.guards.reason.as_deref().unwrap_or_default();
+    if reason.trim().is_empty() {
+        return Err(CommandError::new(
+            Exit::Usage,
+            "`magus forget` needs `--reason`, which the history keeps",
+        )
+        .hint("magus forget -w NAME --reason WHY"));
+    }
+    let wish = Wish::new(global, &arguments.approval.guards, "forget", Intent::Forget)?;
+    converge(global, &arguments.approval, &wish, None, output)
+}
+
+/// A declared workspace is not forgotten: the next apply would adopt it again.
+fn refuse_declared(wish: &Wish<'_>, checked: &Checked) -> Result<(), CommandError> {
+    let environments = checked.resolution.desired.clusters.iter().flat_map(|one| &one.environments);
+    let mut workspaces = environments
+        .flat_map(|environment| environment.workspaces.iter().map(move |workspace| (environment, workspace)));
+    let selected = workspaces.find(|(environment, workspace)| {
+        wish.intent == Intent::Forget
+            && wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)
+    });
+    let Some((environment, workspace)) = selected else { return Ok(()) };
+    let (environment, declared) = (&environment.name, &workspace.declared);
+    let message = format!("`{}` is declared: it is `{environment}/{declared}`", workspace.name);
+    Err(CommandError::new(Exit::Refused, message)
+        .hint("remove its file, and forget it before the next apply, which would delete it"))
+}
+
 /// `magus destroy`.
 pub fn destroy(global: &Global, arguments: &Destroy, output: &Output) -> Result<Exit, CommandError> {
     if global.workspace.is_empty() && global.environment.is_empty() {
@@ -95,7 +130,7 @@ fn converge(
         let heads = expectation.as_ref().map_or(Heads::AsTheyAre, |plan| Heads::Reviewed(&plan.heads));
         let look = match wish.intent {
             Intent::Converge => Look::to_deploy(global, heads).into_code(),
-            Intent::Restart | Intent::Destroy | Intent::Orphans => Look::OFFLINE,
+            Intent::Restart | Intent::Destroy | Intent::Orphans | Intent::Forget => Look::OFFLINE,
         };
         let mut checked = declarations::check_valid(global, None, look.with_clusters(&engines), output)?;
         if wish.intent != Intent::Converge {
@@ -104,6 +139,7 @@ fn converge(
         checked
     };
     refuse_other_branch(global, &checked)?;
+    refuse_declared(wish, &checked)?;
     if !approval.yes {
         let planned = pipeline::plan(global, &checked, wish, &engines)?;
         if let Some(expected) = &expectation {
@@ -111,6 +147,7 @@ fn converge(
                 .map_err(|stale| refused(global, &stale, wish, (expected, &planned.plan)))?;
         }
         show(global, wish, &planned, output)?;
+        refuse_older(&planned.plan)?;
         if planned.plan.has_changes
             && !output.ask("Apply this plan?", "pass `--yes` to apply without asking")?
         {
@@ -133,6 +170,7 @@ fn converge(
     if approval.yes {
         show(global, wish, &planned, output)?;
     }
+    refuse_older(&planned.plan)?;
     pipeline::say_idle_flags(&checked.resolution.desired, &planned, wish, output);
 
     if INTERRUPTED.load(Ordering::SeqCst) {
@@ -142,6 +180,7 @@ fn converge(
     let secrets = Resolver::new(checked.loaded.root.clone(), Box::new(|name| std::env::var_os(name)));
     let performing: BTreeMap<Text, &dyn Perform> =
         opened.engines.iter().map(|(name, engine)| (name.clone(), &**engine)).collect();
+    let entries = Entries::begin(global, &checked, operation(wish.intent), &planned.plan, &opened.engines);
     let repositories: BTreeMap<Text, PathBuf> =
         checked.repositories.iter().map(|(url, code)| (url.clone(), code.path().to_owned())).collect();
     let jobs = global.jobs.map_or_else(engines::default_jobs, usize::from);
@@ -177,7 +216,7 @@ fn converge(
         },
     );
     progress.end();
-    history::record(global, &checked, operation(wish.intent), (&planned.plan, &report), output);
+    entries.end(&planned, &report, &performing, output);
     let text = match global.format {
         Format::Json => magus_report::apply::json(&report),
         _ if report.results.is_empty() && report.notes.is_empty() => String::new(),
@@ -329,6 +368,7 @@ fn operation(intent: Intent) -> Operation {
         Intent::Restart => Operation::Restart,
         Intent::Destroy => Operation::Destroy,
         Intent::Orphans => Operation::Orphans,
+        Intent::Forget => Operation::Forget,
     }
 }
 
@@ -349,6 +389,14 @@ fn show(global: &Global, wish: &Wish<'_>, planned: &Planned, output: &Output) ->
     }
     pipeline::say_unreadable(planned, output);
     Ok(())
+}
+
+/// A plan that is refused as a whole is not applied.
+fn refuse_older(plan: &Plan) -> Result<(), CommandError> {
+    let Some(refused) = plan.refused.first() else { return Ok(()) };
+    let Refused { cluster: _, guard: _, message, unblock } = refused;
+    let error = CommandError::new(Exit::Refused, magus_report::escape::line(message).into_owned());
+    Err(error.hint("pull the newer declarations: git pull").hint(format!("or apply these: {unblock}")))
 }
 
 /// A plan that breaks a rule of plans is a fault of the planner: it is not applied.

@@ -1,4 +1,4 @@
-//! `magus drift`: only the differences that nobody declared.
+//! `magus drift`: only the differences that no declaration made.
 
 use magus_plan::Intent;
 use magus_resolve::Heads;
@@ -20,10 +20,10 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     // What waits for its time has drifted all the same.
     let wish = Wish::new(global, &Guards::default(), "drift", Intent::Converge)?.through_gates();
     let planned = pipeline::plan(global, &checked, &wish, &engines)?;
-    let drift = magus_report::drift::drift(&planned.plan);
+    let drift = &planned.drift;
     output.result(&match global.format {
-        Format::Json => magus_report::drift::json(&drift),
-        _ => magus_report::drift::text(&drift, &output.styles()),
+        Format::Json => magus_report::drift::json(drift),
+        _ => magus_report::drift::text(drift, &output.styles()),
     })?;
     pipeline::say_unreadable(&planned, output);
     let unknown = if drift.unknown.is_empty() && planned.unreadable.is_empty() {
@@ -31,6 +31,7 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     } else {
         Exit::Unreachable
     };
+    let exit = unknown.or(if drift.has_drift { Exit::Changes } else { Exit::Done });
     pipeline::leave((checked, planned));
-    Ok(unknown.or(if drift.has_drift { Exit::Changes } else { Exit::Done }))
+    Ok(exit)
 }

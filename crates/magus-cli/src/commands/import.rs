@@ -8,7 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use magus_model::{Text, desired::Cluster, name::WorkspaceName, observed::ObservedWorkspace, plan::Action};
+use magus_model::{
+    Text,
+    desired::{Cluster, Environment},
+    name::WorkspaceName,
+    observed::ObservedWorkspace,
+    plan::Action,
+};
 use magus_plan::Intent;
 use magus_report::escape;
 use magus_resolve::{Heads, ImportError, Imported, import_layer};
@@ -140,11 +146,11 @@ fn drafts(
     Ok((drafts, left))
 }
 
-/// `ENV/WORKSPACE` of the declaration that has this name in the cluster.
-fn declaration(cluster: &Cluster, name: &WorkspaceName) -> Option<String> {
+/// `ENV/WORKSPACE` of the declaration that has this name in the cluster, and its environment.
+fn declaration<'a>(cluster: &'a Cluster, name: &WorkspaceName) -> Option<(&'a Environment, String)> {
     cluster.environments.iter().find_map(|environment| {
         let declared = environment.workspaces.iter().find(|workspace| workspace.name == *name)?;
-        Some(format!("{}/{}", environment.name, declared.declared))
+        Some((environment, format!("{}/{}", environment.name, declared.declared)))
     })
 }
 
@@ -159,12 +165,12 @@ fn draft(
         let owner = escape::line(&mark.managed_by).into_owned();
         return Err(CommandError::new(Exit::Refused, format!("`{shown}` is managed by `{owner}` already")));
     }
-    if let Some(declared) = declaration(cluster, &workspace.name) {
+    if let Some((environment, declared)) = declaration(cluster, &workspace.name) {
         let message = format!("`{shown}` is declared already: it is `{declared}`");
-        return Err(CommandError::new(Exit::Invalid, message).hint(format!(
-            "magus plan{} shows whether it is as declared, and is taken over",
-            pipeline::directory_flag(global)
-        )));
+        let (name, place) = (pipeline::quoted(&shown), pipeline::directory_flag(global));
+        let reason = if environment.protected { " --reason 'WHY'" } else { "" };
+        return Err(CommandError::new(Exit::Invalid, message)
+            .hint(format!("magus plan{place} --adopt {name}{reason}")));
     }
     let environments: Vec<&Text> = cluster
         .environments

@@ -10,11 +10,12 @@ use magus_git::Code;
 use magus_model::{
     Text,
     desired::{Cluster, Desired, Workspace},
+    history::Ending,
     observed::{ObservedCode, Work},
     plan::Commit,
 };
 use magus_plan::Intent;
-use magus_report::status::{ClusterStatus, CodeStatus, Fact};
+use magus_report::status::{ClusterStatus, CodeStatus, Fact, Running};
 use magus_resolve::Heads;
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     declarations::{self, Look},
     engines::Engines,
     error::{CommandError, Exit},
+    history,
     output::Output,
     pipeline::{self, Planned, Wish},
 };
@@ -42,6 +44,7 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
         &|environment, declared, name| wish.filter.selects(environment, declared, name),
         &code(&checked.repositories),
     );
+    status.running = running(global, desired);
     if output.verbose > 0 {
         status.clusters = about(desired, &planned, &engines, output);
     }
@@ -54,6 +57,25 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let unknown = !planned.unreadable.is_empty() || !planned.plan.unknown.is_empty();
     pipeline::leave((checked, planned));
     Ok(if unknown { Exit::Unreachable } else { Exit::Done })
+}
+
+/// What began to change a cluster and has not ended, as far as is known without asking the network.
+fn running(global: &Global, desired: &Desired) -> Vec<Running> {
+    let entries = desired.clusters.iter().flat_map(|cluster| {
+        let read = history::open(global, cluster).map_err(Into::into).and_then(|history| history.read(false));
+        read.unwrap_or_else(|why| {
+            tracing::debug!(cluster = %cluster.name, %why, "the history was not read");
+            Vec::new()
+        })
+    });
+    let running = entries.filter(|entry| entry.result == Ending::Running).map(|entry| Running {
+        cluster: entry.cluster,
+        entry: entry.id,
+        operation: entry.operation.as_str().into(),
+        by: entry.by,
+        at: entry.at,
+    });
+    running.collect()
 }
 
 /// Says what runs and what it lacks. Many workspaces run the same.

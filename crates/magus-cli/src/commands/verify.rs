@@ -21,6 +21,7 @@ use crate::{
     commands::{apply, history::stage_of},
     declarations::{self, Checked, Look},
     engines::Engines,
+    entries,
     error::{CommandError, Exit},
     history,
     output::Output,
@@ -67,7 +68,7 @@ pub fn run(global: &Global, arguments: &Verify, output: &Output) -> Result<Exit,
             urls,
             note,
         }),
-        ..history::entry(cluster, Operation::Verify)
+        ..entries::entry(cluster, Operation::Verify)
     };
     let opened = history::open(global, cluster).map_err(|why| history::unread(cluster, &why.into()))?;
     let (entry, added) = opened.add(entry).map_err(|why| history::unread(cluster, &why))?;

@@ -274,9 +274,11 @@ fn a_mark_with_other_words_is_stale() {
         told_of(vec![workspace("a", &[])], observation(capabilities(), vec![observed("a", &[], Some(mark))]))
     };
     assert_eq!(told(|_| {}), ["a: unchanged"]);
-    assert_eq!(told(|mark| mark.environment = "x".into()), ["a: stale"]);
+    let moved = ["a: update of a environment: x → development declared"];
+    assert_eq!(told(|mark| mark.environment = "x".into()), moved);
     assert_eq!(told(|mark| mark.workspace = "x".into()), ["a: stale"]);
-    assert_eq!(told(|mark| mark.protected = true), ["a: stale"]);
+    let unprotected = ["a: update of a protected: true → false declared"];
+    assert_eq!(told(|mark| mark.protected = true), unprotected);
     assert_eq!(told(|mark| drop(mark.applied.insert("env.X".into(), "0".into()))), ["a: stale"]);
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use magus_diff::{Change, ChangeSet, diff, digest};
+use magus_diff::{Change, ChangeSet, Update, diff, digest};
 use magus_model::{
     Text,
     desired::{
@@ -147,6 +147,7 @@ pub fn mark(workspace: &str, applied: &[(&str, FieldValue)]) -> Mark {
         source: None,
         applied,
         resume: false,
+        declarations: None,
     }
 }
 
@@ -164,6 +165,8 @@ pub fn observed(name: &str, fields: &[(&str, FieldValue)], mark: Option<Mark>) -
         sensitive: Default::default(),
         missing: Vec::new(),
         code: ObservedCode::default(),
+        identity: None,
+        copy: None,
         mark,
         revision: "sha256:1".into(),
     }
@@ -188,8 +191,8 @@ fn tell(change: &Change<'_>) -> String {
     match change {
         Change::Create(fields) => format!("create {}", shown(fields)),
         Change::Update(update) => {
-            let all: Vec<_> =
-                update.fields.iter().chain(&update.state).chain(&update.restart).cloned().collect();
+            let Update { fields, state, restart, ownership, .. } = &**update;
+            let all: Vec<_> = fields.iter().chain(state).chain(restart).chain(ownership).cloned().collect();
             format!("update of {} {}", update.observed.name, shown(&all))
         }
         Change::Unchanged { stale: false, .. } => "unchanged".to_owned(),

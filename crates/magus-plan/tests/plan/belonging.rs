@@ -127,6 +127,7 @@ fn what_is_not_ours_is_never_touched() {
         source: None,
         applied: Default::default(),
         resume: false,
+        declarations: None,
     };
     let mut world =
         World::applied(vec![environment("development", 0, vec![basic(), workspace("b"), workspace("c")])]);
@@ -150,7 +151,7 @@ fn what_is_not_ours_is_never_touched() {
         plan.withheld[1].message,
         "guard `conflict`: `b` exists unmanaged, and is not as declared in `env.X`"
     );
-    assert_eq!(plan.withheld[1].unblock, "magus -C 'my envs' import b");
+    assert_eq!(plan.withheld[1].unblock, "magus -C 'my envs' plan --adopt b");
     assert_eq!(plan.unmanaged.len(), 1);
     assert_eq!((plan.unmanaged[0].name.as_str(), &plan.unmanaged[0].managed_by), ("c", &None));
     assert_eq!(plan.summary, Summary { withheld: 2, ..Summary::default() });
@@ -163,7 +164,7 @@ fn what_is_not_ours_is_never_touched() {
     let plan = world.plan();
     assert!(
         plan.withheld.iter().any(|held| held.message
-            == "guard `conflict`: `c` exists unmanaged, and nobody can see whether it is as declared in `secrets.s`"),
+            == "guard `conflict`: `c` exists unmanaged, and cannot be read to tell whether it is as declared in `secrets.s`"),
         "{:?}",
         plan.withheld
     );

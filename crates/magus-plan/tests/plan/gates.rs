@@ -262,6 +262,9 @@ fn entry(time: &str, steps: Vec<EntryStep>, verification: Option<(Verification, 
         overrides: Overrides::default(),
         steps,
         verification: verification.map(|(verification, _)| verification),
+        managed_by: None,
+        process: None,
+        closes: None,
     }
 }
 
@@ -273,6 +276,8 @@ fn deployed(time: &str, workspace: &str, to: &str, outcome: Outcome) -> Entry {
         action: Action::Deploy,
         outcome,
         deployed: Some(deployed),
+        identity: None,
+        protected: false,
     };
     entry(time, vec![step], None)
 }

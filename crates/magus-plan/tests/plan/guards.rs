@@ -36,6 +36,8 @@ pub fn lifted(overrides: &Overrides, unblock: &str) -> Overrides {
             "--allow-delete" => overrides.allow_delete.push(value),
             "--allow-replace" => overrides.allow_replace.push(value),
             "--allow-empty" => overrides.allow_empty.push(value),
+            "--allow-unprotect" => overrides.allow_unprotect.push(value),
+            "--adopt" => overrides.adopt.push(value),
             "--max-deletes" => overrides.max_deletes = Some(value),
             "--discard-changes" => overrides.discard_changes.push(value),
             "--override-gate" => overrides.override_gate.push(value),
@@ -56,6 +58,8 @@ fn protected_by_declaration_or_mark_needs_the_flag_and_a_reason() {
         };
         let mut world = World::applied(with(declared, both.clone()));
         world.declare(with(still_declared, keep(&both, 1)));
+        // That the other one gains or loses its protection is told elsewhere.
+        world.filter.workspaces = names(&["b"]);
         let case = format!("{declared} {still_declared}");
         let plan = world.plan_as(&["magus", "apply", "--yes"]);
         assert_eq!(
@@ -95,15 +99,72 @@ fn protected_by_declaration_or_mark_needs_the_flag_and_a_reason() {
 }
 
 #[test]
-fn taking_the_protection_away_first_takes_two_applies() {
+fn losing_the_protection_is_withheld_until_it_is_allowed() {
     let both = vec![workspace("a"), workspace("b")];
     let mut world = World::applied(vec![protected(environment("production", 0, both.clone()))]);
     world.declare(vec![environment("production", 0, both.clone())]);
     let plan = world.plan();
-    assert_eq!(plan.marks.len(), 2);
-    simulate::refresh(&mut world.observations, &plan.marks);
+    assert_eq!((steps(&plan), plan.marks.len()), (vec![], 0));
+    assert_eq!(withheld(&plan), ["a update protected", "b update protected"]);
+    assert_eq!(
+        plan.withheld[0].message,
+        "guard `protected`: `a` would lose its protection, because `protected: true` was removed from `production`; \
+         needs `--allow-unprotect production` and `--reason`"
+    );
+    assert_eq!(plan.withheld[0].unblock, "magus plan --allow-unprotect production --reason 'WHY'");
+    // The mark still protects what is removed meanwhile.
     world.declare(vec![environment("production", 0, keep(&both, 1))]);
-    assert_eq!(steps(&world.plan()), ["- acme/b"]);
+    assert_eq!(withheld(&world.plan()), ["a update protected", "b delete protected"]);
+    world.declare(vec![environment("production", 0, both.clone())]);
+    world.overrides = lifted(&world.overrides, &plan.withheld[0].unblock);
+    let plan = world.plan();
+    assert_eq!((steps(&plan), withheld(&plan)), (vec!["~ acme/a".to_owned(), "~ acme/b".to_owned()], vec![]));
+    assert_eq!(plan.steps[0].reason, "is no longer protected; nothing restarts");
+    assert_eq!(plan.steps[0].restarts, magus_model::plan::Restarts::No);
+    simulate::apply(&mut world.observations, &plan.steps).expect("applies");
+    world.overrides = Overrides::default();
+    assert_eq!(steps(&world.plan()), [""; 0]);
+    // Protection that is added is a change as well, and needs no flag.
+    world.declare(vec![protected(environment("production", 0, both))]);
+    let plan = world.plan();
+    assert_eq!((steps(&plan).len(), withheld(&plan).len()), (2, 0));
+    assert_eq!(plan.steps[0].reason, "becomes protected; nothing restarts");
+}
+
+#[test]
+fn leaving_a_protected_environment_holds_everything_of_the_workspace_back() {
+    let world_of = |moved: Vec<Workspace>| {
+        let production = |workspaces| protected(environment("production", 1, workspaces));
+        let both = vec![workspace("a"), workspace("b")];
+        let mut world =
+            World::applied(vec![environment("development", 0, vec![workspace("c")]), production(both)]);
+        let mut development = vec![workspace("c")];
+        development.extend(moved);
+        world.declare(vec![environment("development", 0, development), production(vec![workspace("b")])]);
+        world
+    };
+    let changed = set(workspace("a"), "env.A", plain("other"));
+    for moved in [workspace("a"), changed] {
+        let mut world = world_of(vec![moved]);
+        let plan = world.plan();
+        assert_eq!((steps(&plan), plan.marks.len()), (vec![], 0));
+        assert_eq!(withheld(&plan), ["a update protected"]);
+        assert!(
+            plan.withheld[0]
+                .message
+                .contains("would leave the protected environment `production` for `development`"),
+            "{}",
+            plan.withheld[0].message
+        );
+        world.overrides = lifted(&world.overrides, &plan.withheld[0].unblock);
+        let plan = world.plan();
+        assert_eq!((steps(&plan), withheld(&plan)), (vec!["~ acme/a".to_owned()], vec![]));
+        assert!(
+            plan.steps[0]
+                .reason
+                .starts_with("moves from `production` to `development`, and is no longer protected")
+        );
+    }
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn what_was_reviewed_is_approved_and_nothing_else() {
 #[test]
 fn a_workspace_that_moved_without_a_visible_change_is_another_one() {
     let (mut world, plan) = reviewed();
-    world.edit("a", |observed| observed.mark.as_mut().expect("a mark").protected = true);
+    world.edit("a", |observed| observed.mark.as_mut().expect("a mark").workspace = "z".into());
     assert_eq!(
         differences(&plan, &world),
         ["`acme/a/update`: the workspace is not as it was when the plan was made (the cluster moved)"]

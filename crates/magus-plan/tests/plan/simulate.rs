@@ -75,7 +75,7 @@ fn perform(observation: &mut Observation, step: &Step, done: &BTreeSet<Text>) ->
         _ => present.remove(name).ok_or("it does not exist")?,
     };
     observed.name = step.workspace.clone();
-    for field in &step.fields {
+    for field in step.fields.iter().filter(|field| !field.is_of_mark()) {
         if field.path.as_str() == "state" {
             observed.state = match field.after.as_ref().map(ToString::to_string).as_deref() {
                 Some("stopped") => RunState::Stopped,
@@ -114,6 +114,8 @@ fn blank(name: &WorkspaceName, capabilities: &Capabilities) -> ObservedWorkspace
         sensitive: Default::default(),
         missing: Vec::new(),
         code: ObservedCode { commit: None, work: Work::None },
+        identity: None,
+        copy: None,
         mark: None,
         revision: Text::default(),
     };
@@ -142,8 +144,19 @@ pub fn set(observed: &mut ObservedWorkspace, path: &FieldPath, value: Option<Fie
 
 /// Changes whenever anything of a workspace changes.
 pub fn revision(observed: &ObservedWorkspace) -> Text {
-    let ObservedWorkspace { name, state, fields, lost, missing, code, mark, sensitive: _, revision: _ } =
-        observed;
+    let ObservedWorkspace {
+        name,
+        state,
+        fields,
+        lost,
+        missing,
+        code,
+        mark,
+        sensitive: _,
+        revision: _,
+        identity: _,
+        copy: _,
+    } = observed;
     let mut hasher = std::hash::DefaultHasher::new();
     format!("{name} {state:?} {fields:?} {lost:?} {missing:?} {code:?} {mark:?}").hash(&mut hasher);
     format!("{:x}", hasher.finish()).into()

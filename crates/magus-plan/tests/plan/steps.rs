@@ -396,7 +396,7 @@ fn stages_come_in_order_over_all_clusters_and_deletes_last_in_each() {
 #[test]
 fn a_mark_that_says_something_else_is_refreshed_without_a_step() {
     let mut world = one(basic());
-    world.desired.clusters[0].environments[0].protected = true;
+    world.edit("a", |observed| observed.mark.as_mut().expect("a mark").workspace = "z".into());
     let plan = world.plan();
     assert_eq!((steps(&plan), plan.marks.len(), plan.summary.unchanged), (vec![], 1, 1));
     let digest = plan.digest.clone();

@@ -201,6 +201,7 @@ impl World {
             changes: &changes,
             filter: self.filter.clone(),
             overrides: self.overrides.clone(),
+            newer: Vec::new(),
             source: Source { path: "environments".into(), revision: None, dirty: false },
             now: self.now.parse().expect("a time"),
             magus_version: "0.1.0".into(),

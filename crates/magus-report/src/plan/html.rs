@@ -108,6 +108,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         ("start", counts.start),
         ("stop", counts.stop),
         ("restart", counts.restart),
+        ("forget", counts.forget),
         ("withheld", counts.withheld),
         ("unknown", counts.unknown),
         ("unchanged", counts.unchanged),
@@ -161,7 +162,12 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         totals => summary::totals(plan),
         disruptions => summary::disruptions(plan).iter().map(ToString::to_string).collect::<Vec<_>>(),
         overrides => summary::overrides(&plan.overrides),
-        notices => summary::holds(plan).chain(summary::unlocked(plan)).collect::<Vec<_>>(),
+        notices => summary::holds(plan)
+            .chain(summary::unlocked(plan))
+            .chain(plan.refused.iter().map(|one| {
+                format!("Refused: {}; to lift it: {}", line(&one.message), line(&one.unblock))
+            }))
+            .collect::<Vec<_>>(),
         next => options.next.filter(|_| !plan.steps.is_empty()).map(line),
         tiles,
         actions => actions.iter().map(|action| action.as_str()).collect::<Vec<_>>(),
@@ -328,7 +334,7 @@ fn entry(at: usize, step: &Step, groups: &Groups<'_>, every_value: bool) -> Opti
     }
     Some(EntryView {
         action: step.action.as_str(),
-        symbol: step.action.symbol(),
+        symbol: step.symbol(),
         restarts: match step.restarts {
             _ if matches!(step.action, Action::Create | Action::Restart | Action::Delete) => "",
             Restarts::Yes => "restarts",

@@ -64,6 +64,10 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         comment.keep(&format!("{}\n\n", prose(&line)));
     }
     holds(&mut comment, plan);
+    for refused in &plan.refused {
+        let unblock = code_up_to(&refused.unblock, LONGEST_COMMAND);
+        comment.keep(&format!("**Refused:** {}. To lift it: {unblock}\n\n", prose(&refused.message)));
+    }
     counts(&mut comment, plan);
     withheld(&mut comment, plan);
     touched(&mut comment, plan);
@@ -237,6 +241,7 @@ fn more(comment: &mut Comment, left_out: usize) {
 /// The touched workspaces by name: what goes away first, so that nothing can push it out.
 fn touched(comment: &mut Comment, plan: &Plan) {
     let order = [
+        Action::Forget,
         Action::Delete,
         Action::Replace,
         Action::Create,

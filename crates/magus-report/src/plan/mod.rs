@@ -74,10 +74,6 @@ pub fn html(plan: &Plan, options: &PlanOptions<'_>) -> String {
 /// The plan without observed plain values in sensitive fields. The planner leaves them out already; a plan that
 /// was read from a file, or made by another planner, is not trusted to.
 pub(crate) fn without_secrets(plan: &Plan) -> Cow<'_, Plan> {
-    let hidden = FieldValue::Plain(Value::String(Text::new_static(magus_diff::HIDDEN)));
-    let leaks = |field: &FieldChange| {
-        field.sensitive && matches!(&field.before, Some(value @ FieldValue::Plain(_)) if *value != hidden)
-    };
     let steps = plan.steps.iter().flat_map(|step| &step.fields);
     let apart = plan.since.iter().flat_map(|since| &since.apart).flat_map(|apart| &apart.fields);
     if !steps.chain(apart).any(leaks) {
@@ -86,10 +82,25 @@ pub(crate) fn without_secrets(plan: &Plan) -> Cow<'_, Plan> {
     let mut plan = plan.clone();
     let steps = plan.steps.iter_mut().flat_map(|step| &mut step.fields);
     let apart = plan.since.iter_mut().flat_map(|since| &mut since.apart).flat_map(|apart| &mut apart.fields);
-    for field in steps.chain(apart).filter(|field| leaks(field)) {
-        field.before = Some(hidden.clone());
-    }
+    steps.chain(apart).for_each(hide);
     Cow::Owned(plan)
+}
+
+/// Whether a field shows an observed value that it should hide.
+fn leaks(field: &FieldChange) -> bool {
+    let is_shown = |value: &FieldValue| matches!(value, FieldValue::Plain(value) if *value != hidden());
+    field.sensitive && field.before.as_ref().is_some_and(is_shown)
+}
+
+/// Hides the observed value of a sensitive field.
+pub(crate) fn hide(field: &mut FieldChange) {
+    if leaks(field) {
+        field.before = Some(FieldValue::Plain(hidden()));
+    }
+}
+
+fn hidden() -> Value {
+    Value::String(Text::new_static(magus_diff::HIDDEN))
 }
 
 #[cfg(test)]

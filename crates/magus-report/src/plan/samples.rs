@@ -24,6 +24,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
             Action::Start => summary.start = number,
             Action::Restart => summary.restart = number,
             Action::Delete => summary.delete = number,
+            Action::Forget => summary.forget = number,
         }
     }
     Plan {
@@ -45,6 +46,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         overrides: Overrides::default(),
         steps,
         withheld: Vec::new(),
+        refused: Vec::new(),
         unmanaged: Vec::new(),
         heads: Vec::new(),
         orphans: Vec::new(),

@@ -56,6 +56,7 @@ pub(crate) fn disruptions(plan: &Plan) -> Vec<Disruption<'_>> {
         find("Restarts", &|step| restarts(step, Restarts::Yes)),
         find("May restart", &|step| restarts(step, Restarts::Unknown)),
         find("Stops", &|step| step.action == Action::Stop),
+        find("Stops managing", &|step| step.action == Action::Forget),
     ]
     .into_iter()
     .flatten()
@@ -78,6 +79,7 @@ pub(crate) fn totals(plan: &Plan) -> String {
         start,
         stop,
         restart,
+        forget,
     } = plan.summary;
     let always = [
         (create, "create"),
@@ -86,7 +88,7 @@ pub(crate) fn totals(plan: &Plan) -> String {
         (delete, "delete"),
         (deploy, "deploy"),
     ];
-    let rest = [(adopt, "adopt"), (start, "start"), (stop, "stop"), (restart, "restart")];
+    let rest = [(adopt, "adopt"), (start, "start"), (stop, "stop"), (restart, "restart"), (forget, "forget")];
     let doing: Vec<String> = always
         .into_iter()
         .chain(rest.into_iter().filter(|(number, _)| *number > 0))
@@ -143,6 +145,9 @@ pub(crate) fn overrides(overrides: &Overrides) -> Option<String> {
         allow_delete,
         allow_replace,
         allow_empty,
+        allow_unprotect,
+        adopt,
+        allow_older,
         max_deletes,
         refresh_secrets,
         override_gate,
@@ -154,12 +159,15 @@ pub(crate) fn overrides(overrides: &Overrides) -> Option<String> {
         ("--allow-delete", allow_delete),
         ("--allow-replace", allow_replace),
         ("--allow-empty", allow_empty),
+        ("--allow-unprotect", allow_unprotect),
+        ("--adopt", adopt),
         ("--refresh-secrets", refresh_secrets),
         ("--override-gate", override_gate),
         ("--discard-changes", discard_changes),
     ] {
         flags.extend(environments.iter().map(|environment| format!("{flag} {}", escape::line(environment))));
     }
+    flags.extend(allow_older.then(|| "--allow-older".to_owned()));
     flags.extend(max_deletes.iter().map(|limit| format!("--max-deletes {}", escape::line(limit))));
     if flags.is_empty() && reason.is_none() {
         return None;

@@ -215,7 +215,6 @@ fn json_is_the_plan_without_observed_secrets() {
         text(&leaking, &options(), &Styles::plain()),
         markdown(&leaking, &options()),
         html(&leaking, &options()),
-        crate::drift::json(&crate::drift::drift(&leaking)),
     ] {
         assert!(!shown.contains("hunter2"), "{shown}");
     }

@@ -7,7 +7,7 @@ use std::{
 
 use anstyle::Style;
 use magus_model::{
-    plan::{Action, FieldChange, Orphan, Plan, PlanCluster, Restarts, Step, Unmanaged},
+    plan::{Action, FieldChange, Orphan, Plan, PlanCluster, Refused, Restarts, Step, Unmanaged},
     value::{FieldValue, Value},
 };
 
@@ -132,7 +132,7 @@ impl<'a> Renderer<'a> {
         for &at in steps {
             let step = &self.plan.steps[at];
             let Some(body) = self.body(at, step) else { continue };
-            let restarts = format!("{:?}{body}", step.restarts);
+            let restarts = format!("{}{:?}{body}", step.symbol(), step.restarts);
             match places.entry((step.action, &step.reason, restarts)) {
                 std::collections::hash_map::Entry::Occupied(place) => {
                     entries[*place.get()].names.push(step.workspace.as_str());
@@ -151,7 +151,7 @@ impl<'a> Renderer<'a> {
     fn entry(&self, out: &mut String, entry: &Entry<'_>) {
         let step = entry.step;
         let style = self.style(step.action);
-        let symbol = paint(style, format!("{:>3}", step.action.symbol()));
+        let symbol = paint(style, format!("{:>3}", step.symbol()));
         let what = self.what(step);
         if let [name] = entry.names[..] {
             let name = paint(self.styles.strong, escape::line(name));
@@ -237,14 +237,24 @@ impl<'a> Renderer<'a> {
         match action {
             Action::Create | Action::Adopt => self.styles.added,
             Action::Update | Action::Restart | Action::Stop => self.styles.changed,
-            Action::Replace | Action::Delete => self.styles.removed,
+            Action::Replace | Action::Delete | Action::Forget => self.styles.removed,
             Action::Deploy | Action::Start => self.styles.info,
         }
     }
 
     /// What was withheld, what is not ours, what is unknown, and findings.
     fn notes(&self, out: &mut String) {
-        let Plan { withheld, unknown, since, .. } = self.plan;
+        let Plan { withheld, refused, unknown, since, .. } = self.plan;
+        for Refused { cluster: _, guard: _, message, unblock } in refused {
+            let _ = writeln!(
+                out,
+                "{} {}\n        {} {}\n",
+                paint(self.styles.warning, "Refused:"),
+                escape::line(message),
+                paint(self.styles.dim, "to lift it:"),
+                escape::line(unblock)
+            );
+        }
         if !withheld.is_empty() {
             let _ = writeln!(
                 out,

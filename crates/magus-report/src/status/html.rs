@@ -116,6 +116,7 @@ mod tests {
             }],
             unmanaged: 1,
             orphans: Vec::new(),
+            running: Vec::new(),
         };
         let page = html(&status, Timestamp::UNIX_EPOCH);
         for part in [

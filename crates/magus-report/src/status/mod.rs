@@ -45,6 +45,24 @@ pub struct Status {
     /// What was left in the clusters by creates and deletes that failed half-way.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
+    /// What began to change a cluster and has not ended, as far as the histories say: it runs, or its process was killed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub running: Vec<Running>,
+}
+
+/// Something that began to change a cluster and has not ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Running {
+    /// The cluster.
+    pub cluster: Text,
+    /// The entry of the history.
+    pub entry: Text,
+    /// `apply`, `restart` and so on.
+    pub operation: Text,
+    /// Who began it.
+    pub by: Text,
+    /// When, RFC 3339 in UTC.
+    pub at: Text,
 }
 
 /// What keeps an environment from getting on.
@@ -220,6 +238,7 @@ pub fn status(
         workspaces: workspaces.into_values().collect(),
         unmanaged: plan.unmanaged.len(),
         orphans: plan.orphans.clone(),
+        running: Vec::new(),
     }
 }
 
@@ -349,6 +368,13 @@ pub fn text(status: &Status, now: Timestamp, width: usize, styles: &Styles) -> S
         }
     }
     out.push_str(&format!("{}: {}\n", count(status.workspaces.len(), "workspace"), parts.join(", ")));
+    for Running { cluster, entry, operation, by, at } in &status.running {
+        let [cluster, entry, operation, by, at] =
+            [cluster, entry, operation, by, at].map(|text| escape::line(text));
+        out.push_str(&format!(
+            "running or killed: {operation} of cluster `{cluster}` by {by} since {at} (entry `{entry}`)\n"
+        ));
+    }
     for Orphan { cluster, workspace, place } in &status.orphans {
         let (cluster, name, place) =
             (escape::line(cluster), escape::line(workspace.as_str()), escape::line(place));

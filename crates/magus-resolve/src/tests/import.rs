@@ -40,6 +40,8 @@ fn observed(name: &str, state: RunState, fields: &[(&str, Value)]) -> ObservedWo
         sensitive: Default::default(),
         missing: Vec::new(),
         code: ObservedCode::default(),
+        identity: None,
+        copy: None,
         mark: None,
         revision: "".into(),
     }
