@@ -1,5 +1,6 @@
 //! The one integration binary: `magus` from outside, as its users run it.
 
+mod adversary;
 mod apply;
 mod bed;
 mod branches;

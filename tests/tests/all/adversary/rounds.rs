@@ -1,0 +1,360 @@
+//! One look and one act of Magus in a world, and what has to hold whatever the world is.
+
+use std::{collections::BTreeSet, process::Stdio, time::Duration};
+
+use magus_tests::{Run, files_below};
+use serde_json::Value;
+
+use super::{
+    cluster::{Snapshot, differences},
+    effects::{self, Effects},
+    outside::interfere,
+    random::Random,
+    world::{CANARY, STAGES, World, name_of, stem},
+};
+
+/// What a world has shown: the reason, for people.
+pub type Fault = String;
+
+/// Fails with a reason unless something holds.
+pub fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Result<(), Fault> {
+    if holds { Ok(()) } else { Err(reason()) }
+}
+
+/// What has happened in all worlds, so that a test can show that it has seen something.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Plans that were made.
+    pub plans: usize,
+    /// Declarations that were invalid.
+    pub invalid: usize,
+    /// Plans without a change.
+    pub in_sync: usize,
+    /// Steps that were planned.
+    pub steps: usize,
+    /// Applies that were killed at work.
+    pub killed: usize,
+    /// Plan files that were refused.
+    pub stale: usize,
+    /// Guards that held something back.
+    pub guards: BTreeSet<String>,
+    /// Commands that lift a guard, and were run.
+    pub unblocked: usize,
+}
+
+impl Seen {
+    /// Adds what another folder has shown.
+    pub fn add(&mut self, other: Self) {
+        let Self { plans, invalid, in_sync, steps, killed, stale, guards, unblocked } = other;
+        for (all, more) in [
+            (&mut self.plans, plans),
+            (&mut self.invalid, invalid),
+            (&mut self.in_sync, in_sync),
+            (&mut self.steps, steps),
+            (&mut self.killed, killed),
+            (&mut self.stale, stale),
+            (&mut self.unblocked, unblocked),
+        ] {
+            *all += more;
+        }
+        self.guards.extend(guards);
+    }
+}
+
+/// Plans, checks the plan, acts on it and checks what became of the cluster.
+pub fn round(world: &mut World<'_>, random: &mut Random, seen: &mut Seen) -> Result<(), Fault> {
+    let flags = flags(random);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let before = Snapshot::of(&world.recorder.sandbox);
+    seen.plans += 1;
+    let Some(plan) = look(world, &before, &flags)? else {
+        seen.invalid += 1;
+        let run = world.recorder.magus(&["apply", "--yes"]);
+        ensure(run.code == Some(1), || format!("invalid declarations are applied: {run:?}"))?;
+        return unchanged(world, &before, "an apply of invalid declarations");
+    };
+    seen.steps += list(&plan, "steps").len();
+    seen.guards.extend(list(&plan, "withheld").iter().map(|held| text(held, "guard")));
+    let in_sync = ["steps", "withheld", "unknown"].iter().all(|key| list(&plan, key).is_empty());
+    seen.in_sync += usize::from(in_sync);
+    if random.percent(40) {
+        drift(world, &before, &plan)?;
+    }
+    if random.percent(25) {
+        unblock(world, &plan, random, seen)?;
+    }
+    unchanged(world, &before, "a command that only looks")?;
+    act(world, &plan, &flags, random, seen)?;
+    no_work_is_lost(world)
+}
+
+/// Flags that lift guards; most of the time none.
+fn flags(random: &mut Random) -> Vec<String> {
+    let environment = random.one(&STAGES).0;
+    let words: &[&str] = match random.below(16) {
+        0 => &["--allow-delete", environment, "--reason", "a test"],
+        1 => &["--allow-empty", environment],
+        2 => &["--allow-replace", environment, "--reason", "a test"],
+        3 => &["--max-deletes", "100%"],
+        4 => &["--override-gate", "runs-before", "--override-gate", "freezes", "--reason", "a test"],
+        _ => &[],
+    };
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Plans, and holds the plan against what the world knows; nothing if the declarations are invalid.
+fn look(world: &mut World<'_>, before: &Snapshot, flags: &[&str]) -> Result<Option<Value>, Fault> {
+    let mut words = vec!["plan", "--format", "json", "--out", "plan.json"];
+    words.extend(flags);
+    let run = world.recorder.magus(&words);
+    no_secret(&run)?;
+    if run.code == Some(1) {
+        return Ok(None);
+    }
+    let plan: Value = serde_json::from_str(&run.stdout).map_err(|error| format!("{error}: {run:?}"))?;
+    let differing = differences(world, before);
+    let mut mentioned = BTreeSet::new();
+    for key in ["steps", "withheld", "unknown"] {
+        mentioned.extend(list(&plan, key).iter().map(|one| text(one, "workspace")));
+    }
+    for (name, reasons) in &differing {
+        ensure(mentioned.contains(name), || {
+            format!("the plan does not mention `{name}`, which differs: {reasons:#?}")
+        })?;
+    }
+    for name in &mentioned {
+        let is_unreadable = list(&plan, "unknown").iter().any(|one| text(one, "workspace") == *name);
+        ensure(differing.contains_key(name) || is_unreadable, || {
+            format!("the plan mentions `{name}`, which is as declared: {plan:#}")
+        })?;
+    }
+    effects::lawful(world, before, &plan, flags)?;
+    Ok(Some(plan))
+}
+
+/// `No drift` is said only if nothing was changed outside Magus.
+fn drift(world: &mut World<'_>, before: &Snapshot, plan: &Value) -> Result<(), Fault> {
+    let run = world.recorder.magus(&["drift"]);
+    no_secret(&run)?;
+    if run.code != Some(0) {
+        return ensure(matches!(run.code, Some(2 | 5)), || format!("{run:?}"));
+    }
+    let drifted = effects::drifted(world, before, plan);
+    ensure(drifted.is_empty(), || format!("No drift, but: {drifted:#?}\n{}", run.stdout))
+}
+
+/// Runs a command that the plan shows for something withheld: it is then not withheld for the same reason.
+fn unblock(world: &mut World<'_>, plan: &Value, random: &mut Random, seen: &mut Seen) -> Result<(), Fault> {
+    let commands: Vec<&Value> = list(plan, "withheld")
+        .iter()
+        .filter(|held| text(held, "unblock").starts_with("magus plan "))
+        .collect();
+    let Some(held) = random.any(&commands) else { return Ok(()) };
+    let command = text(held, "unblock").replace("WHY", "a test") + " --format json";
+    let run = world.recorder.shell(&command);
+    no_secret(&run)?;
+    let lifted: Value = serde_json::from_str(&run.stdout).map_err(|error| format!("{error}: {run:?}"))?;
+    let same = |other: &&Value| ["workspace", "guard"].iter().all(|key| text(other, key) == text(held, key));
+    let still = list(&lifted, "withheld").iter().find(same);
+    seen.unblocked += 1;
+    ensure(still.is_none(), || format!("`{command}` does not lift the guard: {still:#?}"))
+}
+
+/// Applies in one of many ways, and checks that nothing but the plan was done.
+fn act(
+    world: &mut World<'_>,
+    plan: &Value,
+    flags: &[&str],
+    random: &mut Random,
+    seen: &mut Seen,
+) -> Result<(), Fault> {
+    let mut reviewed = vec!["apply", "plan.json", "--yes", "--format", "json"];
+    reviewed.extend(flags);
+    let mut anew = vec!["apply", "--yes", "--format", "json"];
+    anew.extend(flags);
+    let before = Snapshot::of(&world.recorder.sandbox);
+    match random.below(100) {
+        0..=54 => {
+            let run = world.recorder.magus(&reviewed);
+            settled(world, plan, &before, flags, &run)
+        }
+        55..=64 => {
+            let run = world.recorder.magus(&anew);
+            settled(world, plan, &before, flags, &run)
+        }
+        65..=69 => {
+            let Some((environment, path)) = random.any(&world.workspaces()) else { return Ok(()) };
+            let name = stem(&path).to_owned();
+            anew.extend(["-e", &environment, "-w", &name]);
+            let run = world.recorder.magus(&anew);
+            no_secret(&run)?;
+            let selected = world.environments[&environment].workspaces.get(&path);
+            let selected = selected.map(|one| name_of(&environment, &path, one)).unwrap_or_default();
+            let mut part = plan.clone();
+            if let Some(steps) = part["steps"].as_array_mut() {
+                steps.retain(|step| text(step, "workspace") == selected);
+            }
+            Effects::new(&part, report(&run).as_ref()).check(world, &before, flags)
+        }
+        70..=76 => {
+            let killed = kill(world, &anew, Duration::from_micros(random.below(30_000) as u64));
+            seen.killed += usize::from(killed);
+            Effects::new(plan, None).check(world, &before, flags)
+        }
+        77..=84 => {
+            interfere(world, random);
+            let changed = Snapshot::of(&world.recorder.sandbox);
+            let run = world.recorder.magus(&reviewed);
+            no_secret(&run)?;
+            seen.stale += usize::from(run.code == Some(4));
+            let moved =
+                effects::touched(plan).iter().any(|name| before.rows.get(name) != changed.rows.get(name));
+            if moved {
+                ensure(matches!(run.code, Some(1 | 3 | 4 | 5)), || {
+                    format!("a stale plan is applied: {run:?}")
+                })?;
+                return unchanged(world, &changed, "a stale plan");
+            }
+            Effects::new(plan, report(&run).as_ref()).check(world, &changed, flags)
+        }
+        85 | 86 => {
+            let Some((environment, path)) = random.any(&world.workspaces()) else { return Ok(()) };
+            let name = stem(&path).to_owned();
+            let run = world.recorder.magus(&["restart", "-e", &environment, "-w", &name, "--yes"]);
+            no_secret(&run)?;
+            unchanged(world, &before, "a restart")
+        }
+        87 => {
+            let environment = random.one(&STAGES).0;
+            let mut words = vec!["destroy", "-e", environment, "--yes"];
+            words.extend(flags);
+            let run = world.recorder.magus(&words);
+            no_secret(&run)?;
+            effects::destroyed(world, environment, &before, flags)
+        }
+        88..=92 => {
+            let mut altered = plan.clone();
+            match altered["steps"].as_array_mut() {
+                Some(steps) if !steps.is_empty() => drop(steps.remove(random.below(steps.len()))),
+                _ => altered["overrides"]["allow_delete"] = serde_json::json!(["production", "staging"]),
+            }
+            world.recorder.write("plan.json", &altered.to_string());
+            let run = world.recorder.magus(&reviewed);
+            seen.stale += usize::from(run.code == Some(4));
+            ensure(run.code == Some(4), || format!("an altered plan file is applied: {run:?}"))?;
+            unchanged(world, &before, "an altered plan file")
+        }
+        _ => {
+            let blocked = random.one(&["store/staging", "home/.cache", "store/history.db"]);
+            block(world, blocked);
+            let run = world.recorder.magus(&anew);
+            no_secret(&run)?;
+            Effects::new(plan, report(&run).as_ref()).check(world, &before, flags)?;
+            world.recorder.remove(blocked);
+            Ok(())
+        }
+    }
+}
+
+/// After an apply that ended by itself, what is left is what was withheld.
+fn settled(
+    world: &mut World<'_>,
+    plan: &Value,
+    before: &Snapshot,
+    flags: &[&str],
+    run: &Run,
+) -> Result<(), Fault> {
+    no_secret(run)?;
+    let report = report(run);
+    Effects::new(plan, report.as_ref()).check(world, before, flags)?;
+    let after = Snapshot::of(&world.recorder.sandbox);
+    let Some(left) = look(world, &after, flags)? else {
+        return Err(format!("the declarations are invalid after an apply: {run:?}"));
+    };
+    if matches!(run.code, Some(0 | 4)) {
+        // What a gate or a limit held back may go on once other steps are done.
+        let waited: BTreeSet<String> =
+            list(plan, "withheld").iter().map(|held| text(held, "workspace")).collect();
+        let steps: Vec<&Value> =
+            list(&left, "steps").iter().filter(|step| !waited.contains(&text(step, "workspace"))).collect();
+        ensure(steps.is_empty(), || {
+            format!("after an apply (exit code {:?}) is left: {steps:#?}", run.code)
+        })?;
+        return Ok(());
+    }
+    // Code may not be deployed over what is left in the folder of a workspace whose row was deleted.
+    let left_behind = |name: &String| before.folders.contains_key(name) && !before.rows.contains_key(name);
+    let failed = report.iter().flat_map(|report| list(report, "results"));
+    let failed: Vec<&Value> = failed.filter(|one| text(one, "outcome") != "applied").collect();
+    let is_known = match run.code {
+        Some(3) => !failed.is_empty() && failed.iter().all(|one| left_behind(&text(one, "workspace"))),
+        Some(5) => !list(plan, "unknown").is_empty(),
+        _ => false,
+    };
+    ensure(is_known, || {
+        format!("an apply without a fault ends with {:?}: {}\n{}", run.code, run.stderr, run.stdout)
+    })
+}
+
+/// Starts an apply and kills it; whether it was still at work.
+fn kill(world: &mut World<'_>, words: &[&str], after: Duration) -> bool {
+    world.recorder.killed(words);
+    let mut command = world.recorder.sandbox.command(words);
+    let mut apply = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("magus starts");
+    std::thread::park_timeout(after);
+    let at_work = apply.try_wait().expect("a status").is_none();
+    let _ = apply.kill();
+    apply.wait().expect("ended");
+    at_work
+}
+
+/// Puts a file where Magus needs a folder, or a folder where it needs a file. Read-only folders do not stop root.
+fn block(world: &mut World<'_>, path: &str) {
+    world.recorder.remove(path);
+    if path.ends_with(".db") {
+        world.recorder.write(&format!("{path}/file"), "");
+    } else {
+        world.recorder.write(path, "");
+    }
+}
+
+fn report(run: &Run) -> Option<Value> {
+    serde_json::from_str(&run.stdout).ok()
+}
+
+fn unchanged(world: &World<'_>, before: &Snapshot, what: &str) -> Result<(), Fault> {
+    let after = Snapshot::of(&world.recorder.sandbox);
+    ensure(after == *before, || format!("{what} changed the cluster:\n{before:#?}\n{after:#?}"))
+}
+
+fn no_secret(run: &Run) -> Result<(), Fault> {
+    ensure(!run.all().contains(CANARY), || format!("a secret is printed: {run:?}"))
+}
+
+/// The secret is nowhere but in its file and in what workspaces read.
+pub fn no_secret_is_left(world: &World<'_>) -> Result<(), Fault> {
+    for (path, bytes) in files_below(world.recorder.sandbox.path()) {
+        let is_allowed = path.ends_with("_token") || path.ends_with(".env");
+        let found = bytes.windows(CANARY.len()).any(|part| part == CANARY.as_bytes());
+        ensure(is_allowed || !found, || format!("a secret is in {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn no_work_is_lost(world: &World<'_>) -> Result<(), Fault> {
+    let after = Snapshot::of(&world.recorder.sandbox);
+    for (path, text) in &world.work {
+        ensure(after.holds(text), || format!("the uncommitted change of {path} is lost"))?;
+    }
+    Ok(())
+}
+
+/// A list of a plan.
+pub fn list<'v>(plan: &'v Value, key: &str) -> &'v [Value] {
+    plan[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// A text of a plan.
+pub fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or_default().to_owned()
+}
