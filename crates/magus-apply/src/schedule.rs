@@ -1,4 +1,4 @@
-//! Which step may begin next: `needs`, batches of restarts, and what a failure keeps from beginning.
+//! Which step may begin next: `needs`, batches of running workspaces, and what a failure keeps from beginning.
 //!
 //! Plain bookkeeping over indexes of the plan's steps. It knows no engine, no thread and no clock.
 
@@ -8,7 +8,7 @@ use std::{
 };
 
 use magus_model::{
-    plan::{Precondition, Restarts, Step},
+    plan::{Action, Precondition, Step},
     report::Outcome,
 };
 
@@ -29,6 +29,12 @@ pub(crate) struct Schedule<'a> {
     dependents: Vec<Vec<usize>>,
     lanes: Vec<Lane>,
     lane_of: Vec<usize>,
+    /// For each step, the first step of its workspace, which stands for the workspace.
+    workspace_of: Vec<usize>,
+    /// For each workspace, by its first step, how many of its steps have not ended.
+    open: Vec<usize>,
+    /// For each step, whether it changes a workspace that runs.
+    changes: Vec<bool>,
     wave: Range<usize>,
     ready: BTreeSet<usize>,
 }
@@ -45,7 +51,8 @@ enum State {
 struct Lane {
     batch: usize,
     stop_on_failure: bool,
-    restarting: usize,
+    /// The running workspaces that are being changed: from the first step that changes one until its last step ended.
+    changing: BTreeSet<usize>,
     /// Ready but for the batch.
     parked: BTreeSet<usize>,
     stopped: bool,
@@ -74,7 +81,7 @@ impl<'a> Schedule<'a> {
                     lanes.push(Lane {
                         batch: rollout.batch.map_or(usize::MAX, |batch| batch.max(1) as usize),
                         stop_on_failure: rollout.stop_on_failure,
-                        restarting: 0,
+                        changing: BTreeSet::new(),
                         parked: BTreeSet::new(),
                         stopped: false,
                     });
@@ -95,7 +102,11 @@ impl<'a> Schedule<'a> {
                 }
             }
         }
+        let workspaces = Workspaces::of(steps);
         let mut schedule = Self {
+            workspace_of: workspaces.first,
+            open: workspaces.open,
+            changes: workspaces.changes,
             steps: steps.to_vec(),
             states,
             dependents,
@@ -120,13 +131,14 @@ impl<'a> Schedule<'a> {
     /// The first step, in the plan's order, that may begin now. It counts as running from here on.
     pub(crate) fn begin(&mut self) -> Option<usize> {
         while let Some(at) = self.ready.pop_first() {
-            if self.restarts(at) {
-                let lane = &mut self.lanes[self.lane_of[at]];
-                if lane.restarting >= lane.batch {
+            let workspace = self.workspace_of[at];
+            let lane = &mut self.lanes[self.lane_of[at]];
+            if self.changes[at] && !lane.changing.contains(&workspace) {
+                if lane.changing.len() >= lane.batch {
                     lane.parked.insert(at);
                     continue;
                 }
-                lane.restarting += 1;
+                lane.changing.insert(workspace);
             }
             self.states[at] = State::Running;
             return Some(at);
@@ -137,12 +149,7 @@ impl<'a> Schedule<'a> {
     /// Records how a running step ended, and answers with the steps that will not begin because of it.
     pub(crate) fn end(&mut self, at: usize, outcome: Outcome) -> Vec<Skip> {
         self.states[at] = State::Ended(outcome);
-        let lane = &mut self.lanes[self.lane_of[at]];
-        if self.steps[at].restarts != Restarts::No {
-            lane.restarting -= 1;
-            // One place in the batch is free again; whoever is first in the plan gets it.
-            self.ready.extend(lane.parked.pop_first());
-        }
+        self.close(at);
         let mut skips = Vec::new();
         if outcome == Outcome::Applied {
             for next in self.dependents[at].clone() {
@@ -192,8 +199,20 @@ impl<'a> Schedule<'a> {
         self.states[at] = State::Ended(Outcome::Skipped);
         self.ready.remove(&at);
         self.lanes[self.lane_of[at]].parked.remove(&at);
+        self.close(at);
         skips.push(Skip { step: at, why });
         self.skip_dependents(at, Outcome::Skipped, skips);
+    }
+
+    /// Counts a step as ended. With the last one of a workspace, a place in the batch is free again, and the first in the
+    /// plan that waits for one gets it.
+    fn close(&mut self, at: usize) {
+        let workspace = self.workspace_of[at];
+        self.open[workspace] -= 1;
+        let lane = &mut self.lanes[self.lane_of[at]];
+        if self.open[workspace] == 0 && lane.changing.remove(&workspace) {
+            self.ready.extend(lane.parked.pop_first());
+        }
     }
 
     fn skip_dependents(&mut self, at: usize, outcome: Outcome, skips: &mut Vec<Skip>) {
@@ -201,10 +220,31 @@ impl<'a> Schedule<'a> {
             self.skip(next, format!("needs `{}`, which {}", self.steps[at].id, describe(outcome)), skips);
         }
     }
+}
 
-    /// A step of which nobody knows whether it restarts counts as one that does.
-    fn restarts(&self, at: usize) -> bool {
-        self.steps[at].restarts != Restarts::No
+/// The steps of a plan by workspace.
+struct Workspaces {
+    first: Vec<usize>,
+    open: Vec<usize>,
+    changes: Vec<bool>,
+}
+
+impl Workspaces {
+    fn of(steps: &[&Step]) -> Self {
+        let mut firsts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        let first: Vec<usize> = steps
+            .iter()
+            .enumerate()
+            .map(|(at, step)| *firsts.entry((&step.cluster, step.workspace.as_str())).or_insert(at))
+            .collect();
+        let mut open = vec![0; steps.len()];
+        first.iter().for_each(|workspace| open[*workspace] += 1);
+        // A plan does not say whether a workspace runs. One that does not counts too: that only takes more time.
+        let changes = |at: usize| {
+            let is_new = steps[first[at]].action == Action::Create;
+            !is_new && !matches!(steps[at].action, Action::Adopt | Action::Create | Action::Start)
+        };
+        Self { changes: (0..steps.len()).map(changes).collect(), first, open }
     }
 }
 
