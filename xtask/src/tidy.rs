@@ -25,8 +25,9 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("magus-git", &["magus-model", "magus-process"]),
     ("magus-resolve", &["magus-code", "magus-git", "magus-load", "magus-model", "magus-schema"]),
     ("magus-diff", &["magus-model"]),
-    ("magus-plan", &["magus-diff", "magus-model"]),
-    ("magus-report", &["magus-diff", "magus-model"]),
+    ("magus-check", &["magus-model"]),
+    ("magus-plan", &["magus-check", "magus-diff", "magus-model"]),
+    ("magus-report", &["magus-check", "magus-diff", "magus-model"]),
     ("magus-secrets", &["magus-model", "magus-process"]),
     ("magus-engine", &["magus-model", "magus-secrets"]),
     ("magus-history", &["magus-git", "magus-model"]),
@@ -49,6 +50,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
         "magus-cli",
         &[
             "magus-apply",
+            "magus-check",
             "magus-code",
             "magus-diff",
             "magus-engine",
@@ -84,7 +86,8 @@ const OUTSIDE: &[(&str, &[&str])] = &[
 ];
 
 /// Stages that go from data to data: no file, no process, no network.
-const PURE: &[&str] = &["magus-model", "magus-schema", "magus-diff", "magus-plan", "magus-report"];
+const PURE: &[&str] =
+    &["magus-model", "magus-schema", "magus-diff", "magus-check", "magus-plan", "magus-report"];
 
 /// What no pure stage calls.
 const IMPURE_CALLS: &[&str] = &["std::fs", "fs::", "std::net", "std::process", "std::thread", "File::open"];

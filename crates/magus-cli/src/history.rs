@@ -62,12 +62,21 @@ pub fn read_all(global: &Global, desired: &Desired) -> BTreeMap<Text, Result<Vec
         .collect()
 }
 
-/// What is known, on the stage before, of the commits that are to be deployed to an environment: its name and the commit.
-/// Only where gates look there is anything looked for.
+/// The commits of which evidence is asked for, each with the environment that it is to be deployed to.
+#[derive(Default)]
+pub struct Asked {
+    /// All of them.
+    pub wanted: BTreeSet<(Text, Text)>,
+    /// Those that are older than what runs: the history says whether they ran there before.
+    pub back: BTreeSet<(Text, Text)>,
+}
+
+/// What is known, on the stage before, of the commits that are to be deployed to an environment. Nothing is looked for unless
+/// gates look there.
 pub fn evidence(
     global: &Global,
     desired: &Desired,
-    mut wanted: BTreeSet<(Text, Text)>,
+    Asked { mut wanted, back }: Asked,
     repositories: &BTreeMap<Text, Code>,
     observations: &[Observation],
 ) -> Evidence {
@@ -80,8 +89,10 @@ pub fn evidence(
     if wanted.is_empty() {
         return Evidence::default();
     }
-    let asks = |(environment, _): &(Text, Text)| {
-        gates.get(environment).is_some_and(|gates| gates.verified.is_some() || gates.soak.is_some())
+    let asks = |target: &(Text, Text)| {
+        let of_time =
+            gates.get(&target.0).is_some_and(|gates| gates.verified.is_some() || gates.soak.is_some());
+        of_time || back.contains(target)
     };
     let histories = if wanted.iter().any(asks) { read_all(global, desired) } else { BTreeMap::new() };
     let kinship = Kinship {

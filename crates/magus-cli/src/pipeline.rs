@@ -1,6 +1,6 @@
 //! The second half of the way, from declarations that were checked to a plan: observe → diff → plan.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::ValueEnum as _;
 use jiff::Timestamp;
@@ -13,7 +13,7 @@ use magus_model::{
     diagnostic::LocatedDiagnostic,
     name::WorkspaceName,
     observed::Observation,
-    plan::{Overrides, Plan, Source},
+    plan::{Movement, Overrides, Plan, Source},
 };
 use magus_plan::{Baseline, Filter, Intent, Move, Movements, PlanRequest, Project, Readers};
 use magus_report::drift::Drift;
@@ -46,6 +46,8 @@ pub struct Wish<'a> {
     pub at: Option<&'a str>,
     /// Where only what changed since counts: what was declared then.
     pub since: Option<Since>,
+    /// The branches for which `--assume` chose a commit, with the commit.
+    pub assumed: BTreeMap<Text, Text>,
     /// Whether work of people is looked for in all that is selected, and not only where a step would take it.
     pub look_for_work: bool,
 }
@@ -94,6 +96,7 @@ impl<'a> Wish<'a> {
             intent,
             at: None,
             since: None,
+            assumed: BTreeMap::new(),
             look_for_work: false,
         })
     }
@@ -210,15 +213,17 @@ pub fn plan(
         said.message = format!("{}, as far as could be read: {}", error.message, said.message);
         return Err(said);
     }
-    let evidence =
-        history::evidence(global, desired, deploys(&changes), &checked.repositories, &observations);
-    let unread = evidence.unread().cloned().collect();
     let now = Timestamp::now();
     let source = source(global, checked);
     let (newer, notes) = match wish.intent {
         Intent::Converge => recall::newer(global, desired, &source, &changes, &histories),
         Intent::Restart | Intent::Destroy | Intent::Orphans | Intent::Forget => Default::default(),
     };
+    let movements = movements(&changes, checked, now);
+    let (wanted, back) = deploys(&changes, &movements);
+    let asked = history::Asked { wanted, back };
+    let evidence = history::evidence(global, desired, asked, &checked.repositories, &observations);
+    let unread = evidence.unread().cloned().collect();
     let mut plan = magus_plan::plan(&PlanRequest {
         desired,
         changes: &changes,
@@ -235,7 +240,8 @@ pub fn plan(
             commit: commit.clone(),
             desired,
         }),
-        movements: movements(&changes, checked, now),
+        assumed: wish.assumed.clone(),
+        movements,
         readers: readers(&changes, checked),
         evidence,
         command: wish.command.clone(),
@@ -248,43 +254,42 @@ pub fn plan(
     Ok(Planned { plan, unreadable, observations, unread, drift, notes })
 }
 
-/// The environments that something is to be deployed to, each with the commit.
-fn deploys(changes: &ChangeSet<'_>) -> BTreeSet<(Text, Text)> {
-    let workspaces = changes.clusters.iter().flat_map(|cluster| &cluster.workspaces);
-    let deploy = |change: &WorkspaceChange<'_>| {
-        let moves = match &change.change {
-            Change::Create(_) => true,
-            Change::Update(update) => update.code.is_some(),
-            Change::Adopt { code, .. } => code.is_some(),
-            Change::Conflict { adoption, .. } => {
-                adoption.as_ref().is_some_and(|update| update.code.is_some())
-            }
-            Change::Unchanged { .. } | Change::Unknown(_) => false,
-        };
-        let commit = change.workspace.code.as_ref()?.commit.clone().ok()?;
-        moves.then(|| (change.environment.name.clone(), commit))
+/// An environment and a commit that is to be deployed to it.
+type Target = (Text, Text);
+
+/// What is to be deployed where, and which of it goes back to an earlier commit.
+fn deploys(changes: &ChangeSet<'_>, movements: &Movements) -> (BTreeSet<Target>, BTreeSet<Target>) {
+    let (mut wanted, mut back) = (BTreeSet::new(), BTreeSet::new());
+    for change in changes.clusters.iter().flat_map(|cluster| &cluster.workspaces) {
+        let Some(one) = code_move(change) else { continue };
+        let target = (change.environment.name.clone(), one.to.clone());
+        if movements.of(&one).is_some_and(Movement::is_rollback) {
+            back.insert(target.clone());
+        }
+        wanted.insert(target);
+    }
+    (wanted, back)
+}
+
+/// The commits that the code of a workspace moves between; nothing if its code does not move.
+fn code_move(change: &WorkspaceChange<'_>) -> Option<Move> {
+    let code = change.workspace.code.as_ref()?;
+    let from = match &change.change {
+        Change::Create(_) => None,
+        Change::Update(update) => update.code?.observed.commit.clone(),
+        Change::Adopt { code, .. } => code.as_ref()?.observed.commit.clone(),
+        Change::Conflict { adoption, .. } => adoption.as_ref()?.code?.observed.commit.clone(),
+        Change::Unchanged { .. } | Change::Unknown(_) => return None,
     };
-    workspaces.filter_map(deploy).collect()
+    let (repository, directory) = (code.repository.clone(), code.source.directory.clone());
+    Some(Move { repository, directory, from, to: code.commit.clone().ok()? })
 }
 
 /// What lies between the commits of all code that moves.
 fn movements(changes: &ChangeSet<'_>, checked: &Checked, now: Timestamp) -> Movements {
     let Checked { repositories, projects, .. } = checked;
     let workspaces = changes.clusters.iter().flat_map(|cluster| &cluster.workspaces);
-    let moves: BTreeSet<Move> = workspaces
-        .filter_map(|change| {
-            let code = change.workspace.code.as_ref()?;
-            let from = match &change.change {
-                Change::Create(_) => None,
-                Change::Update(update) => update.code?.observed.commit.clone(),
-                Change::Adopt { code, .. } => code.as_ref()?.observed.commit.clone(),
-                Change::Conflict { adoption, .. } => adoption.as_ref()?.code?.observed.commit.clone(),
-                Change::Unchanged { .. } | Change::Unknown(_) => return None,
-            };
-            let (repository, directory) = (code.repository.clone(), code.source.directory.clone());
-            Some(Move { repository, directory, from, to: code.commit.clone().ok()? })
-        })
-        .collect();
+    let moves: BTreeSet<Move> = workspaces.filter_map(code_move).collect();
     let moved = moves.into_iter().filter_map(|one| {
         let Move { repository, directory, from, to } = &one;
         let code = repositories.get(repository)?;

@@ -125,11 +125,8 @@ pub fn digest(path: &FieldPath, value: &FieldValue) -> Text {
 pub(crate) fn hex(bytes: &[u8]) -> Text {
     const CHARACTERS: &[u8; 16] = b"0123456789abcdef";
     let hash = Sha256::digest(bytes);
-    let mut text = [0; DIGEST_LENGTH];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(hash) {
-        pair.copy_from_slice(&[CHARACTERS[usize::from(byte >> 4)], CHARACTERS[usize::from(byte & 15)]]);
-    }
-    Text::new(str::from_utf8(&text).unwrap_or_default())
+    let digits = hash.iter().flat_map(|byte| [byte >> 4, byte & 15]).take(DIGEST_LENGTH);
+    digits.map(|digit| char::from(CHARACTERS[usize::from(digit)])).collect()
 }
 
 /// The digest that a kept secret has.

@@ -158,9 +158,9 @@ pub struct Environment {
     pub promotes_from: Option<Text>,
     /// Whether nothing here is deleted or replaced without a flag.
     pub protected: bool,
-    /// How steps that restart are rolled out.
+    /// How steps that change running workspaces are rolled out.
     pub rollout: Rollout,
-    /// What has to hold before something is deployed or restarted.
+    /// What has to hold before something is deployed or changed.
     pub gates: Gates,
     /// What a verification runs in its workspaces.
     pub verify: Verify,
@@ -174,10 +174,10 @@ pub struct Environment {
     pub span: Span,
 }
 
-/// How steps that restart are rolled out.
+/// How steps that change running workspaces are rolled out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rollout {
-    /// How many workspaces restart at once, at least 1; without it as many as there are jobs.
+    /// How many running workspaces are changed at once, at least 1; without it as many as there are jobs.
     pub batch: Option<u32>,
     /// How long a step waits for running pipelines, in seconds.
     pub wait_for_runs: u64,
@@ -211,8 +211,8 @@ pub fn branch_of(declared: &str) -> Option<&str> {
     declared.strip_prefix(OF_BRANCH)
 }
 
-/// What has to hold before something is deployed or restarted. The first three look at the stage before, and hold deploys;
-/// the others hold what restarts.
+/// What has to hold before something is deployed or changed. The first three look at the stage before, and hold deploys; the
+/// others hold every step that changes, stops or deletes a running workspace.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Gates {
     /// Its commit was verified there, and how many seconds ago at most.
@@ -221,9 +221,9 @@ pub struct Gates {
     pub soak: Option<u64>,
     /// Whether its commit, or one that follows it, has to run there.
     pub runs_before: bool,
-    /// When something may restart; always where there are none.
+    /// When running workspaces may be changed; always if there are none.
     pub windows: Vec<Window>,
-    /// When nothing may.
+    /// When no running workspace may be changed.
     pub freezes: Vec<Freeze>,
 }
 
@@ -257,7 +257,17 @@ pub struct Verified {
     pub within: Option<u64>,
 }
 
-/// A time of the week in which something may restart.
+/// What a window holds outside of its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WindowHolds {
+    /// Every step that changes, stops or deletes a running workspace, deploys included.
+    #[default]
+    Changes,
+    /// Steps that restart a running workspace, and nothing else.
+    Restarts,
+}
+
+/// A time of the week in which running workspaces may be changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Window {
     /// The days on which it begins; every day where there are none.
@@ -268,9 +278,11 @@ pub struct Window {
     pub to: Time,
     /// Where these times count.
     pub zone: TimeZone,
+    /// What it holds.
+    pub holds: WindowHolds,
 }
 
-/// Days on which nothing restarts.
+/// Days on which no running workspace is changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Freeze {
     /// The first.
@@ -332,14 +344,31 @@ pub struct Code {
     pub follows: Option<DeployBranch>,
     /// The full number of the commit; or, where nobody can say, why.
     pub commit: Result<Text, Text>,
+    /// What chose the commit.
+    pub choice: CommitChoice,
     /// Where the branch, or what is pinned, was declared.
     pub span: Span,
+}
+
+/// What chose the commit that is to run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum CommitChoice {
+    /// The declaration: the head of the branch, or the pinned commit.
+    #[default]
+    Declared,
+    /// A plan file that was reviewed before the branch moved. Such a commit may not be older than what runs.
+    Reviewed {
+        /// The head of the branch now.
+        head: Option<Text>,
+    },
+    /// A person, to see a plan of it.
+    Assumed,
 }
 
 impl Code {
     /// Whether the same is declared, whatever it is at the time and wherever it was written.
     pub fn is_declared_as(&self, other: &Self) -> bool {
-        let Self { repository, source, branch, pinned, once, follows, commit: _, span: _ } = self;
+        let Self { repository, source, branch, pinned, once, follows, commit: _, choice: _, span: _ } = self;
         let name = |follows: &Option<DeployBranch>| follows.as_ref().map(|branch| branch.name.clone());
         (repository, source, branch, pinned, once)
             == (&other.repository, &other.source, &other.branch, &other.pinned, &other.once)

@@ -180,6 +180,9 @@ pub struct Verification {
     pub environment: Text,
     /// The full number of the commit.
     pub commit: Text,
+    /// Where the code came from; nothing in an entry of a Magus that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<ProjectSource>,
     /// Where more is told, such as the page of a CI job.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<Text>,

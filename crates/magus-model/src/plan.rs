@@ -42,7 +42,8 @@ pub struct Plan {
     pub source: Source,
     /// When, RFC 3339 in UTC.
     pub created_at: Text,
-    /// `sha256:…` over steps, preconditions, withheld, overrides and commits; not over time, revision, paths or version.
+    /// `sha256:…` over steps, preconditions, withheld, overrides, and the source and commit of code; not over time, revision,
+    /// paths or version.
     pub digest: Text,
     /// Whether there is any step.
     pub has_changes: bool,
@@ -76,6 +77,9 @@ pub struct Plan {
     /// Where the plan is only of what some commits changed: which, and what was set apart. Such a plan is for reading.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Since>,
+    /// The branches for which `--assume` chose a commit, with the commit. Such a plan is for reading.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub assumed: BTreeMap<Text, Text>,
     /// Marks to be refreshed without any change of a workspace: bookkeeping that apply does and nobody needs to review.
     #[serde(skip)]
     pub marks: Vec<MarkRefresh>,

@@ -16,7 +16,7 @@ use magus_model::{
     span::{FileId, SourceFile, Sources, Span},
     value::{FieldValue, Value},
 };
-use magus_plan::{Evidence, Filter, Intent, PlanRequest, check, plan};
+use magus_plan::{Evidence, Filter, Intent, PlanRequest, plan};
 
 fn workspace(at: usize) -> Workspace {
     let mut fields: Vec<_> = (0..30)
@@ -124,7 +124,7 @@ fn main() -> std::io::Result<()> {
             let plan = planned(&desired, &changes);
             let planned = start.elapsed();
             let start = Instant::now();
-            let faults = check(&plan, &desired).len();
+            let faults = magus_check::check(&plan, &desired).len();
             let (steps, checked) = (plan.steps.len(), start.elapsed());
             writeln!(
                 out,
@@ -148,6 +148,7 @@ fn planned<'a>(desired: &'a Desired, changes: &'a magus_diff::ChangeSet<'a>) -> 
         diagnostics: Vec::new(),
         intent: Intent::Converge,
         since: None,
+        assumed: Default::default(),
         movements: magus_plan::Movements::default(),
         readers: magus_plan::Readers::default(),
         evidence: Evidence::default(),

@@ -117,7 +117,20 @@ impl Draft<'_> {
             renamed_from: None,
             mark: Some(marked),
         };
-        self.admit(changes, vec![step]);
+        let closed = self.untimely(changes, &step, Some(observed));
+        if closed.is_empty() {
+            return self.admit(changes, vec![step]);
+        }
+        self.wait(&step, &closed);
+        if remembers {
+            // The time counts from the removal of the branch, whenever the stop is let through.
+            self.marks.extend(step.mark.map(|mark| MarkRefresh {
+                cluster: cluster.clone(),
+                workspace: observed.name.clone(),
+                revision: observed.revision.clone(),
+                mark,
+            }));
+        }
     }
 
     /// Whether a workspace of a branch that is to be created would be one too many: those that are there come first, then

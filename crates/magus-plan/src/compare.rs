@@ -92,7 +92,7 @@ pub fn compare(approved: &Plan, current: &Plan) -> PlanDifference {
         match after.get(&step.id) {
             None => differences.push(Difference {
                 subject: step.id.to_string(),
-                message: "was approved, and is not to be done any more".to_owned(),
+                message: no_more(step, current),
                 side: sides.of(&step.cluster, &step.workspace),
             }),
             Some(now) => differences.extend(step_difference(step, now, &sides)),
@@ -117,6 +117,17 @@ pub fn compare(approved: &Plan, current: &Plan) -> PlanDifference {
         });
     }
     PlanDifference { differences }
+}
+
+/// Why an approved step is not one any more.
+fn no_more(step: &Step, current: &Plan) -> String {
+    let held = current.withheld.iter().find(|held| {
+        (&held.cluster, &held.workspace, held.action) == (&step.cluster, &step.workspace, step.action)
+    });
+    match held {
+        Some(held) => format!("was approved, and is withheld now: {}", held.message),
+        None => "was approved, and is not to be done any more".to_owned(),
+    }
 }
 
 fn step_difference(approved: &Step, current: &Step, sides: &Sides<'_>) -> Option<Difference> {

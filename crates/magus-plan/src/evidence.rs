@@ -5,13 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
+use magus_diff::observed_source;
 use magus_model::{
     Text,
     desired::{Code, Desired, Environment, Workspace},
-    history::{Ending, Entry},
+    history::{Deployed, Ending, Entry},
     name::WorkspaceName,
-    observed::{Observation, Presence},
+    observed::{Observation, Presence, RunState, Work},
     report::Outcome,
+    source::ProjectSource,
 };
 
 /// What is known of commits on the stages before.
@@ -25,6 +27,8 @@ pub struct Proof {
     pub verified: Option<(Timestamp, bool)>,
     /// Whether it runs there.
     pub runs: Runs,
+    /// Whether the history shows that it ran in the environment itself before.
+    pub ran_here: bool,
     /// Why the history was not read, where it was not: then nothing is known of what is in there.
     pub unread: Option<Text>,
 }
@@ -32,12 +36,69 @@ pub struct Proof {
 /// Whether the workspaces of a stage run a commit, or one that follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Runs {
-    /// No workspace there gets its code from anybody.
+    /// No code is deployed to any workspace there.
     Nobody,
-    /// This one does not.
-    Not(Text),
+    /// This workspace was not observed running it.
+    Not {
+        /// The workspace.
+        workspace: Text,
+        /// What was observed.
+        why: NotRunning,
+    },
     /// All do, since then as far as the history tells.
     Since(Option<Timestamp>),
+}
+
+/// Why a workspace does not count as running a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotRunning {
+    /// It runs another commit, or none.
+    OtherCommit,
+    /// It runs the code of another repository or directory.
+    OtherSource,
+    /// It does not run.
+    State(RunState),
+    /// It is not in the cluster.
+    Missing,
+    /// Its state is unknown; the reason.
+    Unknown(Text),
+}
+
+/// The code that a workspace was observed running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Running<'a> {
+    /// The full number of the commit.
+    pub commit: &'a Text,
+    /// Where the code came from; the declared source if that was not recorded.
+    pub source: &'a ProjectSource,
+}
+
+/// The code that a workspace was observed running. What was only recorded of it does not count.
+///
+/// # Errors
+/// Why it does not count as running any.
+pub fn running<'a>(
+    workspace: &'a Workspace,
+    observation: Option<&'a Observation>,
+) -> Result<Running<'a>, NotRunning> {
+    let unread = || NotRunning::Unknown(Text::new_static("its cluster was not read"));
+    let observed = match observation.ok_or_else(unread)?.presence(&workspace.name) {
+        Presence::Present(observed) => observed,
+        Presence::Absent => return Err(NotRunning::Missing),
+        Presence::Unknown(why) => return Err(NotRunning::Unknown(why.into())),
+    };
+    if observed.state != RunState::Running {
+        return Err(NotRunning::State(observed.state));
+    }
+    // The code was not read: its commit is only what was recorded last.
+    if let Work::Unknown(why) = &observed.code.work {
+        return Err(NotRunning::Unknown(why.clone()));
+    }
+    let commit = observed.code.commit.as_ref().ok_or(NotRunning::OtherCommit)?;
+    let recorded = observed_source(&observed.code, observed.mark.as_ref());
+    let source =
+        recorded.or(workspace.code.as_ref().map(|code| &code.source)).ok_or(NotRunning::OtherCommit)?;
+    Ok(Running { commit, source })
 }
 
 /// How commits of a repository lie to one another.
@@ -86,7 +147,10 @@ pub fn evidence(
     let mut known = BTreeMap::new();
     for of_one in wanted.iter().collect::<Vec<_>>().chunk_by(|a, b| a.0 == b.0) {
         let Some((name, _)) = of_one.first() else { continue };
-        let before = find(name).and_then(|(_, environment)| environment.promotes_from.as_ref());
+        let own = find(name);
+        let own_entries = own.and_then(|(cluster, _)| histories.get(&cluster.name)?.as_ref().ok());
+        let own_entries = own_entries.map_or(&[][..], Vec::as_slice);
+        let before = own.and_then(|(_, environment)| environment.promotes_from.as_ref());
         let Some((cluster, stage)) = before.and_then(find) else { continue };
         let none = Ok(Vec::new());
         let (entries, unread) = match histories.get(&cluster.name).unwrap_or(&none) {
@@ -106,6 +170,7 @@ pub fn evidence(
             let proof = Proof {
                 verified: stage.verified(code, commit, kinship),
                 runs: stage.runs(code, commit, kinship),
+                ran_here: ran(own_entries, name, (commit, &code.source)),
                 unread: unread.clone(),
             };
             known.insert((name.clone(), commit.clone()), proof);
@@ -114,27 +179,44 @@ pub fn evidence(
     known.into_iter().collect()
 }
 
+/// Whether a history shows that this code ran in an environment.
+fn ran(entries: &[Entry], environment: &Text, (commit, source): (&Text, &ProjectSource)) -> bool {
+    let steps = entries.iter().flat_map(|entry| &entry.steps);
+    let mut applied =
+        steps.filter(|step| step.environment == *environment && step.outcome == Outcome::Applied);
+    applied.any(|step| {
+        step.deployed.as_ref().is_some_and(|deployed| {
+            deployed.to == *commit && is_same_project(deployed.source.as_ref(), source)
+        })
+    })
+}
+
+/// Whether recorded code is of the same project. An entry of a Magus that recorded no source counts.
+fn is_same_project(recorded: Option<&ProjectSource>, source: &ProjectSource) -> bool {
+    recorded.is_none_or(|recorded| recorded.is_same_project(source))
+}
+
 /// The stage before an environment, and what is known of it.
 struct Stage<'a> {
     stage: &'a Environment,
     entries: &'a [Entry],
     observation: Option<&'a Observation>,
     /// What was deployed to each of its workspaces and when, newest first.
-    deployed: HashMap<&'a WorkspaceName, Vec<(Option<Timestamp>, &'a Text)>>,
+    deployed: HashMap<&'a WorkspaceName, Vec<(Option<Timestamp>, &'a Deployed)>>,
 }
 
 /// What was deployed to each workspace of a stage, newest first.
 fn deployed<'a>(
     stage: &Environment,
     entries: &'a [Entry],
-) -> HashMap<&'a WorkspaceName, Vec<(Option<Timestamp>, &'a Text)>> {
+) -> HashMap<&'a WorkspaceName, Vec<(Option<Timestamp>, &'a Deployed)>> {
     let mut all: HashMap<_, Vec<_>> = HashMap::new();
     for entry in entries.iter().rev() {
         let at = entry.at.parse().ok();
         let steps = entry.steps.iter().rev();
         for step in steps.filter(|step| step.environment == stage.name && step.outcome == Outcome::Applied) {
             if let Some(deployed) = &step.deployed {
-                all.entry(&step.workspace).or_default().push((at, &deployed.to));
+                all.entry(&step.workspace).or_default().push((at, deployed));
             }
         }
     }
@@ -147,7 +229,8 @@ impl Stage<'_> {
         self.entries.iter().rev().find_map(|entry| {
             let verification =
                 entry.verification.as_ref().filter(|one| one.environment == self.stage.name)?;
-            let same = (kinship.same)(code, &verification.commit, commit);
+            let same = is_same_project(verification.source.as_ref(), &code.source)
+                && (kinship.same)(code, &verification.commit, commit);
             same.then_some((entry.at.parse().ok()?, entry.result == Ending::Passed))
         })
     }
@@ -158,12 +241,19 @@ impl Stage<'_> {
         let is_deployed = |workspace: &&Workspace| workspace.code.as_ref().is_some_and(|code| !code.once);
         let mut since: Option<Option<Timestamp>> = None;
         for workspace in self.stage.workspaces.iter().filter(is_deployed) {
-            let observed = match self.observation.map(|observation| observation.presence(&workspace.name)) {
-                Some(Presence::Present(observed)) => observed.code.commit.as_ref(),
-                _ => None,
+            let not = |why: NotRunning| Runs::Not { workspace: Text::from(workspace.name.as_str()), why };
+            let Running { commit: runs, source } = match running(workspace, self.observation) {
+                Ok(running) => running,
+                Err(why) => return not(why),
             };
-            let Some(runs) = observed.filter(|runs| carries(runs)) else {
-                return Runs::Not(Text::from(workspace.name.as_str()));
+            if !source.is_same_project(&code.source) {
+                return not(NotRunning::OtherSource);
+            }
+            if !carries(runs) {
+                return not(NotRunning::OtherCommit);
+            }
+            let carries = |deployed: &Deployed| {
+                is_same_project(deployed.source.as_ref(), &code.source) && carries(&deployed.to)
             };
             let began = self.began(workspace, runs, &carries);
             // Since when all do.
@@ -176,11 +266,16 @@ impl Stage<'_> {
     }
 
     /// When a workspace began to run what it runs, or what it ran before that carries the same commit.
-    fn began(&self, workspace: &Workspace, runs: &Text, carries: &dyn Fn(&str) -> bool) -> Option<Timestamp> {
+    fn began(
+        &self,
+        workspace: &Workspace,
+        runs: &Text,
+        carries: &dyn Fn(&Deployed) -> bool,
+    ) -> Option<Timestamp> {
         let deployed = self.deployed.get(&workspace.name)?;
-        // Otherwise somebody else has deployed since.
-        deployed.first().filter(|(_, newest)| *newest == runs)?;
-        let unbroken = deployed.iter().take_while(|(_, commit)| carries(commit));
+        // Otherwise other code was deployed outside Magus.
+        deployed.first().filter(|(_, newest)| newest.to == *runs)?;
+        let unbroken = deployed.iter().take_while(|(_, deployed)| carries(deployed));
         unbroken.last().and_then(|(at, _)| *at)
     }
 }

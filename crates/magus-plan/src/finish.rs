@@ -138,10 +138,11 @@ impl Draft<'_> {
             unknown,
             diagnostics: request.diagnostics.clone(),
             since,
+            assumed: request.assumed.clone(),
             marks,
         };
         plan.digest = digest(&plan);
-        debug_assert_eq!(crate::check::check(&plan, desired), Vec::<String>::new());
+        debug_assert_eq!(magus_check::check(&plan, desired), [], "the plan breaks a rule of plans");
         plan
     }
 }

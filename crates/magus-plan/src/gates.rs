@@ -1,4 +1,4 @@
-//! Gates: what holds a deploy or a restart back until its time has come. The time is an argument.
+//! Gates: what holds a deploy, or a change of a running workspace, back until its time has come. The time is an argument.
 
 use jiff::{
     SignedDuration, Timestamp, ToSpan as _,
@@ -7,7 +7,7 @@ use jiff::{
 };
 use magus_model::{
     Text,
-    desired::{Environment, Freeze, Verified, Window},
+    desired::{Environment, Freeze, Verified, Window, WindowHolds},
     plan::{Guard, Overrides},
 };
 
@@ -56,6 +56,32 @@ impl Closed {
     }
 }
 
+/// What a step does to a running workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It changes the workspace, which goes on running, stops or is deleted.
+    Changes,
+    /// It restarts the workspace, or may.
+    Restarts,
+}
+
+/// A commit that is to be deployed, and what is known of it in the stage before.
+struct Asked<'a> {
+    stage: &'a Text,
+    /// The commit, short.
+    commit: &'a str,
+    proof: &'a Proof,
+    /// Why the stage does not count as running it.
+    elsewhere: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    fn unread(&self) -> String {
+        let unread = self.proof.unread.as_ref();
+        unread.map_or_else(String::new, |why| format!(" (its history was not read: {why})"))
+    }
+}
+
 impl<'a> Keeper<'a> {
     /// Who decides at this moment, with what is known and what flags lift.
     pub fn new(now: Timestamp, evidence: &'a Evidence, overrides: &'a Overrides) -> Self {
@@ -70,88 +96,96 @@ impl<'a> Keeper<'a> {
     pub fn deploy(&self, environment: &Environment, commit: &Text) -> Vec<Closed> {
         let gates = &environment.gates;
         let (Some(stage), true) = (&environment.promotes_from, gates.look_back()) else { return Vec::new() };
-        let nothing = Proof { verified: None, runs: Runs::Nobody, unread: None };
+        let nothing = Proof { verified: None, runs: Runs::Nobody, ran_here: false, unread: None };
         let proof = self.evidence.of(&environment.name, commit).unwrap_or(&nothing);
-        let unread = proof
-            .unread
-            .as_ref()
-            .map_or_else(String::new, |why| format!(" (its history was not read: {why})"));
-        let short = words::short(commit);
-        let closed = |gate: Guard, (message, opens_at): (String, Option<Timestamp>)| Closed {
-            gate,
-            message: format!("gate `{}`: {message}", gate.as_str()),
-            opens_at,
-        };
+        let elsewhere = words::not_running(&proof.runs, stage, words::short(commit));
+        let asked = Asked { stage, commit: words::short(commit), proof, elsewhere: elsewhere.as_deref() };
         let mut all = Vec::new();
-        if let Some(Verified { within }) = gates.verified {
-            let why = match proof.verified {
-                None => {
-                    Some(format!("`{short}` was not verified in `{stage}`{unread}: `magus verify {stage}`"))
-                }
-                Some((at, false)) => {
-                    Some(format!("the last verification of `{short}` in `{stage}` failed, at {at:.0}"))
-                }
-                Some((at, true)) => {
-                    within.filter(|within| self.passed_since(at) > seconds(*within)).map(|within| {
-                        let limit = words::duration(within);
-                        format!("`{short}` was verified in `{stage}` at {at:.0}, longer than {limit} ago")
-                    })
-                }
-            };
-            all.extend(why.map(|why| closed(Guard::Verified, (why, None))));
-        }
-        let elsewhere = match &proof.runs {
-            Runs::Nobody => Some(format!("no workspace of `{stage}` is deployed to")),
-            Runs::Not(workspace) => Some(format!("`{workspace}` of `{stage}` does not run `{short}`")),
-            Runs::Since(_) => None,
+        let mut close = |gate: Guard, (message, opens_at): (String, Option<Timestamp>)| {
+            all.push(Closed { gate, message: format!("gate `{}`: {message}", gate.as_str()), opens_at });
         };
-        if let Some(soak) = gates.soak {
-            let limit = words::duration(soak);
-            let why = match (&elsewhere, &proof.runs) {
-                (Some(elsewhere), _) => Some((format!("{elsewhere}, where it has to run for {limit}"), None)),
-                (None, Runs::Since(Some(since))) => {
-                    let opens = since.checked_add(seconds(soak)).unwrap_or(Timestamp::MAX);
-                    (self.now < opens).then(|| {
-                        let why = format!(
-                            "`{short}` runs in `{stage}` since {since:.0}, and has to for {limit}: until {opens:.0}"
-                        );
-                        (why, Some(opens))
-                    })
-                }
-                (None, _) => Some((
-                    format!(
-                        "nobody knows since when `{short}` runs in `{stage}`, where it has to for {limit}{unread}"
-                    ),
-                    None,
-                )),
-            };
-            all.extend(why.map(|why| closed(Guard::Soak, why)));
+        if let Some(why) = gates.verified.and_then(|verified| self.unverified(&asked, verified)) {
+            close(Guard::Verified, (why, None));
         }
-        if let Some(elsewhere) = elsewhere.filter(|_| gates.runs_before) {
-            all.push(closed(Guard::RunsBefore, (elsewhere, None)));
+        if let Some(why) = gates.soak.and_then(|soak| self.unsoaked(&asked, soak)) {
+            close(Guard::Soak, why);
+        }
+        if let Some(elsewhere) = elsewhere.clone().filter(|_| gates.runs_before) {
+            close(Guard::RunsBefore, (elsewhere, None));
         }
         all.retain(|closed| !self.is_lifted(closed.gate));
         all
     }
 
-    /// The gates that hold back whatever restarts.
-    pub fn restart(&self, environment: &Environment) -> Vec<Closed> {
+    /// Why a commit does not count as verified in the stage before. A verification counts only while the stage runs it.
+    fn unverified(&self, asked: &Asked<'_>, Verified { within }: Verified) -> Option<String> {
+        let Asked { stage, commit, proof, elsewhere } = asked;
+        let unread = asked.unread();
+        match proof.verified {
+            None => Some(format!("`{commit}` was not verified in `{stage}`{unread}: `magus verify {stage}`")),
+            Some((at, false)) => {
+                Some(format!("the last verification of `{commit}` in `{stage}` failed, at {at:.0}"))
+            }
+            Some((at, true)) => {
+                let expired =
+                    within.filter(|within| self.passed_since(at) > seconds(*within)).map(|within| {
+                        let limit = words::duration(within);
+                        format!("`{commit}` was verified in `{stage}` at {at:.0}, longer than {limit} ago")
+                    });
+                expired.or_else(|| {
+                    elsewhere.map(|why| format!("the verification of `{commit}` does not count: {why}"))
+                })
+            }
+        }
+    }
+
+    /// Why a commit has not run long enough in the stage before, and when it has.
+    fn unsoaked(&self, asked: &Asked<'_>, soak: u64) -> Option<(String, Option<Timestamp>)> {
+        let Asked { stage, commit, proof, elsewhere } = asked;
+        let limit = words::duration(soak);
+        if let Some(elsewhere) = elsewhere {
+            return Some((format!("{elsewhere}, where it has to run for {limit}"), None));
+        }
+        let Runs::Since(Some(since)) = &proof.runs else {
+            let unread = asked.unread();
+            let why = format!(
+                "the history does not show since when `{commit}` runs in `{stage}`, where it has to run for {limit}{unread}"
+            );
+            return Some((why, None));
+        };
+        let opens = since.checked_add(seconds(soak)).unwrap_or(Timestamp::MAX);
+        (self.now < opens).then(|| {
+            let why = format!(
+                "`{commit}` has run in `{stage}` since {since:.0}; the {limit} soak ends at {opens:.0}"
+            );
+            (why, Some(opens))
+        })
+    }
+
+    /// The gates that hold back a step that changes, stops or deletes a running workspace of the environment.
+    pub fn change(&self, environment: &Environment, effect: Effect) -> Vec<Closed> {
         let gates = &environment.gates;
-        let (freezes, windows) = (&gates.freezes[..], &gates.windows[..]);
-        let freezes = if self.is_lifted(Guard::Freezes) { &[] } else { freezes };
-        let windows = if self.is_lifted(Guard::Windows) { &[] } else { windows };
+        let holds = |window: &&Window| effect == Effect::Restarts || window.holds == WindowHolds::Changes;
+        let windows: Vec<Window> = match self.is_lifted(Guard::Windows) {
+            true => Vec::new(),
+            false => gates.windows.iter().filter(holds).cloned().collect(),
+        };
+        let freezes = if self.is_lifted(Guard::Freezes) { &[][..] } else { &gates.freezes };
         let mut all = Vec::new();
-        let opens_at = next_opening(windows, freezes, self.now);
+        let opens_at = next_opening(&windows, freezes, self.now);
         let until = opens_at.map_or_else(String::new, |at| format!(": until {at:.0}"));
+        let name = &environment.name;
         if let Some(freeze) = freezes.iter().find(|freeze| thaws(freeze, self.now).is_some()) {
             let Freeze { from, to, zone: _, reason } = freeze;
             let reason = reason.as_ref().map_or_else(String::new, |reason| format!(" ({reason})"));
-            let message = format!("gate `freezes`: nothing restarts here from {from} to {to}{reason}{until}");
+            let message = format!(
+                "gate `freezes`: no running workspace of `{name}` is changed from {from} to {to}{reason}{until}"
+            );
             all.push(Closed { gate: Guard::Freezes, message, opens_at });
         }
-        if !is_open(windows, self.now) {
-            let environment = &environment.name;
-            let message = format!("gate `windows`: `{environment}` restarts nothing at this time{until}");
+        if !is_open(&windows, self.now) {
+            let message =
+                format!("gate `windows`: no running workspace of `{name}` is changed at this time{until}");
             all.push(Closed { gate: Guard::Windows, message, opens_at });
         }
         all
@@ -206,7 +240,7 @@ fn around(
     first: i64,
     last: i64,
 ) -> impl Iterator<Item = (Timestamp, Timestamp)> + use<'_> {
-    let Window { days, from, to, zone } = window;
+    let Window { days, from, to, zone, holds: _ } = window;
     let today = zone.to_datetime(at).date();
     (first..=last).filter_map(move |days_on| {
         let day = today.checked_add(days_on.days()).ok()?;

@@ -13,6 +13,7 @@ fn window(days: &[jiff::civil::Weekday], from: i8, to: i8, zone: &str) -> Window
         from: Time::new(from, 0, 0, 0).unwrap(),
         to: Time::new(to, 0, 0, 0).unwrap(),
         zone: TimeZone::get(zone).unwrap(),
+        holds: WindowHolds::Changes,
     }
 }
 
@@ -102,13 +103,14 @@ fn a_freeze_lasts_to_the_end_of_its_last_day_and_windows_wait_for_it() {
     let none = Overrides::default();
     let evidence = Evidence::default();
     let production = environment(gates);
-    let closed = Keeper::new(at("2026-12-24T12:00:00Z"), &evidence, &none).restart(&production);
+    let closed =
+        Keeper::new(at("2026-12-24T12:00:00Z"), &evidence, &none).change(&production, Effect::Changes);
     let messages: Vec<&str> = closed.iter().map(|closed| closed.message.as_str()).collect();
     assert_eq!(
         messages,
         [
-            "gate `freezes`: nothing restarts here from 2026-12-24 to 2026-12-26 (Christmas): until 2027-01-04T08:00:00Z",
-            "gate `windows`: `production` restarts nothing at this time: until 2027-01-04T08:00:00Z",
+            "gate `freezes`: no running workspace of `production` is changed from 2026-12-24 to 2026-12-26 (Christmas): until 2027-01-04T08:00:00Z",
+            "gate `windows`: no running workspace of `production` is changed at this time: until 2027-01-04T08:00:00Z",
         ]
     );
     // A window that lies in a freeze of every day never opens; nobody looks for it forever.
@@ -128,6 +130,27 @@ fn a_freeze_lasts_to_the_end_of_its_last_day_and_windows_wait_for_it() {
             ..Overrides::default()
         };
         let keeper = Keeper::new(at("2026-12-29T12:00:00Z"), &evidence, &overrides);
-        assert_eq!(keeper.restart(&production).len(), left, "{reason:?}");
+        assert_eq!(keeper.change(&production, Effect::Changes).len(), left, "{reason:?}");
     }
+}
+
+#[test]
+fn a_window_that_holds_restarts_lets_other_changes_through() {
+    let mut restarts = window(&[jiff::civil::Weekday::Monday], 9, 17, "UTC");
+    restarts.holds = WindowHolds::Restarts;
+    let evidence = Evidence::default();
+    let none = Overrides::default();
+    // 2026-11-27 is a Friday.
+    let keeper = Keeper::new(at("2026-11-27T12:00:00Z"), &evidence, &none);
+    let gates = Gates { windows: vec![restarts.clone()], ..Gates::default() };
+    assert_eq!(keeper.change(&environment(gates.clone()), Effect::Changes), []);
+    assert_eq!(keeper.change(&environment(gates.clone()), Effect::Restarts)[0].gate, Guard::Windows);
+    // Beside a window that holds every change, it is one more time for restarts.
+    let friday = window(&[jiff::civil::Weekday::Friday], 18, 20, "UTC");
+    let both = environment(Gates { windows: vec![restarts, friday], ..gates.clone() });
+    let opens = |effect: Effect| keeper.change(&both, effect)[0].opens_at.map(|at| at.to_string());
+    assert_eq!(opens(Effect::Changes).as_deref(), Some("2026-11-27T18:00:00Z"));
+    // A freeze holds every change.
+    let frozen = Gates { freezes: vec![freeze("2026-11-27", "2026-11-27", "UTC")], ..gates };
+    assert_eq!(keeper.change(&environment(frozen), Effect::Changes)[0].gate, Guard::Freezes);
 }

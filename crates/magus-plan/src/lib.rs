@@ -4,13 +4,11 @@
 //! file, no git, no network and no clock, and its dependencies show it; the time is an argument.
 //!
 //! - [`plan()`]: makes a plan from a [`PlanRequest`];
-//! - [`check()`]: looks for what no plan may hold, without trusting the planner;
 //! - [`approve()`]: the only way to an [`ApprovedPlan`], which is all that an apply takes;
 //! - [`compare()`]: how two plans differ, and which side moved.
 
 mod approve;
 mod branches;
-mod check;
 mod compare;
 mod digest;
 mod evidence;
@@ -26,14 +24,14 @@ mod shared_branch;
 mod since;
 mod steps;
 mod unblock;
+mod waiting;
 mod words;
 mod work;
 
 pub use approve::{ApprovedPlan, StalePlan, approve};
-pub use check::check;
 pub use compare::{Difference, PlanDifference, Side, compare};
 pub use digest::digest;
-pub use evidence::{Evidence, Kinship, Proof, Runs, evidence};
-pub use gates::{Closed, Keeper};
+pub use evidence::{Evidence, Kinship, NotRunning, Proof, Running, Runs, evidence, running};
+pub use gates::{Closed, Effect, Keeper};
 pub use planner::{plan, stage};
 pub use request::{Baseline, Filter, Intent, Move, Movements, Newer, PlanRequest, Project, Readers};

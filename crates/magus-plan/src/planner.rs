@@ -12,14 +12,13 @@ use magus_model::{
     name::WorkspaceName,
     observed::{Mark, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
     plan::{
-        Action, Apart, Guard, Incomplete, MarkRefresh, Movement, Orphan, Overrides, Plan, Precondition,
+        Action, Apart, Guard, Incomplete, MarkRefresh, Orphan, Overrides, Plan, Precondition,
         Restarts, Step, Unknown, Unmanaged, Withheld,
     },
 };
 
 use crate::{
     branches::Gone,
-    gates::{Closed, Keeper},
     guards::{Danger, Guards, Held, enough},
     missing::incomplete,
     orphans::orphans,
@@ -386,10 +385,9 @@ impl<'a> Draft<'a> {
         observed: Option<&ObservedWorkspace>,
         steps: Vec<Step>,
     ) {
-        let request = self.request;
         let last = observed.and_then(|observed| observed.mark.as_ref());
-        let keeper = Keeper::new(request.now, &request.evidence, self.overrides);
         let environment = place.environment;
+        let mut runs = observed.is_some_and(|observed| observed.state != RunState::Stopped);
         let mut passed: Vec<Step> = Vec::new();
         // Those that are held back, so that what comes after them rests on something else.
         let mut held: Vec<Step> = Vec::new();
@@ -404,21 +402,22 @@ impl<'a> Draft<'a> {
                 held.push(step);
                 continue;
             }
-            let goes_back = step.deploy.as_ref().and_then(|deploy| deploy.movement.as_ref());
-            let goes_back = goes_back.is_some_and(Movement::is_rollback);
-            let mut closed = match &step.deploy {
-                // What ran here before needs no proof from elsewhere.
-                Some(deploy) if !goes_back => keeper.deploy(environment, &deploy.to),
-                Some(_) | None => Vec::new(),
-            };
-            if step.restarts != Restarts::No || step.action == Action::Replace {
-                closed.extend(keeper.restart(environment));
+            if let Some(message) = place.outdated(&step) {
+                self.hold_outdated(&step, &message);
+                held.push(step);
+                continue;
             }
+            let mut closed = match &step.deploy {
+                Some(deploy) => self.unproven(environment, deploy),
+                None => Vec::new(),
+            };
+            closed.extend(self.untimely(place.changes, &step, observed.filter(|_| runs)));
             let loss = observed.and_then(|observed| place.loss(&step, observed));
             let kept = loss.as_ref().and_then(|loss| loss.held(step.workspace.as_str(), self.overrides));
             match (kept, closed.is_empty()) {
                 (None, true) => {
                     step.reason.extend(loss.map(|loss| loss.accepted()));
+                    runs = runs && step.action != Action::Stop;
                     passed.push(step);
                     continue;
                 }
@@ -441,25 +440,6 @@ impl<'a> Draft<'a> {
             place.keep_shared(&mut passed, last);
         }
         self.admit(place.changes, passed);
-    }
-
-    /// Lists a step that gates hold back.
-    fn wait(&mut self, step: &Step, closed: &[Closed]) {
-        let Some(first) = closed.first() else { return };
-        let flags: Vec<_> = closed.iter().flat_map(|closed| closed.flags(self.overrides)).collect();
-        // It opens when the last of them does, if anybody can tell of all.
-        let opens: Option<Vec<_>> = closed.iter().map(|closed| closed.opens_at).collect();
-        let messages: Vec<&str> = closed.iter().map(|closed| closed.message.as_str()).collect();
-        self.withheld.push(Withheld {
-            cluster: step.cluster.clone(),
-            environment: step.environment.clone(),
-            workspace: step.workspace.clone(),
-            action: step.action,
-            guard: first.gate,
-            message: messages.join("; "),
-            unblock: unblock::command(&self.request.command, self.overrides, &flags),
-            opens_at: opens.and_then(|all| all.into_iter().max()).map(|at| at.to_string().into()),
-        });
     }
 
     /// Takes the steps of one workspace into the plan, up to the first that the engine refuses: what comes after it
@@ -518,7 +498,11 @@ impl<'a> Draft<'a> {
         let place = (&observed.name, &observed.revision);
         let reason = reason + &loss.map(|loss| loss.accepted()).unwrap_or_default();
         let step = deletion(&changes.cluster.name, &mark.environment, place, reason);
-        self.admit(changes, vec![step]);
+        let closed = self.untimely(changes, &step, Some(observed));
+        match closed.is_empty() {
+            true => self.admit(changes, vec![step]),
+            false => self.wait(&step, &closed),
+        }
     }
 
     /// Lists a step that guards hold back: under the strongest one, with all that they say, and the one command

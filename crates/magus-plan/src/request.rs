@@ -40,6 +40,8 @@ pub struct PlanRequest<'a> {
     pub intent: Intent,
     /// Where only what changed since counts: what was declared then.
     pub since: Option<Baseline<'a>>,
+    /// The branches for which a person chose a commit, to see a plan of it.
+    pub assumed: BTreeMap<Text, Text>,
     /// What lies between the commits of the code that moves.
     pub movements: Movements,
     /// Which pipelines of the code that is to run read what.

@@ -8,7 +8,7 @@ use magus_diff::{
 };
 use magus_model::{
     Text,
-    desired::{Code, DesiredState, Environment, Workspace},
+    desired::{Code, CommitChoice, DesiredState, Environment, Workspace},
     image,
     name::WorkspaceName,
     observed::{
@@ -426,6 +426,18 @@ impl<'a> Place<'a> {
             steps.push(Step { needs, renamed_from, ..self.step(part, precondition, mark.clone()) });
         }
         steps
+    }
+
+    /// Why a step may not deploy the reviewed commit: the branch moved since the review, and the commit is not newer than
+    /// what runs.
+    pub(crate) fn outdated(&self, step: &Step) -> Option<String> {
+        let deploy = step.deploy.as_ref()?;
+        let CommitChoice::Reviewed { head } = &self.workspace.code.as_ref()?.choice else { return None };
+        let from = deploy.from.as_ref().filter(|from| **from != deploy.to)?;
+        let movement = self.movement(self.workspace.code.as_ref()?, Some(from), &deploy.to);
+        let is_newer = movement.is_some_and(|movement| movement.ahead > 0 && movement.behind == 0);
+        let movement = movement.cloned();
+        (!is_newer).then(|| words::older_than_reviewed(&Deploy { movement, ..deploy.clone() }, head.as_ref()))
     }
 
     /// Why the engine does not do this, where it does not.

@@ -71,6 +71,11 @@ pub(crate) fn plan(words: &[String], overrides: &Overrides, flags: &[Flag]) -> S
     }
 }
 
+/// `magus plan --out FILE` for the same directory.
+pub(crate) fn plan_file(words: &[String]) -> String {
+    same_place(words, &["plan", "--out", "FILE"])
+}
+
 /// `magus import NAME` for the same directory.
 pub(crate) fn import(words: &[String], name: &str) -> String {
     same_place(words, &["import", name])

@@ -7,11 +7,14 @@ use magus_model::{
     name::WorkspaceName,
     observed::{MissingPart, PartKind},
     path::FieldPath,
-    plan::{DeployBranch, FieldChange, FieldStatus, Movement, Reason},
+    plan::{Deploy, DeployBranch, FieldChange, FieldStatus, Movement, Reason},
     source::ProjectSource,
 };
 
-use crate::ownership;
+use crate::{
+    evidence::{NotRunning, Runs},
+    ownership,
+};
 
 /// `2 fields declared, 1 drifted`.
 pub(crate) fn fields(fields: &[FieldChange]) -> String {
@@ -165,6 +168,46 @@ pub(crate) fn by_deployment(setting: &str) -> String {
 
 /// What becomes of the code of a workspace that does not run.
 pub(crate) const AT_NEXT_START: &str = "; it is stopped, and takes it when it starts";
+
+/// Why a stage does not count as running a commit; nothing if it does.
+pub(crate) fn not_running(runs: &Runs, stage: &str, commit: &str) -> Option<String> {
+    let (workspace, why) = match runs {
+        Runs::Since(_) => return None,
+        Runs::Nobody => return Some(format!("no workspace of `{stage}` is deployed to")),
+        Runs::Not { workspace, why } => (workspace, why),
+    };
+    let subject = format!("`{workspace}` of `{stage}`");
+    Some(match why {
+        NotRunning::OtherCommit => format!("{subject} does not run `{commit}`"),
+        NotRunning::OtherSource => format!("{subject} runs the code of another repository or directory"),
+        NotRunning::State(state) => format!("{subject} is {}", state.as_str()),
+        NotRunning::Missing => format!("{subject} is not in the cluster"),
+        NotRunning::Unknown(reason) => format!("the state of {subject} is unknown: {reason}"),
+    })
+}
+
+/// Why a deploy that goes back counts like any other.
+pub(crate) fn no_release(environment: &str, commit: &str) -> String {
+    format!(
+        "; `{commit}` is older than what runs, and the history does not show that it ran in `{environment}`"
+    )
+}
+
+/// Why a reviewed commit is not deployed.
+pub(crate) fn older_than_reviewed(deploy: &Deploy, head: Option<&Text>) -> String {
+    let (to, from) = (short(&deploy.to), deploy.from.as_deref().map_or("nothing", short));
+    let how = match &deploy.movement {
+        Some(Movement { ahead: 0, .. }) => {
+            format!("the reviewed commit `{to}` is older than `{from}`, which runs")
+        }
+        Some(_) => format!("the reviewed commit `{to}` lacks commits of `{from}`, which runs"),
+        None => format!("cannot compare the reviewed commit `{to}` with `{from}`, which runs"),
+    };
+    match head {
+        Some(head) => format!("{how}; `{}` is at `{}` now", deploy.branch, short(head)),
+        None => how,
+    }
+}
 
 /// Why a workspace is created.
 pub(crate) fn create(rename_of: Option<&WorkspaceName>) -> String {

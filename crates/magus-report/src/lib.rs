@@ -12,6 +12,7 @@ mod causes;
 pub mod drift;
 pub mod escape;
 pub mod explain;
+pub mod faults;
 pub mod history;
 mod json;
 pub mod lint;

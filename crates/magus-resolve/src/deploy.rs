@@ -4,7 +4,7 @@
 use magus_load::Role;
 use magus_model::{
     Text,
-    desired::{Code, Engine},
+    desired::{Code, CommitChoice, Engine},
     diagnostic::Diagnostic,
     files::DeployMode,
     name::WorkspaceName,
@@ -46,6 +46,7 @@ pub(crate) fn code(scope: &Scope<'_>, environment: &str, root: &Node, name: &Wor
         once: mode == DeployMode::Once,
         follows: sync::branch(scope, environment, name),
         commit: Err(Text::new_static("nobody looked into the repository")),
+        choice: CommitChoice::Declared,
         span: pinned.map_or(branch_span, |(_, span)| span),
     })
 }
@@ -67,6 +68,7 @@ pub(crate) fn code_of_branch(
         once: false,
         follows: sync::branch(scope, environment, name),
         commit: Err(Text::new_static("nobody looked into the repository")),
+        choice: CommitChoice::Declared,
         span,
     })
 }

@@ -6,7 +6,7 @@ use jiff::{
 };
 use magus_model::{
     Text,
-    desired::{Freeze, Gates, Verified, Verify, Window},
+    desired::{Freeze, Gates, Verified, Verify, Window, WindowHolds},
     diagnostic::Diagnostic,
     files::{self, Duration, TimeOfDay},
     rules,
@@ -57,6 +57,10 @@ fn window(node: &Node) -> Option<Window> {
         from: time("from")?,
         to: time("to")?,
         zone: zone(node)?,
+        holds: match node.get("holds").and_then(Node::as_str) {
+            Some("restarts") => WindowHolds::Restarts,
+            _ => WindowHolds::Changes,
+        },
     })
 }
 

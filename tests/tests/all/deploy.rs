@@ -202,7 +202,7 @@ fn a_push_can_be_planned_before_it_is_there() {
         assert!(run.stderr.contains(says), "{}", run.stderr);
     }
     let run = sandbox.expect(5, &["plan", "--assume", "main=0123456789"]);
-    assert!(run.stdout.contains("no commit `0123456789`, which `main` is taken for"), "{}", run.stdout);
+    assert!(run.stdout.contains("no commit `0123456789`, which `--assume` names"), "{}", run.stdout);
 }
 
 #[test]

@@ -23,6 +23,7 @@ fn made_and_deployed(desired: &mut Desired) -> Plan {
         once: false,
         follows: follows.clone(),
         commit: Ok("2".into()),
+        choice: magus_model::desired::CommitChoice::Declared,
         span: Span::BUILT_IN,
     };
     with_secret(desired, 1, "a", from_env("KEY"));

@@ -235,6 +235,7 @@ fn plan(steps: Vec<Step>) -> Plan {
         unknown: Vec::new(),
         diagnostics: Vec::new(),
         since: None,
+        assumed: BTreeMap::new(),
         marks: Vec::new(),
     }
 }

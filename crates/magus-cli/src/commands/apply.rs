@@ -399,14 +399,17 @@ fn refuse_older(plan: &Plan) -> Result<(), CommandError> {
     Err(error.hint("pull the newer declarations: git pull").hint(format!("or apply these: {unblock}")))
 }
 
-/// A plan that breaks a rule of plans is a fault of the planner: it is not applied.
+/// Refuses a plan in which the checker finds a fault: the planner has an error, and nothing may be applied.
 fn check(plan: &Plan, checked: &Checked) -> Result<(), CommandError> {
-    let faults = magus_plan::check(plan, &checked.resolution.desired);
+    let faults = magus_check::check(plan, &checked.resolution.desired);
     if faults.is_empty() {
         return Ok(());
     }
-    let faults: Vec<_> = faults.iter().map(|fault| magus_report::escape::line(fault)).collect();
-    Err(CommandError::new(Exit::Invalid, format!("the plan breaks its own rules: {}", faults.join("; ")))
+    let faults: Vec<_> = faults
+        .iter()
+        .map(|fault| magus_report::escape::line(&magus_report::faults::sentence(fault)).into_owned())
+        .collect();
+    Err(CommandError::new(Exit::Invalid, format!("the plan has a fault: {}", faults.join("; ")))
         .hint("nothing was sent; please report this with the output of `magus plan`"))
 }
 
@@ -430,6 +433,15 @@ fn read_plan(global: &Global, path: &Path) -> Result<Plan, CommandError> {
     }
     let plan: Plan =
         serde_json::from_str(&text).map_err(|error| invalid("is not a plan file".into()).source(error))?;
+    if !plan.assumed.is_empty() {
+        let assumed = plan.assumed.iter().map(|(branch, commit)| format!("`--assume {branch}={commit}`"));
+        let assumed = magus_report::escape::line(&assumed.collect::<Vec<_>>().join(" and ")).into_owned();
+        let message = format!("`{}` was made with {assumed}; such a plan is for reading", path.display());
+        let directory = pipeline::directory_flag(global);
+        let file = pipeline::quoted(&path.to_string_lossy());
+        return Err(CommandError::new(Exit::Refused, message)
+            .hint(format!("make a plan that can be applied: magus plan{directory} --out {file}")));
+    }
     match &plan.since {
         None => Ok(plan),
         Some(since) => Err(invalid(format!(

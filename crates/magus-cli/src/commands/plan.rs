@@ -39,6 +39,7 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
     let look = Look::to_deploy(global, Heads::Assumed(&assumed)).into_code().with_clusters(&engines);
     let checked = declarations::check_valid(global, wish.at, look, output)?;
     check_assumed(&assumed, &checked)?;
+    wish.assumed = assumed.clone();
     if let Some(revision) = &arguments.since {
         let revision = if revision.is_empty() { pull_request(global)? } else { revision.clone() };
         wish.since = Some(declarations::baseline(global, &revision, wish.at, output)?);
@@ -61,7 +62,7 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
     let options = PlanOptions {
         detail: if output.verbose > 0 { Detail::Full } else { Detail::Normal },
         width: output.width,
-        next: (plan.has_changes && wish.at.is_none()).then_some(next.as_str()),
+        next: (plan.has_changes && wish.at.is_none() && assumed.is_empty()).then_some(next.as_str()),
         rest: rest.as_deref(),
     };
     let text = match global.format {

@@ -265,7 +265,8 @@ fn gates(
     let wish = Wish::new(global, &Guards::default(), "promote", Intent::Converge)?;
     let (observations, _) = pipeline::observe(&desired, &wish, &Engines::new(global));
     let wanted = BTreeSet::from([(declared.name.clone(), promotion.from.commit.clone())]);
-    let evidence = history::evidence(global, &desired, wanted, &checked.repositories, &observations);
+    let asked = history::Asked { wanted, ..history::Asked::default() };
+    let evidence = history::evidence(global, &desired, asked, &checked.repositories, &observations);
     let closed =
         Keeper::new(Timestamp::now(), &evidence, &wish.overrides).deploy(declared, &promotion.from.commit);
     let waiting = |Closed { gate, message, opens_at }: Closed| Waiting {

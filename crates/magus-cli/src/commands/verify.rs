@@ -11,9 +11,8 @@ use magus_model::{
     Text,
     desired::{Cluster, DesiredState, Environment, Workspace},
     history::{Ending, Entry, Operation, Verification},
-    observed::Presence,
 };
-use magus_plan::Intent;
+use magus_plan::{Intent, NotRunning};
 use magus_resolve::Heads;
 
 use crate::{
@@ -25,7 +24,7 @@ use crate::{
     error::{CommandError, Exit},
     history,
     output::Output,
-    pipeline::{self, Planned, Wish},
+    pipeline::{self, Wish},
     repository,
 };
 
@@ -43,9 +42,19 @@ pub fn run(global: &Global, arguments: &Verify, output: &Output) -> Result<Exit,
     let look = Look::to_deploy(global, Heads::AsTheyAre).with_clusters(&engines);
     let checked = declarations::check_valid(global, None, look, output)?;
     let (cluster, stage) = stage_of(&checked, environment)?;
-    let commit = match commit {
-        Some(text) => named(&checked, stage, text)?,
-        None => running(global, &checked, &cluster.name, stage)?,
+    let named = commit.as_ref().map(|text| named(&checked, stage, text)).transpose()?;
+    let may_pass = *result != Some(Verdict::Fail);
+    if may_pass && !global.workspace.is_empty() {
+        let message =
+            format!("`-w` selects workspaces, and a verification is of the whole of `{}`", stage.name);
+        return Err(CommandError::new(Exit::Usage, message)
+            .hint(format!("verify all of it: magus verify {}", pipeline::quoted(&stage.name))));
+    }
+    // A pass counts for a commit that the whole stage runs. A failure is one wherever it was seen.
+    let commit = match named {
+        Some(commit) if !may_pass => commit,
+        Some(commit) => running(global, &checked, cluster, stage, Some(&commit))?,
+        None => running(global, &checked, cluster, stage, None)?,
     };
     let given = note.as_ref().map(Text::from);
     let outcome = match result {
@@ -56,6 +65,10 @@ pub fn run(global: &Global, arguments: &Verify, output: &Output) -> Result<Exit,
         },
         None => {
             let ran = run_pipelines(global, cluster, stage, output)?;
+            if ran.passed {
+                // The stage may have changed while the pipelines ran.
+                running(global, &checked, cluster, stage, Some(&commit))?;
+            }
             Outcome { note: given.or(ran.note), ..ran }
         }
     };
@@ -65,6 +78,7 @@ pub fn run(global: &Global, arguments: &Verify, output: &Output) -> Result<Exit,
         verification: Some(Verification {
             environment: stage.name.clone(),
             commit: commit.clone(),
+            source: stage.workspaces.iter().find_map(|one| Some(one.code.as_ref()?.source.clone())),
             urls,
             note,
         }),
@@ -161,38 +175,80 @@ fn named(checked: &Checked, stage: &Environment, text: &str) -> Result<Text, Com
     repository::commit(code, text)
 }
 
-/// The one commit that all workspaces of a stage run.
+/// The one commit that every workspace of a stage was observed running: the expected one, or one with the same files, if
+/// one is expected.
 fn running(
     global: &Global,
     checked: &Checked,
-    cluster: &str,
+    cluster: &Cluster,
     stage: &Environment,
+    expected: Option<&Text>,
 ) -> Result<Text, CommandError> {
+    let name = &stage.name;
     let wish = Wish::new(global, &Guards::default(), "verify", Intent::Converge)?;
-    let Planned { observations, unreadable, .. } =
-        pipeline::plan(global, checked, &wish, &Engines::new(global))?;
-    if let Some((name, error)) = unreadable.iter().find(|(name, _)| name == cluster) {
-        return Err(CommandError::new(Exit::Unreachable, format!("cluster `{name}`: {error}"))
-            .hint("name the commit: `--commit`"));
+    let (observations, unreadable) =
+        pipeline::observe(&checked.resolution.desired, &wish, &Engines::new(global));
+    if let Some((unread, error)) = unreadable.iter().find(|(unread, _)| *unread == cluster.name) {
+        return Err(CommandError::new(Exit::Unreachable, format!("cluster `{unread}`: {error}"))
+            .hint("nothing was recorded; verify again once the cluster can be read"));
     }
-    let observation = observations.iter().find(|one| one.cluster == cluster);
+    let observation = observations.iter().find(|one| one.cluster == cluster.name);
     let mut commits = BTreeSet::new();
     for workspace in stage.workspaces.iter().filter(|one| one.code.is_some()) {
-        if let Some(Presence::Present(observed)) = observation.map(|one| one.presence(&workspace.name)) {
-            commits.extend(observed.code.commit.clone());
-        }
+        match magus_plan::running(workspace, observation) {
+            Ok(running) => commits.insert(running.commit.clone()),
+            Err(why) => return Err(incomplete(stage, workspace, &why)),
+        };
     }
     let several: Vec<String> = commits.iter().map(|commit| format!("`{commit}`")).collect();
-    match (commits.pop_first(), several.len()) {
-        (Some(commit), 1) => Ok(commit),
-        (Some(_), _) => {
-            let message =
-                format!("the workspaces of `{}` run several commits: {}", stage.name, several.join(", "));
-            Err(CommandError::new(Exit::Invalid, message).hint("name the one that was verified: `--commit`"))
-        }
-        (None, _) => {
-            let message = format!("no workspace of `{}` is known to run any commit", stage.name);
-            Err(CommandError::new(Exit::Invalid, message).hint("name the one that was verified: `--commit`"))
-        }
+    let Some(commit) = commits.pop_first() else {
+        let message = format!("nothing was recorded: no code is deployed to `{name}`");
+        return Err(CommandError::new(Exit::Refused, message)
+            .hint("declare `repository` in cluster.yaml, and `branch` in environment.yaml"));
+    };
+    if several.len() > 1 {
+        let message = format!(
+            "nothing was recorded: the workspaces of `{name}` run several commits: {}",
+            several.join(", ")
+        );
+        return Err(CommandError::new(Exit::Refused, message).hint(again(global, name)));
     }
+    let same_files = |one: &str, other: &str| {
+        let code = stage.workspaces.iter().find_map(|one| one.code.as_ref());
+        code.and_then(|code| checked.repositories.get(&code.repository))
+            .is_some_and(|code| code.have_same_files(one, other))
+    };
+    match expected {
+        Some(expected) if *expected != commit && !same_files(expected, &commit) => {
+            let message = format!("nothing was recorded: `{name}` runs `{commit}`, not `{expected}`");
+            Err(CommandError::new(Exit::Refused, message).hint(again(global, name)))
+        }
+        Some(expected) => Ok(expected.clone()),
+        None => Ok(commit),
+    }
+}
+
+/// Why a stage cannot be verified.
+fn incomplete(stage: &Environment, workspace: &Workspace, why: &NotRunning) -> CommandError {
+    let (name, stage_name) = (&workspace.name, &stage.name);
+    let (exit, what) = match why {
+        NotRunning::State(state) => (Exit::Refused, format!("is {}", state.as_str())),
+        NotRunning::Missing => (Exit::Refused, "is not in the cluster".to_owned()),
+        NotRunning::OtherCommit | NotRunning::OtherSource => {
+            (Exit::Refused, "runs no deployed commit".to_owned())
+        }
+        NotRunning::Unknown(why) => (Exit::Unreachable, format!("is unknown: {why}")),
+    };
+    CommandError::new(exit, format!("nothing was recorded: `{name}` of `{stage_name}` {what}")).hint(format!(
+        "every workspace of `{stage_name}` has to run the commit: magus status -e {stage_name}"
+    ))
+}
+
+/// What completes a stage.
+fn again(global: &Global, stage: &Text) -> String {
+    let directory = pipeline::directory_flag(global);
+    format!(
+        "bring the stage to its commit, and verify again: magus apply{directory} -e {}",
+        pipeline::quoted(stage)
+    )
 }

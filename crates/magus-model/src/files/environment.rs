@@ -27,7 +27,7 @@ pub struct EnvironmentFile {
     pub deployments: Option<Deployments>,
     /// Never delete or replace a workspace here without `--allow-delete` or `--allow-replace`.
     pub protected: Option<bool>,
-    /// How steps that restart a workspace are rolled out.
+    /// How steps that change running workspaces are rolled out, deploys included.
     pub rollout: Option<RolloutConfig>,
     /// Whether a workspace may set `branch`, `commit` and `deploy` of its own. Without it, only in a first stage.
     pub allow_branch_override: Option<bool>,
@@ -125,7 +125,7 @@ impl DeployMode {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RolloutConfig {
-    /// How many workspaces restart at once.
+    /// How many running workspaces are changed at once.
     pub batch: Option<Whole<1, 10_000>>,
     /// How long a restart waits for running pipelines, such as `30m`.
     pub wait_for_runs: Option<Duration>,
@@ -133,19 +133,20 @@ pub struct RolloutConfig {
     pub stop_on_failure: Option<bool>,
 }
 
-/// What has to hold before something is deployed or restarted.
+/// What has to hold before something is deployed, or a running workspace is changed.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gates {
-    /// The commit was verified in the stage before, with `magus verify`. Holds deploys.
+    /// The commit was verified in the stage before, with `magus verify`, and every workspace there runs it. Holds deploys.
     pub verified: Option<Verified>,
-    /// How long the commit has run in the stage before, such as `24h`. Holds deploys.
+    /// How long the commit has run in every workspace of the stage before, such as `24h`. Holds deploys.
     pub soak: Option<Duration>,
-    /// Whether the stage before has to run the commit, or one that follows it. Holds deploys.
+    /// Whether every workspace of the stage before has to run the commit, or one that follows it. Holds deploys.
     pub runs_before: Option<bool>,
-    /// When something may restart. Without any, always.
+    /// When running workspaces may be changed. Without any, always. Holds every step that changes, stops or deletes a running
+    /// workspace, deploys included.
     pub windows: Option<Vec<Window>>,
-    /// Days on which nothing may restart.
+    /// Days on which no running workspace may be changed. Holds the same steps as `windows`.
     pub freezes: Option<Vec<Freeze>>,
 }
 
@@ -167,7 +168,7 @@ pub struct Verified {
     pub within: Option<Duration>,
 }
 
-/// A time of the week in which something may restart.
+/// A time of the week in which running workspaces may be changed.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
@@ -179,6 +180,19 @@ pub struct Window {
     pub to: TimeOfDay,
     /// The time zone, such as `Europe/Berlin`. Without it, `UTC`.
     pub time_zone: Option<Text>,
+    /// What the window holds outside of its time. Without it, `changes`.
+    pub holds: Option<WindowHolds>,
+}
+
+/// What a window holds outside of its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WindowHolds {
+    /// Every step that changes, stops or deletes a running workspace, deploys included.
+    #[default]
+    Changes,
+    /// Steps that restart a running workspace, and nothing else.
+    Restarts,
 }
 
 /// A day of the week.
@@ -201,7 +215,7 @@ pub enum Weekday {
     Sun,
 }
 
-/// Days on which nothing restarts.
+/// Days on which no running workspace is changed.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Freeze {

@@ -6,7 +6,7 @@ use magus_model::{
     observed::{Mark, ObservedOrphan},
     plan::{NO_ENVIRONMENT, Precondition, Restarts, Summary},
 };
-use magus_plan::{Intent, check};
+use magus_plan::Intent;
 
 use crate::{
     simulate,
@@ -252,7 +252,7 @@ fn what_was_left_behind_is_named_and_removed_only_when_asked_for() {
     world.overrides.reason = Some("they never came up".into());
     let plan = world.plan();
     assert_eq!(steps(&plan), ["- acme/old-a", "- acme/old-b"]);
-    assert_eq!(check(&plan, &world.desired), [""; 0]);
+    assert_eq!(magus_check::check(&plan, &world.desired), []);
     let step = &plan.steps[0];
     assert_eq!((step.environment.as_str(), &step.mark), (NO_ENVIRONMENT, &None));
     assert_eq!(step.precondition, Precondition::Revision("orphan:old-a".into()));

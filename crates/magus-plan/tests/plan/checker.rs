@@ -1,10 +1,11 @@
 //! The checker finds what no plan may hold.
 
+use magus_check::{Fault, Untouchable, check};
 use magus_model::{
     desired::{DesiredState, Environment},
     plan::{Action, Guard, MarkRefresh, Plan, Precondition, Unknown, UnknownCause, Unmanaged, Withheld},
 };
-use magus_plan::{check, digest, stage};
+use magus_plan::{digest, stage};
 
 use crate::world::{World, cluster, environment, kept, names, plain, secret, set, workspace};
 
@@ -40,8 +41,8 @@ fn name(text: &str) -> magus_model::name::WorkspaceName {
     magus_model::name::WorkspaceName::observed(text)
 }
 
-/// Edits a sound plan, seals it again, and wants a fault with these words.
-fn check_edited(edit: impl FnOnce(&mut Plan), words: &str) {
+/// Edits a sound plan, seals it again, and wants this fault.
+fn check_edited(edit: impl FnOnce(&mut Plan), wanted: Fault) {
     let world = world();
     let mut plan = world.plan();
     let ids: Vec<_> = plan.steps.iter().map(|step| step.id.as_str()).collect();
@@ -49,42 +50,81 @@ fn check_edited(edit: impl FnOnce(&mut Plan), words: &str) {
         ids,
         ["acme/a/update", "acme/b/stop", "acme/b/update", "acme/y/create", "acme/x/delete", "acme/p/update"]
     );
-    assert_eq!(check(&plan, &world.desired), [""; 0]);
+    assert_eq!(check(&plan, &world.desired), []);
     edit(&mut plan);
     plan.digest = digest(&plan);
     let faults = check(&plan, &world.desired);
-    assert!(faults.iter().any(|fault| fault.contains(words)), "{words}: {faults:?}");
+    assert!(faults.contains(&wanted), "{wanted:?}: {faults:?}");
+}
+
+fn check_summary(edit: impl FnOnce(&mut Plan)) {
+    let counted = world().plan().summary;
+    let mut edited = world().plan();
+    edit(&mut edited);
+    let stated = edited.summary;
+    check_edited(|plan| plan.summary = stated, Fault::Summary { stated, counted });
+}
+
+fn touches(step: &str, workspace: &str, why: Untouchable) -> Fault {
+    Fault::Touches { step: step.into(), workspace: name(workspace), why }
+}
+
+fn without_digest(path: &str) -> Fault {
+    Fault::MarkWithoutDigest { step: "acme/a/update".into(), path: path.into() }
+}
+
+fn misfit(step: &str, precondition: Precondition) -> Fault {
+    Fault::PreconditionMismatch { step: step.into(), precondition }
 }
 
 #[test]
 fn every_fault_is_found() {
-    check_edited(|plan| plan.format_version = 2, "format_version is 2");
-    check_edited(|plan| plan.has_changes = false, "has_changes");
-    check_edited(|plan| plan.steps[0].id = "acme/a/start".into(), "should have the id `acme/a/update`");
-    check_edited(|plan| plan.steps[2] = plan.steps[1].clone(), "is there twice");
-    check_edited(|plan| plan.steps.swap(1, 2), "needs `acme/b/stop`, which does not come before it");
-    check_edited(|plan| plan.steps[3].needs = vec!["acme/a/update".into()], "of another workspace");
-    check_edited(|plan| plan.steps[2].needs.clear(), "does not fit");
+    check_edited(|plan| plan.format_version = 2, Fault::FormatVersion { found: 2 });
+    check_edited(|plan| plan.has_changes = false, Fault::HasChanges);
+    check_edited(
+        |plan| plan.steps[0].id = "acme/a/start".into(),
+        Fault::StepId { step: "acme/a/start".into(), expected: "acme/a/update".into() },
+    );
+    check_edited(|plan| plan.steps[2] = plan.steps[1].clone(), Fault::DuplicateStep("acme/b/stop".into()));
+    check_edited(
+        |plan| plan.steps.swap(1, 2),
+        Fault::MissingNeed { step: "acme/b/update".into(), need: "acme/b/stop".into() },
+    );
+    check_edited(
+        |plan| plan.steps[3].needs = vec!["acme/a/update".into()],
+        Fault::ForeignNeed { step: "acme/y/create".into(), need: "acme/a/update".into() },
+    );
+    check_edited(
+        |plan| plan.steps[2].needs.clear(),
+        misfit("acme/b/update", Precondition::Follows("acme/b/stop".into())),
+    );
     check_edited(
         |plan| plan.steps[2].precondition = Precondition::Follows("acme/a/update".into()),
-        "does not fit",
+        misfit("acme/b/update", Precondition::Follows("acme/a/update".into())),
     );
-    check_edited(|plan| plan.steps[0].precondition = Precondition::Absent, "does not fit");
-    check_edited(|plan| plan.steps[3].precondition = Precondition::Revision("x".into()), "does not fit");
-    check_edited(|plan| plan.steps[2].precondition = Precondition::Revision("x".into()), "does not fit");
-    let unknown = Unknown {
-        cluster: "acme".into(),
-        workspace: name("a"),
-        message: String::new(),
-        cause: UnknownCause::Workspace,
-    };
-    check_edited(|plan| plan.unknown.push(unknown), "touches `a`, which is unknown");
+    check_edited(
+        |plan| plan.steps[0].precondition = Precondition::Absent,
+        misfit("acme/a/update", Precondition::Absent),
+    );
+    check_edited(
+        |plan| plan.steps[3].precondition = Precondition::Revision("x".into()),
+        misfit("acme/y/create", Precondition::Revision("x".into())),
+    );
+    check_edited(
+        |plan| plan.steps[2].precondition = Precondition::Revision("x".into()),
+        misfit("acme/b/update", Precondition::Revision("x".into())),
+    );
+    let unknown = Unknown { cluster: "acme".into(), workspace: name("a"), message: String::new(), cause: UnknownCause::Workspace };
+    check_edited(|plan| plan.unknown.push(unknown), touches("acme/a/update", "a", Untouchable::Unknown));
     let unmanaged = Unmanaged { cluster: "acme".into(), name: name("x"), managed_by: None };
-    check_edited(|plan| plan.unmanaged.push(unmanaged), "touches `x`, which is not ours");
+    check_edited(
+        |plan| plan.unmanaged.push(unmanaged),
+        touches("acme/x/delete", "x", Untouchable::Unmanaged),
+    );
     let conflict = held("a", Action::Adopt, Guard::Conflict);
-    check_edited(|plan| plan.withheld.push(conflict), "touches `a`, which is in conflict");
+    check_edited(|plan| plan.withheld.push(conflict), touches("acme/a/update", "a", Untouchable::Conflict));
     let protected = held("x", Action::Delete, Guard::Protected);
-    check_edited(|plan| plan.withheld.push(protected), "`acme/x/delete` is withheld and a step");
+    check_edited(|plan| plan.withheld.push(protected), Fault::StepAndWithheld("acme/x/delete".into()));
     check_edited(
         |plan| {
             plan.unknown.push(Unknown {
@@ -101,22 +141,22 @@ fn every_fault_is_found() {
                 mark,
             });
         },
-        "the mark of `z` would be set, which is unknown",
+        Fault::Marks { workspace: name("z"), why: Untouchable::Unknown },
     );
-    check_edited(|plan| plan.steps.swap(0, 5), "not in the order of promotion");
-    check_edited(|plan| plan.steps.swap(3, 4), "not in the order of promotion");
-    check_edited(|plan| plan.summary.update += 1, "the summary says");
-    check_edited(|plan| plan.summary.withheld += 1, "the summary says");
+    check_edited(|plan| plan.steps.swap(0, 5), Fault::Order);
+    check_edited(|plan| plan.steps.swap(3, 4), Fault::Order);
+    check_summary(|plan| plan.summary.update += 1);
+    check_summary(|plan| plan.summary.withheld += 1);
     check_edited(
         |plan| plan.steps[4].environment = "production".into(),
-        "destroys in the protected environment",
+        Fault::Unprotected { step: "acme/x/delete".into(), environment: "production".into() },
     );
     check_edited(
         |plan| {
             plan.steps[4].environment = "production".into();
             plan.overrides.allow_delete = names(&["production"]);
         },
-        "destroys in the protected environment",
+        Fault::Unprotected { step: "acme/x/delete".into(), environment: "production".into() },
     );
     check_edited(
         |plan| {
@@ -124,7 +164,7 @@ fn every_fault_is_found() {
             plan.overrides.reason = Some("agreed".into());
             plan.overrides.allow_replace = names(&["production"]);
         },
-        "destroys in the protected environment",
+        Fault::Unprotected { step: "acme/x/delete".into(), environment: "production".into() },
     );
     check_edited(
         |plan| {
@@ -133,14 +173,14 @@ fn every_fault_is_found() {
             plan.overrides.reason = Some("agreed".into());
             plan.overrides.allow_delete = names(&["production"]);
         },
-        "destroys in the protected environment",
+        Fault::Unprotected { step: "acme/x/delete".into(), environment: "production".into() },
     );
     check_edited(
         |plan| {
             let twice = plan.steps[0].fields[0].clone();
             plan.steps[0].fields.push(twice);
         },
-        "are not in order",
+        Fault::FieldOrder("acme/a/update".into()),
     );
     check_edited(
         |plan| {
@@ -148,18 +188,27 @@ fn every_fault_is_found() {
             second.path = "env.0".into();
             plan.steps[0].fields.push(second);
         },
-        "are not in order",
+        Fault::FieldOrder("acme/a/update".into()),
     );
-    check_edited(|plan| plan.steps[4].fields = plan.steps[0].fields.clone(), "`acme/x/delete` sets fields");
-    check_edited(|plan| plan.steps[0].fields.clear(), "`acme/a/update` changes nothing");
-    check_edited(|plan| plan.steps[0].fields[0].after = Some(secret("S", 1)), "not marked so");
-    check_edited(|plan| plan.steps[0].fields[0].before = Some(secret("S", 1)), "not marked so");
+    check_edited(
+        |plan| plan.steps[4].fields = plan.steps[0].fields.clone(),
+        Fault::SetsFields("acme/x/delete".into()),
+    );
+    check_edited(|plan| plan.steps[0].fields.clear(), Fault::ChangesNothing("acme/a/update".into()));
+    check_edited(
+        |plan| plan.steps[0].fields[0].after = Some(secret("S", 1)),
+        Fault::SecretNotSensitive { step: "acme/a/update".into(), path: "env.A".into() },
+    );
+    check_edited(
+        |plan| plan.steps[0].fields[0].before = Some(secret("S", 1)),
+        Fault::SecretNotSensitive { step: "acme/a/update".into(), path: "env.A".into() },
+    );
     check_edited(
         |plan| {
             plan.steps[0].fields[0].after = Some(secret("S", 1));
             plan.steps[0].fields[0].sensitive = true;
         },
-        "shows what a secret replaces",
+        Fault::ShowsReplacedSecret { step: "acme/a/update".into(), path: "env.A".into() },
     );
     check_edited(
         |plan| {
@@ -167,46 +216,52 @@ fn every_fault_is_found() {
             plan.steps[0].fields[0].after = Some(kept("S"));
             plan.steps[0].fields[0].sensitive = true;
         },
-        "a secret that is to be kept",
+        Fault::SendsKeptSecret { step: "acme/a/update".into(), path: "env.A".into() },
     );
-    check_edited(|plan| plan.steps[4].mark = plan.steps[0].mark.clone(), "deletes and leaves a mark");
-    check_edited(|plan| plan.steps[0].workspace = name("q"), "nobody declares");
+    check_edited(
+        |plan| plan.steps[4].mark = plan.steps[0].mark.clone(),
+        Fault::MarkOnDelete("acme/x/delete".into()),
+    );
+    check_edited(
+        |plan| plan.steps[0].workspace = name("q"),
+        Fault::UndeclaredWorkspace("acme/a/update".into()),
+    );
     let edit_mark = |edit: fn(&mut magus_model::observed::Mark)| {
         move |plan: &mut Plan| edit(plan.steps[0].mark.as_mut().expect("a mark"))
     };
-    check_edited(edit_mark(|mark| mark.managed_by = "x".into()), "another owner");
-    check_edited(edit_mark(|mark| mark.environment = "x".into()), "the mark of another workspace");
-    check_edited(edit_mark(|mark| mark.workspace = "x".into()), "the mark of another workspace");
-    check_edited(edit_mark(|mark| mark.protected = true), "another protection");
+    check_edited(edit_mark(|mark| mark.managed_by = "x".into()), Fault::ForeignMark("acme/a/update".into()));
+    check_edited(edit_mark(|mark| mark.environment = "x".into()), Fault::MarkOfOther("acme/a/update".into()));
+    check_edited(edit_mark(|mark| mark.workspace = "x".into()), Fault::MarkOfOther("acme/a/update".into()));
+    check_edited(edit_mark(|mark| mark.protected = true), Fault::MarkProtection("acme/a/update".into()));
     check_edited(
         edit_mark(|mark| mark.applied.retain(|path, _| path.as_str() == "state")),
-        "digest of `env.A`",
+        without_digest("env.A"),
     );
     check_edited(
         edit_mark(|mark| mark.applied.retain(|path, _| path.as_str() != "state")),
-        "digest of `state`",
+        without_digest("state"),
     );
     check_edited(
-        edit_mark(|mark| drop(mark.applied.insert("env.A".into(), "0".into()))),
-        "digest of `env.A`",
+        edit_mark(|mark| drop(mark.applied.insert("env.A".into(), "".into()))),
+        without_digest("env.A"),
     );
     check_edited(
         |plan| plan.steps[0].environment = "production".into(),
-        "another environment than the declared",
+        Fault::ForeignEnvironment { step: "acme/a/update".into(), declared: "development".into() },
     );
     // A restart that sets the time of it leaves the mark of everything; one that sets nothing may leave an older one.
     let without_digests = |plan: &mut Plan| {
         plan.steps[0].mark.as_mut().expect("a mark").applied.clear();
         plan.steps[0].action = Action::Restart;
     };
-    check_edited(without_digests, "digest of `env.A`");
+    check_edited(without_digests, without_digest("env.A"));
     check_edited(
         |plan| {
             without_digests(plan);
             plan.steps[0].action = Action::Adopt;
             plan.steps[0].fields.clear();
         },
-        "digest of `env.A`",
+        without_digest("env.A"),
     );
 }
 
@@ -215,7 +270,11 @@ fn a_plan_that_was_tampered_with_does_not_carry_its_digest() {
     let world = world();
     let mut plan = world.plan();
     plan.steps[0].fields[0].after = Some(plain("evil"));
-    assert_eq!(check(&plan, &world.desired), ["the digest is not that of the content"]);
+    let (stated, computed) = (plan.digest.clone(), digest(&plan));
+    assert_eq!(check(&plan, &world.desired), [Fault::Digest { stated, computed }]);
+    // An empty digest is that of no plan.
+    plan.digest = "".into();
+    assert!(matches!(check(&plan, &world.desired)[..], [Fault::Digest { .. }]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use magus_model::{
     observed::{ObservedCode, Work},
     plan::{DeployBranch, Difference, Movement, Plan, Restarts},
 };
-use magus_plan::{Intent, Move, Movements, check};
+use magus_plan::{Intent, Move, Movements};
 
 use crate::world::{World, apart, code, environment, plain, set, steps, withheld, workspace};
 
@@ -114,7 +114,7 @@ fn a_deploy_comes_after_an_update_and_before_a_start() {
     let plan = world.plan();
     assert_eq!(steps(&plan), ["~ acme/a", "> acme/a", "▶ acme/a"]);
     assert_eq!(plan.steps[2].needs, ["acme/a/deploy"]);
-    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    assert_eq!(magus_check::check(&plan, &world.desired), []);
     crate::simulate::apply(&mut world.observations, &plan.steps).expect("applied");
     assert_eq!(world.plan().steps.len(), 0);
 
@@ -246,7 +246,7 @@ fn the_branch_that_a_workspace_follows_has_to_be_where_it_is_said() {
         reasons(&plan),
         ["> `deploy/development` was moved to `2`, which it would take when it starts"]
     );
-    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    assert_eq!(magus_check::check(&plan, &world.desired), []);
     let digest = plan.digest;
     world.declare(development(following("1", None)));
     let plan = world.plan();
@@ -285,7 +285,7 @@ fn what_starts_from_a_branch_is_not_restarted_over_work_of_people() {
     world.declare(development(set(following("1", Some("1")), "env.A", plain("1"))));
     let plan = world.plan();
     assert_eq!((steps(&plan), withheld(&plan)), (vec![], vec!["a update uncommitted-changes".to_owned()]));
-    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    assert_eq!(magus_check::check(&plan, &world.desired), []);
     world.intent = Intent::Restart;
     assert_eq!(withheld(&world.plan()), ["a restart uncommitted-changes"]);
     world.intent = Intent::Converge;
@@ -298,7 +298,7 @@ fn what_starts_from_a_branch_is_not_restarted_over_work_of_people() {
 /// What is withheld of a workspace whose uncommitted changes are these, and the commands that lift it.
 fn unblocks(world: &World) -> Vec<(String, String)> {
     let plan = world.plan_as(&["magus", "apply"]);
-    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    assert_eq!(magus_check::check(&plan, &world.desired), []);
     withheld(&plan).into_iter().zip(plan.withheld.iter().map(|held| held.unblock.clone())).collect()
 }
 
@@ -344,7 +344,7 @@ fn unknown_changes_withhold_every_step_that_may_lose_them() {
         let step = plan.steps.iter().find(|step| step.action.as_str() == action).expect("the step");
         let discards = "; discards uncommitted changes, which cannot be checked: its server does not answer";
         assert!(step.reason.ends_with(discards), "{}", step.reason);
-        assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+        assert_eq!(magus_check::check(&plan, &world.desired), []);
     }
     applied.intent = Intent::Restart;
     assert_eq!(withheld(&applied.plan()), ["a restart uncommitted-changes"]);
@@ -379,7 +379,7 @@ fn a_workspace_that_a_restart_left_stopped_is_started_also_if_its_state_is_auto(
     world.edit("a", |observed| observed.mark.as_mut().expect("a mark").resume = true);
     let plan = world.plan();
     assert_eq!(reasons(&plan), ["▶ a step stopped it to restart it, and did not start it again"]);
-    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    assert_eq!(magus_check::check(&plan, &world.desired), []);
     crate::simulate::apply(&mut world.observations, &plan.steps).expect("applied");
     assert_eq!((world.plan().steps.len(), world.plan().marks.len()), (0, 0));
     // Whoever declares it stopped means it.

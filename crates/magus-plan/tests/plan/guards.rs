@@ -6,7 +6,7 @@ use magus_model::{
     observed::{FieldCapability, Refusal},
     plan::{Action, Guard, Overrides, Withheld},
 };
-use magus_plan::{Intent, check};
+use magus_plan::Intent;
 
 use crate::{
     simulate,
@@ -431,7 +431,7 @@ fn what_an_engine_refuses_is_held_back_and_the_rest_goes_on() {
     let plan = world.plan();
     assert_eq!(steps(&plan), ["■ acme/a"]);
     assert_eq!(withheld(&plan), ["a update engine", "b delete engine"]);
-    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    assert_eq!(magus_check::check(&plan, &world.desired), []);
 }
 
 #[test]
@@ -450,7 +450,7 @@ fn what_no_workspace_can_be_given_holds_back_its_creation() {
         "{message}"
     );
     assert!(unblock.contains("`magus explain development/b container_config.image`"), "{unblock}");
-    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    assert_eq!(magus_check::check(&plan, &world.desired), []);
 }
 
 #[test]

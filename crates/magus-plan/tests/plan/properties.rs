@@ -7,10 +7,10 @@ use magus_model::{
     name::WorkspaceName,
     observed::{Mark, Observation, RunState, Work},
     path::FieldPath,
-    plan::{Action, Guard, Overrides, Plan, Restarts},
+    plan::{Action, Guard, Overrides, Plan},
     value::{FieldValue, Value},
 };
-use magus_plan::{Intent, approve, check};
+use magus_plan::{Intent, approve};
 use proptest::{collection::vec, option, prelude::*, sample::subsequence};
 
 use crate::{
@@ -212,7 +212,7 @@ fn bystanders(world: &World, plan: &Plan) -> BTreeMap<String, String> {
 
 fn converge(world: &mut World) -> Plan {
     let plan = world.plan();
-    assert_eq!(check(&plan, &world.desired), [""; 0]);
+    assert_eq!(magus_check::check(&plan, &world.desired), []);
     simulate::apply(&mut world.observations, &plan.steps).expect("a plan that can be applied");
     simulate::refresh(&mut world.observations, &plan.marks);
     plan
@@ -291,9 +291,17 @@ proptest! {
         }
         let first = world.desired.clusters[0].environments.first().map(|environment| environment.name.clone());
         let held = world.plan();
-        prop_assert_eq!(check(&held, &world.desired), Vec::<String>::new());
+        prop_assert_eq!(magus_check::check(&held, &world.desired), []);
+        let environments = &world.desired.clusters[0].environments;
+        let is_declared = |name: &str| environments.iter().any(|environment| environment.name == name);
+        let runs = |step: &magus_model::plan::Step| {
+            let name = step.renamed_from.as_ref().unwrap_or(&step.workspace);
+            let observed = world.observations.iter().find_map(|observation| observation.present.get(name));
+            observed.is_some_and(|observed| observed.state != RunState::Stopped)
+        };
         for step in &held.steps {
-            prop_assert!(!closed || (step.restarts == Restarts::No && step.action != Action::Replace), "{}", step.id);
+            let spares = matches!(step.action, Action::Adopt | Action::Create | Action::Start);
+            prop_assert!(!closed || spares || !runs(step) || !is_declared(&step.environment), "{}", step.id);
             let waits = looks_back && Some(&step.environment) != first.as_ref();
             prop_assert!(!waits || step.action != Action::Deploy, "{}", step.id);
         }
@@ -369,7 +377,7 @@ proptest! {
         let json = serde_json::to_string(&plan).expect("json");
         let read: Plan = serde_json::from_str(&json).expect("a plan");
         prop_assert_eq!(serde_json::to_string(&read).expect("json"), json);
-        prop_assert_eq!(check(&read, &world.desired), Vec::<String>::new());
+        prop_assert_eq!(magus_check::check(&read, &world.desired), []);
 
         world.overrides.allow_delete.reverse();
         let again = world.plan_as(&["magus", "apply", "--yes"]);

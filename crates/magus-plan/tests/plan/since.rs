@@ -5,7 +5,7 @@ use magus_model::{
     observed::{Refusal, RunState},
     plan::{Action, Guard, Restarts},
 };
-use magus_plan::{Intent, check};
+use magus_plan::Intent;
 
 use crate::world::{
     World, apart, cluster, environment, fields, line, plain, set, steps, withheld, workspace,
@@ -152,7 +152,7 @@ fn what_only_a_creation_can_set_is_a_replace_where_it_was_changed() {
     let plan = world.plan();
     assert_eq!(steps(&plan), ["-/+ acme/a"]);
     assert_eq!(apart(&plan), [""; 0]);
-    assert_eq!(check(&plan, &world.desired), [""; 0]);
+    assert_eq!(magus_check::check(&plan, &world.desired), []);
 }
 
 #[test]

@@ -89,6 +89,7 @@ pub fn code(commit: &str) -> Code {
         once: false,
         follows: None,
         commit: Ok(commit.into()),
+        choice: magus_model::desired::CommitChoice::Declared,
         span: line(3),
     }
 }
@@ -212,6 +213,7 @@ impl World {
                 commit: "3f2a9c1".into(),
                 desired,
             }),
+            assumed: BTreeMap::new(),
             movements: self.movements.clone(),
             readers: magus_plan::Readers::default(),
             evidence: self.evidence.clone(),

@@ -164,6 +164,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
         overrides => summary::overrides(&plan.overrides),
         notices => summary::holds(plan)
             .chain(summary::unlocked(plan))
+            .chain(summary::assumed(plan))
             .chain(plan.refused.iter().map(|one| {
                 format!("Refused: {}; to lift it: {}", line(&one.message), line(&one.unblock))
             }))

@@ -60,7 +60,7 @@ pub(super) fn render(plan: &Plan, options: &PlanOptions<'_>) -> String {
     if let Some(flags) = summary::overrides(&plan.overrides) {
         comment.keep(&format!("Guards lifted: {}\n\n", code(&flags)));
     }
-    if let Some(line) = summary::unlocked(plan) {
+    for line in summary::unlocked(plan).into_iter().chain(summary::assumed(plan)) {
         comment.keep(&format!("{}\n\n", prose(&line)));
     }
     holds(&mut comment, plan);

@@ -54,6 +54,7 @@ pub(crate) fn plan(steps: Vec<Step>) -> Plan {
         unknown: Vec::new(),
         diagnostics: Vec::new(),
         since: None,
+        assumed: BTreeMap::new(),
         marks: Vec::new(),
     }
 }

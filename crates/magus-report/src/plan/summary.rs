@@ -139,6 +139,16 @@ pub(crate) fn holds(plan: &Plan) -> impl Iterator<Item = String> {
     })
 }
 
+/// Why the plan is for reading: somebody chose commits for branches.
+pub(crate) fn assumed(plan: &Plan) -> Option<String> {
+    let all: Vec<String> = plan
+        .assumed
+        .iter()
+        .map(|(branch, commit)| format!("--assume {}={}", escape::line(branch), escape::line(commit)))
+        .collect();
+    (!all.is_empty()).then(|| format!("For reading: made with {}; an apply refuses this plan", all.join(" ")))
+}
+
 /// The flags that lifted guards, as they are given; nothing where none was.
 pub(crate) fn overrides(overrides: &Overrides) -> Option<String> {
     let Overrides {

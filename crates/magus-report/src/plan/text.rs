@@ -378,8 +378,8 @@ impl<'a> Renderer<'a> {
         for hold in summary::holds(self.plan) {
             let _ = writeln!(out, "{}", paint(self.styles.warning, hold));
         }
-        if let Some(unlocked) = summary::unlocked(self.plan) {
-            let _ = writeln!(out, "{}", paint(self.styles.warning, unlocked));
+        for notice in summary::unlocked(self.plan).into_iter().chain(summary::assumed(self.plan)) {
+            let _ = writeln!(out, "{}", paint(self.styles.warning, notice));
         }
         let totals = format!("Plan: {}.", summary::totals(self.plan));
         let _ = writeln!(out, "{}", paint(self.styles.strong, totals));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use magus_git::{Code, Counts, Lacking, NotFound, Tracking, Unknown, Unread, shell_word};
 use magus_model::{
     Text,
+    desired::CommitChoice,
     diagnostic::{Diagnostic, Severity},
     plan::Head,
     rules,
@@ -119,7 +120,7 @@ pub fn look_up_code(
     }
     for cluster in &mut resolution.desired.clusters {
         // Many workspaces run one branch.
-        let mut known: HashMap<(Text, Text, Option<Text>), Result<Text, Text>> = HashMap::new();
+        let mut known: HashMap<(Text, Text, Option<Text>), Result<Chosen, Text>> = HashMap::new();
         let workspaces = cluster.environments.iter_mut().flat_map(|environment| &mut environment.workspaces);
         for wanted in workspaces.filter_map(|workspace| workspace.code.as_mut()) {
             let key = (wanted.repository.clone(), wanted.branch.clone(), wanted.pinned.clone());
@@ -130,7 +131,10 @@ pub fn look_up_code(
                     None => Text::new_static("nobody looked into the repository"),
                 }),
             });
-            wanted.commit = commit.clone();
+            (wanted.commit, wanted.choice) = match commit.clone() {
+                Ok((commit, choice)) => (Ok(commit), choice),
+                Err(why) => (Err(why), CommitChoice::Declared),
+            };
             if let Some(follows) = &mut wanted.follows {
                 let repository = repositories.get(&wanted.repository);
                 follows.from =
@@ -141,13 +145,17 @@ pub fn look_up_code(
     looked_up
 }
 
+/// A commit, and what chose it.
+type Chosen = (Text, CommitChoice);
+
 /// The commit that is to run, or why nobody can say which.
 fn commit(
     code: &Code,
     cluster: &Text,
     wanted: &magus_model::desired::Code,
     heads: Heads<'_>,
-) -> Result<Text, Text> {
+) -> Result<Chosen, Text> {
+    let declared = |commit: Text| (commit, CommitChoice::Declared);
     let branch = &wanted.branch;
     if let Some(pinned) = &wanted.pinned {
         let commit = code.commit(pinned).map_err(|why| match why {
@@ -157,7 +165,7 @@ fn commit(
             NotFound::Unknown(why) => format!("the commit `{pinned}` is unknown: {why}").into(),
         })?;
         return match code.is_on(&commit, branch) {
-            Ok(true) => Ok(commit.into()),
+            Ok(true) => Ok(declared(commit.into())),
             Ok(false) => Err(format!("the commit `{pinned}` is not on the branch `{branch}`").into()),
             Err(why) => {
                 Err(format!("whether the commit `{pinned}` is on the branch `{branch}` is unknown: {why}")
@@ -166,22 +174,32 @@ fn commit(
         };
     }
     let head = || match code.head(branch) {
-        Ok(Some(commit)) => Ok(commit.into()),
+        Ok(Some(commit)) => Ok(declared(commit.into())),
         Ok(None) => Err(Text::from(format!("the repository has no branch `{branch}`"))),
         Err(why) => Err(format!("the branch `{branch}` is unknown: {why}").into()),
     };
     match heads {
         Heads::AsTheyAre => head(),
         Heads::Assumed(assumed) => match assumed.get(branch) {
-            Some(text) => code.commit(text).map(Text::from).map_err(|_| {
-                format!("the repository has no commit `{text}`, which `{branch}` is taken for").into()
-            }),
+            Some(text) => match code.commit(text) {
+                Ok(commit) => Ok((commit.into(), CommitChoice::Assumed)),
+                Err(_) => {
+                    Err(format!("the repository has no commit `{text}`, which `--assume` names").into())
+                }
+            },
             None => head(),
         },
         Heads::Reviewed(reviewed) => {
             let reviewed = reviewed.iter().find(|head| head.cluster == *cluster && head.branch == *branch);
             match reviewed.filter(|head| code.is_on(&head.commit, branch) == Ok(true)) {
-                Some(reviewed) => Ok(reviewed.commit.clone()),
+                Some(reviewed) => {
+                    let head = code.head(branch).ok().flatten().map(Text::from);
+                    let choice = match head.as_ref() == Some(&reviewed.commit) {
+                        true => CommitChoice::Declared,
+                        false => CommitChoice::Reviewed { head },
+                    };
+                    Ok((reviewed.commit.clone(), choice))
+                }
                 None => head(),
             }
         }
