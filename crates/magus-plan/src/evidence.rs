@@ -11,7 +11,7 @@ use magus_model::{
     desired::{Code, Desired, Environment, Workspace},
     history::{Deployed, Ending, Entry},
     name::WorkspaceName,
-    observed::{Observation, Presence, RunState, Work},
+    observed::{Observation, ObservedWorkspace, Presence, RunState, Work},
     report::Outcome,
     source::ProjectSource,
 };
@@ -36,7 +36,7 @@ pub struct Proof {
 /// Whether the workspaces of a stage run a commit, or one that follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Runs {
-    /// No code is deployed to any workspace there.
+    /// No code is deployed to any workspace there, and all of them run: only a verification can tell what they run.
     Nobody,
     /// This workspace was not observed running it.
     Not {
@@ -73,6 +73,23 @@ pub struct Running<'a> {
     pub source: &'a ProjectSource,
 }
 
+/// A workspace that was observed running, whatever it runs.
+///
+/// # Errors
+/// Why it does not count as running.
+pub fn observed_running<'a>(
+    workspace: &Workspace,
+    observation: Option<&'a Observation>,
+) -> Result<&'a ObservedWorkspace, NotRunning> {
+    let unread = || NotRunning::Unknown(Text::new_static("its cluster was not read"));
+    match observation.ok_or_else(unread)?.presence(&workspace.name) {
+        Presence::Present(observed) if observed.state == RunState::Running => Ok(observed),
+        Presence::Present(observed) => Err(NotRunning::State(observed.state)),
+        Presence::Absent => Err(NotRunning::Missing),
+        Presence::Unknown(why) => Err(NotRunning::Unknown(why.into())),
+    }
+}
+
 /// The code that a workspace was observed running. What was only recorded of it does not count.
 ///
 /// # Errors
@@ -81,15 +98,7 @@ pub fn running<'a>(
     workspace: &'a Workspace,
     observation: Option<&'a Observation>,
 ) -> Result<Running<'a>, NotRunning> {
-    let unread = || NotRunning::Unknown(Text::new_static("its cluster was not read"));
-    let observed = match observation.ok_or_else(unread)?.presence(&workspace.name) {
-        Presence::Present(observed) => observed,
-        Presence::Absent => return Err(NotRunning::Missing),
-        Presence::Unknown(why) => return Err(NotRunning::Unknown(why.into())),
-    };
-    if observed.state != RunState::Running {
-        return Err(NotRunning::State(observed.state));
-    }
+    let observed = observed_running(workspace, observation)?;
     // The code was not read: its commit is only what was recorded last.
     if let Work::Unknown(why) = &observed.code.work {
         return Err(NotRunning::Unknown(why.clone()));
@@ -239,18 +248,26 @@ impl Stage<'_> {
         let carries =
             |runs: &str| (kinship.same)(code, runs, commit) || (kinship.follows)(code, runs, commit);
         let is_deployed = |workspace: &&Workspace| workspace.code.as_ref().is_some_and(|code| !code.once);
+        let not = |workspace: &Workspace, why: NotRunning| Runs::Not {
+            workspace: Text::from(workspace.name.as_str()),
+            why,
+        };
+        for workspace in &self.stage.workspaces {
+            if let Err(why) = observed_running(workspace, self.observation) {
+                return not(workspace, why);
+            }
+        }
         let mut since: Option<Option<Timestamp>> = None;
         for workspace in self.stage.workspaces.iter().filter(is_deployed) {
-            let not = |why: NotRunning| Runs::Not { workspace: Text::from(workspace.name.as_str()), why };
             let Running { commit: runs, source } = match running(workspace, self.observation) {
                 Ok(running) => running,
-                Err(why) => return not(why),
+                Err(why) => return not(workspace, why),
             };
             if !source.is_same_project(&code.source) {
-                return not(NotRunning::OtherSource);
+                return not(workspace, NotRunning::OtherSource);
             }
             if !carries(runs) {
-                return not(NotRunning::OtherCommit);
+                return not(workspace, NotRunning::OtherCommit);
             }
             let carries = |deployed: &Deployed| {
                 is_same_project(deployed.source.as_ref(), &code.source) && carries(&deployed.to)

@@ -132,6 +132,8 @@ impl<'a> Keeper<'a> {
                         let limit = words::duration(within);
                         format!("`{commit}` was verified in `{stage}` at {at:.0}, longer than {limit} ago")
                     });
+                // What a stage runs to which nothing is deployed is known to the person who verified it.
+                let elsewhere = elsewhere.filter(|_| proof.runs != Runs::Nobody);
                 expired.or_else(|| {
                     elsewhere.map(|why| format!("the verification of `{commit}` does not count: {why}"))
                 })

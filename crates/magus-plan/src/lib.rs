@@ -31,7 +31,9 @@ mod work;
 pub use approve::{ApprovedPlan, StalePlan, approve};
 pub use compare::{Difference, PlanDifference, Side, compare};
 pub use digest::digest;
-pub use evidence::{Evidence, Kinship, NotRunning, Proof, Running, Runs, evidence, running};
+pub use evidence::{
+    Evidence, Kinship, NotRunning, Proof, Running, Runs, evidence, observed_running, running,
+};
 pub use gates::{Closed, Effect, Keeper};
 pub use planner::{plan, stage};
 pub use request::{Baseline, Filter, Intent, Move, Movements, Newer, PlanRequest, Project, Readers};

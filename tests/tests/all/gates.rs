@@ -49,9 +49,15 @@ fn a_deploy_waits_until_its_commit_was_verified_in_the_stage_before() {
 
     sandbox.expect(0, &["verify", "staging", "--result", "fail", "--note", "orders are empty"]);
     assert!(withheld(&sandbox)[0].contains("failed"), "{:?}", withheld(&sandbox));
-    // Another stage, or another commit, opens nothing.
+    // Another stage opens nothing, and a commit that the stage does not run does not pass there.
     sandbox.expect(0, &["verify", "development", "--result", "pass"]);
-    sandbox.expect(0, &["verify", "staging", "--result", "pass", "--commit", &first]);
+    let run = sandbox.expect(4, &["verify", "staging", "--result", "pass", "--commit", &first]);
+    assert!(
+        run.stderr.contains(&format!("nothing was recorded: `staging` runs `{next}`, not `{first}`")),
+        "{}",
+        run.stderr
+    );
+    sandbox.expect(64, &["verify", "staging", "--result", "pass", "-w", "ana"]);
     assert_eq!(withheld(&sandbox).len(), 1);
     let run = sandbox.expect(0, &["verify", "staging", "--result", "pass", "--url", "https://ci.dev/7"]);
     assert_eq!(run.stdout, format!("Recorded: {} passed in staging.\n", &next[..10]));
@@ -117,7 +123,11 @@ fn a_soak_opens_by_itself() {
     sandbox.expect(0, &["promote", "staging", "production", "--yes"]);
     sandbox.expect(0, &["apply", "--yes"]);
     assert_ne!(runs(&sandbox, "ana-production"), third);
-    assert!(withheld(&sandbox)[0].contains("nobody knows since when"), "{:?}", withheld(&sandbox));
+    assert!(
+        withheld(&sandbox)[0].contains("the history does not show since when"),
+        "{:?}",
+        withheld(&sandbox)
+    );
 }
 
 #[test]
@@ -230,4 +240,121 @@ fn a_freeze_holds_what_restarts_and_says_until_when() {
     sandbox.expect(64, &["apply", "--yes", "--override-gate", "frost", "--reason", "x"]);
     let entry = sandbox.expect(0, &["history", "--format", "json"]).stdout;
     assert!(entry.contains("\"override_gate\"") && entry.contains("the outage"), "{entry}");
+}
+
+/// Production and staging over one branch each, and a commit before the one that production runs.
+fn two_releases(gates: &str) -> (Sandbox, String, String) {
+    let sandbox = sandbox();
+    let old = sandbox.git(&["--git-dir", "pipelines.git", "rev-parse", "main"]).trim().to_owned();
+    for branch in ["staging", "main"] {
+        push(&sandbox, branch, "second", &[("mage/x.py", "1\n")]);
+    }
+    sandbox.write(PRODUCTION, format!("promotes_from: staging\nbranch: main\n{gates}"));
+    let gates = ["--override-gate=verified", "--override-gate=soak", "--override-gate=runs-before"];
+    sandbox.expect(0, &[&["apply", "--yes", "--reason", "first"][..], &gates[..]].concat());
+    let runs = runs(&sandbox, "ana-production");
+    (sandbox, old, runs)
+}
+
+#[test]
+fn a_plan_with_an_assumed_commit_is_not_applied() {
+    let (sandbox, old, second) = two_releases("");
+    let assume = format!("main={old}");
+    let run = sandbox.expect(0, &["plan", "--assume", &assume, "--out", "old.json"]);
+    let notice = format!("For reading: made with --assume main={old}; an apply refuses this plan");
+    assert!(run.stdout.contains(&notice) && !run.stdout.contains("Next:"), "{}", run.stdout);
+    let run = sandbox.expect(4, &["apply", "old.json", "--yes"]);
+    assert!(run.stderr.contains("such a plan is for reading"), "{}", run.stderr);
+    assert!(run.stderr.contains("magus plan --out old.json"), "{}", run.stderr);
+    // A file that hides it chooses no older commit either.
+    let mut plan: serde_json::Value = serde_json::from_str(&sandbox.read("old.json")).expect("JSON");
+    plan.as_object_mut().expect("a plan").remove("assumed");
+    sandbox.write("old.json", plan.to_string());
+    let run = sandbox.expect(4, &["apply", "old.json", "--yes"]);
+    assert!(run.stderr.contains("is older than"), "{}", run.stderr);
+    assert_eq!(runs(&sandbox, "ana-production"), second);
+    // The head of the branch may go back, as declared, and a file of that is a review of it.
+    sandbox.git(&["-C", "work", "push", "--quiet", "--force", "origin", &format!("{old}:main")]);
+    sandbox.expect(0, &["plan", "--out", "back.json"]);
+    sandbox.expect(0, &["apply", "back.json", "--yes"]);
+    assert_eq!(runs(&sandbox, "ana-production"), old);
+}
+
+#[test]
+fn a_pinned_commit_that_never_ran_waits_for_the_gates() {
+    const GATES: &str = "gates: {runs_before: true, verified: {}}\n";
+    const LIFTED: [&str; 4] = ["apply", "--yes", "--override-gate=runs-before", "--override-gate=verified"];
+    let (sandbox, old, second) = two_releases(GATES);
+    let pin = |commit: &str| {
+        let pin = format!("deploy: pinned\ncommit: \"{commit}\"\n{GATES}");
+        sandbox.write(PRODUCTION, format!("promotes_from: staging\nbranch: main\n{pin}"));
+    };
+    pin(&old);
+    let held = withheld(&sandbox);
+    assert!(held[0].contains("the history does not show that it ran in `production`"), "{held:?}");
+    sandbox.expect(0, &["apply", "--yes"]);
+    assert_eq!(runs(&sandbox, "ana-production"), second);
+    // Once it ran here, the way back to it is free.
+    sandbox.expect(0, &[&LIFTED[..], &["--reason", "once"]].concat());
+    pin(&second);
+    sandbox.expect(0, &[&LIFTED[..], &["--reason", "again"]].concat());
+    assert_eq!(runs(&sandbox, "ana-production"), second);
+    pin(&old);
+    sandbox.expect(0, &["apply", "--yes"]);
+    assert_eq!(runs(&sandbox, "ana-production"), old);
+}
+
+#[test]
+fn a_stage_that_does_not_run_is_no_evidence() {
+    let (sandbox, first, _) = promoted("{verified: {}, runs_before: true}");
+    sandbox.expect(0, &["verify", "staging", "--result", "pass"]);
+    sandbox.expect(0, &["promote", "staging", "production", "--yes"]);
+    assert_eq!(withheld(&sandbox), [""; 0]);
+    let state = |state: &str| {
+        let set = format!("json_set(record, '$.state', '{state}')");
+        let sql = format!("UPDATE workspaces SET record = {set} WHERE name = 'ana-staging'");
+        crate::fixture::sql(&sandbox, &sql);
+    };
+    state("stopped");
+    let plan = sandbox.plan(&["-e", "production"]);
+    let message = plan["withheld"][0]["message"].as_str().expect("a message");
+    assert!(message.contains("`ana-staging` of `staging` is stopped"), "{message}");
+    sandbox.expect(0, &["apply", "--yes", "-e", "production"]);
+    assert_eq!(runs(&sandbox, "ana-production"), first);
+    let run = sandbox.expect(4, &["verify", "staging", "--result", "pass"]);
+    let says = "nothing was recorded: `ana-staging` of `staging` is stopped";
+    assert!(run.stderr.contains(says), "{}", run.stderr);
+    state("running");
+    sandbox.expect(0, &["apply", "--yes", "-e", "production"]);
+    assert_ne!(runs(&sandbox, "ana-production"), first);
+}
+
+#[test]
+fn a_freeze_holds_stops_deletes_and_code() {
+    let freeze = "gates:\n  freezes:\n  - {from: 2000-01-01, to: 2999-12-31}\n";
+    let (sandbox, _, second) = two_releases("");
+    sandbox.write("environments/production/bo.yaml", "{}\n");
+    sandbox.expect(0, &["apply", "--yes"]);
+    sandbox.write(PRODUCTION, format!("promotes_from: staging\nbranch: main\n{freeze}"));
+    push(&sandbox, "main", "third", &[("mage/x.py", "3\n")]);
+    sandbox.remove("environments/production/bo.yaml");
+    let held = |sandbox: &Sandbox| -> Vec<String> {
+        let plan = sandbox.plan(&["-e", "production"]);
+        assert_eq!(plan["steps"], serde_json::json!([]));
+        let withheld = plan["withheld"].as_array().expect("a list").iter();
+        withheld.map(|held| format!("{} {} {}", held["workspace"], held["action"], held["guard"])).collect()
+    };
+    let waits = |name: &str, action: &str| format!("\"{name}-production\" \"{action}\" \"freezes\"");
+    assert_eq!(held(&sandbox), [waits("ana", "deploy"), waits("bo", "delete")]);
+    sandbox.expect(0, &["apply", "--yes"]);
+    assert_eq!(runs(&sandbox, "ana-production"), second);
+    assert_eq!(runs(&sandbox, "bo-production"), second);
+    sandbox.write("environments/production/ana.yaml", "state: stopped\n");
+    assert_eq!(held(&sandbox)[0], waits("ana", "stop"));
+    // A window can be narrowed to restarts: then the rest goes on outside of its time.
+    let window = "gates:\n  windows:\n  - {days: [mon], from: \"00:00\", to: \"00:01\", holds: restarts}\n";
+    sandbox.write(PRODUCTION, format!("promotes_from: staging\nbranch: main\n{window}"));
+    sandbox.expect(0, &["lint"]);
+    let plan = sandbox.plan(&["-e", "production"]);
+    assert_eq!(plan["withheld"], serde_json::json!([]), "{plan}");
 }

@@ -121,11 +121,12 @@ fn a_step_follows_what_it_needs() {
 
 /// The test decides when each step ends, and looks at what begins because of it.
 #[test]
-fn restarts_go_in_batches_and_other_steps_pass_them() {
+fn changes_go_in_batches_and_what_changes_nothing_that_runs_passes_them() {
     let restarts = ["r1", "r2", "r3", "r4"];
     let mut steps: Vec<_> =
         restarts.iter().map(|name| step("acme", "development", name, Action::Restart)).collect();
-    steps.extend(updates(&["development/u1", "development/u2", "development/u3"]));
+    let starts = ["u1", "u2", "u3"];
+    steps.extend(starts.iter().map(|name| step("acme", "development", name, Action::Start)));
     let engine = Memory::default();
     let (sender, events) = mpsc::channel();
     let listen = |told: &Told, _: &AtomicBool| sender.send(told.clone()).unwrap();
@@ -149,23 +150,60 @@ fn restarts_go_in_batches_and_other_steps_pass_them() {
             }
         };
         expect(&["wave", "began acme/r1/restart", "began acme/r2/restart"]);
-        expect(&["began acme/u1/update", "began acme/u2/update"]);
+        expect(&["began acme/u1/start", "began acme/u2/start"]);
         let mut let_through = |id: &str| drop(gates.remove(id));
-        let_through("acme/u1/update");
-        expect(&["applied acme/u1/update", "began acme/u3/update"]);
-        let_through("acme/u2/update");
-        expect(&["applied acme/u2/update"]);
+        let_through("acme/u1/start");
+        expect(&["applied acme/u1/start", "began acme/u3/start"]);
+        let_through("acme/u2/start");
+        expect(&["applied acme/u2/start"]);
         let_through("acme/r2/restart");
         expect(&["applied acme/r2/restart", "began acme/r3/restart"]);
         let_through("acme/r1/restart");
         expect(&["applied acme/r1/restart", "began acme/r4/restart"]);
-        for id in ["acme/u3/update", "acme/r3/restart", "acme/r4/restart"] {
+        for id in ["acme/u3/start", "acme/r3/restart", "acme/r4/restart"] {
             let_through(id);
             expect(&[&format!("applied {id}")]);
         }
         let (report, _) = running.join().unwrap();
         assert_eq!(report.summary.applied, 7);
     });
+}
+
+/// The first failure keeps the others from beginning, though none of the steps restarts anything.
+#[test]
+fn changes_without_a_restart_are_rolled_out_one_workspace_at_a_time() {
+    for action in [Action::Deploy, Action::Update, Action::Stop, Action::Delete] {
+        let steps = ["a", "b", "c"]
+            .map(|name| Step { restarts: Restarts::No, ..step("acme", "development", name, action) });
+        let rollout = Rollout { batch: Some(1), stop_on_failure: true, ..Rollout::default() };
+        let scene = Scene { desired: desired(rollout), ..Scene::default() };
+        let id = format!("acme/a/{}", action.as_str());
+        let (report, _) = scene.run(&plan(steps.to_vec()), &Memory::fault(&id, Fault::Fails));
+        assert_eq!(outcomes(&report), [Failed, Skipped, Skipped], "{action:?}");
+    }
+}
+
+/// A place in the batch is taken until the last step of a workspace ended.
+#[test]
+fn a_workspace_is_finished_before_the_next_one_is_changed() {
+    let mut steps = Vec::new();
+    for name in ["a", "b"] {
+        let update = step("acme", "development", name, Action::Update);
+        let mut start = step("acme", "development", name, Action::Start);
+        start.needs = vec![update.id.clone()];
+        steps.extend([update, start]);
+    }
+    let rollout = Rollout { batch: Some(1), ..Rollout::default() };
+    let (_, told) =
+        Scene { desired: desired(rollout), ..Scene::default() }.run(&plan(steps), &Memory::default());
+    let ended: Vec<String> = told
+        .iter()
+        .filter_map(|told| match told {
+            Told::Ended(id, _) => Some(id.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ended, ["acme/a/update", "acme/a/start", "acme/b/update", "acme/b/start"]);
 }
 
 /// Ten thousand steps that wait for a place in one batch: looking at all of them for each place would take minutes.

@@ -140,10 +140,12 @@ fn check_order(
                 running.insert(id);
                 prop_assert!(running.len() <= case.jobs);
                 if let Some(batch) = case.rollout.batch {
-                    let restarts = running.iter().filter(|other| {
-                        by_id[*other].restarts != Restarts::No && lane(by_id[*other]) == lane(step)
+                    let changes = running.iter().filter(|other| {
+                        let other = by_id[*other];
+                        !matches!(other.action, Action::Create | Action::Start | Action::Adopt)
+                            && lane(other) == lane(step)
                     });
-                    prop_assert!(restarts.count() <= batch as usize);
+                    prop_assert!(changes.count() <= batch as usize);
                 }
             }
             Told::Ended(id, ended) => {

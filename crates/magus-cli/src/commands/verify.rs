@@ -42,6 +42,9 @@ pub fn run(global: &Global, arguments: &Verify, output: &Output) -> Result<Exit,
     let look = Look::to_deploy(global, Heads::AsTheyAre).with_clusters(&engines);
     let checked = declarations::check_valid(global, None, look, output)?;
     let (cluster, stage) = stage_of(&checked, environment)?;
+    if result.is_none() && stage.verify.pipelines.is_empty() {
+        return Err(no_pipelines(&stage.name, "names no pipelines to be run"));
+    }
     let named = commit.as_ref().map(|text| named(&checked, stage, text)).transpose()?;
     let may_pass = *result != Some(Verdict::Fail);
     if may_pass && !global.workspace.is_empty() {
@@ -102,6 +105,12 @@ pub fn run(global: &Global, arguments: &Verify, output: &Output) -> Result<Exit,
     }
 }
 
+/// Nothing can be run in a stage.
+fn no_pipelines(stage: &Text, what: &str) -> CommandError {
+    CommandError::new(Exit::Invalid, format!("`{stage}` {what}"))
+        .hint(format!("write `verify: {{pipelines: [NAME]}}` into the environment.yaml of `{stage}`"))
+}
+
 /// Runs the pipelines of a stage in each of its workspaces, one after the other, up to the first that fails.
 fn run_pipelines(
     global: &Global,
@@ -117,12 +126,8 @@ fn run_pipelines(
     let workspaces: Vec<&Workspace> = stage.workspaces.iter().filter(wanted).collect();
     let name = &stage.name;
     if stage.verify.pipelines.is_empty() || workspaces.is_empty() {
-        let message = match workspaces.is_empty() {
-            true => format!("no workspace of `{name}` runs"),
-            false => format!("`{name}` names no pipelines to be run"),
-        };
-        return Err(CommandError::new(Exit::Invalid, message)
-            .hint(format!("write `verify: {{pipelines: [NAME]}}` into the environment.yaml of `{name}`")));
+        let what = if workspaces.is_empty() { "runs no workspace" } else { "names no pipelines to be run" };
+        return Err(no_pipelines(name, what));
     }
     let unreachable = |why: String| CommandError::new(Exit::Unreachable, why);
     let validator =
@@ -194,6 +199,11 @@ fn running(
     }
     let observation = observations.iter().find(|one| one.cluster == cluster.name);
     let mut commits = BTreeSet::new();
+    for workspace in &stage.workspaces {
+        if let Err(why) = magus_plan::observed_running(workspace, observation) {
+            return Err(incomplete(stage, workspace, &why));
+        }
+    }
     for workspace in stage.workspaces.iter().filter(|one| one.code.is_some()) {
         match magus_plan::running(workspace, observation) {
             Ok(running) => commits.insert(running.commit.clone()),
@@ -202,9 +212,11 @@ fn running(
     }
     let several: Vec<String> = commits.iter().map(|commit| format!("`{commit}`")).collect();
     let Some(commit) = commits.pop_first() else {
-        let message = format!("nothing was recorded: no code is deployed to `{name}`");
-        return Err(CommandError::new(Exit::Refused, message)
-            .hint("declare `repository` in cluster.yaml, and `branch` in environment.yaml"));
+        // No code is deployed there: the person who verifies knows which commit it was.
+        return expected.cloned().ok_or_else(|| {
+            CommandError::new(Exit::Invalid, format!("nothing was recorded: no code is deployed to `{name}`"))
+                .hint("name the commit that was verified: `--commit`")
+        });
     };
     if several.len() > 1 {
         let message = format!(

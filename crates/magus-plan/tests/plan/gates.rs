@@ -150,6 +150,7 @@ fn a_deploy_waits_for_what_the_stage_before_has_to_show() {
     }
     for (gates, known) in [
         (&verified, proof(Some(("2026-07-31T10:00:00Z", true)), Runs::Since(None))),
+        (&verified, proof(Some(("2026-07-31T10:00:00Z", true)), Runs::Nobody)),
         (&soak, proof(None, since("2026-08-01T08:00:00Z"))),
         (&runs_before, proof(None, Runs::Since(None))),
     ] {
