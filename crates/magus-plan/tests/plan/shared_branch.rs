@@ -1,11 +1,11 @@
 //! From the deploy branch of an environment to one for each workspace.
 
+use magus_check::check;
 use magus_model::{
     desired::{Code, DesiredState, Environment, Gates, Workspace},
     observed::{RunState, Work},
     plan::{DeployBranch, Plan, Restarts},
 };
-use magus_plan::check;
 
 use crate::world::{World, code, environment, fields, plain, set, steps, withheld, workspace};
 
@@ -32,7 +32,7 @@ fn sharing() -> World {
 
 fn checked(world: &World) -> Plan {
     let plan = world.plan();
-    assert_eq!(check(&plan, &world.desired), Vec::<String>::new());
+    assert_eq!(check(&plan, &world.desired), []);
     plan
 }
 
@@ -123,7 +123,7 @@ fn without_its_deploy_a_workspace_stays_on_the_shared_branch() {
     assert_eq!(mark.applied.get(&path), Some(&magus_diff::digest(&path, &plain(SHARED))));
     // Nothing is left of an update that was the switch alone.
     world.declare(gated(follows("2", OWN, None)));
-    assert_eq!(steps(&checked(&world)), Vec::<String>::new());
+    assert_eq!(steps(&checked(&world)), []);
 }
 
 #[test]
