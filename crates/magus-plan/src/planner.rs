@@ -12,8 +12,8 @@ use magus_model::{
     name::WorkspaceName,
     observed::{Mark, ObservedOrphan, ObservedWorkspace, Refusal, RunState},
     plan::{
-        Action, Apart, Guard, Incomplete, MarkRefresh, Orphan, Overrides, Plan, Precondition,
-        Restarts, Step, Unknown, Unmanaged, Withheld,
+        Action, Apart, Guard, Incomplete, MarkRefresh, Orphan, Overrides, Plan, Precondition, Restarts, Step,
+        Unknown, Unmanaged, Withheld,
     },
 };
 

@@ -114,7 +114,12 @@ fn every_fault_is_found() {
         |plan| plan.steps[2].precondition = Precondition::Revision("x".into()),
         misfit("acme/b/update", Precondition::Revision("x".into())),
     );
-    let unknown = Unknown { cluster: "acme".into(), workspace: name("a"), message: String::new(), cause: UnknownCause::Workspace };
+    let unknown = Unknown {
+        cluster: "acme".into(),
+        workspace: name("a"),
+        message: String::new(),
+        cause: UnknownCause::Workspace,
+    };
     check_edited(|plan| plan.unknown.push(unknown), touches("acme/a/update", "a", Untouchable::Unknown));
     let unmanaged = Unmanaged { cluster: "acme".into(), name: name("x"), managed_by: None };
     check_edited(
