@@ -22,7 +22,8 @@ pub(crate) fn protection(step: &Step, plan: &Plan, declared: &Declared<'_>, faul
         | Action::Update
         | Action::Deploy
         | Action::Start
-        | Action::Restart => return,
+        | Action::Restart
+        | Action::Forget => return,
     };
     let is_gone = step.restores.iter().any(|part| part.kind == PartKind::StatefulSet);
     if step.action == Action::Replace && is_gone && !allowed.contains(&step.environment) {
@@ -42,7 +43,7 @@ pub(crate) fn check(step: &Step, faults: &mut Vec<Fault>) {
     if !step.fields.is_sorted_by(|a, b| a.path < b.path) {
         faults.push(Fault::FieldOrder(id()));
     }
-    let sets_none = matches!(step.action, Action::Delete | Action::Adopt | Action::Deploy);
+    let sets_none = matches!(step.action, Action::Delete | Action::Adopt | Action::Deploy | Action::Forget);
     if sets_none && !step.fields.is_empty() {
         faults.push(Fault::SetsFields(id()));
     }

@@ -239,7 +239,7 @@ fn overrides(overrides: &Overrides) -> Vec<(&'static str, Vec<String>)> {
     let one = |value: &Option<Text>| value.iter().map(ToString::to_string).collect::<Vec<_>>();
     let mut given = vec![
         ("adopt", all(adopt)),
-        ("allow_older", all(allow_older)),
+        ("allow_older", allow_older.then(|| "true".to_owned()).into_iter().collect()),
         ("allow_unprotect", all(allow_unprotect)),
         ("allow_delete", all(allow_delete)),
         ("allow_empty", all(allow_empty)),

@@ -102,6 +102,7 @@ fn summary(plan: &Plan, faults: &mut Vec<Fault>) {
         start: workspaces(Action::Start),
         stop: workspaces(Action::Stop),
         restart: workspaces(Action::Restart),
+        forget: workspaces(Action::Forget),
     };
     if plan.summary != counted {
         faults.push(Fault::Summary { stated: plan.summary, counted });

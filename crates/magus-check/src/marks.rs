@@ -83,8 +83,16 @@ fn last_mark(
     (environment, declared): (&Environment, &Workspace),
     faults: &mut Vec<Fault>,
 ) {
-    let Mark { managed_by: _, environment: of_environment, workspace, protected, source, applied, resume: _ } =
-        mark;
+    let Mark {
+        managed_by: _,
+        environment: of_environment,
+        workspace,
+        protected,
+        source,
+        applied,
+        resume: _,
+        declarations: _,
+    } = mark;
     let id = || step.id.clone();
     if *of_environment != environment.name || *workspace != declared.declared {
         faults.push(Fault::MarkOfOther(id()));

@@ -7,8 +7,8 @@ use magus_model::{
     Text,
     observed::MissingPart,
     plan::{
-        Deploy, DeployBranch, FieldChange, FieldStatus, Overrides, Plan, Precondition, Refused, Restarts, Step,
-        Withheld,
+        Deploy, DeployBranch, FieldChange, FieldStatus, Overrides, Plan, Precondition, Refused, Restarts,
+        Step, Withheld,
     },
     source::{Deployment, ProjectSource},
     value::{FieldValue, Value},
@@ -236,12 +236,19 @@ fn given(overrides: &Overrides) -> Vec<(&'static str, &[Text])> {
         refresh_secrets,
         override_gate,
         discard_changes,
+        allow_unprotect,
+        adopt,
+        allow_older,
         reason,
     } = overrides;
+    const YES: &[Text] = &[Text::new_static("true")];
     let mut given = vec![
+        ("adopt", adopt.as_slice()),
         ("allow_delete", allow_delete.as_slice()),
         ("allow_empty", allow_empty.as_slice()),
+        ("allow_older", if *allow_older { YES } else { &[] }),
         ("allow_replace", allow_replace.as_slice()),
+        ("allow_unprotect", allow_unprotect.as_slice()),
         ("discard_changes", discard_changes.as_slice()),
         ("max_deletes", max_deletes.as_slice()),
         ("override_gate", override_gate.as_slice()),

@@ -91,7 +91,8 @@ impl Draft<'_> {
 /// Whether a step changes, stops or deletes a workspace. A mark alone is no change of the workspace.
 fn changes_running(step: &Step) -> bool {
     match step.action {
-        Action::Create | Action::Start => false,
+        Action::Create | Action::Start | Action::Forget => false,
+        Action::Update if step.changes_only_mark() => false,
         Action::Adopt => !step.fields.is_empty(),
         Action::Replace
         | Action::Stop
