@@ -202,9 +202,10 @@ mod tests {
             capabilities(instances, Edition::Oss, false).refused.into_keys().collect()
         };
         assert_eq!(refused(Some(&InstanceType::Kubernetes)), [Action::Replace]);
-        assert_eq!(refused(Some(&InstanceType::Docker)), [Action::Adopt, Action::Replace]);
-        assert_eq!(refused(Some(&InstanceType::Ecs)), [Action::Adopt, Action::Replace, Action::Update]);
-        assert_eq!(refused(Some(&InstanceType::CloudRun)).len(), 7);
+        assert_eq!(refused(Some(&InstanceType::Docker)), [Action::Adopt, Action::Replace, Action::Forget]);
+        let on_ecs = [Action::Adopt, Action::Replace, Action::Update, Action::Forget];
+        assert_eq!(refused(Some(&InstanceType::Ecs)), on_ecs);
+        assert_eq!(refused(Some(&InstanceType::CloudRun)).len(), 8);
         for other in [None, Some(&InstanceType::Other("emr".into()))] {
             assert_eq!(refused(other).len(), CHANGES.len());
         }

@@ -2,6 +2,7 @@
 
 use magus_check::{Fault, check};
 use magus_model::{
+    desired::Environment,
     name::WorkspaceName,
     observed::{MissingPart, PartKind, Refusal},
     plan::{Action, Guard, Restarts},
@@ -20,8 +21,13 @@ fn part(kind: PartKind, name: &str, by_hand: Option<&str>) -> MissingPart {
 
 /// Two workspaces, of which `a` lacks these parts, in a cluster that replaces nothing.
 fn lacking(missing: Vec<MissingPart>) -> World {
+    lacking_in(environment("dev", 0, Vec::new()), missing)
+}
+
+/// The same two workspaces, applied in this environment.
+fn lacking_in(environment: Environment, missing: Vec<MissingPart>) -> World {
     let a = set(workspace("a"), "env.A", plain("1"));
-    let mut world = World::applied(vec![environment("dev", 0, vec![a, workspace("b")])]);
+    let mut world = World::applied(vec![Environment { workspaces: vec![a, workspace("b")], ..environment }]);
     let refusal = Refusal { reason: "it loses permissions", instead: "do it by hand" };
     world.observations[0].capabilities.refused.insert(Action::Replace, refusal);
     let observed = world.observations[0].present.get_mut(&WorkspaceName::observed("a")).unwrap();
@@ -73,8 +79,7 @@ fn a_workspace_without_a_statefulset_is_created_again_only_with_the_flag() {
             "loses its files: the PersistentVolumeClaim `mage-data-a-0` is missing too",
         ),
     ] {
-        let mut world = lacking(missing);
-        world.desired.clusters[0].environments[0].protected = protected;
+        let mut world = lacking_in(Environment { protected, ..environment("dev", 0, Vec::new()) }, missing);
         let plan = world.plan();
         assert_eq!((steps(&plan).len(), withheld(&plan).len()), (0, 1), "{plan:#?}");
         let held = &plan.withheld[0];
