@@ -300,7 +300,8 @@ proptest! {
             observed.is_some_and(|observed| observed.state != RunState::Stopped)
         };
         for step in &held.steps {
-            let spares = matches!(step.action, Action::Adopt | Action::Create | Action::Start);
+            let is_no_change = matches!(step.action, Action::Adopt | Action::Create | Action::Start);
+            let spares = is_no_change || step.changes_only_mark();
             prop_assert!(!closed || spares || !runs(step) || !is_declared(&step.environment), "{}", step.id);
             let waits = looks_back && Some(&step.environment) != first.as_ref();
             prop_assert!(!waits || step.action != Action::Deploy, "{}", step.id);
