@@ -17,6 +17,7 @@ mod pipeline;
 mod progress;
 mod recall;
 mod repository;
+mod selection;
 mod yaml;
 
 use std::process::ExitCode;

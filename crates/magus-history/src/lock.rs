@@ -74,8 +74,11 @@ struct Shared {
     /// Told when the lock is given back or lost.
     ends: Condvar,
     /// Told why the lock is lost.
-    tell: Mutex<Box<dyn Fn(&str) + Send>>,
+    tell: Mutex<Tell>,
 }
+
+/// Hears why a lock is lost.
+type Tell = Box<dyn Fn(&str) + Send>;
 
 struct State {
     remote: Remote,

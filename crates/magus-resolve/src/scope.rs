@@ -381,7 +381,7 @@ fn repository(directory: &Directory<'_>, document: &Document<'_>, node: &Node) -
     let (url, identity) = match git::is_path(url) {
         true => (
             relative_to_directory(&place_of(directory, document), url),
-            source::repository(&relative_to(&directory.folder_of(document.file.id), url)),
+            source::repository(&relative_to(directory.folder_of(document.file.id), url)),
         ),
         false => (url.clone(), source::repository(url)),
     };

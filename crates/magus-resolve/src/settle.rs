@@ -111,16 +111,20 @@ fn lowered(resolution: &Resolution) -> Vec<Lowered> {
     lowered
 }
 
+/// The places of each code among the ignores: for a line, or for the whole file if there is none. A place is that of the
+/// ignore, and that of the code in it.
+type CodePlaces<'a> = HashMap<(Option<u32>, &'a str), Vec<(usize, usize)>>;
+
 /// The comments of a file that silence, by what they speak about and the code.
 struct Ignores<'a> {
     all: Vec<Ignore<'a>>,
     /// The places in `all` of each code, and in the comment: for a line, or for the file as a whole.
-    by_code: HashMap<(Option<u32>, &'a str), Vec<(usize, usize)>>,
+    by_code: CodePlaces<'a>,
 }
 
 impl<'a> Ignores<'a> {
     fn new(all: Vec<Ignore<'a>>, file: &SourceFile) -> Self {
-        let mut by_code: HashMap<(Option<u32>, &'a str), Vec<(usize, usize)>> = HashMap::new();
+        let mut by_code: CodePlaces<'a> = HashMap::new();
         let top = last_line_of_comments(file);
         for (at, ignore) in all.iter().enumerate() {
             for (place, (code, ..)) in ignore.codes.iter().enumerate() {

@@ -60,14 +60,15 @@ fn a_plan_creates_nothing() {
     let sandbox = three_stages();
     sandbox.expect(0, &["plan"]);
     sandbox.expect(0, &["status"]);
-    sandbox.expect(0, &["drift"]);
+    // What is declared and missing is drift.
+    sandbox.expect(2, &["drift"]);
     assert!(!sandbox.file("store").exists());
 }
 
 #[test]
 fn production_is_not_touched_after_staging_failed() {
     let sandbox = three_stages();
-    sandbox.write("environments/staging/ingest.yaml", "env: {TOKEN: {secret: {env: NOT_SET}}}\n");
+    sandbox.write("store/workspaces/ingest-staging", "a file where the folder has to be\n");
     let run = sandbox.expect(3, &["apply", "--yes", "--format", "json"]);
     let report: Value = serde_json::from_str(&run.stdout).expect("a report");
     assert_eq!(report["format_version"], json!(1));
@@ -89,7 +90,7 @@ fn production_is_not_touched_after_staging_failed() {
     assert_eq!(outcome("analytics-production").as_deref(), Some("skipped"));
     assert_eq!(report["summary"]["applied"], json!(3));
     assert!(!sandbox.file("store/workspaces/analytics-production").exists());
-    assert!(run.stdout.contains("NOT_SET"), "{}", run.stdout);
+    assert!(run.stdout.contains("store/workspaces/ingest-staging"), "{}", run.stdout);
 }
 
 #[test]
@@ -109,8 +110,13 @@ fn an_unreadable_record_is_unknown_and_the_rest_goes_on() {
     sandbox.remove("environments/production/ingest.yaml");
     sandbox.expect(5, &["apply", "--yes"]);
     // Something failed besides: 3 comes before both.
-    sandbox.write("environments/development/ingest.yaml", "env: {TOKEN: {secret: {env: NOT_SET}}}\n");
+    sandbox.replace("environments/development/ingest.yaml", "WORKERS: \"5\"", "WORKERS: \"6\"");
+    sandbox.remove("store/workspaces/ingest-development");
+    sandbox.write("store/workspaces/ingest-development", "a file where the folder has to be\n");
     sandbox.expect(3, &["apply", "--yes"]);
+    // A secret that does not resolve: nothing is sent at all.
+    sandbox.write("environments/development/ingest.yaml", "env: {TOKEN: {secret: {env: NOT_SET}}}\n");
+    sandbox.expect(1, &["apply", "--yes"]);
     // Something invalid besides: nothing is sent at all.
     sandbox.write("environments/development/analytics.yaml", "envv: {}\n");
     sandbox.expect(1, &["apply", "--yes"]);

@@ -66,9 +66,12 @@ fn a_branch_that_a_clone_lacks_is_unknown_and_its_workspace_stays() {
     assert_eq!(actions(&plan), [""; 0]);
     let unknown = plan["unknown"].to_string();
     assert!(unknown.contains("fetch --prune origin"), "{unknown}");
-    // Where the repository itself is named, it is gone.
+    // The repository itself knows that the branch was deleted. For the others, the code has another source now.
     sandbox.replace(CLUSTER, "../clone", "../pipelines.git");
-    assert_eq!(actions(&sandbox.plan(&[])), ["dev-feature-x delete"]);
+    assert_eq!(
+        actions(&sandbox.plan(&[])),
+        ["dev-feature-x delete", "ana-staging deploy", "ana-production deploy"]
+    );
 }
 
 #[test]

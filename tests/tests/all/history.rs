@@ -90,8 +90,11 @@ fn what_was_applied_is_recorded_and_what_was_only_looked_at_is_not() {
 
     sandbox.set("KEY", CANARY);
     sandbox.write("environments/development/ana.yaml", "env: {KEY: {secret: {env: KEY}}}\n");
-    sandbox.write("environments/staging/ana.yaml", "env: {KEY: {secret: {env: MISSING}}}\n");
+    sandbox.write("environments/staging/ana.yaml", "env: {A: \"9\"}\n");
+    sandbox.remove("store/workspaces/ana-staging");
+    sandbox.write("store/workspaces/ana-staging", "a file where the folder has to be\n");
     sandbox.expect(3, &["apply", "--yes"]);
+    sandbox.remove("store/workspaces/ana-staging");
     let run = sandbox.expect(0, &["history", "--limit", "1"]);
     assert!(
         run.stdout.contains("incomplete  development: 1 update; staging: 1 step not done"),
@@ -137,7 +140,8 @@ fn another_clone_sees_the_history_and_who_holds_the_lock() {
         "{}",
         refused.stderr
     );
-    assert!(refused.stderr.contains("magus lock release acme"), "{}", refused.stderr);
+    let release = "magus lock release -C other/environments acme";
+    assert!(refused.stderr.contains(release), "{}", refused.stderr);
     // A plan changes nothing, and needs no lock.
     sandbox.expect(0, &["-C", "other/environments", "plan"]);
     let listed = sandbox.expect(0, &["-C", "other/environments", "lock", "list"]).stdout;

@@ -7,13 +7,13 @@ use crate::{
     declarations::{self, Look},
     error::{CommandError, Exit},
     output::Output,
-    pipeline,
+    selection,
 };
 
 /// Runs the command.
 pub fn run(global: &Global, arguments: &Diff, output: &Output) -> Result<Exit, CommandError> {
     let checked = declarations::check_valid(global, None, Look::OFFLINE, output)?;
-    let find = |name| pipeline::find_workspace(&checked.resolution.desired, name);
+    let find = |name| selection::find_workspace(&checked.resolution.desired, name);
     let view = side_by_side::compare(
         (&arguments.left, find(&arguments.left)?),
         (&arguments.right, find(&arguments.right)?),

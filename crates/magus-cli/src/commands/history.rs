@@ -12,7 +12,7 @@ use crate::{
     error::{CommandError, Exit},
     history,
     output::Output,
-    pipeline::unknown_name,
+    selection::unknown_name,
 };
 
 /// Runs the command.

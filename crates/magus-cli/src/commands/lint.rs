@@ -20,7 +20,7 @@ use crate::{
     declarations::{self, Checked, Look, News},
     error::{CommandError, Exit},
     output::Output,
-    pipeline,
+    pipeline, selection,
 };
 
 /// Runs the command.
@@ -94,13 +94,13 @@ fn below(checked: &Checked, paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandEr
 /// What the workspaces are made from that `-e` and `-w` select: their files, and those whose layers they have. Nothing where
 /// neither is given.
 fn selected(checked: &Checked, global: &Global) -> Result<Vec<PathBuf>, CommandError> {
-    let filter = pipeline::filter(global);
+    let filter = selection::filter(global);
     if filter == Filter::default() {
         return Ok(Vec::new());
     }
     let loaded = &checked.loaded;
     let folders: Vec<&str> = loaded.environments.iter().map(|name| name.as_str()).collect();
-    pipeline::unknown_name("environment", &filter.environments, &folders)?;
+    selection::unknown_name("environment", &filter.environments, &folders)?;
     let clusters = &checked.resolution.desired.clusters;
     let declared = clusters.iter().flat_map(|cluster| &cluster.environments).flat_map(|one| &one.workspaces);
     let names: BTreeMap<FileId, &WorkspaceName> = declared.map(|one| (one.span.file, &one.name)).collect();
@@ -117,7 +117,7 @@ fn selected(checked: &Checked, global: &Global) -> Result<Vec<PathBuf>, CommandE
             files.push(file);
         }
     }
-    pipeline::unknown_name("workspace", &filter.workspaces, &known)?;
+    selection::unknown_name("workspace", &filter.workspaces, &known)?;
     let display = Path::new(loaded.display.as_str());
     if filter.workspaces.is_empty() {
         // Whole folders, with what lies there and declares nothing.

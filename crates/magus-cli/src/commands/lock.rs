@@ -9,7 +9,8 @@ use crate::{
     error::{CommandError, Exit},
     history,
     output::Output,
-    pipeline::{self, unknown_name},
+    pipeline,
+    selection::unknown_name,
 };
 
 /// Runs the command.

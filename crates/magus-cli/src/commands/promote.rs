@@ -25,8 +25,9 @@ use crate::{
     error::{CommandError, Exit},
     history,
     output::Output,
-    pipeline::{self, Wish, unknown_name},
+    pipeline::{self, Wish},
     repository,
+    selection::unknown_name,
 };
 
 /// Runs the command.

@@ -15,7 +15,7 @@ use crate::{
     declarations::{self, Checked, Look},
     error::{CommandError, Exit},
     output::Output,
-    pipeline,
+    pipeline, selection,
 };
 
 /// What is read and what is defined, by kind and name.
@@ -84,9 +84,9 @@ pub fn run(global: &Global, arguments: &Refs, output: &Output) -> Result<Exit, C
 /// The environments that `-e` and `-w` select, with the workspaces that they select.
 pub fn selected<'c>(global: &Global, checked: &'c Checked) -> Result<Vec<Stage<'c>>, CommandError> {
     let Checked { resolution, repositories, projects, .. } = checked;
-    let filter = pipeline::filter(global);
+    let filter = selection::filter(global);
     let known: Vec<&str> = resolution.environment_folders.iter().map(Text::as_str).collect();
-    pipeline::unknown_name("environment", &filter.environments, &known)?;
+    selection::unknown_name("environment", &filter.environments, &known)?;
     let mut stages =
         magus_resolve::stages(&resolution.desired, repositories, projects, &magus_resolve::declared_commit);
     for stage in &mut stages {

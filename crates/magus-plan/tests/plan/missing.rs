@@ -30,7 +30,7 @@ fn lacking_in(environment: Environment, missing: Vec<MissingPart>) -> World {
     let mut world = World::applied(vec![Environment { workspaces: vec![a, workspace("b")], ..environment }]);
     let refusal = Refusal { reason: "it loses permissions", instead: "do it by hand" };
     world.observations[0].capabilities.refused.insert(Action::Replace, refusal);
-    let observed = world.observations[0].present.get_mut(&WorkspaceName::observed("a")).unwrap();
+    let observed = world.observations[0].present.get_mut(&WorkspaceName::observed("a")).expect("it is there");
     observed.missing = missing;
     observed.revision = simulate::revision(observed);
     world
@@ -48,7 +48,7 @@ fn a_missing_part_is_restored_by_an_update_that_restarts_nothing() {
     assert_eq!((plan.incomplete[0].workspace.as_str(), &plan.incomplete[0].missing), ("a", &vec![service]));
     let without = lacking(Vec::new()).plan();
     assert_ne!(plan.digest, without.digest);
-    simulate::apply(&mut world.observations, &plan.steps).unwrap();
+    simulate::apply(&mut world.observations, &plan.steps).expect("applied");
     let plan = world.plan();
     assert_eq!((steps(&plan), plan.incomplete), (vec![], vec![]));
 }
@@ -94,7 +94,7 @@ fn a_workspace_without_a_statefulset_is_created_again_only_with_the_flag() {
         without.digest = magus_plan::digest(&without);
         let faults = check(&without, &world.desired);
         assert!(faults.iter().any(|fault| matches!(fault, Fault::RecreatesWithoutFlag(_))), "{faults:?}");
-        simulate::apply(&mut world.observations, &plan.steps).unwrap();
+        simulate::apply(&mut world.observations, &plan.steps).expect("applied");
         assert_eq!(steps(&world.plan()), [""; 0]);
     }
 }
@@ -114,5 +114,5 @@ fn a_missing_part_is_no_work_of_a_commit() {
     world.since = Some(world.desired.clone());
     let plan = world.plan();
     assert_eq!(steps(&plan), [""; 0]);
-    assert_eq!(plan.since.unwrap().apart[0].reason, "restores the missing Service `a-service`");
+    assert_eq!(plan.since.expect("a part").apart[0].reason, "restores the missing Service `a-service`");
 }

@@ -72,7 +72,7 @@ pub struct Place<'a> {
 
 impl Place<'_> {
     /// Returns a path from the root of the repository; absolute if it leads out of the repository.
-    fn from_root(self, path: &str) -> String {
+    fn relative_to_root(self, path: &str) -> String {
         let Self { working_directory, root } = self;
         if path.is_empty() || working_directory.is_empty() {
             return path.to_owned();
@@ -137,7 +137,7 @@ impl LintReport<'_> {
     /// The findings with the paths of their files from the root of the repository.
     fn located_from_root(&self) -> impl Iterator<Item = LocatedDiagnostic> {
         self.located()
-            .map(|found| LocatedDiagnostic { file: self.place.from_root(&found.file).into(), ..found })
+            .map(|found| LocatedDiagnostic { file: self.place.relative_to_root(&found.file).into(), ..found })
     }
 }
 

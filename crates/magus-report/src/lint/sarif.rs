@@ -137,7 +137,7 @@ fn plain(text: &str) -> String {
 fn locations(span: Span, report: &LintReport<'_>, text: Option<&str>) -> Vec<Value> {
     let Some(file) = report.sources.file(span.file) else { return Vec::new() };
     let mut location = json!({
-        "physicalLocation": {"artifactLocation": artifact(&report.place.from_root(&file.path)), "region": region(file, span)},
+        "physicalLocation": {"artifactLocation": artifact(&report.place.relative_to_root(&file.path)), "region": region(file, span)},
     });
     if let Some(text) = text {
         location["message"] = json!({"text": plain(text)});

@@ -476,7 +476,7 @@ fn services_find_files_from_the_root_of_the_repository() {
         ("/elsewhere/a.yaml", "/elsewhere/a.yaml"),
         ("", ""),
     ] {
-        assert_eq!(place.from_root(path), expected, "{path}");
+        assert_eq!(place.relative_to_root(path), expected, "{path}");
     }
     let sources = Sources::new(vec![SourceFile::new("../../environments/a.yaml", "a: 1\n")]);
     let found = [Diagnostic::new(&rules::UNKNOWN_KEY, Span::new(FileId(0), 0, 1), "unknown key `a`")];
