@@ -36,7 +36,7 @@ impl Projects {
     /// What is added and removed between two commits, of which the first may be none. `None` if one does not exist.
     ///
     /// # Errors
-    /// If the repository cannot say what lies between them.
+    /// If the repository lacks the history between them.
     pub fn movement(&self, code: &Code, between: Between<'_>) -> Result<Option<Movement>, Unknown> {
         let Between { from, to, directory, now } = between;
         let Some(mut movement) = code.movement(from, to)? else { return Ok(None) };

@@ -491,7 +491,7 @@ mod tests {
         ] {
             let project = Project::read(&set_up, &status(&["io_config.yaml"], &[], &[]));
             assert_eq!(project.clone().code(&made), ObservedCode { commit: None, work: Work::None });
-            assert!(project.code(&StoredCode::default()).work.may_exist(), "somebody else made it");
+            assert!(project.code(&StoredCode::default()).work.may_exist(), "it was not made by Magus");
         }
         let commit =
             Project::read(&reflog(&[(ONE, "clone: from x"), (TWO, "commit: mine")]), &status(&[], &[], &[]));

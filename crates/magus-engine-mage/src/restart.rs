@@ -1,4 +1,4 @@
-//! Restarts a workspace: stops it and starts it again, and leaves none stopped that nobody wanted stopped.
+//! Restarts a workspace: stops it and starts it again, and does not leave it stopped by accident.
 
 use std::sync::atomic::AtomicBool;
 

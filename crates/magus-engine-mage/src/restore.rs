@@ -103,7 +103,7 @@ impl Mage {
         }
     }
 
-    /// Deletes what a failed delete left in Kubernetes, if the StatefulSet is gone; nothing if it is not known to be.
+    /// Deletes what a failed delete left in Kubernetes, if the StatefulSet was deleted; nothing if that is unknown.
     pub(crate) fn remove_rest(
         &self,
         name: &WorkspaceName,

@@ -64,7 +64,7 @@ pub struct DeclaredCode {
     /// The full number of the commit; nothing where nobody can say. Where another one runs, an engine also looks for work of
     /// people that a deploy would take away.
     pub commit: Option<Text>,
-    /// Where the code comes from. If the code that runs came from elsewhere, an engine looks for work of people too.
+    /// Where the code comes from. If the code that runs came from elsewhere, an engine looks for uncommitted changes too.
     pub source: ProjectSource,
     /// Whether a deployment of Mage Pro puts it there, of which nobody is told what became.
     pub untold: bool,

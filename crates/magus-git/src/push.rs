@@ -71,7 +71,7 @@ pub fn push(directory: &Path, place: &Place, lease: Lease<'_>, ssh: Ssh) -> Resu
     }
 }
 
-/// Deletes a branch, if it is still at the commit where it was seen. One that is gone already is as it should be.
+/// Deletes a branch, if it is still at the commit where it was seen. A branch that was already deleted is no error.
 ///
 /// # Errors
 /// If the branch is elsewhere, and if git cannot push.

@@ -88,7 +88,7 @@ pub fn write_tree(
     let found = Oid::from_str(commit).and_then(|id| repository.find_commit(id)).map_err(unread)?;
     let whole = found.tree().map_err(unread)?;
     let tree = crate::code::below(&repository, &whole, directory).map_err(unread)?.ok_or_else(|| {
-        Unwritten::Refused { path: directory.to_owned(), why: "is no folder of the commit" }
+        Unwritten::Refused { path: directory.to_owned(), why: "is not a folder of the commit" }
     })?;
     let mut writer =
         Writer { repository: &repository, commit, target, like, shares: true, entries: Vec::new() };

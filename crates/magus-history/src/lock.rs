@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_renewal_that_stalls_keeps_nobody_waiting_once_the_lock_expired() {
+    fn a_renewal_that_stalls_does_not_block_once_the_lock_expired() {
         let folder = tempfile::tempdir().unwrap();
         let bare = folder.path().join("remote.git");
         Repository::init_bare(&bare).unwrap();
@@ -501,12 +501,12 @@ mod tests {
             assert_eq!(renewal.join().unwrap().unwrap_err(), expired);
         });
         drop(held);
-        // Who asked was told by the answer, and nobody else has to be.
+        // The caller was told by the answer.
         assert!(told.recv().is_err());
     }
 
     #[test]
-    fn a_lock_that_expires_while_nobody_asks_is_told() {
+    fn a_lock_that_expires_without_a_request_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let bare = folder.path().join("remote.git");
         Repository::init_bare(&bare).unwrap();

@@ -45,7 +45,7 @@ pub fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
                 let close = if may_close { rest.find(')') } else { None };
                 effort::spend(close.unwrap_or(if may_close { rest.len() } else { 1 }));
                 let Some(close) = close else {
-                    // Nothing behind it closes either, so that nobody looks again.
+                    // Nothing behind it closes either, so that no later scan is needed.
                     may_close = false;
                     let (open, after) = rest.split_at(2);
                     rest = after;

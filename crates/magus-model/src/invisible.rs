@@ -1,4 +1,4 @@
-//! Characters that nobody sees in an editor and that make another name of a name.
+//! Characters that an editor does not show and that make two names differ.
 
 /// The first invisible character of a text, with its name.
 pub fn first(text: &str) -> Option<(char, &'static str)> {

@@ -163,7 +163,7 @@ fn step_difference(approved: &Step, current: &Step, sides: &Sides<'_>) -> Option
     Some(Difference { subject: approved.id.to_string(), message: text.join("; "), side })
 }
 
-/// How what two steps deploy differs, in words. What lies between commits follows from them, and is not compared.
+/// How what two steps deploy differs, in words. Movements follow from the commits, and are not compared.
 fn deploy_differences(approved: Option<&Deploy>, current: Option<&Deploy>) -> Vec<String> {
     let (Some(approved), Some(current)) = (approved, current) else {
         let differs = approved.is_some() != current.is_some();

@@ -37,7 +37,7 @@ pub struct Proof {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Runs {
     /// No code is deployed to any workspace there, and all of them run: only a verification can tell what they run.
-    Nobody,
+    NotDeployed,
     /// This workspace was not observed running it.
     Not {
         /// The workspace.
@@ -279,7 +279,7 @@ impl Stage<'_> {
                 Some(earlier) => earlier.zip(began).map(|(a, b)| a.max(b)),
             });
         }
-        since.map_or(Runs::Nobody, Runs::Since)
+        since.map_or(Runs::NotDeployed, Runs::Since)
     }
 
     /// When a workspace began to run what it runs, or what it ran before that carries the same commit.

@@ -96,7 +96,7 @@ impl<'a> Keeper<'a> {
     pub fn deploy(&self, environment: &Environment, commit: &Text) -> Vec<Closed> {
         let gates = &environment.gates;
         let (Some(stage), true) = (&environment.promotes_from, gates.look_back()) else { return Vec::new() };
-        let nothing = Proof { verified: None, runs: Runs::Nobody, ran_here: false, unread: None };
+        let nothing = Proof { verified: None, runs: Runs::NotDeployed, ran_here: false, unread: None };
         let proof = self.evidence.of(&environment.name, commit).unwrap_or(&nothing);
         let elsewhere = words::not_running(&proof.runs, stage, words::short(commit));
         let asked = Asked { stage, commit: words::short(commit), proof, elsewhere: elsewhere.as_deref() };
@@ -133,7 +133,7 @@ impl<'a> Keeper<'a> {
                         format!("`{commit}` was verified in `{stage}` at {at:.0}, longer than {limit} ago")
                     });
                 // What a stage runs to which nothing is deployed is known to the person who verified it.
-                let elsewhere = elsewhere.filter(|_| proof.runs != Runs::Nobody);
+                let elsewhere = elsewhere.filter(|_| proof.runs != Runs::NotDeployed);
                 expired.or_else(|| {
                     elsewhere.map(|why| format!("the verification of `{commit}` does not count: {why}"))
                 })

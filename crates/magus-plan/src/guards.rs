@@ -129,7 +129,7 @@ impl<'a> Guards<'a> {
         held
     }
 
-    /// What holds back a replace of a workspace that lost its StatefulSet: what it loses besides, nobody declared.
+    /// Holds back a replace of a workspace that lost its StatefulSet: it loses more than was declared.
     pub(crate) fn recreate(&self, environment: &Text, missing: &[MissingPart]) -> Option<Held> {
         if self.overrides.allow_replace.contains(environment) {
             return None;

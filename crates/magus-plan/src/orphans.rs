@@ -1,4 +1,4 @@
-//! What failed creates and deletes left in a cluster: removed if somebody asks for it.
+//! What failed creates and deletes left in a cluster: removed on request.
 
 use magus_diff::ClusterChanges;
 use magus_model::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 impl Draft<'_> {
-    /// What was left behind has no mark, no environment and no declaration: that somebody asked is what it takes.
+    /// What was left behind has no mark, no environment and no declaration: the request is enough.
     pub(crate) fn remove_orphans(&mut self, changes: &ClusterChanges<'_>) {
         let cluster = &changes.cluster.name;
         for ObservedOrphan { name, place, revision } in orphans(changes) {

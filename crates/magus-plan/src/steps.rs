@@ -151,7 +151,7 @@ impl<'a> Place<'a> {
     fn deploy(&self, change: CodeChange<'_>, state: RunState) -> Part {
         let CodeChange { declared, to, observed, source_before, reason } = change;
         let from = observed.commit.clone();
-        // What lies between two commits says nothing of what lies between two folders.
+        // The commits between two heads do not tell how two folders differ.
         let is_same_folder = source_before.is_none_or(|before| before.directory == declared.source.directory);
         let commits = self.movement(declared, from.as_ref(), to);
         let movement = commits.filter(|_| is_same_folder).cloned();

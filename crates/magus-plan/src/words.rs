@@ -65,7 +65,7 @@ pub(crate) fn would_be_lost(changes: &[Text]) -> String {
     )
 }
 
-/// Why nobody can tell whether a step would lose uncommitted changes.
+/// Why it is unknown whether a step would lose uncommitted changes.
 pub(crate) fn unchecked(reason: &str) -> String {
     format!("uncommitted changes cannot be checked: {reason}")
 }
@@ -173,7 +173,7 @@ pub(crate) const AT_NEXT_START: &str = "; it is stopped, and takes it when it st
 pub(crate) fn not_running(runs: &Runs, stage: &str, commit: &str) -> Option<String> {
     let (workspace, why) = match runs {
         Runs::Since(_) => return None,
-        Runs::Nobody => return Some(format!("no workspace of `{stage}` is deployed to")),
+        Runs::NotDeployed => return Some(format!("no workspace of `{stage}` is deployed to")),
         Runs::Not { workspace, why } => (workspace, why),
     };
     let subject = format!("`{workspace}` of `{stage}`");

@@ -61,7 +61,7 @@ pub enum Stopped {
     /// It said nothing for longer than it may.
     #[error("it made no progress for {} s", .0.as_secs())]
     Stalled(Duration),
-    /// Somebody wanted all of them to end.
+    /// [`stop_all`] ended it.
     #[error("it was interrupted")]
     Interrupted,
 }

@@ -85,7 +85,7 @@ fn a_branch_that_is_behind_its_remote_tracking_branch_is_said() {
     let plan = sandbox.plan(&["-e", "production"]);
     assert_eq!(actions(&plan), ["ana-production deploy"]);
     assert_eq!(plan["steps"][0]["deploy"]["to"], next.as_str());
-    // A local commit that nobody has pushed: the local branch counts.
+    // A local commit that was not pushed: the local branch counts.
     sandbox.git(&["-C", "clone", "commit", "--quiet", "--allow-empty", "--message", "mine"]);
     let text = sandbox.expect(0, &["lint"]).all();
     assert!(text.contains("has commits that `origin/main` lacks, and `main` is used"), "{text}");

@@ -181,7 +181,7 @@ fn drift_that_a_guard_withholds_is_still_drift() {
     assert!(run.stdout.contains("storage_class_name: fast → standard"), "{}", run.stdout);
 }
 
-/// What somebody does who saves the configuration again: the mark is lost.
+/// Saves the configuration again as a script does: the mark is lost.
 fn remove_mark(sandbox: &Sandbox, name: &str) {
     let columns = "managed_by = NULL, environment = NULL, workspace = NULL, protected = 0, applied = NULL";
     sql(sandbox, &format!("UPDATE workspaces SET {columns} WHERE name = '{name}'"));
@@ -349,7 +349,7 @@ fn forgetting_needs_the_same_flag_as_any_other_loss_of_protection() {
 }
 
 /// Declarations in a repository, with two commits of which the second was applied.
-fn two_commits() -> Sandbox {
+pub fn two_commits() -> Sandbox {
     let sandbox = three_stages();
     sandbox.git(&["init", "--quiet"]);
     sandbox.git(&["add", "environments"]);

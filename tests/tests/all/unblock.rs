@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::{
     deploy::{self, push},
     fixture::{sql, three_stages},
+    ownership::two_commits,
 };
 
 /// The words in printed commands that stand for what only a person knows, and what the tests fill in.
@@ -226,18 +227,51 @@ fn scenario(guard: &str) -> Option<Scenario> {
             },
             Lift::Command("magus plan --discard-changes ana-staging --reason 'WHY'"),
         ),
-        // `mage::life` has what the engine refuses; `a_lock_…` and `a_stale_plan_…` below have the others.
-        "engine" | "shared-branch" | "lock" | "stale-plan" => scenario(Sandbox::new, Lift::Elsewhere),
+        // `mage::life` has what the engine refuses; tests below have the others.
+        "engine" | "shared-branch" | "lock" | "stale-plan" | "older-declarations" => {
+            scenario(Sandbox::new, Lift::Elsewhere)
+        }
         _ => None,
+    }
+}
+
+/// Other situations in which the same guard holds something else back.
+fn other_scenarios(guard: &str) -> Vec<Scenario> {
+    match guard {
+        "protected" => vec![Scenario {
+            make: || {
+                let sandbox = applied();
+                sandbox.replace(
+                    "environments/production/environment.yaml",
+                    "protected: true",
+                    "protected: false",
+                );
+                sandbox
+            },
+            lift: Lift::Command("magus plan --allow-unprotect production --reason 'WHY'"),
+        }],
+        "conflict" => vec![Scenario {
+            make: || {
+                let sandbox = applied();
+                sql(&sandbox, "UPDATE workspaces SET managed_by = NULL WHERE name = 'ingest-staging'");
+                sandbox.remove("store/history.db");
+                sandbox.replace("environments/staging/ingest.yaml", "WORKERS: \"4\"", "WORKERS: \"5\"");
+                sandbox
+            },
+            lift: Lift::Command("magus plan --adopt ingest-staging"),
+        }],
+        _ => Vec::new(),
     }
 }
 
 #[test]
 fn every_guard_is_lifted_as_printed() {
-    for guard in guards() {
-        let Some(Scenario { make, lift }) = scenario(&guard) else {
-            panic!("guard `{guard}` has no scenario in {}", file!());
-        };
+    let all = guards().into_iter().flat_map(|guard| {
+        let Some(first) = scenario(&guard) else { panic!("guard `{guard}` has no scenario in {}", file!()) };
+        let others = other_scenarios(&guard).into_iter();
+        [first].into_iter().chain(others).map(move |scenario| (guard.clone(), scenario)).collect::<Vec<_>>()
+    });
+    for (guard, Scenario { make, lift }) in all {
         let printed = match &lift {
             Lift::Command(printed) | Lift::Edit(printed, _) => *printed,
             Lift::Elsewhere => continue,
@@ -263,6 +297,20 @@ fn every_guard_is_lifted_as_printed() {
         }
         assert!(!withheld(&sandbox).contains_key(&guard), "`{guard}` still holds: {:#?}", withheld(&sandbox));
     }
+}
+
+#[test]
+fn older_declarations_are_applied_as_printed() {
+    let sandbox = two_commits();
+    sandbox.git(&["checkout", "--quiet", "HEAD~1"]);
+    let plan = sandbox.plan(&[]);
+    let printed = plan["refused"][0]["unblock"].as_str().expect("a command");
+    assert_eq!(printed, "magus plan --allow-older --reason 'WHY'");
+    assert_eq!(run_as_printed(&sandbox, printed).code, Some(0));
+    let apply = commands(&sandbox.expect(4, &["apply", "--yes"]).stderr);
+    assert_eq!(apply, ["magus apply --yes --allow-older --reason 'WHY'"]);
+    assert_eq!(run_as_printed(&sandbox, &apply[0]).code, Some(0));
+    assert!(sandbox.plan(&[]).get("refused").is_none());
 }
 
 #[test]

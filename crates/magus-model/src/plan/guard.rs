@@ -11,7 +11,7 @@ use crate::{Text, name::WorkspaceName};
 pub enum Guard {
     /// The environment is protected, as declared or as marked in the cluster, or a workspace would lose its protection.
     Protected,
-    /// The environment's folder is gone.
+    /// The environment's folder was removed.
     EnvironmentRemoved,
     /// More deletes than the limit.
     MaxDeletes,
@@ -19,7 +19,7 @@ pub enum Guard {
     EmptyDesired,
     /// The approved plan is not the current one.
     StalePlan,
-    /// Somebody else is applying.
+    /// Another apply holds the lock.
     Lock,
     /// The workspace has uncommitted changes, or nothing shows that it has none.
     UncommittedChanges,
@@ -27,7 +27,7 @@ pub enum Guard {
     Conflict,
     /// The declarations are older than those that were applied last.
     OlderDeclarations,
-    /// The engine cannot do it, or not without a loss that nobody declared.
+    /// The engine cannot do it, or not without a loss that is not declared.
     Engine,
     /// As many workspaces of branches as there may be.
     BranchLimit,
@@ -69,7 +69,7 @@ impl Guard {
         }
     }
 
-    /// Whether what it holds back waits for others, or for its time, and is no failure.
+    /// Whether it opens by itself: a step that it holds back waits, and has not failed.
     pub fn is_gate(self) -> bool {
         matches!(
             self,

@@ -80,7 +80,7 @@ fn certain() -> Vec<(&'static str, String, &'static str)> {
     ]
 }
 
-/// What is hidden, and is no error: one cannot be certain.
+/// Values that are hidden and are not errors, because they may be harmless.
 const POSSIBLE: &[(&str, &str)] = &[
     ("DB_PASSWORD", "postgres"),
     ("DB_PASSWORD", "correct horse battery staple"),

@@ -69,19 +69,19 @@ fn a_deploy_waits_for_what_the_stage_before_has_to_show() {
     for (gates, known, message, opens) in [
         (
             &verified,
-            proof(None, Runs::Nobody),
+            proof(None, Runs::NotDeployed),
             "gate `verified`: `2` was not verified in `staging`: `magus verify staging`",
             None,
         ),
         (
             &verified,
-            proof(Some(("2026-08-01T09:00:00Z", false)), Runs::Nobody),
+            proof(Some(("2026-08-01T09:00:00Z", false)), Runs::NotDeployed),
             "gate `verified`: the last verification of `2` in `staging` failed, at 2026-08-01T09:00:00Z",
             None,
         ),
         (
             &verified,
-            proof(Some(("2026-07-31T09:59:59Z", true)), Runs::Nobody),
+            proof(Some(("2026-07-31T09:59:59Z", true)), Runs::NotDeployed),
             "gate `verified`: `2` was verified in `staging` at 2026-07-31T09:59:59Z, longer than 24h ago",
             None,
         ),
@@ -135,7 +135,7 @@ fn a_deploy_waits_for_what_the_stage_before_has_to_show() {
         ),
         (
             &runs_before,
-            proof(None, Runs::Nobody),
+            proof(None, Runs::NotDeployed),
             "gate `runs-before`: no workspace of `staging` is deployed to",
             None,
         ),
@@ -150,7 +150,7 @@ fn a_deploy_waits_for_what_the_stage_before_has_to_show() {
     }
     for (gates, known) in [
         (&verified, proof(Some(("2026-07-31T10:00:00Z", true)), Runs::Since(None))),
-        (&verified, proof(Some(("2026-07-31T10:00:00Z", true)), Runs::Nobody)),
+        (&verified, proof(Some(("2026-07-31T10:00:00Z", true)), Runs::NotDeployed)),
         (&soak, proof(None, since("2026-08-01T08:00:00Z"))),
         (&runs_before, proof(None, Runs::Since(None))),
     ] {
@@ -240,7 +240,7 @@ fn a_window_that_holds_restarts_lets_code_through() {
     let digest = plan.digest;
     crate::simulate::apply(&mut world.observations, &plan.steps).expect("applied");
     assert_eq!(world.plan().steps.len(), 0);
-    // A restart that somebody asks for waits as well.
+    // A requested restart waits as well.
     world.intent = magus_plan::Intent::Restart;
     assert_eq!(held(&world.plan()).iter().map(|(gate, _)| *gate).collect::<Vec<_>>(), ["windows"]);
     world.intent = magus_plan::Intent::Converge;
@@ -274,7 +274,7 @@ fn a_rollback_waits_for_no_stage_before_only_if_the_commit_ran_here() {
     let never_ran =
         "; `2` is older than what runs, and the history does not show that it ran in `production`";
     assert!(plan.withheld[0].message.ends_with(never_ran), "{}", plan.withheld[0].message);
-    let proof = Proof { verified: None, runs: Runs::Nobody, ran_here: true, unread: None };
+    let proof = Proof { verified: None, runs: Runs::NotDeployed, ran_here: true, unread: None };
     world.evidence = Evidence::from_iter([(("production".into(), "2".into()), proof)]);
     assert_eq!(steps(&world.plan()), ["> acme/p"]);
     // What ran before and does not go back is a deploy like any other.
@@ -365,7 +365,7 @@ fn a_reviewed_commit_is_not_deployed_if_it_is_older_than_what_runs() {
         let stale = magus_plan::approve(plan, Some(&review)).expect_err("it is not what was reviewed");
         assert!(stale.difference.lines()[0].contains("is older than") || behind == ahead, "{stale:?}");
     }
-    assert_eq!(held(&reviewed(moved.clone()).plan())[0].0, "stale-plan", "nobody can compare them");
+    assert_eq!(held(&reviewed(moved.clone()).plan())[0].0, "stale-plan", "they cannot be compared");
     let mut newer = reviewed(moved);
     moves(&mut newer, magus_model::plan::Movement { ahead: 1, ..Default::default() });
     assert_eq!(steps(&newer.plan()), ["> acme/p"]);

@@ -64,7 +64,7 @@ fn a_workspace_is_not_restarted_to_get_a_branch_of_its_own() {
     assert_eq!((steps(&plan), withheld(&plan)), (vec!["~ acme/a".into(), "> acme/a".into()], vec![]));
     assert_eq!(plan.steps[1].reason, "creates `deploy/development+a`, which it follows from now on");
 
-    // At once, if somebody says so.
+    // At once, if a flag says so.
     world.declare(development(follows("1", OWN, None)));
     world.overrides.override_gate = vec!["shared-branch".into()];
     world.overrides.reason = Some("tonight nobody works".into());

@@ -139,7 +139,7 @@ pub(crate) fn holds(plan: &Plan) -> impl Iterator<Item = String> {
     })
 }
 
-/// Why the plan is for reading: somebody chose commits for branches.
+/// Why the plan is for reading: `--assume` chose commits for branches.
 pub(crate) fn assumed(plan: &Plan) -> Option<String> {
     let all: Vec<String> = plan
         .assumed

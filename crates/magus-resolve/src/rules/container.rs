@@ -130,7 +130,7 @@ fn alone(key: &str, name: &str, amount: &Amount<'_>) -> Option<Diagnostic> {
                 "write it like `hugepages-2Mi` or `hugepages-1Gi`".to_owned(),
             ),
             Some(size) if amount.billionths() % size != 0 => refused(
-                format!("`{name}: {text}` is no multiple of the size of a page"),
+                format!("`{name}: {text}` is not a multiple of the page size"),
                 format!("give it a multiple of `{}`", &name[HUGE_PAGES.len()..]),
             ),
             Some(_) => None,
@@ -144,14 +144,14 @@ fn alone(key: &str, name: &str, amount: &Amount<'_>) -> Option<Diagnostic> {
             }
             None => format!("write it with the domain of its vendor, such as `example.com/{name}`"),
         };
-        return refused(format!("`{name}` in `resources.{key}` is no resource of a container"), help);
+        return refused(format!("`{name}` in `resources.{key}` is not a resource of a container"), help);
     }
     if amount.billionths() % ONE == 0 {
         return None;
     }
     if is_extended(name) {
         return refused(
-            format!("`{name}: {text}` is no whole number"),
+            format!("`{name}: {text}` is not a whole number"),
             "give it a whole number: Kubernetes does not divide such a resource".to_owned(),
         );
     }

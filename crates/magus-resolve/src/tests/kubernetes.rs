@@ -54,13 +54,10 @@ fn resources_that_kubernetes_refuses_are_found() {
         check(&format!("container_config: {{resources: {{limits: {{{limits}}}}}}}\n"), expected);
     };
     limits("cpu: 500m, memory: 1Gi, nvidia.com/gpu: 1, hugepages-2Mi: 4Mi, kubernetes.io/x: 1", &[]);
-    limits("gpu: 1", &["MG207 `gpu` in `resources.limits` is no resource of a container"]);
-    limits("nvidia.com/gpu: 0.5", &["MG207 `nvidia.com/gpu: 0.5` is no whole number"]);
+    limits("gpu: 1", &["MG207 `gpu` in `resources.limits` is not a resource of a container"]);
+    limits("nvidia.com/gpu: 0.5", &["MG207 `nvidia.com/gpu: 0.5` is not a whole number"]);
     limits("hugepages-2Mi: 4Mi", &["MG207 `hugepages-2Mi` without `cpu` or `memory`"]);
-    limits(
-        "cpu: 1, hugepages-2Mi: 3Mi",
-        &["MG207 `hugepages-2Mi: 3Mi` is no multiple of the size of a page"],
-    );
+    limits("cpu: 1, hugepages-2Mi: 3Mi", &["MG207 `hugepages-2Mi: 3Mi` is not a multiple of the page size"]);
     limits("cpu: 1, hugepages-big: 3Mi", &["MG207 `hugepages-big` names no size of a page"]);
     limits("memory: 512m", &["MG209 `memory: 512m` has a fraction of a byte: `m` stands for a thousandth"]);
     check(

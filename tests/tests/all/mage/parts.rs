@@ -16,7 +16,7 @@ impl Bed {
         (answer.status == 200).then_some(answer.json)
     }
 
-    /// Deletes an object as somebody with `kubectl` does, and waits until it is gone.
+    /// Deletes an object as with `kubectl`, and waits until it no longer exists.
     fn kubectl_delete(&self, path: &str) {
         let kubernetes = &self.shared.kubernetes;
         assert_eq!(kubernetes.send("DELETE", path, None).status, 200, "{path}");
