@@ -56,7 +56,6 @@ impl<'a> Pipelines<'a> {
         self.0.git(&["-C", "work", "rev-parse", "HEAD"]).trim().to_owned()
     }
 
-    /// Where the deploy branch is.
     /// The deploy branch of the one workspace.
     fn branch(&self) -> String {
         let told = self.0.git(&[
@@ -310,8 +309,13 @@ fn mage_pro_is_asked_for_a_deployment_once() {
     answer(200, r#"{"error": {"code": 400, "message": "no such setting", "type": "x"}}"#);
     let run = bed.apply(3, &[]);
     assert!(run.stdout.contains("no such setting"), "{}", run.all());
+    // People may have changed something since: a deployment is not asked for unless that may be lost.
+    let names = ["one-development", "two-development"].map(|name| bed.name(name));
+    let discard = names.iter().flat_map(|name| ["--discard-changes", name.as_str()]);
+    let discard: Vec<&str> = discard.chain(["--reason", "nobody works there"]).collect();
     answer(200, r#"{"deployment": {"id": 1}}"#);
-    bed.apply(0, &[]);
+    bed.apply(4, &[]);
+    bed.apply(0, &discard);
     let asked: Vec<Value> = bed
         .proxy
         .exchanges()
@@ -331,12 +335,8 @@ fn mage_pro_is_asked_for_a_deployment_once() {
     assert!(run.stdout.contains("mage does not tell what became of its deployments"), "{}", run.all());
     let status = bed.sandbox.expect(0, &["status", "--format", "json"]).stdout;
     assert!(status.contains(&first), "{status}");
-    // Where people may have changed something since, a deployment is not asked for unless it may be lost.
     Pipelines(&bed.sandbox).push(&[file("a.py", "2\n")]);
     assert_eq!(withheld(&bed.sandbox.plan(&[])), [("deploy", "uncommitted-changes"); 2]);
-    let names = ["one-development", "two-development"].map(|name| bed.name(name));
-    let discard = names.iter().flat_map(|name| ["--discard-changes", name.as_str()]);
-    let discard: Vec<&str> = discard.chain(["--reason", "nobody works there"]).collect();
     let plan = bed.sandbox.plan(&discard);
     let actions: Vec<&Value> =
         plan["steps"].as_array().expect("steps").iter().map(|step| &step["action"]).collect();
