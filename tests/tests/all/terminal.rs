@@ -83,7 +83,7 @@ fn an_apply_that_is_interrupted_before_its_first_step_sends_nothing_and_reports(
     let outcomes: Vec<_> =
         report["results"].as_array().expect("results").iter().map(|r| r["outcome"].as_str()).collect();
     assert_eq!(outcomes, [Some("not_started"); 6]);
-    assert!(!sandbox.file("store/workspaces").exists());
+    assert!(!sandbox.file("store/workspaces/analytics-development").exists());
     sandbox.remove("environments/development/_wait.sh");
     sandbox.write("environments/development/_wait.sh", "echo value\n");
     sandbox.expect(0, &["apply", "--yes"]);

@@ -308,7 +308,7 @@ fn older_declarations_are_applied_as_printed() {
     assert_eq!(printed, "magus plan --allow-older --reason 'WHY'");
     assert_eq!(run_as_printed(&sandbox, printed).code, Some(0));
     let apply = commands(&sandbox.expect(4, &["apply", "--yes"]).stderr);
-    assert_eq!(apply, ["magus apply --yes --allow-older --reason 'WHY'"]);
+    assert_eq!(apply, ["magus apply --allow-older --reason 'WHY'"]);
     assert_eq!(run_as_printed(&sandbox, &apply[0]).code, Some(0));
     assert!(sandbox.plan(&[]).get("refused").is_none());
 }
