@@ -11,7 +11,7 @@ use magus_engine::{Declared, EngineError, Observe};
 use magus_model::{
     Text,
     name::WorkspaceName,
-    observed::{Observation, ObservedWorkspace},
+    observed::{Observation, ObservedWorkspace, Work},
     path::FieldPath,
 };
 use rusqlite::Connection;
@@ -76,6 +76,32 @@ impl Observer {
     }
 }
 
+/// The workspaces that are to be created with code, and whose folders hold uncommitted changes, each with the reason why its
+/// state is unknown. The database lost their rows, so that a create would take their folders over.
+fn abandoned(
+    folders: &Folders,
+    declared: &HashMap<&WorkspaceName, &Declared>,
+    present: &BTreeMap<WorkspaceName, ObservedWorkspace>,
+) -> BTreeMap<WorkspaceName, String> {
+    let absent = declared.iter().filter(|(name, declared)| {
+        declared.code.is_some() && !present.contains_key(**name) && folders.workspaces().exists()
+    });
+    let reason = |name: &WorkspaceName| {
+        let folder = folders.workspace(name)?;
+        let has = match code::observe(&folder, true).work {
+            Work::None | Work::NotRead => return None,
+            Work::Uncommitted(paths) => {
+                let paths: Vec<String> = paths.iter().map(|path| format!("`{path}`")).collect();
+                format!("has uncommitted changes: {}", paths.join(", "))
+            }
+            Work::Unknown(reason) => format!("cannot be checked for uncommitted changes: {reason}"),
+        };
+        let folder = folder.display();
+        Some(format!("the store has no row of it, but its folder `{folder}` {has}; move the folder away"))
+    };
+    absent.filter_map(|(name, _)| Some(((*name).clone(), reason(name)?))).collect()
+}
+
 impl Observe for Observer {
     fn observe(&self, declared: &[Declared]) -> Result<Observation, EngineError> {
         let database = self.folders.database();
@@ -106,10 +132,14 @@ impl Observe for Observer {
                 }
             }
         }
+        let present = present.into_iter().collect();
+        for (name, reason) in abandoned(&self.folders, &declared, &present) {
+            unknown.entry(name).or_insert(reason);
+        }
         Ok(Observation {
             cluster: self.cluster.clone(),
             capabilities: capabilities(),
-            present: present.into_iter().collect(),
+            present,
             unknown,
             ..Observation::default()
         })

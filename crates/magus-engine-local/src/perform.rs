@@ -188,13 +188,16 @@ impl Store {
         let name = &task.step.workspace;
         let found = self.code(task)?;
         let CodeSource { git, source } = CodeSource::of_step(task.code, deploy)?;
-        let is_there = found.commit.as_ref() == Some(&deploy.to);
-        // The commit alone does not say from which directory its tree was written.
-        if is_there && deploy.source_before.is_none() {
-            return Ok(());
-        }
-        if !is_there && found.commit != deploy.from {
-            return Err(store::moved(name));
+        // A new workspace takes over the folder that a deleted row left, whatever commit its link leads to.
+        if !follows_create(task.step) {
+            let is_there = found.commit.as_ref() == Some(&deploy.to);
+            // The commit alone does not say from which directory its tree was written.
+            if is_there && deploy.source_before.is_none() {
+                return Ok(());
+            }
+            if !is_there && found.commit != deploy.from {
+                return Err(store::moved(name));
+            }
         }
         let directory = source.directory.as_str();
         let key = (git.to_owned(), directory.into(), deploy.to.clone());
@@ -360,6 +363,11 @@ impl Store {
         };
         query().map_err(|error| failed(format!("the fingerprint of `{path}` cannot be read"), &error))
     }
+}
+
+/// Whether a step completes a workspace that the step before it created.
+fn follows_create(step: &Step) -> bool {
+    matches!(&step.precondition, Precondition::Follows(before) if before.ends_with("/create"))
 }
 
 /// Whether a workspace holds this reference in this version.

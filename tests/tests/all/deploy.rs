@@ -314,6 +314,41 @@ fn other_code_that_somebody_put_there_is_drift() {
 }
 
 #[test]
+fn a_new_workspace_takes_over_the_folder_of_a_deleted_row_unless_it_has_uncommitted_changes() {
+    let sandbox = sandbox();
+    sandbox.expect(0, &["apply", "--yes"]);
+    let second = push(&sandbox, "development", "second", &[("mage/data_loaders/b.py", "B = 2\n")]);
+    let delete_row = || {
+        let connection = rusqlite::Connection::open(sandbox.file("store/magus.db")).expect("the store");
+        connection.execute("DELETE FROM workspaces WHERE name = 'ana-development'", []).expect("deleted");
+    };
+
+    delete_row();
+    sandbox.expect(0, &["apply", "--yes"]);
+    assert_eq!(runs(&sandbox, "ana-development"), second);
+
+    // The commit alone does not say from which directory the folder's code was written.
+    for branch in ["main", "staging"] {
+        push(&sandbox, branch, "other", &[("other/value.py", "OTHER = 1\n")]);
+    }
+    let third = push(&sandbox, "development", "third", &[("other/value.py", "OTHER = 1\n")]);
+    sandbox.expect(0, &["apply", "--yes"]);
+    delete_row();
+    sandbox.replace("environments/cluster.yaml", "directory: mage", "directory: other");
+    sandbox.expect(0, &["apply", "--yes", "-e", "development"]);
+    assert_eq!(runs(&sandbox, "ana-development"), third);
+    assert_eq!(sandbox.read("store/workspaces/ana-development/code/value.py"), "OTHER = 1\n");
+
+    delete_row();
+    sandbox.write("store/workspaces/ana-development/code/value.py", "OTHER = 2\n");
+    let run = sandbox.expect(5, &["apply", "--yes", "-e", "development"]);
+    assert!(run.all().contains("has uncommitted changes: `value.py`; move the folder away"), "{run:?}");
+    assert_eq!(sandbox.read("store/workspaces/ana-development/code/value.py"), "OTHER = 2\n");
+    std::fs::rename(sandbox.file("store/workspaces/ana-development"), sandbox.file("kept")).expect("moved");
+    sandbox.expect(0, &["apply", "--yes", "-e", "development"]);
+}
+
+#[test]
 fn without_the_repository_nothing_is_guessed() {
     let sandbox = sandbox();
     sandbox.expect(0, &["apply", "--yes"]);
