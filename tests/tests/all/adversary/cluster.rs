@@ -129,7 +129,7 @@ fn flatten(path: &str, value: &Value, leaves: &mut BTreeMap<String, Value>) {
 }
 
 /// A value in one form: quantities as a number of their smallest unit.
-fn normal(path: &str, value: &Value) -> Value {
+pub fn normal(path: &str, value: &Value) -> Value {
     let is_quantity = path.contains("limits.") || path.contains("requests.");
     let text = match value {
         Value::String(text) if is_quantity => text.clone(),
@@ -194,6 +194,13 @@ fn differs(expected: &Expected, name: &str, snapshot: &Snapshot) -> Vec<String> 
     let mut found = Vec::new();
     if row.managed_by.as_deref() != Some(OWNER) {
         found.push(format!("managed by {:?}", row.managed_by));
+    } else {
+        if row.environment.as_deref() != Some(&expected.environment) {
+            found.push(format!("marked as one of {:?}", row.environment));
+        }
+        if row.protected != expected.is_protected {
+            found.push(format!("marked as protected: {}", row.protected));
+        }
     }
     let paths: BTreeSet<&String> = expected.fields.keys().chain(observed.keys()).collect();
     for path in paths {

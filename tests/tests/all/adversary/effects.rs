@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{
-    cluster::{Row, Snapshot, leaves},
+    cluster::{Row, Snapshot, leaves, normal},
     rounds::{Fault, ensure, list, text},
     world::{OWNER, World},
 };
@@ -166,7 +166,7 @@ pub fn lawful(world: &World<'_>, before: &Snapshot, plan: &Value, flags: &[&str]
     Ok(())
 }
 
-/// What was protected is there.
+/// What was protected is there, in its environment, and protected.
 fn stays_protected(
     world: &World<'_>,
     before: &Snapshot,
@@ -179,14 +179,21 @@ fn stays_protected(
         .filter_map(|(name, expected)| Some((expected.moved_from?, name)))
         .collect();
     for (name, old) in &before.rows {
-        let environment = old.environment.clone().unwrap_or_default();
-        let is_allowed =
-            flags.windows(2).any(|pair| pair[0].starts_with("--allow-") && pair[1] == environment);
-        if !old.protected || old.managed_by.as_deref() != Some(OWNER) || is_allowed {
+        if !old.protected || old.managed_by.as_deref() != Some(OWNER) {
             continue;
         }
+        let environment = old.environment.clone().unwrap_or_default();
+        let allows = |flag: &str| flags.windows(2).any(|pair| pair[0] == flag && pair[1] == environment);
         let new = after.rows.get(name).or_else(|| after.rows.get(renamed.get(name)?));
-        ensure(new.is_some(), || format!("`{name}` was protected, and was deleted"))?;
+        let Some(new) = new else {
+            let is_allowed = allows("--allow-delete") || allows("--allow-replace");
+            ensure(is_allowed, || format!("`{name}` was protected, and was deleted"))?;
+            continue;
+        };
+        let stays = new.protected && new.environment == old.environment;
+        ensure(stays || allows("--allow-unprotect"), || {
+            format!("`{name}` was protected: {old:#?}\nand became {new:#?}")
+        })?;
     }
     Ok(())
 }
@@ -218,23 +225,27 @@ pub fn destroyed(
 
 /// What differs in the cluster from what Magus left there, by the rules of this test.
 pub fn drifted(world: &World<'_>, now: &Snapshot, plan: &Value) -> Vec<String> {
-    let held: BTreeSet<String> = list(plan, "withheld").iter().map(|held| text(held, "workspace")).collect();
-    let planned: BTreeSet<String> = touched(plan).difference(&held).cloned().collect();
+    // The workspace of a branch that waits until another one is removed should not exist yet.
+    let waits = |name: &String| {
+        list(plan, "withheld")
+            .iter()
+            .any(|held| text(held, "workspace") == *name && text(held, "guard") == "branch-limit")
+    };
     let mut found = Vec::new();
     for (name, expected) in world.expected() {
-        let Some(left) = world.left.rows.get(&name).filter(|_| planned.contains(&name)) else { continue };
-        if left.managed_by.as_deref() != Some(OWNER) {
+        let Some(left) = world.left.rows.get(&name) else { continue };
+        if left.managed_by.as_deref() != Some(OWNER) || waits(&name) {
             continue;
         }
         match now.rows.get(&name) {
-            None => {}
-            Some(row) if row.managed_by != left.managed_by => {}
+            None => found.push(format!("`{name}` was deleted")),
+            Some(row) if row.managed_by != left.managed_by => found.push(format!("`{name}` lost its mark")),
             Some(row) => {
                 let is = leaves(&row.record).unwrap_or_default();
                 for path in changed_paths(left, row) {
-                    let is_declared = is.get(&path) == expected.fields.get(&path);
-                    let is_free = path == "state" && !expected.fields.contains_key("state");
-                    if !is_declared && !is_free {
+                    let wanted = expected.fields.get(&path).map(|value| normal(&path, value));
+                    let is_free = path == "state" && wanted.is_none();
+                    if is.get(&path) != wanted.as_ref() && !is_free {
                         found.push(format!("`{name}`: `{path}` is {:?}", is.get(&path)));
                     }
                 }

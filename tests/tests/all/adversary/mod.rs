@@ -63,6 +63,10 @@ fn live(template: &Template, seed: u64, without: &BTreeSet<usize>, seen: &mut Se
         }
         let outcome = rounds::round(&mut world, &mut random, seen);
         let outcome = outcome.and_then(|()| rounds::no_secret_is_left(&world));
+        let outcome = match &world.recorder.hung {
+            Some(command) => Err(format!("a command hangs: `{command}`")),
+            None => outcome,
+        };
         outcome.map_err(|reason| Failure { seed, reason, script: world.recorder.script().to_owned() })?;
         world.left = Snapshot::of(&world.recorder.sandbox);
     }

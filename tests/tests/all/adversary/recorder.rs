@@ -1,23 +1,33 @@
 //! A folder in which every change is written down as a shell script that makes it again.
 
-use std::{fmt::Write as _, process::Stdio};
+use std::{
+    fmt::Write as _,
+    process::{Command, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
 
 use magus_tests::{Run, Sandbox};
 
 /// The store of the local engine.
 pub const STORE: &str = "store/magus.db";
 
+/// The time after which a command hangs: many times what the slowest one takes on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(90);
+
 /// A sandbox and the script of what was done in it.
 pub struct Recorder {
     /// The folder.
     pub sandbox: Sandbox,
+    /// The first command that did not end in time.
+    pub hung: Option<String>,
     script: String,
 }
 
 impl Recorder {
     /// An empty folder; `preamble` is the part of the script that makes what is copied into it.
     pub fn new(preamble: &str) -> Self {
-        Self { sandbox: Sandbox::new(), script: preamble.to_owned() }
+        Self { sandbox: Sandbox::new(), hung: None, script: preamble.to_owned() }
     }
 
     /// The script so far.
@@ -75,37 +85,46 @@ impl Recorder {
 
     /// Runs `magus` to its end.
     pub fn magus(&mut self, arguments: &[&str]) -> Run {
-        let run = self.sandbox.magus(arguments);
         let words: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
-        let _ = writeln!(self.script, "magus {}  # exit code {:?}", words.join(" "), run.code);
+        let line = format!("magus {}", words.join(" "));
+        let run = self.finish(self.sandbox.command(arguments), &line);
+        let _ = writeln!(self.script, "{line}  # exit code {:?}", run.code);
         run
     }
 
     /// Runs a command that Magus printed, as a shell takes it, with `magus` on the path.
-    pub fn shell(&mut self, command: &str) -> Run {
-        let _ = writeln!(self.script, "{command}");
-        shell(&self.sandbox, command)
+    pub fn shell(&mut self, line: &str) -> Run {
+        let _ = writeln!(self.script, "{line}");
+        let folder = magus_tests::binary().parent().expect("the folder of the binary");
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut command = self.sandbox.program("sh");
+        command.args(["-c", line]).env("PATH", format!("{}:{path}", folder.display()));
+        self.finish(command, line)
+    }
+
+    /// Runs a command to its end, or kills it at the deadline.
+    fn finish(&mut self, mut command: Command, line: &str) -> Run {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = child.expect("a command starts");
+        let id = child.id().to_string();
+        let (sender, receiver) = mpsc::channel();
+        let waiter = std::thread::spawn(move || sender.send(child.wait_with_output()));
+        let Ok(output) = receiver.recv_timeout(DEADLINE) else {
+            // What the command started may hold its output open, so that the thread is not waited for.
+            let _ = Command::new("kill").args(["-KILL", &id]).status();
+            self.hung.get_or_insert_with(|| line.to_owned());
+            return Run { code: None, stdout: String::new(), stderr: "hung".to_owned() };
+        };
+        waiter.join().expect("ended").expect("received");
+        let output = output.expect("output");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
+        Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
     /// Notes that a run was killed, which no script can repeat exactly.
     pub fn killed(&mut self, arguments: &[&str]) {
         let _ = writeln!(self.script, "timeout -s KILL 0.03 magus {}", arguments.join(" "));
     }
-}
-
-/// Runs a command line in a sandbox, with `magus` on the path and without a terminal.
-pub fn shell(sandbox: &Sandbox, command: &str) -> Run {
-    let folder = magus_tests::binary().parent().expect("the folder of the binary");
-    let path = std::env::var("PATH").unwrap_or_default();
-    let output = sandbox
-        .program("sh")
-        .args(["-c", command])
-        .env("PATH", format!("{}:{path}", folder.display()))
-        .stdin(Stdio::null())
-        .output()
-        .expect("a shell starts");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("output is UTF-8");
-    Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
 /// A word as a shell takes it.

@@ -96,7 +96,8 @@ fn flags(random: &mut Random) -> Vec<String> {
         1 => &["--allow-empty", environment],
         2 => &["--allow-replace", environment, "--reason", "a test"],
         3 => &["--max-deletes", "100%"],
-        4 => &["--override-gate", "runs-before", "--override-gate", "freezes", "--reason", "a test"],
+        4 => &["--allow-unprotect", environment, "--reason", "a test"],
+        5 => &["--override-gate", "runs-before", "--override-gate", "freezes", "--reason", "a test"],
         _ => &[],
     };
     words.iter().map(|word| (*word).to_owned()).collect()
@@ -123,9 +124,11 @@ fn look(world: &mut World<'_>, before: &Snapshot, flags: &[&str]) -> Result<Opti
         })?;
     }
     for name in &mentioned {
-        let is_unreadable = list(&plan, "unknown").iter().any(|one| text(one, "workspace") == *name);
-        ensure(differing.contains_key(name) || is_unreadable, || {
-            format!("the plan mentions `{name}`, which is as declared: {plan:#}")
+        let of = |key: &str| list(&plan, key).iter().filter(|one| text(one, "workspace") == *name).collect();
+        let [steps, withheld, unknown] =
+            ["steps", "withheld", "unknown"].map(|key| -> Vec<&Value> { of(key) });
+        ensure(differing.contains_key(name) || !unknown.is_empty(), || {
+            format!("the plan mentions `{name}`, which is as declared: {steps:#?} {withheld:#?}")
         })?;
     }
     effects::lawful(world, before, &plan, flags)?;

@@ -351,6 +351,10 @@ pub fn branch_of(environment: &str) -> &'static str {
 /// A workspace as it is declared, with every layer applied.
 #[derive(Debug, Clone)]
 pub struct Expected {
+    /// Its environment.
+    pub environment: String,
+    /// Whether its environment is protected.
+    pub is_protected: bool,
     /// The fields that the cluster has to have, by their paths; `state` is among them unless it is `auto`.
     pub fields: BTreeMap<String, Value>,
     /// The code that it has to run.
@@ -383,6 +387,8 @@ impl World<'_> {
             for (path, workspace) in &environment.workspaces {
                 let moved_from = workspace.moved_from.as_ref().map(|from| format!("{from}-{name}"));
                 let expected = Expected {
+                    environment: name.clone(),
+                    is_protected: environment.protected,
                     fields: self.fields(environment, workspace),
                     code: code.clone(),
                     is_of_directory_mage: self.directory == "mage",
@@ -400,6 +406,8 @@ impl World<'_> {
                     let mut fields = self.fields(environment, &workspace);
                     fields.remove("state");
                     let expected = Expected {
+                        environment: name.clone(),
+                        is_protected: environment.protected,
                         fields,
                         code: Code::Commit(self.template.commits[commit - 1].clone()),
                         is_of_directory_mage: self.directory == "mage",
