@@ -40,7 +40,13 @@ const NEVER_CHANGED: Refusal = Refusal {
 
 /// Of workspaces on Docker, where a mark would be the only change.
 const NOT_ADOPTED: Refusal =
-    Refusal { reason: "nobody has seen whether a mark restarts a workspace on Docker", instead: MAKE_AGAIN };
+    Refusal { reason: "it is unknown whether a mark restarts a workspace on Docker", instead: MAKE_AGAIN };
+
+/// Of a mark that would be removed there.
+const NOT_FORGOTTEN: Refusal = Refusal {
+    reason: "it is unknown whether removing a mark restarts a workspace on Docker",
+    instead: "remove the line `# magus: …` from its container_config in Mage, when it may restart",
+};
 
 const ONLY_MADE: Refusal = Refusal {
     reason: "all that Mage can do on Cloud Run is to make a workspace",
@@ -69,7 +75,7 @@ pub(crate) fn capabilities(instances: Option<&InstanceType>, edition: Edition, r
     let refused = match instances {
         Some(InstanceType::Kubernetes) => all(NO_REPLACE, &[Action::Replace]),
         Some(InstanceType::Docker) => {
-            let not_marked = [(Action::Adopt, NOT_ADOPTED), (Action::Forget, NOT_ADOPTED)];
+            let not_marked = [(Action::Adopt, NOT_ADOPTED), (Action::Forget, NOT_FORGOTTEN)];
             not_marked.into_iter().chain([(Action::Replace, NO_REPLACE)]).collect()
         }
         Some(InstanceType::Ecs) => never_changed,

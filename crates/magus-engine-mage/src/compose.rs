@@ -258,7 +258,7 @@ pub(crate) fn gibibytes(value: &Value) -> Result<u32, PerformError> {
     };
     whole.filter(|size| *size > 0).ok_or_else(|| {
         PerformError::Failed(format!(
-            "`{STORAGE}: {value}` is no whole number of Gi, which is what Mage takes"
+            "`{STORAGE}: {value}` is not a whole number of Gi, which is what Mage takes"
         ))
     })
 }

@@ -268,10 +268,13 @@ impl<'a> World<'a> {
     }
 
     fn cluster_file(&self) -> String {
+        // A number is written without quotes, a percentage as text.
+        let limit =
+            self.max_deletes.parse::<u32>().map_or_else(|_| json!(self.max_deletes), |limit| json!(limit));
         let mut file = json!({
             "name": OWNER,
             "engine": {"local": {"path": "../store"}},
-            "limits": {"max_deletes": self.max_deletes},
+            "limits": {"max_deletes": limit},
             "defaults": {"env": self.defaults, "container_config": {"image": "mageai/mageai:0.9.80"}},
             "templates": {"large": {
                 "env": {"SIZE": "large"},
