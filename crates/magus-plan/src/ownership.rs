@@ -21,7 +21,7 @@ use crate::{
     guards::{Danger, Guards, Held, has_reason},
     planner::{Draft, Scope, step_id},
     request::{Intent, Newer, PlanRequest},
-    steps::{Place, is_gone, is_replaced, lacks_mark_to_replace},
+    steps::{Place, is_gone, is_replaced},
     unblock::{self, Flag},
     words,
     work::Loss,
@@ -73,32 +73,10 @@ impl<'a> Draft<'a> {
             };
             return self.withhold(changes, &environment.name, name, Action::Adopt, vec![held]);
         }
-        self.hold_replace_without_mark(place, update);
         let refresh = self.overrides.refresh_secrets.contains(&environment.name);
         let branch = place.branch_after(update, self.overrides);
         let steps = place.update(update, branch, refresh);
         self.let_through(place, Some(update.observed), steps);
-    }
-
-    /// Lists a replace that has to wait until the workspace carries the mark. The rest of the change goes on, and restores it.
-    pub(crate) fn hold_replace_without_mark(&mut self, place: &Place<'a>, update: &Update<'a>) {
-        if !lacks_mark_to_replace(place.capabilities(), update) {
-            return;
-        }
-        let Some(replace) = place.replace(update).into_iter().next() else { return };
-        self.withheld.push(Withheld {
-            cluster: replace.cluster,
-            environment: replace.environment,
-            workspace: replace.workspace,
-            action: Action::Replace,
-            guard: Guard::Conflict,
-            message: format!(
-                "guard `conflict`: {}; a replace needs the mark, which this plan restores",
-                replace.reason
-            ),
-            unblock: "apply this plan, and plan again".to_owned(),
-            opens_at: None,
-        });
     }
 
     /// Takes the marks off the selected workspaces that are not declared. A declared one would be adopted again.

@@ -323,7 +323,6 @@ impl<'a> Draft<'a> {
                         return;
                     }
                 }
-                self.hold_replace_without_mark(&place, update);
                 self.keep_by_hand(&place, update);
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
                 let branch = place.branch_after(update, self.overrides);

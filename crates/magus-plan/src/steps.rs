@@ -72,12 +72,6 @@ pub(crate) fn is_replaced<'a>(
     if create_only || renamed || is_gone(update.missing) { update.observed.mark.as_ref() } else { None }
 }
 
-/// Whether a workspace without a mark would have to be replaced, which needs the mark.
-pub(crate) fn lacks_mark_to_replace(capabilities: &Capabilities, update: &Update<'_>) -> bool {
-    let mut fields = update.fields.iter();
-    update.observed.mark.is_none() && fields.any(|field| takes_creation(capabilities, update.observed, field))
-}
-
 /// Whether nothing of a workspace runs any more: it can only be created again.
 pub(crate) fn is_gone(missing: &[MissingPart]) -> bool {
     missing.iter().any(|part| part.kind == PartKind::StatefulSet)
