@@ -465,14 +465,14 @@ fn colours_change_nothing_but_colours() {
 
 #[test]
 fn services_find_files_from_the_root_of_the_repository() {
-    let place = Place { working_directory: "/work/repo/sub/deep", root: "/work/repo" };
+    let place = Place { working_directory: "/srv/repo/sub/deep", root: "/srv/repo" };
     for (path, expected) in [
         ("../../environments/a.yaml", "environments/a.yaml"),
         ("../cluster.yaml", "sub/cluster.yaml"),
         ("a.yaml", "sub/deep/a.yaml"),
         ("./x/../a.yaml", "sub/deep/a.yaml"),
-        ("/work/repo/environments/a.yaml", "environments/a.yaml"),
-        ("../../../other/a.yaml", "/work/other/a.yaml"),
+        ("/srv/repo/environments/a.yaml", "environments/a.yaml"),
+        ("../../../other/a.yaml", "/srv/other/a.yaml"),
         ("/elsewhere/a.yaml", "/elsewhere/a.yaml"),
         ("", ""),
     ] {
