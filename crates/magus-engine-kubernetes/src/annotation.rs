@@ -1,4 +1,4 @@
-//! An annotation of a StatefulSet, which is no part of its template: to set it restarts nothing.
+//! An annotation of a StatefulSet. It is outside the pod template, so setting it restarts nothing.
 
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{

@@ -369,7 +369,7 @@ fn shown(leaves: &Leaves) -> Leaves {
     leaves.iter().map(|(path, value)| (path.clone(), shown(path, value))).collect()
 }
 
-/// The fields that came from a secret when they were last applied, and those that repeat the value of one: somebody may have
+/// The fields that came from a secret when they were last applied, and those that repeat the value of one: a person may have
 /// copied it into an argument.
 fn sensitive(fields: &[ObservedField], leaves: &Leaves, stored: Option<&Stored>) -> BTreeSet<FieldPath> {
     /// A shorter value may stand anywhere by chance.
