@@ -100,7 +100,7 @@ fn last_mark(
     if *protected != environment.protected {
         faults.push(Fault::MarkProtection(id()));
     }
-    let code = declared.code.as_ref().filter(|code| step.deploy.is_some() && !code.once);
+    let code = declared.code.as_ref().filter(|_| step.deploy.is_some());
     if code.is_some_and(|code| source.as_ref() != Some(&code.source)) {
         faults.push(Fault::MarkWithoutSource(id()));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use magus_model::plan::{Guard, Plan};
+use magus_model::plan::{Action, Guard, Plan, Withheld};
 
 use crate::{Fault, Name, Untouchable};
 
@@ -14,7 +14,9 @@ pub(crate) fn check(plan: &Plan, faults: &mut Vec<Fault>) {
     for unmanaged in &plan.unmanaged {
         never.insert((&unmanaged.cluster, unmanaged.name.as_str()), Untouchable::Unmanaged);
     }
-    for held in plan.withheld.iter().filter(|held| held.guard == Guard::Conflict) {
+    // A replace waits for the mark that the other steps restore; any other conflict is about the workspace as a whole.
+    let is_conflict = |held: &&Withheld| held.guard == Guard::Conflict && held.action != Action::Replace;
+    for held in plan.withheld.iter().filter(is_conflict) {
         never.insert((&held.cluster, held.workspace.as_str()), Untouchable::Conflict);
     }
     let withheld: BTreeSet<_> =

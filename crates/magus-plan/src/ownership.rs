@@ -21,7 +21,7 @@ use crate::{
     guards::{Danger, Guards, Held, has_reason},
     planner::{Draft, Scope, step_id},
     request::{Intent, Newer, PlanRequest},
-    steps::{Place, is_gone, is_replaced},
+    steps::{Place, is_gone, is_replaced, lacks_mark_to_replace},
     unblock::{self, Flag},
     words,
     work::Loss,
@@ -73,10 +73,39 @@ impl<'a> Draft<'a> {
             };
             return self.withhold(changes, &environment.name, name, Action::Adopt, vec![held]);
         }
+        self.hold_replace_without_mark(place, update);
         let refresh = self.overrides.refresh_secrets.contains(&environment.name);
         let branch = place.branch_after(update, self.overrides);
         let steps = place.update(update, branch, refresh);
         self.let_through(place, Some(update.observed), steps);
+    }
+
+    /// Lists a replace of a workspace without our mark: it needs the mark, which the rest of the change restores. If nothing
+    /// of the workspace is left to carry a mark, only a person can delete it.
+    pub(crate) fn hold_replace_without_mark(&mut self, place: &Place<'a>, update: &Update<'a>) {
+        if !lacks_mark_to_replace(place.capabilities(), update) {
+            return;
+        }
+        let Some(replace) = place.replace(update).into_iter().next() else { return };
+        let (why, unblock) = if is_gone(update.missing) {
+            let by_hand = format!("delete `{}` in the cluster by hand, then plan again", replace.workspace);
+            ("its mark is missing, too, and without the mark Magus does not delete it", by_hand)
+        } else {
+            (
+                "a replace needs the mark, which this plan restores",
+                "apply this plan, then plan again".to_owned(),
+            )
+        };
+        self.withheld.push(Withheld {
+            message: format!("guard `conflict`: {}; {why}", replace.reason),
+            unblock,
+            cluster: replace.cluster,
+            environment: replace.environment,
+            workspace: replace.workspace,
+            action: Action::Replace,
+            guard: Guard::Conflict,
+            opens_at: None,
+        });
     }
 
     /// Takes the marks off the selected workspaces that are not declared. A declared one would be adopted again.

@@ -289,7 +289,7 @@ impl<'a> Draft<'a> {
                                 cluster: changes.cluster.name.clone(),
                                 workspace: workspace.name.clone(),
                                 revision: observed.revision.clone(),
-                                mark: place.expected_mark(),
+                                mark: place.expected_mark(observed.mark.as_ref()),
                             });
                         }
                     }
@@ -323,6 +323,7 @@ impl<'a> Draft<'a> {
                         return;
                     }
                 }
+                self.hold_replace_without_mark(&place, update);
                 self.keep_by_hand(&place, update);
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
                 let branch = place.branch_after(update, self.overrides);

@@ -3,8 +3,8 @@
 use std::{cmp::Ordering, collections::BTreeMap};
 
 use magus_diff::{
-    Change, ClusterChanges, CodeChange, Update, WorkspaceChange, code_path, expected_mark, is_more,
-    meaning::is_absent, same,
+    Change, ClusterChanges, CodeChange, Update, WorkspaceChange, code_digest, code_path, expected_mark,
+    is_more, meaning::is_absent, same,
 };
 use magus_model::{
     Text,
@@ -72,6 +72,12 @@ pub(crate) fn is_replaced<'a>(
     if create_only || renamed || is_gone(update.missing) { update.observed.mark.as_ref() } else { None }
 }
 
+/// Whether a workspace without a mark can only become as declared by a replace, which needs the mark.
+pub(crate) fn lacks_mark_to_replace(capabilities: &Capabilities, update: &Update<'_>) -> bool {
+    let takes_creation = |field| takes_creation(capabilities, update.observed, field);
+    update.observed.mark.is_none() && (is_gone(update.missing) || update.fields.iter().any(takes_creation))
+}
+
 /// Whether nothing of a workspace runs any more: it can only be created again.
 pub(crate) fn is_gone(missing: &[MissingPart]) -> bool {
     missing.iter().any(|part| part.kind == PartKind::StatefulSet)
@@ -105,16 +111,29 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The mark of a workspace that is as declared.
-    pub(crate) fn expected_mark(&self) -> Mark {
+    /// The mark of a workspace that is as declared. If no code is declared, or if it is deployed only once, the mark still
+    /// knows the code that was deployed last: a later declaration is compared with it.
+    pub(crate) fn expected_mark(&self, last: Option<&Mark>) -> Mark {
         let expected = expected_mark(self.changes.cluster, self.environment, self.workspace);
-        Mark { declarations: self.declarations.cloned(), ..expected }
+        let mut mark = Mark { declarations: self.declarations.cloned(), ..expected };
+        if !mark.applied.contains_key(&code_path()) {
+            remember_code(&mut mark, last);
+        }
+        mark
     }
 
     /// The mark of a workspace that is as declared but for its code, of which it remembers as much as before.
     fn mark_before_code(&self, last: Option<&Mark>) -> Mark {
-        let mut mark = self.expected_mark();
+        let mut mark = self.expected_mark(last);
         remember_code(&mut mark, last);
+        mark
+    }
+
+    /// The mark of a workspace that is as declared, with the declared code in use.
+    fn mark_with_code(&self, change: CodeChange<'_>) -> Mark {
+        let mut mark = self.expected_mark(None);
+        mark.applied.insert(code_path(), code_digest(change.to));
+        mark.source = Some(change.declared.source.clone());
         mark
     }
 
@@ -189,7 +208,7 @@ impl<'a> Place<'a> {
     pub(crate) fn adopt(&self, observed: &ObservedWorkspace, code: Option<CodeChange<'_>>) -> Vec<Step> {
         let reason = "as declared, and managed by nobody yet".to_owned();
         let part = Part::new(Action::Adopt, reason, Restarts::No, Vec::new());
-        let mark = if code.is_some() { self.mark_before_code(None) } else { self.expected_mark() };
+        let mark = if code.is_some() { self.mark_before_code(None) } else { self.expected_mark(None) };
         let adopt = self.step(part, revision(observed), mark);
         self.with_code(adopt, code, observed.state)
     }
@@ -199,7 +218,7 @@ impl<'a> Place<'a> {
         let Some(change) = code else { return vec![first] };
         let follows = Precondition::Follows(first.id.clone());
         let needs = vec![first.id.clone()];
-        let deploy = self.step(self.deploy(change, state), follows, self.expected_mark());
+        let deploy = self.step(self.deploy(change, state), follows, self.mark_with_code(change));
         vec![first, Step { needs, ..deploy }]
     }
 
@@ -246,7 +265,7 @@ impl<'a> Place<'a> {
         let part =
             Part { restores: missing.to_vec(), ..Part::new(Action::Replace, reason, restarts, fields) };
         let mark = match code {
-            None => self.expected_mark(),
+            None => self.expected_mark(observed.mark.as_ref()),
             Some(_) => self.mark_before_code(observed.mark.as_ref()),
         };
         let replace =
@@ -369,7 +388,7 @@ impl<'a> Place<'a> {
             if observed.state == RunState::Stopped { Restarts::No } else { restarts(capabilities, &fields) };
         let reason = "its secrets are sent again where their values changed".to_owned();
         let part = Part::new(Action::Update, reason, restarts, fields);
-        Some(self.step(part, revision(observed), self.expected_mark()))
+        Some(self.step(part, revision(observed), self.expected_mark(observed.mark.as_ref())))
     }
 
     /// The secrets that are sent and not among these changes.
@@ -388,7 +407,10 @@ impl<'a> Place<'a> {
     /// Strings the parts of a workspace's change together. Each leaves a mark that remembers only what is done by
     /// then, so that whoever looks after a step that failed still sees what was declared and what drifted.
     fn chain(&self, update: &Update<'_>, parts: Vec<Part>, renamed_from: Option<WorkspaceName>) -> Vec<Step> {
-        let expected = self.expected_mark();
+        let expected = match update.code {
+            Some(change) => self.mark_with_code(change),
+            None => self.expected_mark(update.claim.mark()),
+        };
         let mut mark = expected.clone();
         if !update.ownership.is_empty() {
             ownership::keep(&mut mark, update.claim.ownership());

@@ -177,6 +177,32 @@ fn what_is_not_ours_is_never_touched() {
 }
 
 #[test]
+fn a_replace_waits_until_the_mark_is_restored() {
+    let class =
+        |class| vec![environment("development", 0, vec![set(basic(), "storage_class_name", plain(class))])];
+    for adopts in [false, true] {
+        let mut world = World::applied(class("slow"));
+        world.lose_mark("a").declare(class("fast"));
+        if adopts {
+            world.recollection.clear();
+            world.overrides.adopt = names(&["a"]);
+        }
+        let plan = world.plan();
+        assert_eq!(
+            (steps(&plan), withheld(&plan)),
+            (vec!["← acme/a".to_owned()], vec!["a replace conflict".to_owned()])
+        );
+        assert_eq!(
+            plan.withheld[0].message,
+            "guard `conflict`: `storage_class_name` can only be set when a workspace is created; a replace needs the \
+             mark, which this plan restores"
+        );
+        simulate::apply(&mut world.observations, &plan.steps).expect("applied");
+        assert_eq!(steps(&world.plan()), ["-/+ acme/a"]);
+    }
+}
+
+#[test]
 fn what_is_unknown_is_neither_created_nor_deleted() {
     let mut world =
         World::applied(vec![environment("development", 0, vec![basic(), workspace("b"), workspace("z")])]);

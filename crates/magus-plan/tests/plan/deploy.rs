@@ -8,7 +8,10 @@ use magus_model::{
 };
 use magus_plan::{Intent, Move, Movements};
 
-use crate::world::{World, apart, code, environment, plain, set, steps, withheld, workspace};
+use crate::{
+    simulate,
+    world::{World, apart, code, environment, plain, set, steps, withheld, workspace},
+};
 
 /// `a`, which is to run this commit of `main`.
 fn at(commit: &str) -> Workspace {
@@ -172,6 +175,38 @@ fn what_is_deployed_once_is_left_to_people() {
     assert_eq!((world.plan().steps.len(), world.plan().withheld.len()), (0, 0));
     world.declare(development(at("1")));
     assert_eq!(withheld(&world.plan()), ["a deploy uncommitted-changes"]);
+}
+
+#[test]
+fn another_directory_is_a_deploy_also_if_the_code_was_deployed_only_once_or_left_alone_in_between() {
+    let declared = |once, directory: &str, level: &str| {
+        let mut code = Code { once, ..code("1") };
+        code.source.directory = directory.into();
+        set(Workspace { code: Some(code), ..workspace("a") }, "env.LEVEL", plain(level))
+    };
+    let nothing = |level| Workspace { code: None, ..declared(true, ".", level) };
+    for (first, then) in [
+        (declared(true, ".", "1"), None),
+        (declared(true, ".", "1"), Some(declared(true, ".", "2"))),
+        (declared(true, ".", "1"), Some(declared(true, "other", "1"))),
+        (declared(false, ".", "1"), Some(declared(true, ".", "2"))),
+        (declared(false, ".", "1"), Some(nothing("2"))),
+        (declared(false, ".", "1"), Some(nothing("1"))),
+    ] {
+        let mut world = World::applied(development(first));
+        if let Some(then) = then {
+            world.declare(development(then));
+            let plan = world.plan();
+            simulate::apply(&mut world.observations, &plan.steps).expect("applied");
+            simulate::refresh(&mut world.observations, &plan.marks);
+        }
+        world.declare(development(declared(false, "other", "2")));
+        let plan = world.plan();
+        let deploy = plan.steps.iter().find_map(|step| step.deploy.as_ref()).expect("a deploy");
+        assert_eq!(deploy.source_before.as_ref().map(|before| before.directory.as_str()), Some("."));
+        simulate::apply(&mut world.observations, &plan.steps).expect("applied");
+        assert_eq!(steps(&world.plan()), [""; 0]);
+    }
 }
 
 #[test]

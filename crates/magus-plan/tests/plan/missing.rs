@@ -100,6 +100,15 @@ fn a_workspace_without_a_statefulset_is_created_again_only_with_the_flag() {
 }
 
 #[test]
+fn a_workspace_without_a_statefulset_and_without_a_mark_is_left_to_a_person() {
+    let mut world = lacking(vec![part(PartKind::StatefulSet, "a", None)]);
+    world.lose_mark("a");
+    let plan = world.plan();
+    assert_eq!((steps(&plan), withheld(&plan)), (vec![], vec!["a replace conflict".to_owned()]));
+    assert_eq!(plan.withheld[0].unblock, "delete `a` in the cluster by hand, then plan again");
+}
+
+#[test]
 fn nothing_is_left_to_restart_without_a_statefulset() {
     let mut world = lacking(vec![part(PartKind::StatefulSet, "a", None)]);
     world.intent = Intent::Restart;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use magus_diff::diff;
+use magus_diff::diff_recalled;
 use magus_model::{
     Text,
     desired::{
@@ -10,7 +10,9 @@ use magus_model::{
         Workspace,
     },
     name::WorkspaceName,
-    observed::{Capabilities, FieldCapability, Observation},
+    observed::{
+        Capabilities, Evidence as MarkEvidence, FieldCapability, Observation, Recalled, Recollection,
+    },
     path::FieldPath,
     plan::{Overrides, Plan, Source},
     source::ProjectSource,
@@ -26,6 +28,8 @@ use crate::simulate;
 pub struct World {
     pub desired: Desired,
     pub observations: Vec<Observation>,
+    /// What proves that workspaces without a mark are ours.
+    pub recollection: Recollection,
     pub overrides: Overrides,
     pub filter: Filter,
     pub intent: Intent,
@@ -166,6 +170,7 @@ impl World {
         Self {
             desired: Desired { clusters },
             observations,
+            recollection: Recollection::new(),
             overrides: Overrides::default(),
             filter: Filter::default(),
             intent: Intent::Converge,
@@ -196,7 +201,7 @@ impl World {
 
     pub fn plan_as(&self, command: &[&str]) -> Plan {
         let sources = sources();
-        let changes = diff(&self.desired, &self.observations, &sources);
+        let changes = diff_recalled(&self.desired, &self.observations, &self.recollection, &sources);
         plan(&PlanRequest {
             desired: &self.desired,
             changes: &changes,
@@ -238,6 +243,19 @@ impl World {
         edit(observed);
         observed.revision = simulate::revision(observed);
         self
+    }
+
+    /// Removes the mark of a workspace in the first cluster, which the history still knows.
+    pub fn lose_mark(&mut self, name: &str) -> &mut Self {
+        let recalled = Recalled {
+            evidence: MarkEvidence::History { entry: "1".into(), at: "2026-07-01T10:00:00Z".into() },
+            environment: self.desired.clusters[0].environments[0].name.clone(),
+            protected: false,
+            mark: None,
+        };
+        let cluster = self.desired.clusters[0].name.clone();
+        self.recollection.entry(cluster).or_default().insert(WorkspaceName::observed(name), recalled);
+        self.edit(name, |observed| observed.mark = None)
     }
 
     /// Sets a field of a workspace in the first cluster.

@@ -151,13 +151,7 @@ fn change_cluster(world: &mut World<'_>, random: &mut Random) {
     match random.below(5) {
         0 => world.large = random.one(&["1Gi", "2Gi", "2048Mi"]),
         1 => world.max_deletes = random.one(&["30%", "0", "1", "100%"]),
-        2 => {
-            let directory = random.one(&["mage", "other"]);
-            // The mark of code that was deployed once has no source, so that another directory is not seen there.
-            if world.environments.values().all(|environment| environment.deploy != Deploy::Once) {
-                world.directory = directory;
-            }
-        }
+        2 => world.directory = random.one(&["mage", "other"]),
         _ => {
             let value = random.one(&["eu", "us"]).to_owned();
             world.defaults.insert(random.one(&["REGION", "LEVEL"]).to_owned(), value);
