@@ -19,6 +19,9 @@ pub struct Reference {
     pub name: Name,
     /// What happens where it is not there.
     pub missing: Missing,
+    /// The names that serve as well, where it is one of several: it fails only without all of them. Each list is one such place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Vec<Text>>,
     /// The profile of `io_config.yaml` that it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Text>,
@@ -104,6 +107,8 @@ impl Name {
 pub enum Missing {
     /// The code fails, or goes on with `None`.
     Fails,
+    /// It cannot be decided: it depends on what the code does elsewhere, or on the value of something.
+    Undecidable,
     /// The code says what counts then, or asks first.
     Default,
     /// Nothing: it stands in a comment of a file that is rendered before it is parsed.

@@ -3,8 +3,15 @@
 //!
 //! Nothing is run and nothing is guessed: a name that the code makes while it runs is quoted.
 
+mod calls;
+mod expressions;
+mod fate;
+mod groups;
+mod literals;
 mod names;
+mod statements;
 mod uses;
+mod value;
 
 use magus_model::Text;
 use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
@@ -84,7 +91,7 @@ pub(crate) fn scan(text: &str) -> Scan {
     let Some(module) = parsed.syntax().as_module() else { return scan };
     let names = Names::read(module, text);
     scan.imports = names.imports();
-    scan.references = uses::references(&names, &lines);
+    scan.references = uses::references(module, &names, &lines);
     if let Some(too_deep) = names.too_deep {
         scan.fault = fault(too_deep.start().to_usize(), TOO_DEEP);
         // Giving such a tree back would recurse over all of it.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use magus_model::Text;
 use ruff_python_ast::{
-    Alias, BoolOp, Comprehension, ElifElseClause, ExceptHandler, Expr, ModModule, Operator, Parameters,
-    Pattern, Stmt, StmtImportFrom, StmtTry, WithItem,
+    Alias, Comprehension, ExceptHandler, Expr, ExprCall, ModModule, Parameters, Pattern, Stmt, StmtClassDef,
+    StmtFunctionDef, StmtImportFrom, WithItem,
     visitor::{self, Visitor},
 };
 use ruff_text_size::{Ranged as _, TextRange};
@@ -20,17 +20,24 @@ const LONGEST_CHAIN: u32 = 2_000;
 const BINDINGS: usize = 32;
 const FOLLOWED: usize = 32;
 
-/// So many parts a text is put together of, each of so many bytes at most, to be looked for as a name.
-const PARTS: u32 = 200;
-const LONGEST_NAME: usize = 1_000;
+/// So many calls of a function are looked at for what they give it.
+const CALLS: usize = 64;
 
 /// What a name is bound to in a scope.
 #[derive(Debug, Clone)]
-enum Binding<'t> {
+pub(super) enum Binding<'t> {
     /// A module or what is in one, with its dotted path.
     Import(String),
     /// What an expression comes to.
     Value(&'t Expr),
+    /// One after the other of what a loop goes over; of each the part at a place, where it is taken apart.
+    Each(&'t Expr, Option<usize>),
+    /// A function, with the scope of its body.
+    Function(&'t StmtFunctionDef, usize),
+    /// A class, with the scope of its body.
+    Class(&'t StmtClassDef, usize),
+    /// A parameter of the function with this scope.
+    Parameter(usize),
     /// The keyword arguments of a block's function: the runtime variables.
     Arguments,
     /// What nobody can say.
@@ -45,18 +52,22 @@ struct Scope<'t> {
     bindings: HashMap<&'t str, Vec<Binding<'t>>>,
 }
 
-/// What is done with the value of an expression where it stands.
+/// Whether the value of an expression is read or set where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Role {
-    /// It is used.
     #[default]
-    Used,
-    /// It is only asked whether it is there, or what it is: `if …`, `… == 'x'`.
-    Asked,
-    /// Where it is missing, another one counts: `… or 'x'`, `except KeyError`.
-    Replaced,
-    /// It is set.
+    Read,
     Set,
+}
+
+/// A function as its calls see it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Function<'t> {
+    pub(super) definition: &'t StmtFunctionDef,
+    /// The scope of its body.
+    pub(super) scope: usize,
+    /// How many parameters a call with a dot fills by itself: `self`.
+    pub(super) bound: usize,
 }
 
 /// An expression that may refer to something.
@@ -75,14 +86,22 @@ pub(crate) struct Names<'t> {
     text: &'t str,
     scopes: Vec<Scope<'t>>,
     imports: Vec<Text>,
+    /// Every function, in the order of the file.
+    pub(super) functions: Vec<Function<'t>>,
+    /// The functions of classes by name; nothing where several classes have one of that name.
+    methods: HashMap<&'t str, Option<usize>>,
+    /// The functions by the scopes of their bodies.
+    function_at: HashMap<usize, usize>,
+    /// The scopes by where they are.
+    scopes_at: HashMap<TextRange, usize>,
+    /// The calls of each function of this file, by the scope of its body; the scope in which each stands.
+    calls: HashMap<usize, Vec<(&'t ExprCall, usize)>>,
     pub(crate) candidates: Vec<Candidate<'t>>,
     /// Where it is nested too deeply to be read on.
     pub(crate) too_deep: Option<TextRange>,
     /// Of what is visited.
     scope: usize,
     depth: u32,
-    /// How many `try` are around it whose `except` handles what is missing.
-    handled: u32,
     /// What is done with the next expression.
     role: Role,
     is_whole: bool,
@@ -98,15 +117,20 @@ impl<'t> Names<'t> {
             text,
             scopes: vec![Scope::default()],
             imports: Vec::new(),
+            functions: Vec::new(),
+            methods: HashMap::new(),
+            function_at: HashMap::new(),
+            scopes_at: HashMap::new(),
+            calls: HashMap::new(),
             candidates: Vec::new(),
             too_deep: None,
             scope: 0,
             depth: 0,
-            handled: 0,
-            role: Role::Used,
+            role: Role::Read,
             is_whole: false,
         };
         names.visit_body(&module.body);
+        names.find_calls();
         names
     }
 
@@ -116,6 +140,11 @@ impl<'t> Names<'t> {
         imports.sort();
         imports.dedup();
         imports
+    }
+
+    /// How long the file is, in bytes.
+    pub(super) fn length(&self) -> usize {
+        self.text.len()
     }
 
     /// As it is written.
@@ -131,22 +160,69 @@ impl<'t> Names<'t> {
     }
 
     /// Visits what is in a scope of its own.
-    fn within(&mut self, is_class: bool, visit: impl FnOnce(&mut Self)) {
-        let (outer, handled) = (self.scope, self.handled);
-        self.scopes.push(Scope { outer: Some(outer), is_class, ..Scope::default() });
+    fn within(&mut self, at: TextRange, scope: Scope<'t>, visit: impl FnOnce(&mut Self)) {
+        let outer = self.scope;
+        self.scopes.push(Scope { outer: Some(outer), ..scope });
         self.scope = self.scopes.len() - 1;
-        if !is_class {
-            // A function runs elsewhere than where it is defined.
-            self.handled = 0;
-        }
+        self.scopes_at.insert(at, self.scope);
         visit(self);
-        (self.scope, self.handled) = (outer, handled);
+        self.scope = outer;
     }
 
-    /// Visits an expression that something is done with.
-    fn visit_as(&mut self, role: Role, expression: &'t Expr) {
-        self.role = role;
-        self.visit_expr(expression);
+    /// The scope of a function, class, comprehension or lambda at this place.
+    pub(super) fn scope_at(&self, at: TextRange) -> Option<usize> {
+        self.scopes_at.get(&at).copied()
+    }
+
+    /// The function of this file that a call names, and how many of its parameters the call fills by itself.
+    pub(super) fn function(&self, called: &Expr, scope: usize) -> Option<Function<'t>> {
+        match called {
+            Expr::Name(name) => {
+                let (bindings, _) = self.look_up(&name.id, scope)?;
+                let [Binding::Function(definition, scope)] = bindings else { return None };
+                Some(Function { definition, scope: *scope, bound: 0 })
+            }
+            Expr::Attribute(attribute) => {
+                let index = (*self.methods.get(attribute.attr.as_str())?)?;
+                Some(self.functions[index])
+            }
+            _ => None,
+        }
+    }
+
+    /// The class of this file that a call names, with the scope of its body.
+    pub(super) fn class(&self, called: &Expr, scope: usize) -> Option<(&'t StmtClassDef, usize)> {
+        let Expr::Name(name) = called else { return None };
+        match self.look_up(&name.id, scope)?.0 {
+            [Binding::Class(class, scope)] => Some((class, *scope)),
+            _ => None,
+        }
+    }
+
+    /// Finds the calls of the functions of this file.
+    fn find_calls(&mut self) {
+        let mut calls: HashMap<usize, Vec<(&'t ExprCall, usize)>> = HashMap::new();
+        for candidate in &self.candidates {
+            let Expr::Call(call) = candidate.expression else { continue };
+            let Some(function) = self.function(&call.func, candidate.scope) else { continue };
+            let known = calls.entry(function.scope).or_default();
+            if known.len() < CALLS {
+                known.push((call, candidate.scope));
+            }
+        }
+        self.calls = calls;
+    }
+
+    /// The calls of a function, by the scope of its body; nothing where there are too many of them.
+    pub(super) fn calls_of(&self, scope: usize) -> Option<&[(&'t ExprCall, usize)]> {
+        let calls = self.calls.get(&scope).map_or(&[][..], Vec::as_slice);
+        (calls.len() < CALLS).then_some(calls)
+    }
+
+    /// The function with this scope.
+    pub(super) fn function_of(&self, scope: usize) -> Option<Function<'t>> {
+        // Functions are found in the order of their scopes, but for those within others.
+        self.function_at.get(&scope).map(|index| self.functions[*index])
     }
 
     fn visit_whole(&mut self, expression: &'t Expr) {
@@ -171,7 +247,26 @@ impl<'t> Names<'t> {
             Expr::Tuple(tuple) => tuple.elts.iter().for_each(|one| self.target(one, None)),
             Expr::List(list) => list.elts.iter().for_each(|one| self.target(one, None)),
             Expr::Starred(starred) => self.target(&starred.value, None),
-            other => self.visit_as(Role::Set, other),
+            other => {
+                self.role = Role::Set;
+                self.visit_expr(other);
+            }
+        }
+    }
+
+    /// Binds what a loop goes over.
+    fn each(&mut self, target: &'t Expr, iterated: &'t Expr) {
+        match target {
+            Expr::Name(name) => self.bind(&name.id, Binding::Each(iterated, None)),
+            Expr::Tuple(tuple) => {
+                for (place, one) in tuple.elts.iter().enumerate() {
+                    match one {
+                        Expr::Name(name) => self.bind(&name.id, Binding::Each(iterated, Some(place))),
+                        other => self.target(other, None),
+                    }
+                }
+            }
+            other => self.target(other, None),
         }
     }
 
@@ -181,7 +276,8 @@ impl<'t> Names<'t> {
                 .kwarg
                 .as_deref()
                 .is_some_and(|rest| rest.range() == parameter.as_parameter().range());
-            let binding = if rest && of_block { Binding::Arguments } else { Binding::Other };
+            let binding =
+                if rest && of_block { Binding::Arguments } else { Binding::Parameter(self.scope) };
             self.bind(parameter.name(), binding);
         }
     }
@@ -218,38 +314,39 @@ impl<'t> Names<'t> {
         }
     }
 
-    fn comprehension(&mut self, generators: &'t [Comprehension], results: &[&'t Expr]) {
-        self.within(false, |inner| {
+    fn comprehension(&mut self, at: TextRange, generators: &'t [Comprehension], results: &[&'t Expr]) {
+        self.within(at, Scope::default(), |inner| {
             for generator in generators {
-                inner.target(&generator.target, None);
+                inner.each(&generator.target, &generator.iter);
                 inner.visit_whole(&generator.iter);
-                generator.ifs.iter().for_each(|test| inner.visit_as(Role::Asked, test));
+                generator.ifs.iter().for_each(|test| inner.visit_expr(test));
             }
             results.iter().for_each(|result| inner.visit_expr(result));
         });
     }
 
-    fn try_statement(&mut self, statement: &'t StmtTry) {
-        let handles = statement.handlers.iter().any(|handler| self.handles_missing(handler));
-        self.handled += u32::from(handles);
-        self.visit_body(&statement.body);
-        self.handled -= u32::from(handles);
-        statement.handlers.iter().for_each(|handler| self.visit_except_handler(handler));
-        self.visit_body(&statement.orelse);
-        self.visit_body(&statement.finalbody);
-    }
-
-    /// Whether an `except` is for what is missing, and raises nothing.
-    fn handles_missing(&self, ExceptHandler::ExceptHandler(handler): &ExceptHandler) -> bool {
-        let Some(kind) = &handler.type_ else { return false };
-        let kind = self.source(kind.range());
-        let body = self.source(handler.range());
-        (kind.contains("KeyError") || kind.contains("LookupError"))
-            && !body.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "raise")
+    fn function_definition(&mut self, function: &'t StmtFunctionDef) {
+        let (outer, scope, index) = (self.scope, self.scopes.len(), self.functions.len());
+        self.bind(&function.name, Binding::Function(function, scope));
+        let is_method = self.scopes[outer].is_class;
+        let is_static = function.decorator_list.iter().any(|one| self.source(one.expression.range()) == "staticmethod");
+        let bound = usize::from(is_method && !is_static);
+        self.functions.push(Function { definition: function, scope, bound });
+        self.function_at.insert(scope, index);
+        if is_method {
+            self.methods.entry(&function.name).and_modify(|known| *known = None).or_insert(Some(index));
+        }
+        // The scope comes first: decorators and defaults may have scopes of their own.
+        self.within(function.range(), Scope::default(), |inner| {
+            inner.parameters(&function.parameters, !function.decorator_list.is_empty());
+            inner.visit_body(&function.body);
+        });
+        function.decorator_list.iter().for_each(|decorator| self.visit_decorator(decorator));
+        self.visit_parameters(&function.parameters);
     }
 
     /// What a name is bound to, seen from a scope, and in which scope that is.
-    fn look_up(&self, name: &str, from: usize) -> Option<(&[Binding<'t>], usize)> {
+    pub(super) fn look_up(&self, name: &str, from: usize) -> Option<(&[Binding<'t>], usize)> {
         let mut at = Some(from);
         while let Some(scope) = at {
             let here = &self.scopes[scope];
@@ -291,7 +388,7 @@ impl<'t> Names<'t> {
                 bindings.iter().find_map(|binding| match binding {
                     Binding::Import(path) => Some(path.clone()),
                     Binding::Value(value) => self.path_within(value, bound, followed),
-                    Binding::Arguments | Binding::Other => None,
+                    _ => None,
                 })
             }
             Expr::Attribute(attribute) => {
@@ -318,32 +415,6 @@ impl<'t> Names<'t> {
     pub(crate) fn is_arguments(&self, expression: &Expr, scope: usize) -> bool {
         let Expr::Name(name) = expression else { return false };
         self.look_up(&name.id, scope).is_some_and(|(bindings, _)| matches!(bindings, [Binding::Arguments]))
-    }
-
-    /// The text that an expression comes to.
-    pub(crate) fn literal(&self, expression: &Expr, scope: usize) -> Option<String> {
-        let mut parts = PARTS;
-        self.literal_within(expression, scope, &mut parts)
-    }
-
-    fn literal_within(&self, expression: &Expr, scope: usize, parts: &mut u32) -> Option<String> {
-        *parts = parts.checked_sub(1)?;
-        match expression {
-            Expr::StringLiteral(string) => {
-                let text = string.value.to_str();
-                (text.len() <= LONGEST_NAME).then(|| text.to_owned())
-            }
-            Expr::BinOp(sum) if sum.op == Operator::Add => {
-                let mut side = |expression| self.literal_within(expression, scope, parts);
-                Some(side(&sum.left)? + &side(&sum.right)?)
-            }
-            Expr::Name(name) => {
-                let (bindings, bound) = self.look_up(&name.id, scope)?;
-                let [Binding::Value(value)] = bindings else { return None };
-                self.literal_within(value, bound, parts)
-            }
-            _ => None,
-        }
     }
 }
 
@@ -372,36 +443,19 @@ impl<'t> Visitor<'t> for Names<'t> {
             }
             Stmt::For(each) => {
                 self.visit_whole(&each.iter);
-                self.target(&each.target, None);
+                self.each(&each.target, &each.iter);
                 self.visit_body(&each.body);
                 self.visit_body(&each.orelse);
             }
-            Stmt::If(choice) => {
-                self.visit_as(Role::Asked, &choice.test);
-                self.visit_body(&choice.body);
-                choice.elif_else_clauses.iter().for_each(|clause| self.visit_elif_else_clause(clause));
-            }
-            Stmt::While(repeat) => {
-                self.visit_as(Role::Asked, &repeat.test);
-                self.visit_body(&repeat.body);
-                self.visit_body(&repeat.orelse);
-            }
             Stmt::Return(result) => result.value.iter().for_each(|value| self.visit_whole(value)),
-            Stmt::Try(statement) => self.try_statement(statement),
-            Stmt::FunctionDef(function) => {
-                self.bind(&function.name, Binding::Other);
-                function.decorator_list.iter().for_each(|decorator| self.visit_decorator(decorator));
-                self.visit_parameters(&function.parameters);
-                self.within(false, |inner| {
-                    inner.parameters(&function.parameters, !function.decorator_list.is_empty());
-                    inner.visit_body(&function.body);
-                });
-            }
+            Stmt::FunctionDef(function) => self.function_definition(function),
             Stmt::ClassDef(class) => {
-                self.bind(&class.name, Binding::Other);
+                self.bind(&class.name, Binding::Class(class, self.scopes.len()));
+                let scope = Scope { is_class: true, ..Scope::default() };
+                // The scope comes first: what decorates a class may have scopes of its own.
+                self.within(class.range(), scope, |inner| inner.visit_body(&class.body));
                 class.decorator_list.iter().for_each(|decorator| self.visit_decorator(decorator));
                 class.arguments.iter().for_each(|arguments| self.visit_arguments(arguments));
-                self.within(true, |inner| inner.visit_body(&class.body));
             }
             other => visitor::walk_stmt(self, other),
         }
@@ -413,10 +467,6 @@ impl<'t> Visitor<'t> for Names<'t> {
         if !self.enter(expression.range()) {
             return;
         }
-        let role = match role {
-            Role::Used | Role::Asked if self.handled > 0 => Role::Replaced,
-            role => role,
-        };
         let scope = self.scope;
         let mut candidate = Candidate { expression, scope, role, is_whole };
         let mut chain = 0;
@@ -453,10 +503,7 @@ impl<'t> Visitor<'t> for Names<'t> {
                     break;
                 }
             };
-            candidate = Candidate { expression: next, scope, role: Role::Used, is_whole: false };
-            if self.handled > 0 {
-                candidate.role = Role::Replaced;
-            }
+            candidate = Candidate { expression: next, scope, role: Role::Read, is_whole: false };
         }
         self.depth -= 1;
     }
@@ -469,11 +516,6 @@ impl<'t> Visitor<'t> for Names<'t> {
             }
         }
         arguments.keywords.iter().for_each(|keyword| self.visit_whole(&keyword.value));
-    }
-
-    fn visit_elif_else_clause(&mut self, clause: &'t ElifElseClause) {
-        clause.test.iter().for_each(|test| self.visit_as(Role::Asked, test));
-        self.visit_body(&clause.body);
     }
 
     fn visit_except_handler(&mut self, handler: &'t ExceptHandler) {
@@ -512,40 +554,24 @@ impl<'t> Names<'t> {
     fn last(&mut self, expression: &'t Expr, candidate: Candidate<'t>) {
         match expression {
             Expr::Name(_) if candidate.is_whole => self.candidates.push(candidate),
-            Expr::Compare(compare) => {
+            Expr::Compare(_) => {
                 self.candidates.push(candidate);
-                for operand in std::iter::once(&*compare.left).chain(&compare.comparators) {
-                    self.visit_as(Role::Asked, operand);
-                }
+                visitor::walk_expr(self, expression);
             }
-            Expr::BoolOp(operation) => {
-                let last = operation.values.len().saturating_sub(1);
-                for (at, value) in operation.values.iter().enumerate() {
-                    let role =
-                        if operation.op == BoolOp::Or && at < last { Role::Replaced } else { candidate.role };
-                    self.visit_as(role, value);
-                }
-            }
-            Expr::UnaryOp(operation) => self.visit_as(candidate.role, &operation.operand),
             Expr::Named(named) => {
-                self.visit_as(candidate.role, &named.value);
+                self.visit_expr(&named.value);
                 self.target(&named.target, Some(&named.value));
             }
-            Expr::If(choice) => {
-                self.visit_as(Role::Asked, &choice.test);
-                self.visit_expr(&choice.body);
-                self.visit_expr(&choice.orelse);
-            }
-            Expr::Lambda(lambda) => self.within(false, |inner| {
+            Expr::Lambda(lambda) => self.within(lambda.range(), Scope::default(), |inner| {
                 lambda.parameters.iter().for_each(|parameters| inner.parameters(parameters, false));
                 inner.visit_expr(&lambda.body);
             }),
-            Expr::ListComp(list) => self.comprehension(&list.generators, &[&list.elt]),
-            Expr::SetComp(set) => self.comprehension(&set.generators, &[&set.elt]),
-            Expr::Generator(generator) => self.comprehension(&generator.generators, &[&generator.elt]),
+            Expr::ListComp(list) => self.comprehension(list.range(), &list.generators, &[&list.elt]),
+            Expr::SetComp(set) => self.comprehension(set.range(), &set.generators, &[&set.elt]),
+            Expr::Generator(generator) => self.comprehension(generator.range(), &generator.generators, &[&generator.elt]),
             Expr::DictComp(map) => {
                 let results: Vec<&Expr> = map.key.as_deref().into_iter().chain([&*map.value]).collect();
-                self.comprehension(&map.generators, &results);
+                self.comprehension(map.range(), &map.generators, &results);
             }
             Expr::Dict(map) => {
                 for item in &map.items {

@@ -1,12 +1,13 @@
 //! The expressions of a Python file that refer to variables, secrets and profiles.
 
-use std::collections::HashSet;
-
-use ruff_python_ast::{CmpOp, Expr, ExprCall, ExprCompare, ExprSubscript};
+use magus_model::Text;
+use ruff_python_ast::{CmpOp, Expr, ExprCall, ExprCompare, ExprSubscript, ModModule};
 use ruff_text_size::{Ranged as _, TextRange};
 
 use super::{
     Lines,
+    fate::{Fate, fates},
+    literals::Literal,
     names::{Candidate, Names, Role},
     ordered,
 };
@@ -20,53 +21,78 @@ const GLOBAL: &str = "mage_ai.data_preparation.variable_manager.get_global_varia
 /// The profile of who names none (`io/config.py`).
 const DEFAULT_PROFILE: &str = "default";
 
-/// A call that refers to something: the place and the keyword of the name, those of the default, and what it is without one.
+/// A place that reads something, or asks whether it is there.
+pub(super) struct Read<'t> {
+    /// The expression that reads: a call, an index or a comparison.
+    pub(super) expression: TextRange,
+    /// The place of its name.
+    pub(super) at: TextRange,
+    pub(super) kind: Kind,
+    pub(super) name: Name,
+    pub(super) gives: Gives<'t>,
+    /// The expression of the name, where several come to it.
+    pub(super) key: Option<&'t Expr>,
+}
+
+/// What reading comes to where the thing is missing.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Gives<'t> {
+    /// An exception.
+    Raises,
+    /// `None`, or what this expression comes to.
+    Default(Option<&'t Expr>),
+    /// The same, and it is there from then on.
+    SetDefault(Option<&'t Expr>),
+    /// `False`, or with `not in`: `True`.
+    False,
+    True,
+    /// It is set here.
+    Set,
+    /// This, whatever is done with it.
+    Known(Missing),
+}
+
+/// A call that refers to something: the place and the keyword of the name, those of the default, and what it comes to without.
 struct Function {
     kind: Kind,
     name: (usize, &'static str),
     default: Option<(usize, &'static str)>,
-    /// What a missing one comes to where the code gives no default.
-    missing: Missing,
+    gives: Gives<'static>,
 }
 
 fn function(path: &str) -> Option<Function> {
-    let variable = |default, missing| Function { kind: Kind::Variable, name: (0, "key"), default, missing };
+    let variable = |default, gives| Function { kind: Kind::Variable, name: (0, "key"), default, gives };
+    let other = |kind, place, keyword, gives| Function { kind, name: (place, keyword), default: None, gives };
     Some(match path {
-        "os.getenv" | "os.environ.get" | "os.environ.pop" => variable(Some((1, "default")), Missing::Fails),
-        "os.environ.setdefault" | "os.environ.__contains__" => variable(None, Missing::Default),
-        "os.environ.__getitem__" => variable(None, Missing::Fails),
-        SECRET => Function { kind: Kind::Secret, name: (0, "name"), default: None, missing: Missing::Fails },
-        PROFILE => {
-            Function { kind: Kind::Profile, name: (1, "profile"), default: None, missing: Missing::Fails }
-        }
-        GLOBAL => Function { kind: Kind::Runtime, name: (1, "key"), default: None, missing: Missing::Fails },
+        "os.getenv" | "os.environ.get" => variable(Some((1, "default")), Gives::Default(None)),
+        "os.environ.pop" => variable(Some((1, "default")), Gives::Raises),
+        "os.environ.setdefault" => variable(Some((1, "value")), Gives::SetDefault(None)),
+        "os.environ.__contains__" => variable(None, Gives::False),
+        "os.environ.__getitem__" => variable(None, Gives::Raises),
+        SECRET => other(Kind::Secret, 0, "name", Gives::Default(None)),
+        PROFILE => other(Kind::Profile, 1, "profile", Gives::Known(Missing::Fails)),
+        GLOBAL => other(Kind::Runtime, 1, "key", Gives::Known(Missing::Fails)),
         _ => return None,
     })
 }
 
 /// Everything that a file refers to, ordered by place.
-pub(super) fn references(names: &Names<'_>, lines: &Lines<'_>) -> Vec<Reference> {
-    let mut found = Found { names, lines, references: Vec::new(), asked: HashSet::new() };
+pub(super) fn references<'t>(module: &'t ModModule, names: &Names<'t>, lines: &Lines<'_>) -> Vec<Reference> {
+    let mut found = Found { names, reads: Vec::new() };
     for candidate in &names.candidates {
         found.look(*candidate);
     }
-    let Found { mut references, asked, .. } = found;
-    // Where a file asks whether it is there, it knows what to do without it.
-    for reference in references.iter_mut().filter(|one| one.missing == Missing::Fails) {
-        let is_asked = reference.name.literal().is_some_and(|name| asked.contains(name.as_str()));
-        if reference.kind == Kind::Variable && is_asked {
-            reference.missing = Missing::Default;
-        }
-    }
-    ordered(references)
+    let fates = fates(module, names, &found.reads);
+    let reference = |(read, Fate { missing, alternatives }): (Read<'t>, Fate)| {
+        let (line, column) = lines.place(read.at.start().to_usize());
+        Reference { line, column, kind: read.kind, name: read.name, missing, alternatives, profile: None, key: None }
+    };
+    ordered(found.reads.into_iter().zip(fates).map(reference).collect())
 }
 
 struct Found<'n, 't> {
     names: &'n Names<'t>,
-    lines: &'n Lines<'t>,
-    references: Vec<Reference>,
-    /// The variables of which the file asks whether they are there.
-    asked: HashSet<String>,
+    reads: Vec<Read<'t>>,
 }
 
 impl<'t> Found<'_, 't> {
@@ -75,102 +101,113 @@ impl<'t> Found<'_, 't> {
             && self.names.path(candidate.expression, candidate.scope).as_deref() == Some(ENVIRONMENT)
         {
             // The environment as a whole, handed to something.
-            self.add(candidate.expression.range(), Kind::Variable, Name::Any, Missing::Default);
+            self.whole(candidate.expression.range());
             return;
         }
         match candidate.expression {
-            Expr::Call(call) => self.call(call, candidate),
+            Expr::Call(call) => self.call(call, candidate.scope),
             Expr::Subscript(subscript) => self.subscript(subscript, candidate),
             Expr::Compare(compare) => self.compare(compare, candidate.scope),
             _ => {}
         }
     }
 
-    fn add(&mut self, at: TextRange, kind: Kind, name: Name, missing: Missing) {
-        let (line, column) = self.lines.place(at.start().to_usize());
-        self.references.push(Reference { line, column, kind, name, missing, profile: None, key: None });
+    fn whole(&mut self, at: TextRange) {
+        self.reads.push(Read {
+            expression: at,
+            at,
+            kind: Kind::Variable,
+            name: Name::Any,
+            gives: Gives::Known(Missing::Default),
+            key: None,
+        });
     }
 
-    fn name(&self, expression: &Expr, scope: usize) -> Name {
-        match self.names.literal(expression, scope) {
-            Some(name) => Name::Literal(name.into()),
-            None => Name::undecidable(self.names.source(expression.range())),
+    /// Adds a read of each name that an expression comes to.
+    fn add(&mut self, expression: TextRange, key: &'t Expr, scope: usize, kind: Kind, gives: Gives<'t>) {
+        let read = |name, at, key| Read { expression, at, kind, name, gives, key };
+        match self.names.literals(key, scope) {
+            Some(literals) => {
+                let several = Some(key).filter(|_| literals.len() > 1);
+                for Literal { text, at } in literals {
+                    let at = at.unwrap_or_else(|| key.range());
+                    self.reads.push(read(Name::Literal(text.into()), at, several));
+                }
+            }
+            None => {
+                let name = Name::undecidable(self.names.source(key.range()));
+                self.reads.push(read(name, key.range(), None));
+            }
         }
     }
 
-    fn call(&mut self, call: &'t ExprCall, Candidate { scope, role, .. }: Candidate<'t>) {
+    fn call(&mut self, call: &'t ExprCall, scope: usize) {
         let arguments = &call.arguments;
         if let Expr::Attribute(method) = &*call.func
             && self.names.is_arguments(&method.value, scope)
         {
             let key = arguments.find_positional(0).filter(|_| matches!(method.attr.as_str(), "get" | "pop"));
             if let Some(key) = key {
-                let name = self.name(key, scope);
-                self.add(key.range(), Kind::Runtime, name, Missing::Default);
+                self.add(call.range(), key, scope, Kind::Runtime, Gives::Known(Missing::Default));
             }
             return;
         }
         let Some(path) = self.names.path(&call.func, scope) else { return };
         if matches!(path.as_str(), "os.environ.copy" | "os.environ.items" | "os.environ.values") {
-            self.add(call.func.range(), Kind::Variable, Name::Any, Missing::Default);
+            self.whole(call.func.range());
             return;
         }
-        let Some(Function { kind, name: (place, keyword), default, missing }) = function(&path) else {
+        let Some(Function { kind, name: (place, keyword), default, gives }) = function(&path) else {
             return;
         };
         let Some(key) = arguments.find_argument_value(keyword, place) else {
             let has_splat = arguments.args.iter().any(Expr::is_starred_expr)
                 || arguments.keywords.iter().any(|keyword| keyword.arg.is_none());
             if kind == Kind::Profile && !has_splat && arguments.find_argument_value("config", 2).is_none() {
-                self.add(call.func.range(), kind, Name::Literal(DEFAULT_PROFILE.into()), missing);
+                let name = Name::Literal(Text::new_static(DEFAULT_PROFILE));
+                self.reads.push(Read { expression: call.range(), at: call.func.range(), kind, name, gives, key: None });
             }
             return;
         };
-        let name = self.name(key, scope);
         let value = default.and_then(|(place, keyword)| arguments.find_argument_value(keyword, place));
-        // `None` is what comes without a default, but for `pop`, which fails then.
-        let says = value.is_some_and(|value| !value.is_none_literal_expr() || path == "os.environ.pop");
-        let missing =
-            if says || matches!(role, Role::Asked | Role::Replaced) { Missing::Default } else { missing };
-        if path == "os.environ.__contains__" {
-            self.asked.extend(name.literal().map(ToString::to_string));
-        }
-        self.add(key.range(), kind, name, missing);
+        let gives = match (gives, value) {
+            (Gives::SetDefault(_), value) => Gives::SetDefault(value),
+            (Gives::Raises | Gives::Default(_), Some(value)) => Gives::Default(Some(value)),
+            (gives, _) => gives,
+        };
+        self.add(call.range(), key, scope, kind, gives);
     }
 
     fn subscript(&mut self, subscript: &'t ExprSubscript, Candidate { scope, role, .. }: Candidate<'t>) {
         let key = &*subscript.slice;
         if self.names.is_arguments(&subscript.value, scope) {
-            let name = self.name(key, scope);
-            self.add(key.range(), Kind::Runtime, name, Missing::Fails);
+            self.add(subscript.range, key, scope, Kind::Runtime, Gives::Known(Missing::Fails));
             return;
         }
         if self.names.path(&subscript.value, scope).as_deref() != Some(ENVIRONMENT) {
             return;
         }
-        let name = self.name(key, scope);
-        let missing = match role {
-            Role::Set if name.literal().is_none() => return,
-            Role::Set => Missing::Set,
-            Role::Replaced => Missing::Default,
-            // Asked or not: where it is missing, this raises.
-            Role::Used | Role::Asked => Missing::Fails,
-        };
-        self.add(key.range(), Kind::Variable, name, missing);
+        let gives = if role == Role::Set { Gives::Set } else { Gives::Raises };
+        if role == Role::Set && self.names.literals(key, scope).is_none() {
+            return;
+        }
+        self.add(subscript.range, key, scope, Kind::Variable, gives);
     }
 
     /// `'X' in os.environ`.
     fn compare(&mut self, compare: &'t ExprCompare, scope: usize) {
-        let ([CmpOp::In | CmpOp::NotIn], [right]) = (&*compare.ops, &*compare.comparators) else { return };
+        let ([operator], [right]) = (&*compare.ops, &*compare.comparators) else { return };
+        let gives = match operator {
+            CmpOp::In => Gives::False,
+            CmpOp::NotIn => Gives::True,
+            _ => return,
+        };
         let path = match right {
             Expr::Call(call) => self.names.path(&call.func, scope).filter(|path| path == "os.environ.keys"),
             right => self.names.path(right, scope).filter(|path| path == ENVIRONMENT),
         };
-        if path.is_none() {
-            return;
+        if path.is_some() {
+            self.add(compare.range, &compare.left, scope, Kind::Variable, gives);
         }
-        let name = self.name(&compare.left, scope);
-        self.asked.extend(name.literal().map(ToString::to_string));
-        self.add(compare.left.range(), Kind::Variable, name, Missing::Default);
     }
 }

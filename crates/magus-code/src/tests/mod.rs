@@ -27,10 +27,17 @@ fn shown(scan: &Scan) -> Vec<String> {
         };
         let missing = match reference.missing {
             Missing::Fails => "",
+            Missing::Undecidable => " ?",
             Missing::Default => " default",
             Missing::Comment => " comment",
             Missing::Set => " set",
         };
+        let alternatives: String = reference
+            .alternatives
+            .iter()
+            .map(|group| format!(" or {}", group.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("+")))
+            .collect();
+        let missing = format!("{missing}{alternatives}");
         let place = match (&reference.profile, &reference.key) {
             (Some(profile), Some(key)) => format!(" in {profile}.{key}"),
             _ => String::new(),

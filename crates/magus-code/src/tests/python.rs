@@ -23,10 +23,10 @@ fn every_way_to_read_a_variable_is_found() {
         ("import os as o\no.environ['A']\n", "2:11 env A"),
         ("import os.path\nos.environ['A']\n", "2:12 env A"),
         ("from os import environ\nenviron['A']\n", "2:9 env A"),
-        ("from os import environ as e, getenv as g\ng('A')\n", "2:3 env A"),
+        ("from os import environ as e, getenv as g\nx = g('A')\n", "2:7 env A"),
         ("from os import (\n    environ as e,\n)\ne['A']\n", "4:3 env A"),
         ("import os\nenv = os.environ\nenv['A']\n", "3:5 env A"),
-        ("import os\nget = os.environ.get\nget('A')\n", "3:5 env A"),
+        ("import os\nget = os.environ.get\nx = get('A')\n", "3:9 env A"),
         ("import os\ndel os.environ['A']\n", "2:16 env A"),
         ("import os\nos.environ['A'] += 'b'\n", "2:12 env A"),
         ("import os\nos.environ['A'] = 'b'\n", "2:12 env A set"),
@@ -50,8 +50,8 @@ fn every_way_to_read_a_variable_is_found() {
         ("import os\r\nos.environ['A']\r\n", "2:12 env A"),
         ("import os\nä = os.environ['Ä']\n", "2:16 env Ä"),
         (
-            "try:\n    from os import getenv\nexcept ImportError:\n    getenv = None\ngetenv('A')\n",
-            "5:8 env A",
+            "try:\n    from os import getenv\nexcept ImportError:\n    getenv = None\nx = getenv('A')\n",
+            "5:12 env A",
         ),
         ("os.environ['A']\n", "1:12 env A"),
         ("import os\nlambda: os.environ['A']\n", "2:20 env A"),
@@ -68,15 +68,15 @@ fn every_way_to_read_a_variable_is_found() {
 fn secrets_profiles_and_runtime_variables_are_found() {
     for (text, expected) in [
         (
-            "from mage_ai.data_preparation.shared.secrets import get_secret_value\nget_secret_value('a')\n",
-            "2:18 secret a",
+            "from mage_ai.data_preparation.shared.secrets import get_secret_value\nx = get_secret_value('a')\n",
+            "2:22 secret a",
         ),
         (
-            "from mage_ai.data_preparation.shared.secrets import get_secret_value as s\ns(name='a')\n",
-            "2:8 secret a",
+            "from mage_ai.data_preparation.shared.secrets import get_secret_value as s\nx = s(name='a')\n",
+            "2:12 secret a",
         ),
-        ("import mage_ai.data_preparation.shared.secrets as s\ns.get_secret_value('a')\n", "2:20 secret a"),
-        ("get_secret_value('a')\n", "1:18 secret a"),
+        ("import mage_ai.data_preparation.shared.secrets as s\nx = s.get_secret_value('a')\n", "2:24 secret a"),
+        ("x = get_secret_value('a')\n", "1:22 secret a"),
         (
             "from mage_ai.io.config import ConfigFileLoader\nConfigFileLoader(path, 'dev')\n",
             "2:24 profile dev",
@@ -124,17 +124,16 @@ fn what_only_looks_like_a_reference_is_none() {
 #[test]
 fn a_name_that_is_made_is_quoted_and_never_guessed() {
     for (text, expected) in [
-        ("import os\nos.environ[f'{x}_KEY']\n", "2:12 env <f'{x}_KEY'>"),
-        ("import os\nos.environ['A_' + x]\n", "2:12 env <'A_' + x>"),
-        ("import os\nos.getenv(name)\n", "2:11 env <name>"),
-        ("import os\nA = 'B'\nA = 'C'\nos.environ[A]\n", "4:12 env <A>"),
-        ("import os\nA = 'B'\nA += 'C'\nos.environ[A]\n", "4:12 env <A>"),
-        ("import os\ndef f(A='B'):\n    os.environ[A]\n", "3:16 env <A>"),
-        ("import os\nfor A in ['B']:\n    os.environ[A]\n", "3:16 env <A>"),
-        ("import os\n[os.environ[n] for n in names]\n", "2:13 env <n>"),
-        ("import os\nfrom names import A\nos.environ[A]\n", "3:12 env <A>"),
-        ("import os\nos.environ[b'A']\n", "2:12 env <b'A'>"),
-        ("import os\nos.environ[\n  x\n  + y\n]\n", "3:3 env <x + y>"),
+        ("import os\nos.environ[f'{x}_KEY']\n", "2:12 env <f'{x}_KEY'> ?"),
+        ("import os\nos.environ['A_' + x]\n", "2:12 env <'A_' + x> ?"),
+        ("import os\nos.getenv(name)\n", "2:11 env <name> default"),
+        ("import os\nA = 'B'\nA = 'C'\nos.environ[A]\n", "4:12 env <A> ?"),
+        ("import os\nA = 'B'\nA += 'C'\nos.environ[A]\n", "4:12 env <A> ?"),
+        ("import os\ndef f(A='B'):\n    os.environ[A]\n", "3:16 env <A> ?"),
+        ("import os\n[os.environ[n] for n in names]\n", "2:13 env <n> ?"),
+        ("import os\nfrom names import A\nos.environ[A]\n", "3:12 env <A> ?"),
+        ("import os\nos.environ[b'A']\n", "2:12 env <b'A'> ?"),
+        ("import os\nos.environ[\n  x\n  + y\n]\n", "3:3 env <x + y> ?"),
     ] {
         python(text, &[expected]);
     }
@@ -205,4 +204,84 @@ fn modern_python_parses() {
     ] {
         assert_eq!(scan(FileKind::Python, text.as_bytes()).fault, None, "{text}");
     }
+}
+
+#[test]
+fn what_is_needed_follows_from_what_the_code_does_without() {
+    let mut bad: Vec<String> = Vec::new();
+    for (text, expected) in [
+        // Alternatives.
+        ("x = os.getenv('A') or os.getenv('B')\nuse(x)\n", &["A or B", "B or A"][..]),
+        ("x = os.getenv('A') or os.getenv('B') or 'c'\nuse(x)\n", &["A default", "B default"]),
+        ("x = os.getenv('A', os.getenv('B'))\nuse(x)\n", &["A or B", "B or A"]),
+        ("x = os.getenv('A') if os.getenv('A') else os.environ['B']\n", &["A or B", "A default", "B or A"]),
+        ("x = os.getenv('A')\nif not x:\n    x = os.environ['B']\nuse(x)\n", &["A or B", "B or A"]),
+        ("for k in ['A', 'B']:\n    x = os.getenv(k)\n    if x:\n        break\nuse(x)\n", &["A or B", "B or A"]),
+        (
+            "def f():\n    for k in ('A', 'B'):\n        x = os.getenv(k)\n        if x:\n            return x\n    raise E\nf()\n",
+            &["A or B", "B or A"],
+        ),
+        ("x = next((os.getenv(k) for k in ['A', 'B'] if os.getenv(k)), None)\nif x is None:\n    raise E\n", &["A default", "A or B", "B default", "B or A"]),
+        ("if not (os.getenv('A') or os.getenv('B')):\n    raise E\n", &["A or B", "B or A"]),
+        ("if not any([os.getenv('A'), os.getenv('B')]):\n    raise E\n", &["A or B", "B or A"]),
+        // What is tested.
+        ("v = os.getenv('A')\nif not v:\n    raise E\nuse(v)\n", &["A"]),
+        ("v = os.getenv('A')\nif v is None:\n    sys.exit(1)\n", &["A default"]),
+        ("import sys\nv = os.getenv('A')\nif v is None:\n    sys.exit(1)\n", &["A"]),
+        ("v = os.getenv('A')\nif v:\n    use(v)\n", &["A default"]),
+        ("v = os.getenv('A')\nif v:\n    pass\nuse(v)\n", &["A"]),
+        ("v = os.getenv('A')\nuse(v or 'b')\n", &["A default"]),
+        ("v = os.getenv('A')\nif not v:\n    logger.warning('none')\n", &["A default"]),
+        ("v = os.getenv('A')\nif not v:\n    v = 'b'\nuse(v)\n", &["A default"]),
+        ("v = os.getenv('A')\nassert v\n", &["A"]),
+        ("assert os.getenv('A'), 'A is missing'\n", &["A"]),
+        ("if 'A' not in os.environ:\n    raise E\n", &["A"]),
+        ("def f():\n    return os.getenv('A')\nif not f():\n    raise E\n", &["A"]),
+        ("def f():\n    return os.getenv('A')\nx = f() or 'b'\n", &["A default"]),
+        ("def f():\n    v = os.getenv('A')\n    if not v:\n        return 'b'\n    return v\nuse(f())\n", &["A default"]),
+        ("@dataclass\nclass C:\n    a: str = os.getenv('A')\ndef f(c):\n    if not c.a:\n        raise E\n", &["A"]),
+        ("@dataclass\nclass C:\n    a: str = os.getenv('A')\ndef f(c):\n    if c.a:\n        use(c.a)\n", &["A default"]),
+        ("@dataclass\nclass C:\n    a: str\nc = C(a=os.getenv('A'))\nif c.a:\n    use(c.a)\n", &["A default"]),
+        ("class C:\n    def __init__(self):\n        self.a = os.getenv('A')\n    def f(self):\n        if not self.a:\n            raise E\n", &["A"]),
+        // An empty default that is refused, and exceptions that are handled.
+        ("v = os.getenv('A', '')\nif not v:\n    raise E\n", &["A"]),
+        ("v = os.getenv('A', '').strip()\nif v == '':\n    raise E\n", &["A"]),
+        ("v = os.getenv('A', '')\nuse(v)\n", &["A default"]),
+        ("x = int(os.getenv('A', ''))\n", &["A"]),
+        ("try:\n    x = os.environ['A']\nexcept Exception:\n    x = 'b'\n", &["A default"]),
+        ("try:\n    x = os.environ['A']\nexcept:\n    x = None\nif not x:\n    raise E\n", &["A"]),
+        ("try:\n    x = os.environ['A']\nexcept KeyError:\n    raise E\n", &["A"]),
+        ("try:\n    x = os.environ['A']\nexcept ValueError:\n    x = 'b'\n", &["A"]),
+        ("try:\n    x = os.environ['A']\nexcept KeyError:\n    x = os.environ['B']\n", &["A or B", "B or A"]),
+        ("import contextlib\nwith contextlib.suppress(KeyError):\n    x = os.environ['A']\n", &["A default"]),
+        // Lists of names.
+        ("for k in ['A', 'B']:\n    os.environ[k]\n", &["A", "B"]),
+        ("R = ('A', 'B')\nmissing = [k for k in R if k not in os.environ]\nif missing:\n    raise E\n", &["A", "B"]),
+        ("R = ['A', 'B']\nif not all(os.getenv(k) for k in R):\n    raise E\n", &["A", "B"]),
+        ("missing = []\nfor k in ['A', 'B']:\n    if not os.getenv(k):\n        missing.append(k)\nif len(missing) > 0:\n    raise E\n", &["A", "B"]),
+        ("c = {'a': os.getenv('A'), 'b': os.getenv('B')}\nm = [k for k, v in c.items() if not v]\nif m:\n    raise E\n", &["A", "B"]),
+        ("a, b = os.getenv('A'), os.getenv('B')\nif not all([a, b]):\n    raise E\n", &["A", "B"]),
+        ("def need(name):\n    v = os.getenv(name)\n    if not v:\n        raise E\n    return v\na = need('A')\nb = need('B')\n", &["A", "B"]),
+        ("def get(name, default=None):\n    return os.getenv(name, default)\na = get('A')\nb = get('B', 'b')\nuse(a)\n", &["A", "B default"]),
+        ("def all_of(*keys):\n    return [os.environ[k] for k in keys]\nall_of('A', 'B')\n", &["A", "B"]),
+        ("for k in ['A', 'B']:\n    os.environ[f'X_{k}']\n", &["X_A", "X_B"]),
+        // What depends on something else.
+        ("if os.getenv('A') == 'b':\n    os.environ['C']\n", &["A default", "C ?"]),
+        ("if os.getenv('A'):\n    os.environ['C']\n", &["A default", "C ?"]),
+        ("if os.getenv('A'):\n    x = os.environ['A']\n", &["A default", "A default"]),
+        ("if 'A' not in os.environ:\n    os.environ['A'] = 'b'\nx = os.environ['A']\n", &["A default", "A set", "A default"]),
+        ("x = kwargs.get('a') or os.getenv('A')\nuse(x)\n", &["A ?"]),
+    ] {
+        let found = scan(FileKind::Python, format!("import os\n{text}").as_bytes());
+        let shown: Vec<String> = shown(&found)
+            .iter()
+            .map(|one| one.split_once(" env ").map_or(one.as_str(), |(_, name)| name).to_owned())
+            .collect();
+        let mut shown: Vec<&str> = shown.iter().map(String::as_str).collect();
+        shown.sort_unstable();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        if shown != expected { bad.push(format!("{text}found {shown:?}, expected {expected:?}\n")); }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
