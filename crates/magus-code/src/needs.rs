@@ -47,6 +47,9 @@ pub struct Need {
     pub name: Text,
     /// The worst that happens where it is missing, over all places of pipelines.
     pub missing: Missing,
+    /// The names that serve as well, where it is one of several: without all names of a list, something fails.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub alternatives: BTreeSet<Vec<Text>>,
     /// The pipelines that need it; none where no pipeline reaches a place of it.
     pub pipelines: BTreeSet<Text>,
     /// Where it is read: the places that would fail first, as `file:line`.
@@ -83,6 +86,8 @@ pub struct Found<T> {
 #[derive(Default)]
 struct Known<'p> {
     places: Vec<(Missing, &'p Text, u32)>,
+    alternatives: BTreeSet<Vec<Text>>,
+    alone: bool,
     pipelines: BTreeSet<&'p Text>,
     set_by: BTreeSet<&'p Text>,
     in_profile: bool,
@@ -174,11 +179,16 @@ impl<'p> Known<'p> {
         if missing != Missing::Comment {
             self.pipelines.extend(pipelines);
         }
+        if missing == Missing::Fails && !place.reference.alternatives.is_empty() {
+            self.alternatives.extend(place.reference.alternatives.iter().cloned());
+        } else {
+            self.alone |= missing == Missing::Fails;
+        }
         self.places.push((missing, place.file, place.reference.line));
     }
 
     fn need(self, kind: Kind, name: Text) -> Need {
-        let Self { mut places, mut pipelines, set_by, in_profile, elsewhere } = self;
+        let Self { mut places, alternatives, alone, mut pipelines, set_by, in_profile, elsewhere } = self;
         // A pipeline that sets it itself needs nobody for it.
         pipelines.retain(|pipeline| !set_by.contains(pipeline));
         places.sort();
@@ -189,6 +199,8 @@ impl<'p> Known<'p> {
             name,
             missing: if pipelines.is_empty() { Missing::Comment } else { worst },
             only_in_unused_profile: pipelines.is_empty() && in_profile && !elsewhere,
+            // What fails for itself needs no other name.
+            alternatives: if alone { BTreeSet::new() } else { alternatives },
             pipelines: owned(pipelines),
             places: places.into_iter().take(PLACES).map(|(_, file, line)| shown(file, line)).collect(),
         }

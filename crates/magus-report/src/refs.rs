@@ -82,8 +82,13 @@ pub struct ReferencePlace {
     /// The expression, where the name is made while the code runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expression: Option<Text>,
-    /// Whether the code says what counts where it is missing.
+    /// Whether the code goes on without it: it has a default, or asks first.
     pub has_default: bool,
+    /// What the code does without it: `fails`, `goes_on`, or `undecidable`.
+    pub without: &'static str,
+    /// The names that serve as well, where it fails only without all of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Vec<Text>>,
     /// The pipelines that need it there.
     pub pipelines: Vec<Text>,
     /// The environments with code that has this place.
@@ -226,6 +231,8 @@ mod tests {
             column: 22,
             expression: None,
             has_default: false,
+            without: "fails",
+            alternatives: Vec::new(),
             pipelines: vec!["orders".into()],
             environments: vec!["staging".into(), "production".into()],
         };

@@ -41,13 +41,14 @@ pub fn run(global: &Global, arguments: &Refs, output: &Output) -> Result<Exit, C
     }
     for ((kind, name), referenced) in &mut names {
         referenced.environments = stages.iter().map(|stage| standing(&checked, stage, *kind, name)).collect();
-        if !referenced.defined_by_workspaces {
-            for one in &mut referenced.environments {
-                let here =
-                    referenced.places.iter().filter(|place| place.environments.contains(&one.environment));
-                let pipelines: BTreeSet<Text> =
-                    here.flat_map(|place| place.pipelines.iter().cloned()).collect();
-                one.read_by = pipelines.into_iter().collect();
+        let is_variable = referenced.defined_by_workspaces;
+        for one in &mut referenced.environments {
+            let is_here = |place: &&ReferencePlace| place.environments.contains(&one.environment);
+            let here: Vec<&ReferencePlace> = referenced.places.iter().filter(is_here).collect();
+            one.has_default = here.iter().all(|place| place.has_default);
+            if !is_variable {
+                let pipelines: BTreeSet<&Text> = here.iter().flat_map(|place| &place.pipelines).collect();
+                one.read_by = pipelines.into_iter().cloned().collect();
             }
         }
     }
@@ -171,6 +172,8 @@ fn places(
                 column: reference.column,
                 expression: None,
                 has_default: reference.missing == Missing::Default,
+                without: without(reference.missing),
+                alternatives: reference.alternatives.clone(),
                 pipelines: project.needed_by(place).into_iter().cloned().collect(),
                 environments: vec![environment.clone()],
             };
@@ -195,6 +198,15 @@ fn places(
                 None => list.push(shown),
             }
         }
+    }
+}
+
+/// What code does without something, in a word.
+fn without(missing: Missing) -> &'static str {
+    match missing {
+        Missing::Fails => "fails",
+        Missing::Undecidable => "undecidable",
+        Missing::Default | Missing::Comment | Missing::Set => "goes_on",
     }
 }
 
@@ -238,8 +250,7 @@ fn standing(checked: &Checked, stage: &Stage<'_>, kind: Kind, name: &Text) -> In
         for workspace in &running.workspaces {
             if let Some(at) = definition(checked, workspace, kind, name) {
                 standing.defined.push(at);
-            } else if let Some(need) = need {
-                standing.has_default &= need.missing == Missing::Default;
+            } else if need.is_some() {
                 standing.missing.push(workspace.name.as_str().into());
             }
         }

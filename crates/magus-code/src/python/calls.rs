@@ -7,6 +7,7 @@ use super::{
     fate::{Catcher, DEEPEST, Failure, Flow, Path, Summary},
     groups::Groups,
     names::Function,
+    statements::Exit,
     value::{Constant, Members, Nothing, Value},
 };
 
@@ -292,6 +293,7 @@ impl<'t> Flow<'_, 't> {
         for (failure, groups) in &summary.failures {
             self.fail(groups, *failure);
         }
+        self.assume_numbers(summary.known);
         summary.value
     }
 
@@ -305,7 +307,11 @@ impl<'t> Flow<'_, 't> {
         self.catchers.push(Catcher { kinds: None, caught: Vec::new() });
         self.parameters(function, given);
         let exit = self.block(&function.definition.body);
-        if exit == super::statements::Exit::Falls {
+        let mut known_after = Vec::new();
+        if exit == Exit::Falls {
+            if self.returns.is_empty() {
+                known_after.extend(self.known_trail[known..].iter().cloned());
+            }
             self.falls_off();
         }
         self.running.pop();
@@ -313,7 +319,7 @@ impl<'t> Flow<'_, 't> {
         let failures = self.catchers.pop().map_or_else(Vec::new, |catcher| catcher.caught);
         let returned = std::mem::replace(&mut self.returns, returns);
         (self.path, self.scope, self.shown, self.left) = (path, scope, shown, left);
-        Summary { value: Value::joined(returned), failures }
+        Summary { value: Value::joined(returned), failures, known: known_after }
     }
 
     /// A function that ends without `return` returns `None`.

@@ -9,7 +9,7 @@ use ruff_python_ast::{
 use ruff_text_size::{Ranged as _, TextRange};
 
 use super::{
-    fate::{Condition, DEEPEST, Failure, Flow, When},
+    fate::{DEEPEST, Failure, Flow},
     groups::Groups,
     statements::Exit,
     uses::Gives,
@@ -62,14 +62,14 @@ impl<'t> Flow<'_, 't> {
         }
         let (gives, key) = (first.gives, first.key);
         let reads = self.meant(reads, key);
-        if reads.len() > 1 {
+        if key.is_some() {
             self.looped.extend(&reads);
         }
         let each = Groups::each(&reads);
         match gives {
             Gives::Raises => {
                 self.fail(&each, Failure::Missing);
-                Value { depends: true, ..Value::default() }
+                Value { depends: true, ..Value::constant(Constant::Full) }
             }
             Gives::Default(default) => self.or_default(each, default),
             Gives::SetDefault(default) => {
@@ -87,11 +87,8 @@ impl<'t> Flow<'_, 't> {
         let Some(default) = default else {
             return Value { depends: true, ..Value::absent(each, Nothing::None) };
         };
-        let (path, groups) = (self.path.clone(), each.clone());
-        let condition = Condition { when: When::Without(groups), depends: false, known: Groups::default() };
-        self.path = self.path.and(&condition);
+        // Python evaluates a default, whether it counts or not.
         let default = self.evaluate(default);
-        self.path = path;
         let value = Value { depends: true, ..Value::absent(each, Nothing::None) };
         Value { depends: true, ..value.or(default) }
     }
@@ -117,7 +114,12 @@ impl<'t> Flow<'_, 't> {
         let Some((_, bound)) = self.names.look_up(&name.id, self.scope) else { return Value::default() };
         let bound = (bound, name.id.as_str());
         self.loaded.insert(bound);
-        self.values.get(&bound).cloned().unwrap_or_default()
+        let mut value = self.values.get(&bound).cloned().unwrap_or_default();
+        // What a name of another scope is when this runs is not known, nor what it is the next time around.
+        if value.is_falsy() && (bound.0 != self.scope || self.loops > 0) {
+            value.constant = Constant::Unknown;
+        }
+        value
     }
 
     fn expression(&mut self, expression: &'t Expr) -> Value {
@@ -283,6 +285,16 @@ impl<'t> Flow<'_, 't> {
             Nothing::Empty => matches!(item, Expr::StringLiteral(text) if text.value.is_empty()),
             Nothing::Answer => false,
         };
+        if left.constant == Constant::Full {
+            let is_nothing = |item: &Expr| {
+                item.is_none_literal_expr() || matches!(item, Expr::StringLiteral(text) if text.value.is_empty())
+            };
+            let constant = if items.iter().all(is_nothing) { Constant::Empty } else { Constant::Unknown };
+            return Value { nothing: Nothing::Answer, depends: left.depends, ..Value::constant(constant) };
+        }
+        if left.constant == Constant::Either {
+            return Value { nothing: Nothing::Answer, ..Value::constant(Constant::Either) };
+        }
         let has_nothing = items.iter().any(wanted);
         let absent = left.absent;
         let depends = left.depends;
@@ -431,7 +443,10 @@ impl<'t> Flow<'_, 't> {
         }
         key.into_iter().for_each(|key| self.used(key));
         let value = self.evaluate(result);
-        let value = Value { absent: self.possible(&value.absent), ..value };
+        // What the filter lets through is there.
+        let filtered = self.numbers_of(&filter.absent);
+        let absent = value.absent.only(|group| !filtered.contains(&self.numbers(group)));
+        let value = Value { absent, ..value };
         self.forget(known);
         self.path = path;
         self.scope = outer;
@@ -445,6 +460,16 @@ impl<'t> Flow<'_, 't> {
 
 /// Whether a value is the same as a constant, as a test.
 fn same(value: Value, constant: Constant) -> Value {
+    let is_asked = matches!(constant, Constant::None | Constant::Empty);
+    if is_asked && value.constant == Constant::Full {
+        return Value { nothing: Nothing::Answer, ..Value::constant(Constant::Empty) };
+    }
+    if is_asked && value.is_falsy() && value.constant == constant {
+        return Value { nothing: Nothing::Answer, ..Value::constant(Constant::Full) };
+    }
+    let is_either = is_asked && value.constant == Constant::Either;
+    let open = if is_either { Constant::Either } else { Constant::Unknown };
+    let value = Value { constant: open, ..value };
     let is_nothing = match (constant, value.nothing) {
         (Constant::None, Nothing::None) | (Constant::Empty, Nothing::Empty) => true,
         // A yes or no that is compared with `False`, or a count with `0`.

@@ -77,10 +77,17 @@ impl Condition {
     pub(super) fn of(value: &Value) -> Self {
         let when = match () {
             () if !value.present.is_empty() => When::Without(value.present.clone()),
-            () if !value.absent.is_empty() || value.is_open() => When::Depends,
+            // Never.
+            () if value.is_falsy() && value.absent.is_empty() => When::Without(Groups::default()),
+            () if !value.absent.is_empty() || value.is_open() || value.constant == Constant::Either => When::Depends,
             () => When::Always,
         };
         Self { when, depends: value.is_open(), known: value.absent.clone() }
+    }
+
+    /// Whether it never holds.
+    pub(super) fn is_never(&self) -> bool {
+        matches!(&self.when, When::Without(groups) if groups.is_empty())
     }
 
     /// Both hold, the other one after this.
@@ -181,6 +188,8 @@ struct Seen {
 pub(super) struct Summary<'t> {
     pub(super) value: Value,
     pub(super) failures: Vec<(Failure<'t>, Groups)>,
+    /// What cannot be missing after it, by the numbers of names.
+    pub(super) known: Vec<Vec<u32>>,
 }
 
 /// A name in a scope.
@@ -217,6 +226,8 @@ pub(super) struct Flow<'n, 't> {
     pub(super) left: u32,
     /// What made a loop end early.
     pub(super) broke: bool,
+    /// Within how many loops it is.
+    pub(super) loops: u32,
     /// The reads of several names that were gone through.
     pub(super) looped: Vec<u32>,
     pub(super) running: Vec<usize>,
@@ -278,6 +289,7 @@ impl<'n, 't> Flow<'n, 't> {
             returns: Vec::new(),
             left: 0,
             broke: false,
+            loops: 0,
             looped: Vec::new(),
             running: Vec::new(),
             summaries: HashMap::new(),
@@ -342,7 +354,7 @@ impl<'n, 't> Flow<'n, 't> {
     }
 
     /// The numbers of the names of a group.
-    fn numbers(&self, group: &Group) -> Vec<u32> {
+    pub(super) fn numbers(&self, group: &Group) -> Vec<u32> {
         let mut numbers: Vec<u32> = group.reads.iter().map(|read| self.numbers[*read as usize]).collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -463,6 +475,11 @@ impl<'n, 't> Flow<'n, 't> {
     pub(super) fn settled(&self, value: Value, condition: &Condition) -> Value {
         let (absent, present) = (self.possible(&value.absent), self.possible(&value.present));
         let is_falsy = value.is_falsy() && absent.is_empty();
+        // What can only be missing where this does not run is there.
+        let is_there = !value.absent.is_empty() && absent.is_empty() && present.is_empty();
+        if is_there || value.constant == Constant::Full && absent.is_empty() {
+            return Value { absent, present, constant: Constant::Full, ..value };
+        }
         match &condition.when {
             When::Always => Value { absent, present, ..value },
             When::Depends => {

@@ -91,6 +91,11 @@ impl Groups {
         Self(vec![groups.fold(first.clone(), |all, group| all.and(group))])
     }
 
+    /// Whether one of them has all reads of a group.
+    pub(super) fn has_reads_of(&self, group: &Group) -> bool {
+        self.0.iter().any(|own| group.reads.iter().all(|read| own.reads.contains(read)))
+    }
+
     /// They may have the effect.
     pub(super) fn possible(&self) -> Self {
         let possible = |group: &Group| Group { certainty: Certainty::Possible, ..group.clone() };

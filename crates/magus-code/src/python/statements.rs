@@ -273,9 +273,14 @@ impl<'t> Flow<'_, 't> {
     }
 
     /// Goes on after several ways, of which one was taken.
-    pub(super) fn merge(&mut self, branches: Vec<Branch<'t>>) -> Exit {
+    pub(super) fn merge(&mut self, mut branches: Vec<Branch<'t>>) -> Exit {
+        for branch in &mut branches {
+            if let When::Without(groups) = &branch.condition.when {
+                branch.condition.when = When::Without(self.possible(groups));
+            }
+        }
         let (falling, ending): (Vec<_>, Vec<_>) =
-            branches.into_iter().partition(|branch| branch.exit == Exit::Falls);
+            branches.into_iter().filter(|branch| !branch.condition.is_never()).partition(|branch| branch.exit == Exit::Falls);
         let leaves = ending.iter().any(|branch| branch.exit == Exit::Leaves);
         if falling.is_empty() {
             return if leaves { Exit::Leaves } else { Exit::Fails };
@@ -388,7 +393,9 @@ impl<'t> Flow<'_, 't> {
         let test = self.evaluate(&repeat.test);
         let (then, otherwise) = Self::conditions(test);
         let left = self.left;
+        self.loops += 1;
         let mut body = self.branch(then, |flow| flow.block(&repeat.body));
+        self.loops -= 1;
         if body.exit == Exit::Leaves {
             body.exit = Exit::Falls;
         }
@@ -403,15 +410,22 @@ impl<'t> Flow<'_, 't> {
         let item = self.item(&iterated);
         let (left, returned, looped) = (self.left, self.returns.len(), self.looped.len());
         let broke = std::mem::replace(&mut self.broke, false);
+        self.loops += 1;
         let mut body = self.branch(Condition::always(), |flow| {
             flow.assign(&each.target, item);
             flow.block(&each.body)
         });
+        self.loops -= 1;
         let ends_early = std::mem::replace(&mut self.broke, broke);
         // The first that is there ends the loop: only without all of them it is none.
         if ends_early {
+            let searched = self.searched(looped).unwrap_or_default();
             for value in body.changes.values_mut() {
-                value.absent = value.absent.together();
+                let is_searched = value.absent.iter().all(|group| searched.has_reads_of(group));
+                value.absent = match value.absent.is_empty() {
+                    false if is_searched => self.possible(&searched),
+                    _ => value.absent.together(),
+                };
             }
         }
         if body.exit == Exit::Leaves {

@@ -30,7 +30,7 @@ pub(super) struct Read<'t> {
     pub(super) kind: Kind,
     pub(super) name: Name,
     pub(super) gives: Gives<'t>,
-    /// The expression of the name, where several come to it.
+    /// The expression of the name, where something else says the name: a list, or a call.
     pub(super) key: Option<&'t Expr>,
 }
 
@@ -128,10 +128,10 @@ impl<'t> Found<'_, 't> {
         let read = |name, at, key| Read { expression, at, kind, name, gives, key };
         match self.names.literals(key, scope) {
             Some(literals) => {
-                let several = Some(key).filter(|_| literals.len() > 1);
                 for Literal { text, at } in literals {
+                    let from_elsewhere = at.map(|_| key);
                     let at = at.unwrap_or_else(|| key.range());
-                    self.reads.push(read(Name::Literal(text.into()), at, several));
+                    self.reads.push(read(Name::Literal(text.into()), at, from_elsewhere));
                 }
             }
             None => {

@@ -28,6 +28,8 @@ pub(super) enum Constant {
     Empty,
     /// One that counts as yes.
     Full,
+    /// One or the other, as the code goes.
+    Either,
 }
 
 /// What is in a list, a tuple or a dictionary, with the key of each.
@@ -87,7 +89,7 @@ impl Value {
         let constant = match self.constant {
             Constant::None | Constant::Empty => Constant::Full,
             Constant::Full => Constant::Empty,
-            Constant::Unknown => Constant::Unknown,
+            other => other,
         };
         let depends = self.is_open();
         Self {
@@ -110,8 +112,15 @@ impl Value {
         if self.is_falsy() {
             return other;
         }
+        if self.constant == Constant::Full {
+            return self;
+        }
+        if other.constant == Constant::Full && other.absent.is_empty() {
+            let depends = self.depends || other.depends;
+            return Self { depends, ..Self::constant(Constant::Full) };
+        }
         // Of what is not known it is not known either whether the other one counts.
-        let is_unknown = !self.is_known() && self.constant == Constant::Unknown;
+        let is_unknown = !self.is_known() && matches!(self.constant, Constant::Unknown | Constant::Either);
         let absent = match (is_unknown, other.is_falsy()) {
             (true, _) => other.absent.possible(),
             (false, true) => self.absent.clone(),
@@ -122,24 +131,34 @@ impl Value {
             Constant::None => Nothing::None,
             _ => other.nothing,
         };
+        let constant = either(self.constant, other.constant);
         let mut present = self.present;
         present.add(&other.present);
-        Self { absent, present, nothing, depends: self.depends || other.depends, ..Self::default() }
+        let depends = self.depends || other.depends;
+        Self { absent, present, nothing, constant, depends, ..Self::default() }
     }
 
     /// It, where it counts as no, and another one otherwise.
     pub(super) fn and(self, other: Self) -> Self {
-        let is_unknown = !self.is_known() && self.constant == Constant::Unknown;
+        if self.is_falsy() {
+            return self;
+        }
+        if self.constant == Constant::Full && other.constant == Constant::Full {
+            return other;
+        }
+        let is_unknown = !self.is_known() && matches!(self.constant, Constant::Unknown | Constant::Either);
         let present = match (is_unknown, self.constant) {
             (true, _) => other.present.possible(),
             (false, Constant::Full) => other.present.clone(),
             (false, _) if self.present.is_empty() => other.present.possible(),
             (false, _) => self.present.and(&other.present),
         };
+        let constant = either(self.constant, other.constant);
         let mut absent = self.absent;
         absent.add(&other.absent);
         let nothing = if self.nothing == Nothing::Answer { Nothing::Answer } else { other.nothing };
-        Self { absent, present, nothing, depends: self.depends || other.depends, ..Self::default() }
+        let depends = self.depends || other.depends;
+        Self { absent, present, nothing, constant, depends, ..Self::default() }
     }
 
     /// What one of several comes to, whichever it is.
@@ -152,9 +171,11 @@ impl Value {
             }
             all.absent.add(&value.absent);
             all.present.add(&value.present);
-            if all.constant != value.constant {
-                all.constant = Constant::Unknown;
-            }
+            all.constant = match (all.constant, value.constant) {
+                (one, other) if one == other => one,
+                (Constant::Unknown, _) | (_, Constant::Unknown) => Constant::Unknown,
+                _ => Constant::Either,
+            };
             if all.text != value.text {
                 all.text = None;
             }
@@ -170,4 +191,9 @@ impl Value {
     pub(super) fn with(self, certainty: Certainty) -> Self {
         Self { absent: self.absent.with(certainty), present: self.present.with(certainty), ..self }
     }
+}
+
+/// What is known of two values together, of which one is not decided.
+fn either(one: Constant, other: Constant) -> Constant {
+    if one == Constant::Either || other == Constant::Either { Constant::Either } else { Constant::Unknown }
 }

@@ -24,6 +24,8 @@ const SHOWN: usize = 3;
 pub struct Lack<'n> {
     /// What.
     pub need: &'n Need,
+    /// The names that would serve as well, and are not there either.
+    pub alternatives: &'n [Text],
     /// How bad that is.
     pub severity: Severity,
     /// Whether it has something of that name, of the other kind.
@@ -38,10 +40,15 @@ pub fn lacking<'n>(needs: &'n Needs, workspace: &Workspace) -> Vec<Lack<'n>> {
     let may_be_given =
         workspace.fields.iter().any(|field| field.path.as_str().starts_with("container_config.envFrom"));
     let of = |need: &'n Need| {
+        let alternatives = match needed(need, workspace)? {
+            Needed::Alone => &[][..],
+            Needed::OneOf(others) => others,
+        };
         let severity = match need.missing {
             Missing::Fails if may_be_given && need.kind == Kind::Variable => Severity::Hint,
             Missing::Fails => Severity::Error,
-            Missing::Default => Severity::Warning,
+            // What goes on without it, or may do so, keeps nobody from anything.
+            Missing::Undecidable | Missing::Default => Severity::Hint,
             Missing::Comment if need.only_in_unused_profile => Severity::Hint,
             Missing::Comment | Missing::Set => return None,
         };
@@ -50,9 +57,27 @@ pub fn lacking<'n>(needs: &'n Needs, workspace: &Workspace) -> Vec<Lack<'n>> {
         }
         let other = if need.kind == Kind::Variable { Kind::Secret } else { Kind::Variable };
         let has_other_kind = is_declared(workspace, other, &need.name);
-        Some(Lack { need, severity, has_other_kind, may_be_given })
+        Some(Lack { need, alternatives, severity, has_other_kind, may_be_given })
     };
     needs.names.iter().filter_map(of).collect()
+}
+
+/// Whether a name is needed by itself.
+enum Needed<'n> {
+    Alone,
+    OneOf(&'n [Text]),
+}
+
+/// Whether a name that is one of several is needed; nothing where another one serves, or is told with it.
+fn needed<'n>(need: &'n Need, workspace: &Workspace) -> Option<Needed<'n>> {
+    if need.alternatives.is_empty() {
+        return Some(Needed::Alone);
+    }
+    let none_is_there =
+        |others: &&Vec<Text>| others.iter().all(|other| !has(workspace, need.kind, other));
+    let others = need.alternatives.iter().find(none_is_there)?;
+    // The first of them stands for all.
+    others.iter().all(|other| need.name < *other).then_some(Needed::OneOf(others))
 }
 
 /// Whether a workspace has a variable or a secret, from wherever.
@@ -97,7 +122,7 @@ pub(crate) struct Said<'a> {
 impl Said<'_> {
     /// The finding.
     pub(crate) fn finding(&self, lack: Lack<'_>) -> Diagnostic {
-        let Lack { need, severity, has_other_kind, may_be_given } = lack;
+        let Lack { need, alternatives, severity, has_other_kind, may_be_given } = lack;
         let Need { kind, name, .. } = need;
         let kind_name = kind.as_str();
         let whose = self.whose.as_ref().map_or_else(|| "the code".to_owned(), Clone::clone);
@@ -121,7 +146,9 @@ impl Said<'_> {
             (false, _) => (
                 self.rule,
                 format!(
-                    "{whose} needs the {kind_name} `{name}`, read by {}, not defined in {}",
+                    "{whose} {} {}, read by {}, not defined in {}",
+                    verb(need),
+                    wanted(kind_name, name, alternatives),
                     reader(need),
                     self.place
                 ),
@@ -165,6 +192,22 @@ impl Said<'_> {
         });
         help
     }
+}
+
+/// How code depends on what it reads.
+fn verb(need: &Need) -> &'static str {
+    match need.missing {
+        Missing::Undecidable => "may need",
+        Missing::Default => "reads, but does not need,",
+        Missing::Fails | Missing::Comment | Missing::Set => "needs",
+    }
+}
+
+/// What code needs: a name, or one of several.
+fn wanted(kind: &str, name: &Text, alternatives: &[Text]) -> String {
+    let Some((last, others)) = alternatives.split_last() else { return format!("the {kind} `{name}`") };
+    let others: String = others.iter().map(|other| format!(", `{other}`")).collect();
+    format!("one of the {kind}s `{name}`{others} or `{last}`")
 }
 
 /// Who reads it, and where: `orders` (data_loaders/pay.py:14).

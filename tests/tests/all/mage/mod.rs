@@ -10,6 +10,7 @@ mod ecs;
 mod faults;
 mod kubernetes;
 mod life;
+mod needed;
 mod parts;
 mod references;
 mod runs;

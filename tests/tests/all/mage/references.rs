@@ -25,7 +25,7 @@ const OF_MAGE: &[(&str, u64, &str, &str)] = &[
 type Place = (String, u64, String, String);
 
 /// Runs one of our Python programs with the Python that Mage is installed for; nothing where it cannot be.
-fn python(test: &str, sandbox: &Sandbox, program: &str, folder: &str) -> Option<String> {
+pub(super) fn python(test: &str, sandbox: &Sandbox, program: &str, folder: &str) -> Option<String> {
     let installed = match environment() {
         Ok(installed) => installed,
         Err(missing) => {
@@ -45,7 +45,7 @@ fn python(test: &str, sandbox: &Sandbox, program: &str, folder: &str) -> Option<
 }
 
 /// Commits a folder and declares one workspace that runs it.
-fn commit(sandbox: &Sandbox, folder: &str) {
+pub(super) fn commit(sandbox: &Sandbox, folder: &str) {
     let path = sandbox.file(folder).display().to_string();
     sandbox.git(&["init", "--quiet", "--initial-branch=main", &path]);
     sandbox.git(&["-C", &path, "add", "--all", "--force"]);
@@ -190,8 +190,8 @@ impl Blocks {
             6 => self.line(depth, &format!("g{id} = os.environ.get; x = g{id}('{name}')")),
             7 => self.line(depth, &format!("C{id} = '{name}'; x = os.environ[C{id}]")),
             8 => self.line(depth, &format!("C{id} = '{made}'; C{id} = '{made}_2'; x = os.environ[C{id}]")),
-            9 => self.line(depth, &format!("p{id} = '{made}'; x = os.environ[f'{{p{id}}}_F']")),
-            10 => self.line(depth, &format!("x = [os.environ[n] for n in ['{made}']]")),
+            9 => self.line(depth, &format!("p{id} = '{made}'; x = os.environ[f'{{p{id}!s}}_F']")),
+            10 => self.line(depth, &format!("x = [os.environ[n] for n in ['{name}']]")),
             11 => self.line(depth, &format!("x = [os.environ['{name}'] for _ in range(2)]")),
             12 => self.line(depth, &format!("x = '{name}' in os.environ")),
             13 => self.line(depth, &format!("x = '{name}' not in os.environ.keys()")),
