@@ -59,7 +59,16 @@ pub(crate) fn scan(text: &str) -> Scan {
         let is_in = |node: &&Node| (node.span.start as usize..node.span.end as usize).contains(&at);
         if places.iter().any(is_in) {
             let (line, column) = lines.place(at);
-            scan.references.push(Reference { line, column, kind, name, missing, alternatives: Vec::new(), profile: None, key: None });
+            scan.references.push(Reference {
+                line,
+                column,
+                kind,
+                name,
+                missing,
+                alternatives: Vec::new(),
+                profile: None,
+                key: None,
+            });
         }
     }
     scan.references = ordered(scan.references);

@@ -75,7 +75,16 @@ fn scan(text: &str, template: &jinja::Template, missing: impl Fn(usize) -> Missi
             Missing::Comment => Missing::Comment,
             _ => *own,
         };
-        Reference { line, column, kind: *kind, name: name.clone(), missing, alternatives: Vec::new(), profile: None, key: None }
+        Reference {
+            line,
+            column,
+            kind: *kind,
+            name: name.clone(),
+            missing,
+            alternatives: Vec::new(),
+            profile: None,
+            key: None,
+        }
     };
     let fault = template.fault.as_ref().map(|(at, what)| {
         let (line, column) = lines.place(*at);

@@ -4,10 +4,10 @@ use ruff_python_ast::{Arguments, Expr, ExprAttribute, ExprCall, Parameters, Stmt
 use ruff_text_size::Ranged as _;
 
 use super::{
+    branches::Exit,
     fate::{Catcher, DEEPEST, Failure, Flow, Path, Summary},
     groups::Groups,
     names::Function,
-    statements::Exit,
     value::{Constant, Members, Nothing, Value},
 };
 
@@ -20,8 +20,18 @@ const SHOWING: [&str; 9] =
 
 /// The methods of texts that leave an empty one empty.
 const KEEPING: [&str; 12] = [
-    "strip", "lstrip", "rstrip", "lower", "upper", "title", "capitalize", "replace", "casefold", "removeprefix",
-    "removesuffix", "format",
+    "strip",
+    "lstrip",
+    "rstrip",
+    "lower",
+    "upper",
+    "title",
+    "capitalize",
+    "replace",
+    "casefold",
+    "removeprefix",
+    "removesuffix",
+    "format",
 ];
 
 /// Deeper calls are not gone through.
@@ -139,7 +149,10 @@ impl<'t> Flow<'_, 't> {
                 Value { depends: value.depends, ..Value::default() }
             }
             ("next", Some(first)) => self.next(call, first),
-            ("list" | "tuple" | "set" | "sorted" | "reversed" | "iter" | "filter" | "zip" | "enumerate", Some(_)) => {
+            (
+                "list" | "tuple" | "set" | "sorted" | "reversed" | "iter" | "filter" | "zip" | "enumerate",
+                Some(_),
+            ) => {
                 let mut values = arguments.args.iter().map(|one| self.evaluate(one)).collect::<Vec<_>>();
                 arguments.keywords.iter().for_each(|one| self.used(&one.value));
                 let last = values.pop().unwrap_or_default();
@@ -174,7 +187,8 @@ impl<'t> Flow<'_, 't> {
     fn next(&mut self, call: &'t ExprCall, first: &'t Expr) -> Value {
         let iterated = self.evaluate(first);
         let default = call.arguments.find_positional(1).map(|default| self.evaluate(default));
-        let filters = matches!(first, Expr::Generator(one) if one.generators.iter().any(|one| !one.ifs.is_empty()));
+        let filters =
+            matches!(first, Expr::Generator(one) if one.generators.iter().any(|one| !one.ifs.is_empty()));
         if !filters {
             self.use_value(&iterated);
             return Value::default();
@@ -237,7 +251,14 @@ impl<'t> Flow<'_, 't> {
             present.add(&self.possible(without).with(self.path.certainty));
         }
         let members = self.members(members);
-        let value = Value { members, present, has_more: true, constant: Constant::Unknown, nothing: Nothing::Empty, ..held };
+        let value = Value {
+            members,
+            present,
+            has_more: true,
+            constant: Constant::Unknown,
+            nothing: Nothing::Empty,
+            ..held
+        };
         self.bind((bound, name), value);
     }
 
@@ -279,9 +300,9 @@ impl<'t> Flow<'_, 't> {
                     && self.spend(function.definition);
                 if !is_allowed {
                     // What is done with it there is not known.
-                    let given = given.into_iter().map(|(name, value)| {
-                        (name, value.with(super::groups::Certainty::Possible))
-                    });
+                    let given = given
+                        .into_iter()
+                        .map(|(name, value)| (name, value.with(super::groups::Certainty::Possible)));
                     given.for_each(|(_, value)| self.use_value(&value));
                     return Value::default();
                 }

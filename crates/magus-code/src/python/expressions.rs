@@ -9,9 +9,9 @@ use ruff_python_ast::{
 use ruff_text_size::{Ranged as _, TextRange};
 
 use super::{
+    branches::Exit,
     fate::{DEEPEST, Failure, Flow},
     groups::Groups,
-    statements::Exit,
     uses::Gives,
     value::{Constant, Members, Nothing, Value},
 };
@@ -134,7 +134,8 @@ impl<'t> Flow<'_, 't> {
                 Value::constant(if literal.value { Constant::Full } else { Constant::Empty })
             }
             Expr::NumberLiteral(number) => {
-                let is_zero = matches!(&number.value, ruff_python_ast::Number::Int(int) if int.as_u8() == Some(0));
+                let is_zero =
+                    matches!(&number.value, ruff_python_ast::Number::Int(int) if int.as_u8() == Some(0));
                 Value::constant(if is_zero { Constant::Empty } else { Constant::Full })
             }
             Expr::BoolOp(operation) => self.operation(operation),
@@ -244,7 +245,8 @@ impl<'t> Flow<'_, 't> {
             [left].iter().chain(&rights).for_each(|value| self.use_value(value));
             return Value::default();
         };
-        let is_list = matches!(compare.comparators.first(), Some(Expr::Tuple(_) | Expr::List(_) | Expr::Set(_)));
+        let is_list =
+            matches!(compare.comparators.first(), Some(Expr::Tuple(_) | Expr::List(_) | Expr::Set(_)));
         match operator {
             CmpOp::Is | CmpOp::Eq if left.is_falsy() => same(right.clone(), left.constant),
             CmpOp::Is | CmpOp::Eq => same(left, right.constant),
@@ -287,7 +289,8 @@ impl<'t> Flow<'_, 't> {
         };
         if left.constant == Constant::Full {
             let is_nothing = |item: &Expr| {
-                item.is_none_literal_expr() || matches!(item, Expr::StringLiteral(text) if text.value.is_empty())
+                item.is_none_literal_expr()
+                    || matches!(item, Expr::StringLiteral(text) if text.value.is_empty())
             };
             let constant = if items.iter().all(is_nothing) { Constant::Empty } else { Constant::Unknown };
             return Value { nothing: Nothing::Answer, depends: left.depends, ..Value::constant(constant) };
@@ -382,7 +385,11 @@ impl<'t> Flow<'_, 't> {
         self.container(members, has_more)
     }
 
-    pub(super) fn container(&mut self, members: Vec<(Option<magus_model::Text>, Value)>, has_more: bool) -> Value {
+    pub(super) fn container(
+        &mut self,
+        members: Vec<(Option<magus_model::Text>, Value)>,
+        has_more: bool,
+    ) -> Value {
         let (is_empty, count) = (members.is_empty() && !has_more, members.len());
         let members = self.members(members);
         let constant = if is_empty { Constant::Empty } else { Constant::Full };

@@ -79,7 +79,9 @@ impl Condition {
             () if !value.present.is_empty() => When::Without(value.present.clone()),
             // Never.
             () if value.is_falsy() && value.absent.is_empty() => When::Without(Groups::default()),
-            () if !value.absent.is_empty() || value.is_open() || value.constant == Constant::Either => When::Depends,
+            () if !value.absent.is_empty() || value.is_open() || value.constant == Constant::Either => {
+                When::Depends
+            }
             () => When::Always,
         };
         Self { when, depends: value.is_open(), known: value.absent.clone() }
@@ -445,8 +447,7 @@ impl<'n, 't> Flow<'n, 't> {
             effort::spend(group.reads.len());
             let numbers = self.numbers(group);
             let is_literal = |read: &u32| self.reads[*read as usize].name.literal().is_some();
-            let is_certain =
-                group.certainty == Certainty::Certain && group.reads.iter().all(is_literal);
+            let is_certain = group.certainty == Certainty::Certain && group.reads.iter().all(is_literal);
             for read in &group.reads {
                 let seen = &mut self.seen[*read as usize];
                 match (is_certain, numbers.len()) {
@@ -487,8 +488,7 @@ impl<'n, 't> Flow<'n, 't> {
                 Value { absent, present, constant, ..value }.with(Certainty::Possible)
             }
             When::Without(groups) if is_falsy => {
-                let nothing =
-                    if value.constant == Constant::None { Nothing::None } else { Nothing::Empty };
+                let nothing = if value.constant == Constant::None { Nothing::None } else { Nothing::Empty };
                 let mut absent = self.possible(groups);
                 if condition.depends {
                     absent.add(&groups.possible());

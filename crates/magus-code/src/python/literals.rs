@@ -1,6 +1,8 @@
 //! The texts that an expression can come to, where the file says all of them.
 
-use ruff_python_ast::{Expr, ExprCall, ExprFString, FStringPart, InterpolatedStringElement, Operator, Parameters};
+use ruff_python_ast::{
+    Expr, ExprCall, ExprFString, FStringPart, InterpolatedStringElement, Operator, Parameters,
+};
 use ruff_text_size::{Ranged as _, TextRange};
 
 use super::names::{Binding, Names};
@@ -120,7 +122,12 @@ impl<'t> Search<'_, 't> {
         }
     }
 
-    fn each_of_call(&mut self, call: &'t ExprCall, place: Option<usize>, scope: usize) -> Option<Vec<Literal>> {
+    fn each_of_call(
+        &mut self,
+        call: &'t ExprCall,
+        place: Option<usize>,
+        scope: usize,
+    ) -> Option<Vec<Literal>> {
         match &*call.func {
             Expr::Name(function) => {
                 let first = call.arguments.find_positional(0)?;

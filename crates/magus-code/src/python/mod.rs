@@ -3,6 +3,7 @@
 //!
 //! Nothing is run and nothing is guessed: a name that the code makes while it runs is quoted.
 
+mod branches;
 mod calls;
 mod expressions;
 mod fate;

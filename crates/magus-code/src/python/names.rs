@@ -276,8 +276,7 @@ impl<'t> Names<'t> {
                 .kwarg
                 .as_deref()
                 .is_some_and(|rest| rest.range() == parameter.as_parameter().range());
-            let binding =
-                if rest && of_block { Binding::Arguments } else { Binding::Parameter(self.scope) };
+            let binding = if rest && of_block { Binding::Arguments } else { Binding::Parameter(self.scope) };
             self.bind(parameter.name(), binding);
         }
     }
@@ -329,7 +328,8 @@ impl<'t> Names<'t> {
         let (outer, scope, index) = (self.scope, self.scopes.len(), self.functions.len());
         self.bind(&function.name, Binding::Function(function, scope));
         let is_method = self.scopes[outer].is_class;
-        let is_static = function.decorator_list.iter().any(|one| self.source(one.expression.range()) == "staticmethod");
+        let is_static =
+            function.decorator_list.iter().any(|one| self.source(one.expression.range()) == "staticmethod");
         let bound = usize::from(is_method && !is_static);
         self.functions.push(Function { definition: function, scope, bound });
         self.function_at.insert(scope, index);
@@ -568,7 +568,9 @@ impl<'t> Names<'t> {
             }),
             Expr::ListComp(list) => self.comprehension(list.range(), &list.generators, &[&list.elt]),
             Expr::SetComp(set) => self.comprehension(set.range(), &set.generators, &[&set.elt]),
-            Expr::Generator(generator) => self.comprehension(generator.range(), &generator.generators, &[&generator.elt]),
+            Expr::Generator(generator) => {
+                self.comprehension(generator.range(), &generator.generators, &[&generator.elt])
+            }
             Expr::DictComp(map) => {
                 let results: Vec<&Expr> = map.key.as_deref().into_iter().chain([&*map.value]).collect();
                 self.comprehension(map.range(), &map.generators, &results);

@@ -1,7 +1,5 @@
 //! What statements do, as far as it says which variables are needed.
 
-use std::collections::{HashMap, HashSet};
-
 use ruff_python_ast::{
     ElifElseClause, ExceptHandler, Expr, Pattern, Singleton, Stmt, StmtAssert, StmtClassDef, StmtFor, StmtIf,
     StmtMatch, StmtRaise, StmtTry, StmtWhile, StmtWith,
@@ -9,38 +7,12 @@ use ruff_python_ast::{
 use ruff_text_size::Ranged as _;
 
 use super::{
+    branches::{Branch, Exit},
     fate::{Bound, Catcher, Condition, DEEPEST, Failure, Flow, When},
     groups::{Certainty, Groups},
     uses::Gives,
     value::{Constant, Nothing, Value},
 };
-
-/// How code ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exit {
-    /// What follows it runs.
-    Falls,
-    /// It returns, or leaves a loop.
-    Leaves,
-    /// It raises, or ends the program.
-    Fails,
-}
-
-/// One of several ways that code takes.
-pub(super) struct Branch<'t> {
-    condition: Condition,
-    exit: Exit,
-    changes: HashMap<Bound<'t>, Value>,
-    /// What cannot be missing after it, by the numbers of names.
-    known: HashSet<Vec<u32>>,
-}
-
-impl Branch<'_> {
-    /// One in which nothing happens.
-    fn skipped(condition: Condition) -> Self {
-        Self { condition, exit: Exit::Falls, changes: HashMap::new(), known: HashSet::new() }
-    }
-}
 
 impl<'t> Flow<'_, 't> {
     /// Goes through statements that follow one another.
@@ -81,10 +53,10 @@ impl<'t> Flow<'_, 't> {
                 self.assign(&assign.target, Value::default());
             }
             Stmt::Return(result) => {
-                let value = result.value.as_deref().map_or_else(
-                    || Value::constant(Constant::None),
-                    |value| self.evaluate(value),
-                );
+                let value = result
+                    .value
+                    .as_deref()
+                    .map_or_else(|| Value::constant(Constant::None), |value| self.evaluate(value));
                 self.returned(value);
                 return Exit::Leaves;
             }
@@ -245,101 +217,6 @@ impl<'t> Flow<'_, 't> {
         self.fields.insert(name, value);
     }
 
-    /// Goes one way, and takes back what it changes.
-    pub(super) fn branch(&mut self, condition: Condition, run: impl FnOnce(&mut Self) -> Exit) -> Branch<'t> {
-        let path = self.path.clone();
-        let (trail, known) = (self.trail.len(), self.known_trail.len());
-        self.path = self.path.and(&condition);
-        self.assume(&condition.known);
-        let exit = run(self);
-        let mut changes: HashMap<Bound<'t>, Value> = HashMap::new();
-        while self.trail.len() > trail {
-            let Some((name, before)) = self.trail.pop() else { break };
-            let after = match before {
-                Some(before) => self.values.insert(name, before),
-                None => self.values.remove(&name),
-            };
-            if let Some(after) = after
-                && !changes.contains_key(&name)
-            {
-                let after = self.settled(after, &condition);
-                changes.insert(name, after);
-            }
-        }
-        let known_after = self.known_trail[known..].iter().cloned().collect();
-        self.forget(known);
-        self.path = path;
-        Branch { condition, exit, changes, known: known_after }
-    }
-
-    /// Goes on after several ways, of which one was taken.
-    pub(super) fn merge(&mut self, mut branches: Vec<Branch<'t>>) -> Exit {
-        for branch in &mut branches {
-            if let When::Without(groups) = &branch.condition.when {
-                branch.condition.when = When::Without(self.possible(groups));
-            }
-        }
-        let (falling, ending): (Vec<_>, Vec<_>) =
-            branches.into_iter().filter(|branch| !branch.condition.is_never()).partition(|branch| branch.exit == Exit::Falls);
-        let leaves = ending.iter().any(|branch| branch.exit == Exit::Leaves);
-        if falling.is_empty() {
-            return if leaves { Exit::Leaves } else { Exit::Fails };
-        }
-        self.known_in_all(&falling);
-        let names: HashSet<Bound<'t>> =
-            falling.iter().flat_map(|branch| branch.changes.keys().copied()).collect();
-        for name in names {
-            let mut values = Vec::new();
-            for branch in &falling {
-                let value = match branch.changes.get(&name) {
-                    Some(value) => value.clone(),
-                    None => self.unchanged(name, &branch.condition),
-                };
-                values.push(value);
-            }
-            self.bind(name, Value::joined(values));
-        }
-        if let [only] = &falling[..]
-            && !ending.is_empty()
-        {
-            self.assume(&only.condition.known);
-            // After a failure, what follows needs the same as without it.
-            if leaves {
-                self.path = self.path.and(&only.condition);
-            }
-        } else if leaves && falling.iter().any(|branch| !matches!(branch.condition.when, When::Always)) {
-            self.path.certainty = Certainty::Possible;
-        }
-        Exit::Falls
-    }
-
-    /// What cannot be missing after either branch cannot be missing after them: one asks for it, and the other sets it.
-    fn known_in_all(&mut self, branches: &[Branch<'t>]) {
-        let mut all = branches.iter().map(|branch| {
-            let mut known = branch.known.clone();
-            known.extend(self.numbers_of(&branch.condition.known));
-            known
-        });
-        let Some(first) = all.next() else { return };
-        let known = all.fold(first, |all, one| all.into_iter().filter(|known| one.contains(known)).collect());
-        self.assume_numbers(known);
-    }
-
-    /// What a name that a branch does not bind is after it.
-    fn unchanged(&mut self, name: Bound<'t>, condition: &Condition) -> Value {
-        let Some(value) = self.values.get(&name).cloned() else { return Value::default() };
-        let mark = self.known_trail.len();
-        self.assume(&condition.known);
-        let value = self.settled(value, condition);
-        self.forget(mark);
-        value
-    }
-
-    /// Both ways of a test.
-    pub(super) fn conditions(test: Value) -> (Condition, Condition) {
-        (Condition::of(&test), Condition::of(&test.negated()))
-    }
-
     fn choice(&mut self, choice: &'t StmtIf) -> Exit {
         let (path, known, left) = (self.path.clone(), self.known_trail.len(), self.left);
         let mut branches = Vec::new();
@@ -376,17 +253,6 @@ impl<'t> Flow<'_, 't> {
         self.forget(known);
         self.path = path;
         self.merge_and_leave(branches, left)
-    }
-
-    /// Goes on after several ways. Where code was left within one of them, what follows may run or not.
-    fn merge_and_leave(&mut self, branches: Vec<Branch<'t>>, left: u32) -> Exit {
-        let is_left = self.left > left;
-        let several = branches.iter().filter(|branch| branch.exit == Exit::Falls).count() > 1;
-        let exit = self.merge(branches);
-        if is_left && several {
-            self.path.certainty = Certainty::Possible;
-        }
-        exit
     }
 
     fn repeat(&mut self, repeat: &'t StmtWhile) -> Exit {
@@ -437,7 +303,11 @@ impl<'t> Flow<'_, 't> {
         if found.is_some() || ends_early {
             self.left = left;
         }
-        let exit = if body.exit == Exit::Fails { Exit::Falls } else { self.merge_and_leave(vec![body, skipped], left) };
+        let exit = if body.exit == Exit::Fails {
+            Exit::Falls
+        } else {
+            self.merge_and_leave(vec![body, skipped], left)
+        };
         if let Some(groups) = found {
             let when = When::Without(groups);
             self.path = self.path.and(&Condition { when, depends: false, known: Groups::default() });

@@ -85,7 +85,16 @@ pub(super) fn references<'t>(module: &'t ModModule, names: &Names<'t>, lines: &L
     let fates = fates(module, names, &found.reads);
     let reference = |(read, Fate { missing, alternatives }): (Read<'t>, Fate)| {
         let (line, column) = lines.place(read.at.start().to_usize());
-        Reference { line, column, kind: read.kind, name: read.name, missing, alternatives, profile: None, key: None }
+        Reference {
+            line,
+            column,
+            kind: read.kind,
+            name: read.name,
+            missing,
+            alternatives,
+            profile: None,
+            key: None,
+        }
     };
     ordered(found.reads.into_iter().zip(fates).map(reference).collect())
 }
@@ -165,7 +174,14 @@ impl<'t> Found<'_, 't> {
                 || arguments.keywords.iter().any(|keyword| keyword.arg.is_none());
             if kind == Kind::Profile && !has_splat && arguments.find_argument_value("config", 2).is_none() {
                 let name = Name::Literal(Text::new_static(DEFAULT_PROFILE));
-                self.reads.push(Read { expression: call.range(), at: call.func.range(), kind, name, gives, key: None });
+                self.reads.push(Read {
+                    expression: call.range(),
+                    at: call.func.range(),
+                    kind,
+                    name,
+                    gives,
+                    key: None,
+                });
             }
             return;
         };

@@ -101,7 +101,11 @@ fn names_that_lead_to_one_another_end() {
     let round = "import os\nx = y\ny = x\nx = y\ny = x\nx = y\ny = x\nx.get('A')\n";
     check(FileKind::Python, round, &[]);
     check(FileKind::Python, &round.replace("= x", "= x.a"), &[]);
-    check(FileKind::Python, &format!("{round}y = os.environ\nx.get('B')\n"), &["8:7 env A default", "10:7 env B default"]);
+    check(
+        FileKind::Python,
+        &format!("{round}y = os.environ\nx.get('B')\n"),
+        &["8:7 env A default", "10:7 env B default"],
+    );
     // A text of 2³⁰ characters, and one of as many parts and none.
     for first in ["'a'", "''"] {
         let mut text = format!("import os\nx0 = {first}\n");

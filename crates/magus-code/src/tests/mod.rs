@@ -35,7 +35,9 @@ fn shown(scan: &Scan) -> Vec<String> {
         let alternatives: String = reference
             .alternatives
             .iter()
-            .map(|group| format!(" or {}", group.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("+")))
+            .map(|group| {
+                format!(" or {}", group.iter().map(|name| name.as_str()).collect::<Vec<_>>().join("+"))
+            })
             .collect();
         let missing = format!("{missing}{alternatives}");
         let place = match (&reference.profile, &reference.key) {

@@ -75,7 +75,10 @@ fn secrets_profiles_and_runtime_variables_are_found() {
             "from mage_ai.data_preparation.shared.secrets import get_secret_value as s\nx = s(name='a')\n",
             "2:12 secret a",
         ),
-        ("import mage_ai.data_preparation.shared.secrets as s\nx = s.get_secret_value('a')\n", "2:24 secret a"),
+        (
+            "import mage_ai.data_preparation.shared.secrets as s\nx = s.get_secret_value('a')\n",
+            "2:24 secret a",
+        ),
         ("x = get_secret_value('a')\n", "1:22 secret a"),
         (
             "from mage_ai.io.config import ConfigFileLoader\nConfigFileLoader(path, 'dev')\n",
@@ -216,12 +219,18 @@ fn what_is_needed_follows_from_what_the_code_does_without() {
         ("x = os.getenv('A', os.getenv('B'))\nuse(x)\n", &["A or B", "B or A"]),
         ("x = os.getenv('A') if os.getenv('A') else os.environ['B']\n", &["A or B", "A default", "B or A"]),
         ("x = os.getenv('A')\nif not x:\n    x = os.environ['B']\nuse(x)\n", &["A or B", "B or A"]),
-        ("for k in ['A', 'B']:\n    x = os.getenv(k)\n    if x:\n        break\nuse(x)\n", &["A or B", "B or A"]),
+        (
+            "for k in ['A', 'B']:\n    x = os.getenv(k)\n    if x:\n        break\nuse(x)\n",
+            &["A or B", "B or A"],
+        ),
         (
             "def f():\n    for k in ('A', 'B'):\n        x = os.getenv(k)\n        if x:\n            return x\n    raise E\nf()\n",
             &["A or B", "B or A"],
         ),
-        ("x = next((os.getenv(k) for k in ['A', 'B'] if os.getenv(k)), None)\nif x is None:\n    raise E\n", &["A default", "A or B", "B default", "B or A"]),
+        (
+            "x = next((os.getenv(k) for k in ['A', 'B'] if os.getenv(k)), None)\nif x is None:\n    raise E\n",
+            &["A default", "A or B", "B default", "B or A"],
+        ),
         ("if not (os.getenv('A') or os.getenv('B')):\n    raise E\n", &["A or B", "B or A"]),
         ("if not any([os.getenv('A'), os.getenv('B')]):\n    raise E\n", &["A or B", "B or A"]),
         // What is tested.
@@ -238,11 +247,26 @@ fn what_is_needed_follows_from_what_the_code_does_without() {
         ("if 'A' not in os.environ:\n    raise E\n", &["A"]),
         ("def f():\n    return os.getenv('A')\nif not f():\n    raise E\n", &["A"]),
         ("def f():\n    return os.getenv('A')\nx = f() or 'b'\n", &["A default"]),
-        ("def f():\n    v = os.getenv('A')\n    if not v:\n        return 'b'\n    return v\nuse(f())\n", &["A default"]),
-        ("@dataclass\nclass C:\n    a: str = os.getenv('A')\ndef f(c):\n    if not c.a:\n        raise E\n", &["A"]),
-        ("@dataclass\nclass C:\n    a: str = os.getenv('A')\ndef f(c):\n    if c.a:\n        use(c.a)\n", &["A default"]),
-        ("@dataclass\nclass C:\n    a: str\nc = C(a=os.getenv('A'))\nif c.a:\n    use(c.a)\n", &["A default"]),
-        ("class C:\n    def __init__(self):\n        self.a = os.getenv('A')\n    def f(self):\n        if not self.a:\n            raise E\n", &["A"]),
+        (
+            "def f():\n    v = os.getenv('A')\n    if not v:\n        return 'b'\n    return v\nuse(f())\n",
+            &["A default"],
+        ),
+        (
+            "@dataclass\nclass C:\n    a: str = os.getenv('A')\ndef f(c):\n    if not c.a:\n        raise E\n",
+            &["A"],
+        ),
+        (
+            "@dataclass\nclass C:\n    a: str = os.getenv('A')\ndef f(c):\n    if c.a:\n        use(c.a)\n",
+            &["A default"],
+        ),
+        (
+            "@dataclass\nclass C:\n    a: str\nc = C(a=os.getenv('A'))\nif c.a:\n    use(c.a)\n",
+            &["A default"],
+        ),
+        (
+            "class C:\n    def __init__(self):\n        self.a = os.getenv('A')\n    def f(self):\n        if not self.a:\n            raise E\n",
+            &["A"],
+        ),
         // An empty default that is refused, and exceptions that are handled.
         ("v = os.getenv('A', '')\nif not v:\n    raise E\n", &["A"]),
         ("v = os.getenv('A', '').strip()\nif v == '':\n    raise E\n", &["A"]),
@@ -256,20 +280,38 @@ fn what_is_needed_follows_from_what_the_code_does_without() {
         ("import contextlib\nwith contextlib.suppress(KeyError):\n    x = os.environ['A']\n", &["A default"]),
         // Lists of names.
         ("for k in ['A', 'B']:\n    os.environ[k]\n", &["A", "B"]),
-        ("R = ('A', 'B')\nmissing = [k for k in R if k not in os.environ]\nif missing:\n    raise E\n", &["A", "B"]),
+        (
+            "R = ('A', 'B')\nmissing = [k for k in R if k not in os.environ]\nif missing:\n    raise E\n",
+            &["A", "B"],
+        ),
         ("R = ['A', 'B']\nif not all(os.getenv(k) for k in R):\n    raise E\n", &["A", "B"]),
-        ("missing = []\nfor k in ['A', 'B']:\n    if not os.getenv(k):\n        missing.append(k)\nif len(missing) > 0:\n    raise E\n", &["A", "B"]),
-        ("c = {'a': os.getenv('A'), 'b': os.getenv('B')}\nm = [k for k, v in c.items() if not v]\nif m:\n    raise E\n", &["A", "B"]),
+        (
+            "missing = []\nfor k in ['A', 'B']:\n    if not os.getenv(k):\n        missing.append(k)\nif len(missing) > 0:\n    raise E\n",
+            &["A", "B"],
+        ),
+        (
+            "c = {'a': os.getenv('A'), 'b': os.getenv('B')}\nm = [k for k, v in c.items() if not v]\nif m:\n    raise E\n",
+            &["A", "B"],
+        ),
         ("a, b = os.getenv('A'), os.getenv('B')\nif not all([a, b]):\n    raise E\n", &["A", "B"]),
-        ("def need(name):\n    v = os.getenv(name)\n    if not v:\n        raise E\n    return v\na = need('A')\nb = need('B')\n", &["A", "B"]),
-        ("def get(name, default=None):\n    return os.getenv(name, default)\na = get('A')\nb = get('B', 'b')\nuse(a)\n", &["A", "B default"]),
+        (
+            "def need(name):\n    v = os.getenv(name)\n    if not v:\n        raise E\n    return v\na = need('A')\nb = need('B')\n",
+            &["A", "B"],
+        ),
+        (
+            "def get(name, default=None):\n    return os.getenv(name, default)\na = get('A')\nb = get('B', 'b')\nuse(a)\n",
+            &["A", "B default"],
+        ),
         ("def all_of(*keys):\n    return [os.environ[k] for k in keys]\nall_of('A', 'B')\n", &["A", "B"]),
         ("for k in ['A', 'B']:\n    os.environ[f'X_{k}']\n", &["X_A", "X_B"]),
         // What depends on something else.
         ("if os.getenv('A') == 'b':\n    os.environ['C']\n", &["A default", "C ?"]),
         ("if os.getenv('A'):\n    os.environ['C']\n", &["A default", "C ?"]),
         ("if os.getenv('A'):\n    x = os.environ['A']\n", &["A default", "A default"]),
-        ("if 'A' not in os.environ:\n    os.environ['A'] = 'b'\nx = os.environ['A']\n", &["A default", "A set", "A default"]),
+        (
+            "if 'A' not in os.environ:\n    os.environ['A'] = 'b'\nx = os.environ['A']\n",
+            &["A default", "A set", "A default"],
+        ),
         ("x = kwargs.get('a') or os.getenv('A')\nuse(x)\n", &["A ?"]),
     ] {
         let found = scan(FileKind::Python, format!("import os\n{text}").as_bytes());
@@ -281,7 +323,9 @@ fn what_is_needed_follows_from_what_the_code_does_without() {
         shown.sort_unstable();
         let mut expected = expected.to_vec();
         expected.sort_unstable();
-        if shown != expected { bad.push(format!("{text}found {shown:?}, expected {expected:?}\n")); }
+        if shown != expected {
+            bad.push(format!("{text}found {shown:?}, expected {expected:?}\n"));
+        }
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }

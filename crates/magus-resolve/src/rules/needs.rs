@@ -73,8 +73,7 @@ fn needed<'n>(need: &'n Need, workspace: &Workspace) -> Option<Needed<'n>> {
     if need.alternatives.is_empty() {
         return Some(Needed::Alone);
     }
-    let none_is_there =
-        |others: &&Vec<Text>| others.iter().all(|other| !has(workspace, need.kind, other));
+    let none_is_there = |others: &&Vec<Text>| others.iter().all(|other| !has(workspace, need.kind, other));
     let others = need.alternatives.iter().find(none_is_there)?;
     // The first of them stands for all.
     others.iter().all(|other| need.name < *other).then_some(Needed::OneOf(others))

@@ -186,8 +186,15 @@ impl Blocks {
                 let (a, b) = (self.read(1), self.read(1));
                 self.line(depth, &format!("a{id}, b{id} = {a}, {b}"));
                 let test = self.pick(&[
-                    "not a or not b", "not (a and b)", "not all([a, b])", "not a and not b", "not (a or b)",
-                    "not any([a, b])", "None in (a, b)", "not any((a, b))", "a is None and b is None",
+                    "not a or not b",
+                    "not (a and b)",
+                    "not all([a, b])",
+                    "not a and not b",
+                    "not (a or b)",
+                    "not any([a, b])",
+                    "None in (a, b)",
+                    "not any((a, b))",
+                    "a is None and b is None",
                 ]);
                 let test = replaced(test, id);
                 self.line(depth, &format!("if {test}:"));
@@ -196,7 +203,10 @@ impl Blocks {
             }
             16 => {
                 let (first, second, third) = (self.name(), self.name(), self.name());
-                self.line(depth, &format!("v{id} = os.getenv('{first}') or os.getenv('{second}') or os.getenv('{third}')"));
+                self.line(
+                    depth,
+                    &format!("v{id} = os.getenv('{first}') or os.getenv('{second}') or os.getenv('{third}')"),
+                );
                 self.handle(depth, &format!("v{id}"));
             }
             17 => self.choice(depth, id),
@@ -233,7 +243,11 @@ impl Blocks {
             22 if depth < 2 => {
                 self.line(depth, "try:");
                 self.statement(depth + 1);
-                let kind = self.pick(&["except Exception:", "except:", "except (KeyError, TypeError, AttributeError, ValueError, AssertionError, SystemExit):"]);
+                let kind = self.pick(&[
+                    "except Exception:",
+                    "except:",
+                    "except (KeyError, TypeError, AttributeError, ValueError, AssertionError, SystemExit):",
+                ]);
                 self.line(depth, kind);
                 let then = self.pick(&["pass", "raise", "print('none')", "raise ValueError('none')"]);
                 self.line(depth + 1, then);
@@ -249,7 +263,10 @@ impl Blocks {
 
     /// A `try` around a read.
     fn tried(&mut self, depth: usize, id: usize) {
-        let (name, kind) = (self.name(), self.pick(&["except KeyError:", "except Exception:", "except:", "except LookupError:"]));
+        let (name, kind) = (
+            self.name(),
+            self.pick(&["except KeyError:", "except Exception:", "except:", "except LookupError:"]),
+        );
         self.line(depth, "try:");
         self.line(depth + 1, &format!("v{id} = os.environ['{name}']"));
         self.line(depth, kind);
@@ -290,7 +307,10 @@ impl Blocks {
                 self.handle(depth, &format!("r{id}"));
             }
             2 => {
-                self.line(depth, &format!("v{id} = next((os.getenv(k) for k in {names} if os.getenv(k)), None)"));
+                self.line(
+                    depth,
+                    &format!("v{id} = next((os.getenv(k) for k in {names} if os.getenv(k)), None)"),
+                );
                 self.handle(depth, &format!("v{id}"));
             }
             _ => {
@@ -461,7 +481,8 @@ fn python_fails_without_what_is_needed_and_goes_on_without_the_rest() {
     let mut blocks: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
     let mut metadata = "blocks:\n".to_owned();
     for number in 0..count {
-        let text = "import contextlib\nimport dataclasses\nimport logging\nimport os\nimport sys\n".to_owned();
+        let text =
+            "import contextlib\nimport dataclasses\nimport logging\nimport os\nimport sys\n".to_owned();
         let state = 0x9e37_79b9_7f4a_7c15 ^ (number + 1).wrapping_mul(0x2545_f491_4f6c_dd1d);
         let mut made = Blocks { state, text, count: 0, names: BTreeSet::new() };
         for _ in 0..=made.below(2) {
@@ -473,7 +494,8 @@ fn python_fails_without_what_is_needed_and_goes_on_without_the_rest() {
         blocks.insert(file, (made.text, made.names.into_iter().collect()));
     }
     sandbox.write("project/pipelines/all/metadata.yaml", metadata);
-    let names: BTreeMap<&String, &Vec<String>> = blocks.iter().map(|(file, (_, names))| (file, names)).collect();
+    let names: BTreeMap<&String, &Vec<String>> =
+        blocks.iter().map(|(file, (_, names))| (file, names)).collect();
     sandbox.write("project/data_loaders/names.json", serde_json::to_string(&names).expect("JSON"));
     let test = "python_fails_without_what_is_needed_and_goes_on_without_the_rest";
     let Some(ran) = python(test, &sandbox, "needed.py", "project/data_loaders") else { return };
@@ -497,12 +519,21 @@ fn python_fails_without_what_is_needed_and_goes_on_without_the_rest() {
                     .iter()
                     .map(|Said { name, without, alternatives }| format!("{name} {without} {alternatives:?}"))
                     .collect();
-                wrong.push(format!("with {set:?} it {}; {said:#?}\n{text}", if failed { "fails" } else { "runs" }));
+                wrong.push(format!(
+                    "with {set:?} it {}; {said:#?}\n{text}",
+                    if failed { "fails" } else { "runs" }
+                ));
                 break;
             }
         }
     }
     let shown: Vec<&String> = wrong.iter().take(5).collect();
-    assert!(wrong.is_empty(), "{} of {}: {}", wrong.len(), blocks.len(), shown.into_iter().map(String::as_str).collect::<Vec<_>>().join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {}: {}",
+        wrong.len(),
+        blocks.len(),
+        shown.into_iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+    );
     assert!(open * 100 <= reads * 3, "{open} of {reads} reads are undecidable");
 }
