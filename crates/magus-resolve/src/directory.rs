@@ -71,9 +71,12 @@ impl<'a> Directory<'a> {
         Self { loaded, cluster, environments: environments.into_values().collect(), folders }
     }
 
-    /// The cluster.yaml files that hold for an environment, the root's first.
-    pub(crate) fn clusters(&self, folder: &Folder<'a>) -> impl DoubleEndedIterator<Item = &'a Document<'a>> {
-        [self.cluster, folder.cluster].into_iter().flatten()
+    /// The cluster.yaml files that hold for an environment, the root's first; without an environment, the root's alone.
+    pub(crate) fn clusters(
+        &self,
+        folder: Option<&Folder<'a>>,
+    ) -> impl DoubleEndedIterator<Item = &'a Document<'a>> {
+        [self.cluster, folder.and_then(|folder| folder.cluster)].into_iter().flatten()
     }
 
     /// The folder of a file, relative to the directory.

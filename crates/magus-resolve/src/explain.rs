@@ -150,7 +150,7 @@ pub fn explain(
         });
     };
     let stage = stages::order(&directory, &mut Vec::new()).swap_remove(at);
-    let environs = Environs::new(&directory, folder, Scope::new(&directory, folder, stage));
+    let environs = Environs::new(&directory, folder, Scope::new(&directory, Some(folder), stage));
     let reader = reader(&directory, environs.scope.variables_of(folder, stem, root));
     let mut fields = effective(&reader, &environs, root, &layer::settings(root, &OWN_KEYS), |_, _| {});
     let name = placeholder_name(&environs.scope, root, &reader.variables);

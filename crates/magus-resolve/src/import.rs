@@ -96,7 +96,7 @@ pub fn import_layer(
     };
     let folder = &directory.environments[at];
     let stage = stages::order(&directory, &mut Vec::new()).swap_remove(at);
-    let scope = Scope::new(&directory, folder, stage);
+    let scope = Scope::new(&directory, Some(folder), stage);
     let (stem, needs_name) = stem(&scope, folder, &observed.name)?;
     let variables = scope.variables(folder, Some(&stem));
     let lower: Vec<Field> = inherit(&reader(&directory, scope.variables(folder, None)), &scope.layers(&[]))

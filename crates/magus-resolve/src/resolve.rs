@@ -34,7 +34,8 @@ use crate::{
         databases, expansion, images, layers, server, texts, workspaces,
     },
     scope::{DEFAULT_WORKSPACE_NAME, Inherited, Scope, Spanned, field, inherit},
-    stages, suggest, sync,
+    stages::{self, Stage},
+    suggest, sync,
     value::Reader,
 };
 
@@ -106,7 +107,7 @@ pub fn resolve(
         .environments
         .iter()
         .zip(stages)
-        .map(|(folder, stage)| Environs::new(&directory, folder, Scope::new(&directory, folder, stage)))
+        .map(|(folder, stage)| Environs::new(&directory, folder, Scope::new(&directory, Some(folder), stage)))
         .collect();
     let jobs: Vec<(usize, &Text, &File)> = environs
         .iter()
@@ -151,7 +152,7 @@ pub fn resolve(
     let of_branches = branches::workspaces(&environs, &workspaces, branches, &mut findings);
     Resolution {
         code,
-        desired: desired(&environs, workspaces, of_branches),
+        desired: desired(&directory, &environs, workspaces, of_branches),
         diagnostics: findings,
         comments,
         lint: Lint::new(&directory),
@@ -429,8 +430,10 @@ pub(crate) fn cluster(scope: &Scope<'_>) -> Option<(Cluster, Text)> {
     Some((cluster, declared.identity.clone()))
 }
 
-/// Puts the workspaces into their environments, and those into the clusters that this version can reach.
+/// Puts the workspaces into their environments, and those into the clusters that this version can reach. Without any
+/// environment the cluster is still there: it may have workspaces that are not declared any more.
 fn desired(
+    directory: &Directory<'_>,
     environs: &[Environs<'_, '_>],
     workspaces: Vec<Resolved<'_>>,
     mut of_branches: Vec<Option<OfBranches>>,
@@ -440,6 +443,11 @@ fn desired(
         by_environment[resolved.environment].extend(resolved.workspace);
     }
     let mut clusters: BTreeMap<(Text, Text), Cluster> = BTreeMap::new();
+    if environs.is_empty()
+        && let Some((made, identity)) = cluster(&Scope::new(directory, None, Stage::default()))
+    {
+        clusters.insert((made.name.clone(), identity), made);
+    }
     of_branches.resize_with(environs.len(), || None);
     for ((Environs { folder, scope, .. }, mut workspaces), of_branches) in
         environs.iter().zip(by_environment).zip(of_branches)

@@ -131,8 +131,9 @@ pub(crate) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// Reads what holds for an environment. What is missing or of a wrong type is left out; the schema says so.
-    pub(crate) fn new(directory: &Directory<'a>, folder: &Folder<'a>, stage: Stage) -> Self {
+    /// Reads what holds for an environment; without one, for the cluster of the root's cluster.yaml. What is missing or of a
+    /// wrong type is left out; the schema says so.
+    pub(crate) fn new(directory: &Directory<'a>, folder: Option<&Folder<'a>>, stage: Stage) -> Self {
         let near_entry = |key: &str| -> Option<(&'a Document<'a>, &'a Entry)> {
             directory.clusters(folder).rev().find_map(|document| {
                 let entry = document.root.as_ref()?.entry(key)?;
@@ -141,7 +142,8 @@ impl<'a> Scope<'a> {
         };
         let near = |key: &str| near_entry(key).map(|(document, entry)| (document, &entry.value));
         let near_text = |key: &str| near(key).and_then(|(_, value)| spanned(value));
-        let environment = folder.environment.and_then(|document| document.root.as_ref());
+        let environment =
+            folder.and_then(|folder| folder.environment).and_then(|document| document.root.as_ref());
         let own = |key: &str| environment.and_then(|root| root.get(key));
         let limits = near("limits").and_then(|(_, limits)| limits.get("max_deletes"));
 

@@ -1,6 +1,11 @@
 //! Unknown keys, and where they belong.
 
-use magus_model::{diagnostic::Diagnostic, invisible, rules, span::Sources, tree::Entry};
+use magus_model::{
+    diagnostic::Diagnostic,
+    invisible, rules,
+    span::Sources,
+    tree::{Entry, Node},
+};
 use serde_json::Value;
 
 use crate::{
@@ -11,7 +16,7 @@ use crate::{
     validate::compiled,
 };
 
-/// Above this many, known keys are not listed.
+/// Above this many, known keys are not listed, and those of a file are not searched.
 const MOST_LISTED: usize = 12;
 
 /// Further down, a key means something else to most people.
@@ -177,6 +182,32 @@ fn is_home(schema: &Value, map: &Value, key: &str) -> bool {
     known_keys(schema, map).any(|(known, value)| known == key && value.get("type").is_some())
 }
 
+/// The shortest way down to a map in the file that knows this very key and has room for it, dotted. A map of which only one
+/// key may be given is full with one. Only so many keys are looked at that a large file costs no more than others.
+fn written(schema: &Value, map: (&Node, &Value), key: &str) -> Option<String> {
+    let mut level = vec![(String::new(), map)];
+    for _ in 0..DEEPEST_GUESS {
+        let below = level.iter().flat_map(|(path, (node, map))| {
+            let separator = if path.is_empty() { "" } else { "." };
+            let child = |name: &str| known_keys(schema, map).find(|(known, _)| *known == name);
+            node.entries().iter().take(MOST_LISTED).filter_map(move |entry| {
+                let (name, schema) = child(&entry.key)?;
+                Some((format!("{path}{separator}{name}"), (&entry.value, schema)))
+            })
+        });
+        level = below.take(MOST_LISTED).collect();
+        let is_full = |node: &Node, map: &Value| {
+            let is_one_of = map["dependencies"].get(key).is_some_and(|other| other["maxProperties"] == 1);
+            is_one_of && !node.entries().is_empty()
+        };
+        let found = level.iter().find(|(_, (node, map))| is_home(schema, map, key) && !is_full(node, map));
+        if let Some((path, _)) = found {
+            return Some(path.clone());
+        }
+    }
+    None
+}
+
 /// The shortest way down to a map that knows this very key, dotted. Only maps whose keys are all known are entered:
 /// everybody names what is in the others.
 fn deeper<'a>(schema: &'a Value, map: &'a Value, key: &str) -> Option<String> {
@@ -201,6 +232,9 @@ fn deeper<'a>(schema: &'a Value, map: &'a Value, key: &str) -> Option<String> {
 fn elsewhere(kind: SchemaKind, schema: &Value, place: &Place<'_>, key: &str) -> Option<String> {
     let knows = |map: &Value| is_home(schema, map, key);
     let map = place.last();
+    if let Some(home) = written(schema, (map.node, map.schema), key) {
+        return Some(format!("`{key}` belongs in `{home}`"));
+    }
     let below = known_keys(schema, map.schema).find(|(_, child)| knows(child)).map(|(below, _)| below);
     let is_root = place.path().is_empty();
     if let Some(below) = below.filter(|_| !is_root) {

@@ -62,6 +62,24 @@ fn a_deleted_environment_folder_deletes_nothing() {
 }
 
 #[test]
+fn the_cluster_is_observed_also_if_all_environment_folders_are_deleted() {
+    let sandbox = three_stages();
+    sandbox.expect(0, &["apply", "--yes"]);
+    let before = names(&sandbox);
+    for environment in ["development", "staging", "production"] {
+        sandbox.remove(&format!("environments/{environment}"));
+    }
+    let plan = sandbox.plan(&[]);
+    assert_eq!(withheld(&plan).len(), before.len(), "{plan:#}");
+    assert!(withheld(&plan).iter().any(|(_, guard)| guard == "environment-removed"), "{plan:#}");
+    sandbox.expect(4, &["apply", "--yes"]);
+    assert_eq!(names(&sandbox), before);
+    // A cluster that cannot be read has not been found without drift.
+    sandbox.write("store/magus.db", "no database");
+    sandbox.expect(5, &["drift"]);
+}
+
+#[test]
 fn an_emptied_environment_deletes_nothing() {
     let sandbox = three_stages();
     sandbox.expect(0, &["apply", "--yes"]);

@@ -78,3 +78,24 @@ fn what_is_no_valid_declaration_is_not_imported() {
     let run = sandbox.expect(5, &["import", "lost-staging"]);
     assert!(run.stderr.contains("nobody can say how `lost-staging` is"), "{}", run.stderr);
 }
+
+#[test]
+fn without_an_environment_a_cluster_is_observed_and_import_says_what_to_make() {
+    let sandbox = three_stages();
+    sandbox.expect(0, &["apply", "--yes"]);
+    sql(&sandbox, r#"UPDATE workspaces SET managed_by = NULL, environment = NULL, workspace = NULL"#);
+    for environment in ["development", "staging", "production"] {
+        sandbox.remove(&format!("environments/{environment}"));
+    }
+    let plan = sandbox.plan(&[]);
+    assert!(!plan["unmanaged"].as_array().expect("unmanaged").is_empty(), "{plan:#}");
+    for arguments in [&["import"][..], &["import", "-e", "team a"]] {
+        let run = sandbox.expect(1, arguments);
+        assert_eq!(run.stderr.matches("error:").count(), 1, "{}", run.stderr);
+        let command = run.stderr.split("make its folder first: ").nth(1).expect("a command").trim();
+        let made = sandbox.program("sh").args(["-c", command]).status().expect("a shell");
+        assert!(made.success(), "{command}");
+        assert!(!sandbox.magus(arguments).stderr.contains("make its folder"));
+        std::fs::remove_dir_all(sandbox.file("environments/development")).ok();
+    }
+}

@@ -26,7 +26,7 @@ use crate::{
     error::{CommandError, Exit},
     output::Output,
     pipeline::{self, Planned, Wish},
-    yaml,
+    selection, yaml,
 };
 
 /// A file to be written.
@@ -44,6 +44,7 @@ pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit,
     let engines = Engines::new(global);
     let look = Look::to_deploy(global, Heads::AsTheyAre).with_clusters(&engines);
     let checked = declarations::check_valid(&everywhere, None, look, output)?;
+    check_environments(global, &checked)?;
     let wish = Wish::new(&everywhere, &Guards::default(), "import", Intent::Converge)?;
     let planned = pipeline::plan(&everywhere, &checked, &wish, &engines)?;
     pipeline::say_unreadable(&planned, output);
@@ -86,6 +87,18 @@ pub fn run(global: &Global, arguments: &Import, output: &Output) -> Result<Exit,
     output.result(&text)?;
     output.note(&format!("next: magus plan{}", pipeline::directory_flag(global)));
     Ok(exit)
+}
+
+/// Refuses environments that no folder declares: there is no place for their files.
+fn check_environments(global: &Global, checked: &Checked) -> Result<(), CommandError> {
+    let known: Vec<&str> = checked.resolution.environment_folders.iter().map(Text::as_str).collect();
+    if known.is_empty() {
+        let name = global.environment.first().map_or("development", String::as_str);
+        let folder = checked.loaded.root.join(name);
+        return Err(CommandError::new(Exit::Invalid, "no environment is declared")
+            .hint(format!("make its folder first: mkdir {}", pipeline::quoted(&folder.to_string_lossy()))));
+    }
+    selection::unknown_name("environment", &global.environment, &known)
 }
 
 /// What is to be imported, and into which file each goes; and why some stay where they are, where nobody named any: one

@@ -87,7 +87,7 @@ pub(crate) fn check(
         if folder.span() != Span::BUILT_IN {
             findings.extend(names::invalid_scope("an environment", folder.name, folder.span()));
         }
-        let files: Vec<&Document<'_>> = directory.clusters(folder).collect();
+        let files: Vec<&Document<'_>> = directory.clusters(Some(folder)).collect();
         let Some(nearest) = files.last() else {
             if folder.span() != Span::BUILT_IN {
                 findings.push(

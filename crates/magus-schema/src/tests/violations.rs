@@ -69,6 +69,15 @@ fn unknown_keys_say_where_they_belong() {
             "MG020 7:7-11 unknown key `imge` in `templates.a` | did you mean `image` in `container_config`?",
         ],
     );
+    for (yaml, home) in [
+        ("engine: {mage: {url: x}}\nkubernetes: {}\n", "engine.mage"),
+        ("engine: {}\nkubernetes: {}\n", "engine"),
+    ] {
+        let expected = format!("unknown key `kubernetes` | `kubernetes` belongs in `{home}`");
+        let (root, sources) = document(yaml);
+        let found = validate(Cluster, &root, &sources);
+        assert!(found.iter().any(|finding| shown(finding, yaml).ends_with(&expected)), "{yaml}");
+    }
     check(
         Cluster,
         "engine: {docker: {}}\n",
