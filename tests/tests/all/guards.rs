@@ -71,7 +71,7 @@ fn the_cluster_is_observed_also_if_all_environment_folders_are_deleted() {
     }
     let plan = sandbox.plan(&[]);
     assert_eq!(withheld(&plan).len(), before.len(), "{plan:#}");
-    assert!(withheld(&plan).iter().any(|(_, guard)| guard == "environment-removed"), "{plan:#}");
+    assert!(withheld(&plan).iter().any(|(guard, _)| guard == "environment-removed"), "{plan:#}");
     sandbox.expect(4, &["apply", "--yes"]);
     assert_eq!(names(&sandbox), before);
     // A cluster that cannot be read has not been found without drift.
