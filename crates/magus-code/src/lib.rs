@@ -24,6 +24,7 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod triggers;
+mod words;
 
 pub use movement::Between;
 pub use needs::{Found, Need, Needs, Undecidable};

@@ -28,6 +28,8 @@ pub struct Needs {
     pub undecidable: Vec<Undecidable>,
     /// Whether the environment is read as a whole somewhere.
     pub reads_all: bool,
+    /// The numbers of all words of the project that may be names.
+    pub words: BTreeSet<u32>,
     /// The profiles that a block names and `io_config.yaml` does not have.
     pub unknown_profiles: Vec<Found<Text>>,
     /// Those that it has.
@@ -65,6 +67,8 @@ pub struct Undecidable {
     pub kind: Kind,
     /// The expression.
     pub expression: Text,
+    /// What its names look like, with `*` for what is not known.
+    pub pattern: Text,
     /// `file:line`.
     pub place: Text,
     /// The pipelines that reach it.
@@ -109,6 +113,7 @@ impl Needs {
                 (Name::Undecidable(expression), kind) => needs.undecidable.push(Undecidable {
                     kind,
                     expression: expression.clone(),
+                    pattern: reference.pattern.clone().unwrap_or(Text::new_static("*")),
                     place: shown(place.file, reference.line),
                     pipelines: owned(project.needed_by(place)),
                 }),
@@ -131,6 +136,7 @@ impl Needs {
         needs.profiles =
             project.profiles().unwrap_or_default().iter().map(|profile| profile.name.clone()).collect();
         for (file, scan) in project.files() {
+            needs.words.extend(&scan.words);
             let Some(fault) = &scan.fault else { continue };
             let pipelines = project.pipelines_of(file).cloned().collect();
             let place = shown(file, fault.line);
@@ -145,6 +151,11 @@ impl Needs {
     /// Whether the code names this anywhere, in whatever way.
     pub fn names(&self, kind: Kind, name: &str) -> bool {
         self.names.binary_search_by(|need| (need.kind, need.name.as_str()).cmp(&(kind, name))).is_ok()
+    }
+
+    /// Whether this stands somewhere in the code, as a text or a word: it may be read there in a way that is not known.
+    pub fn mentions(&self, name: &str) -> bool {
+        crate::words::number(name).is_some_and(|number| self.words.contains(&number))
     }
 
     /// The variable or secret of this name.

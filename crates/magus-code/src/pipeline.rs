@@ -66,6 +66,7 @@ pub(crate) fn scan(text: &str) -> Scan {
                 name,
                 missing,
                 alternatives: Vec::new(),
+                pattern: None,
                 profile: None,
                 key: None,
             });
@@ -89,6 +90,7 @@ fn profile(block: &Node, lines: &Lines<'_>) -> Option<Reference> {
         name,
         missing: Missing::Fails,
         alternatives: Vec::new(),
+        pattern: None,
         profile: None,
         key: None,
     })

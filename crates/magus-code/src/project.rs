@@ -240,7 +240,8 @@ impl Projects {
                 batch.push((key, content));
             }
             found.par_extend(batch.into_par_iter().map(|(key, content)| {
-                let scan = content.map_or_else(scan::too_large, |content| scan::scan(key.0, &content));
+                let scan =
+                    content.map_or_else(|| scan::too_large(key.0), |content| scan::scan(key.0, &content));
                 (key, scan)
             }));
         }

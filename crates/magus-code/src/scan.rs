@@ -9,10 +9,11 @@ use crate::{
     reference::Reference,
     template,
     triggers::{self, Trigger},
+    words,
 };
 
 /// What is kept was found by this version of the scanner; another one looks again.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 
 /// No YAML file that somebody wrote is larger.
 const LARGEST_YAML: u64 = magus_load::LARGEST_FILE;
@@ -26,6 +27,9 @@ pub struct Scan {
     /// What it imports, as dotted paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub imports: Vec<Text>,
+    /// The numbers of the words in it that may be names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) words: Vec<u32>,
     /// Why it cannot be read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
@@ -71,6 +75,8 @@ pub(crate) enum FileKind {
     IoConfig,
     Pipeline,
     Triggers,
+    /// What is looked through for words alone: R, shell, and YAML that Mage does not render.
+    Words,
 }
 
 /// The folders whose YAML files Mage renders: those of blocks, of dbt and of interactions.
@@ -87,6 +93,9 @@ const RENDERED: [&str; 11] = [
     "sensors",
     "transformers",
 ];
+
+/// The endings of other files in which variables are read.
+const OF_WORDS: [&str; 6] = [".r", ".R", ".sh", ".toml", ".env", ".cfg"];
 
 /// What Mage renders in the root of a project (MAGE.md 7).
 const OF_PROJECT: [&str; 3] = ["metadata.yaml", "settings.yaml", ".settings.yaml"];
@@ -106,6 +115,7 @@ impl FileKind {
             _ if path.ends_with(".py") => FileKind::Python,
             _ if path.ends_with(".sql") => FileKind::Text,
             folder if is_yaml && RENDERED.contains(&folder) => FileKind::Yaml,
+            _ if is_yaml || OF_WORDS.iter().any(|ending| path.ends_with(ending)) => FileKind::Words,
             _ => return None,
         })
     }
@@ -119,6 +129,7 @@ impl FileKind {
             FileKind::IoConfig => "io_config",
             FileKind::Pipeline => "pipeline",
             FileKind::Triggers => "triggers",
+            FileKind::Words => "words",
         }
     }
 }
@@ -131,9 +142,9 @@ pub fn scan_file(path: &str, content: &[u8]) -> Option<Scan> {
 /// Reads a file. Nothing that it holds makes this fail.
 pub(crate) fn scan(kind: FileKind, content: &[u8]) -> Scan {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-    let is_code = matches!(kind, FileKind::Python | FileKind::Text);
+    let is_code = matches!(kind, FileKind::Python | FileKind::Text | FileKind::Words);
     if !is_code && content.len() as u64 > LARGEST_YAML {
-        return too_large();
+        return too_large(kind);
     }
     let text = String::from_utf8_lossy(content);
     let mut scan = match kind {
@@ -143,8 +154,13 @@ pub(crate) fn scan(kind: FileKind, content: &[u8]) -> Scan {
         FileKind::IoConfig => template::io_config(&text),
         FileKind::Pipeline => pipeline::scan(&text),
         FileKind::Triggers => triggers::scan(&text),
+        FileKind::Words => Scan::default(),
     };
-    if let std::borrow::Cow::Owned(_) = text {
+    if kind != FileKind::Python {
+        scan.words = words::of(&text);
+    }
+    // What is only looked through may be anything.
+    if let (std::borrow::Cow::Owned(_), false) = (&text, kind == FileKind::Words) {
         let good = content.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let (line, column) = python::Lines::new(good).place(good.len());
         scan.fault = Some(Fault { line, column, what: Text::new_static("it is not UTF-8") });
@@ -153,7 +169,10 @@ pub(crate) fn scan(kind: FileKind, content: &[u8]) -> Scan {
 }
 
 /// What is said of a file that is too large to be read.
-pub(crate) fn too_large() -> Scan {
+pub(crate) fn too_large(kind: FileKind) -> Scan {
+    if kind == FileKind::Words {
+        return Scan::default();
+    }
     let fault = Fault { line: 1, column: 1, what: Text::new_static("it is too large to be read") };
     Scan { fault: Some(fault), ..Scan::default() }
 }

@@ -286,3 +286,92 @@ fn no_default_and_no_literal_of_the_code_is_shown() {
     assert!(String::from_utf8_lossy(&kept).contains("SHOP_TOKEN"));
     assert!(!String::from_utf8_lossy(&kept).contains(canary));
 }
+
+/// A project in a repository of its own, and one workspace that runs it with these keys.
+fn project(files: &[(&str, &str)], workspace: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    for (path, text) in files {
+        sandbox.write(&format!("project/{path}"), text);
+    }
+    let path = sandbox.file("project").display().to_string();
+    sandbox.git(&["init", "--quiet", "--initial-branch=main", &path]);
+    sandbox.git(&["-C", &path, "add", "--all", "--force"]);
+    sandbox.git(&["-C", &path, "commit", "--quiet", "-m", "all"]);
+    let cluster = "name: acme\nengine: {local: {path: ../s}}\nrepository: {url: ../project}\n";
+    sandbox.write("environments/cluster.yaml", cluster);
+    sandbox.write("environments/development/environment.yaml", "branch: main\ndeploy: head\n");
+    sandbox.write("environments/development/a.yaml", workspace);
+    sandbox
+}
+
+/// The findings of a rule: severity and message.
+fn findings(sandbox: &Sandbox, code: &str) -> Vec<String> {
+    let lint: Value =
+        serde_json::from_str(&sandbox.magus(&["lint", "--format", "json"]).stdout).expect("JSON");
+    let all = lint["diagnostics"].as_array().expect("findings").iter().filter(|one| one["code"] == code);
+    let text = |one: &Value, key: &str| one[key].as_str().expect("text").to_owned();
+    all.map(|one| format!("{}: {}", text(one, "severity"), text(one, "message"))).collect()
+}
+
+#[test]
+fn a_name_that_stands_anywhere_in_the_code_is_not_said_to_be_unread() {
+    let pipeline = "blocks:\n- {uuid: load, type: data_loader, language: python}\n";
+    let files = [
+        ("pipelines/orders/metadata.yaml", pipeline),
+        ("data_loaders/load.py", "from settings import Settings\nKEYS = {'IN_PYTHON': 1}\n"),
+        ("data_loaders/score.r", "key <- Sys.getenv(\"IN_R\")\n"),
+        ("data_exporters/out.sql", "select '${IN_SQL}' -- a value\n"),
+        ("config/app.yaml", "# IN_COMMENT\nkey: ${IN_YAML}\n"),
+    ];
+    let names = ["IN_PYTHON", "IN_R", "IN_SQL", "IN_YAML", "IN_COMMENT", "NOWHERE"];
+    let workspace = format!("env: {{{}}}\n", names.map(|name| format!("{name}: x")).join(", "));
+    let sandbox = project(&files, &workspace);
+    let unread = |name: &str| format!("warning: no code reads the variable `{name}`");
+    assert_eq!(findings(&sandbox, "MG502"), [unread("IN_COMMENT"), unread("NOWHERE")]);
+}
+
+#[test]
+fn a_name_that_may_be_made_is_a_hint_and_others_stay_warnings() {
+    let pipeline = "blocks:\n- {uuid: load, type: data_loader, language: python}\n";
+    let code = "import os\nfrom shop import region\nname = 'KEY_' + region\nx = os.environ[name]\n";
+    let files = [("pipelines/orders/metadata.yaml", pipeline), ("data_loaders/load.py", code)];
+    let sandbox = project(&files, "env: {KEY_EU: x, OTHER: y}\n");
+    let made = "hint: `orders` makes the name of a variable while it runs (data_loaders/load.py:4): `'KEY_' + region`";
+    assert_eq!(findings(&sandbox, "MG504"), [made]);
+    let unread = |severity: &str, name: &str| format!("{severity}: no code reads the variable `{name}`");
+    assert_eq!(findings(&sandbox, "MG502"), [unread("hint", "KEY_EU"), unread("warning", "OTHER")]);
+}
+
+#[test]
+fn what_goes_on_without_a_variable_is_a_hint_and_one_of_several_is_enough() {
+    let pipeline = "blocks:\n- {uuid: load, type: data_loader, language: python}\n";
+    let code = "import os\nhost = os.getenv('HOST_A') or os.getenv('HOST_B')\nprint(len(host))\n\
+                port = os.getenv('PORT_A', '1')\nif os.getenv('MODE_A') == 'x':\n    key = os.environ['KEY_A']\n";
+    let files = [("pipelines/orders/metadata.yaml", pipeline), ("data_loaders/load.py", code)];
+    let sandbox = project(&files, "owner: ana@acme.dev\n");
+    let at =
+        |line: u32| format!("read by `orders` (data_loaders/load.py:{line}), not defined in `development/a`");
+    let mut said = findings(&sandbox, "MG501");
+    said.sort();
+    assert_eq!(
+        said,
+        [
+            format!("error: the code needs one of the variables `HOST_A` or `HOST_B`, {}", at(2)),
+            format!("hint: the code may need the variable `KEY_A`, {}", at(6)),
+            format!("hint: the code reads, but does not need, the variable `MODE_A`, {}", at(5)),
+            format!("hint: the code reads, but does not need, the variable `PORT_A`, {}", at(4)),
+        ]
+    );
+    // One of them is enough, and what goes on keeps nobody from anything.
+    sandbox.write("environments/development/a.yaml", "env: {HOST_B: x}\n");
+    assert!(findings(&sandbox, "MG501").iter().all(|one| one.starts_with("hint: ")));
+    sandbox.expect(0, &["apply", "--yes"]);
+    // An environment says of a default what its places say, also where no pipeline reads it.
+    let refs: Value =
+        serde_json::from_str(&sandbox.magus(&["refs", "--format", "json"]).stdout).expect("JSON");
+    for name in refs["names"].as_array().expect("names") {
+        let places = name["places"].as_array().expect("places");
+        let all = places.iter().all(|place| place["has_default"] == true);
+        assert_eq!(name["environments"][0]["has_default"], all, "{name:#}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The texts that an expression can come to, where the file says all of them.
 
+use magus_model::Text;
 use ruff_python_ast::{
     Expr, ExprCall, ExprFString, FStringPart, InterpolatedStringElement, Operator, Parameters,
 };
@@ -12,6 +13,9 @@ use super::names::{Binding, Names};
 const PARTS: u32 = 200;
 const LONGEST_NAME: usize = 1_000;
 const TEXTS: usize = 64;
+
+/// So many names are followed to what they are bound to.
+const FOLLOWED: usize = 8;
 
 /// A text, and the place that says it where that is another one than where it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +35,60 @@ impl<'t> Names<'t> {
     pub(super) fn literals(&self, expression: &'t Expr, scope: usize) -> Option<Vec<Literal>> {
         Search { names: self, parts: PARTS }.texts(expression, scope)
     }
+
+    /// What a name is bound to, if that is one expression; with the scope that it stands in.
+    pub(super) fn bound(&self, expression: &'t Expr, scope: usize) -> (&'t Expr, usize) {
+        let (mut expression, mut scope) = (expression, scope);
+        for _ in 0..FOLLOWED {
+            let Expr::Name(name) = expression else { break };
+            let Some(([Binding::Value(value)], bound)) = self.look_up(&name.id, scope) else { break };
+            // What is called says no more than the name does.
+            if !matches!(value, Expr::Name(_) | Expr::BinOp(_) | Expr::FString(_)) {
+                break;
+            }
+            (expression, scope) = (value, bound);
+        }
+        (expression, scope)
+    }
+
+    /// What the texts look like that an expression comes to, with `*` for what is not known; nothing where all of it is.
+    pub(super) fn pattern(&self, expression: &'t Expr, scope: usize) -> Option<Text> {
+        let mut search = Search { names: self, parts: PARTS };
+        let pattern = search.pattern(expression, scope);
+        // A star in the middle is one star: more of them match nothing else.
+        let (start, rest) = pattern.split_once('*')?;
+        let end = rest.rsplit_once('*').map_or(rest, |(_, end)| end);
+        (!start.is_empty() || !end.is_empty()).then(|| format!("{start}*{end}").into())
+    }
 }
 
 impl<'t> Search<'_, 't> {
+    fn pattern(&mut self, expression: &'t Expr, scope: usize) -> String {
+        let unknown = || "*".to_owned();
+        if self.spend().is_none() {
+            return unknown();
+        }
+        if let Some([only]) = self.texts(expression, scope).as_deref() {
+            return only.text.clone();
+        }
+        match expression {
+            Expr::BinOp(sum) if sum.op == Operator::Add => {
+                self.pattern(&sum.left, scope) + &self.pattern(&sum.right, scope)
+            }
+            Expr::FString(string) => {
+                let mut pattern = String::new();
+                for element in string.value.elements() {
+                    match element {
+                        InterpolatedStringElement::Literal(literal) => pattern.push_str(&literal.value),
+                        InterpolatedStringElement::Interpolation(_) => pattern.push('*'),
+                    }
+                }
+                pattern
+            }
+            _ => unknown(),
+        }
+    }
+
     fn spend(&mut self) -> Option<()> {
         self.parts = self.parts.checked_sub(1)?;
         Some(())

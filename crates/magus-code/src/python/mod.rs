@@ -92,6 +92,7 @@ pub(crate) fn scan(text: &str) -> Scan {
     let Some(module) = parsed.syntax().as_module() else { return scan };
     let names = Names::read(module, text);
     scan.imports = names.imports();
+    scan.words = crate::words::ordered(names.words.clone());
     scan.references = uses::references(module, &names, &lines);
     if let Some(too_deep) = names.too_deep {
         scan.fault = fault(too_deep.start().to_usize(), TOO_DEEP);

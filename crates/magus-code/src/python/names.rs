@@ -96,6 +96,8 @@ pub(crate) struct Names<'t> {
     scopes_at: HashMap<TextRange, usize>,
     /// The calls of each function of this file, by the scope of its body; the scope in which each stands.
     calls: HashMap<usize, Vec<(&'t ExprCall, usize)>>,
+    /// The numbers of the texts that may be names.
+    pub(super) words: Vec<u32>,
     pub(crate) candidates: Vec<Candidate<'t>>,
     /// Where it is nested too deeply to be read on.
     pub(crate) too_deep: Option<TextRange>,
@@ -122,6 +124,7 @@ impl<'t> Names<'t> {
             function_at: HashMap::new(),
             scopes_at: HashMap::new(),
             calls: HashMap::new(),
+            words: Vec::new(),
             candidates: Vec::new(),
             too_deep: None,
             scope: 0,
@@ -553,6 +556,7 @@ impl<'t> Names<'t> {
     /// What is no call, index, attribute or operation.
     fn last(&mut self, expression: &'t Expr, candidate: Candidate<'t>) {
         match expression {
+            Expr::StringLiteral(text) => self.words.extend(crate::words::number(text.value.to_str())),
             Expr::Name(_) if candidate.is_whole => self.candidates.push(candidate),
             Expr::Compare(_) => {
                 self.candidates.push(candidate);

@@ -22,6 +22,7 @@ const GLOBAL: &str = "mage_ai.data_preparation.variable_manager.get_global_varia
 const DEFAULT_PROFILE: &str = "default";
 
 /// A place that reads something, or asks whether it is there.
+#[derive(Clone)]
 pub(super) struct Read<'t> {
     /// The expression that reads: a call, an index or a comparison.
     pub(super) expression: TextRange,
@@ -30,6 +31,8 @@ pub(super) struct Read<'t> {
     pub(super) kind: Kind,
     pub(super) name: Name,
     pub(super) gives: Gives<'t>,
+    /// What the name looks like, where the code makes it.
+    pub(super) pattern: Option<Text>,
     /// The expression of the name, where something else says the name: a list, or a call.
     pub(super) key: Option<&'t Expr>,
 }
@@ -92,6 +95,7 @@ pub(super) fn references<'t>(module: &'t ModModule, names: &Names<'t>, lines: &L
             name: read.name,
             missing,
             alternatives,
+            pattern: read.pattern,
             profile: None,
             key: None,
         }
@@ -128,24 +132,34 @@ impl<'t> Found<'_, 't> {
             kind: Kind::Variable,
             name: Name::Any,
             gives: Gives::Known(Missing::Default),
+            pattern: None,
             key: None,
         });
     }
 
     /// Adds a read of each name that an expression comes to.
     fn add(&mut self, expression: TextRange, key: &'t Expr, scope: usize, kind: Kind, gives: Gives<'t>) {
-        let read = |name, at, key| Read { expression, at, kind, name, gives, key };
+        let read =
+            Read { expression, at: key.range(), kind, name: Name::Any, gives, pattern: None, key: None };
         match self.names.literals(key, scope) {
             Some(literals) => {
                 for Literal { text, at } in literals {
-                    let from_elsewhere = at.map(|_| key);
-                    let at = at.unwrap_or_else(|| key.range());
-                    self.reads.push(read(Name::Literal(text.into()), at, from_elsewhere));
+                    self.reads.push(Read {
+                        name: Name::Literal(text.into()),
+                        at: at.unwrap_or(read.at),
+                        key: at.map(|_| key),
+                        ..read.clone()
+                    });
                 }
             }
             None => {
-                let name = Name::undecidable(self.names.source(key.range()));
-                self.reads.push(read(name, key.range(), None));
+                // A name alone says nothing: what it is bound to does.
+                let made = self.names.bound(key, scope);
+                self.reads.push(Read {
+                    name: Name::undecidable(self.names.source(made.0.range())),
+                    pattern: self.names.pattern(made.0, made.1),
+                    ..read
+                });
             }
         }
     }
@@ -180,6 +194,7 @@ impl<'t> Found<'_, 't> {
                     kind,
                     name,
                     gives,
+                    pattern: None,
                     key: None,
                 });
             }

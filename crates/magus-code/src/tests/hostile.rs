@@ -113,7 +113,7 @@ fn names_that_lead_to_one_another_end() {
             text.push_str(&format!("x{number} = x{0} + x{0}\n", number - 1));
         }
         text.push_str("os.environ[x30]\n");
-        check(FileKind::Python, &text, &["33:12 env <x30> ?"]);
+        check(FileKind::Python, &text, &["33:12 env <x29 + x29> ?"]);
     }
     // Names that are bound and called again and again.
     for piece in ["x = y\ny = x\nx()\n", "x = os.a\nx()\n", "import a as x\nx()\n", "x.y.z()\n"] {

@@ -329,3 +329,28 @@ fn what_is_needed_follows_from_what_the_code_does_without() {
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
+
+#[test]
+fn a_made_name_is_quoted_where_it_is_made_and_has_a_pattern() {
+    for (text, expression, pattern) in [
+        ("import os\nname = 'A_' + x\nos.environ[name]\n", "'A_' + x", Some("A_*")),
+        (
+            "import os\ndef f(x):\n    key = f'{x}_KEY'\n    return os.getenv(key)\n",
+            "f'{x}_KEY'",
+            Some("*_KEY"),
+        ),
+        ("import os\nos.getenv('A_' + x + '_B' + y)\n", "'A_' + x + '_B' + y", Some("A_*")),
+        ("import os\nos.getenv(x)\n", "x", None),
+        ("import os\nname = f(x)\nos.getenv(name)\n", "name", None),
+        (
+            "from mage_ai.data_preparation.shared.secrets import get_secret_value\nget_secret_value('password-' + name)\n",
+            "'password-' + name",
+            Some("password-*"),
+        ),
+    ] {
+        let found = scan(FileKind::Python, text.as_bytes());
+        let reference = &found.references[0];
+        assert_eq!(reference.name, Name::Undecidable(expression.into()), "{text}");
+        assert_eq!(reference.pattern.as_deref(), pattern, "{text}");
+    }
+}

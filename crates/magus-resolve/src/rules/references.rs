@@ -12,7 +12,7 @@ use magus_model::{
     Text,
     desired::{Cluster, Desired, Edition, Engine, Environment, Field, Layer, Workspace},
     diagnostic::{Diagnostic, Severity},
-    effort, mage, rules,
+    effort, mage, pattern, rules,
     span::{Sources, Span},
     suggest,
     value::{FieldValue, Value},
@@ -335,7 +335,7 @@ fn undecidable(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
     let mut seen: HashSet<(&Text, &Text)> = HashSet::new();
     for running in stages.iter().flat_map(|stage| &stage.running) {
         let Some(span) = span_of(&running.workspaces) else { continue };
-        for Undecidable { kind, expression, place, pipelines } in &running.needs.undecidable {
+        for Undecidable { kind, expression, place, pipelines, pattern: _ } in &running.needs.undecidable {
             if pipelines.is_empty() || !seen.insert((place, expression)) {
                 continue;
             }
@@ -364,7 +364,8 @@ fn never_read(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
     let mut given: HashMap<Span, Given<'_>> = HashMap::new();
     let all: Vec<&Needs> =
         stages.iter().flat_map(|stage| &stage.running).map(|running| &*running.needs).collect();
-    let decidable = all.iter().all(|needs| !needs.undecidable.iter().any(|one| one.kind != Kind::Profile));
+    let made: BTreeSet<(Kind, &Text)> =
+        all.iter().flat_map(|needs| &needs.undecidable).map(|one| (one.kind, &one.pattern)).collect();
     // Code that could not be read may read anything.
     let is_unread = stages.iter().any(|stage| !stage.unread.is_empty());
     if is_unread || all.iter().any(|needs| needs.reads_all) {
@@ -392,14 +393,18 @@ fn never_read(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
                     | Layer::ServerDefaults
                     | Layer::ServerEnforced => continue,
                 };
-                let by_code = *is_read
-                    .entry((kind, name))
-                    .or_insert_with(|| all.iter().any(|needs| needs.names(kind, name)));
+                let by_code = *is_read.entry((kind, name)).or_insert_with(|| {
+                    all.iter().any(|needs| needs.names(kind, name) || needs.mentions(name))
+                });
                 if by_code {
                     continue;
                 }
-                let entry =
-                    given.entry(field.span).or_insert(Given { kind, name, own, read: false, decidable });
+                let entry = given.entry(field.span).or_insert_with(|| {
+                    let may_be_it =
+                        |(of, pattern): &(Kind, &Text)| *of == kind && pattern::matches(pattern, name);
+                    let decidable = !made.iter().any(may_be_it);
+                    Given { kind, name, own, read: false, decidable }
+                });
                 // Where nobody knows what a workspace runs, nobody knows what it reads.
                 entry.read |= !is_known
                     || kind == Kind::Variable && mage::may_be_read_by_others(name)
