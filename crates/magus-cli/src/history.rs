@@ -8,15 +8,15 @@ use std::{
 };
 
 use jiff::Timestamp;
-use magus_git::{Code, Remote, Unread};
+use magus_git::{Code, Remote, Unknown, Unread};
 use magus_history::{Claim, History, HistoryError, Lock, LockError, Store};
 use magus_model::{
     Text,
-    desired::{Cluster, Desired, Engine, Gates},
+    desired::{self, Cluster, Desired, Engine, Gates},
     history::Entry,
     observed::Observation,
 };
-use magus_plan::{Evidence, Kinship};
+use magus_plan::{Compared, Evidence, Kinship};
 
 use crate::{
     arguments::Global,
@@ -95,16 +95,16 @@ pub fn evidence(
         of_time || back.contains(target)
     };
     let histories = if wanted.iter().any(asks) { read_all(global, desired) } else { BTreeMap::new() };
+    let compare = |code: &desired::Code, compare: &dyn Fn(&Code) -> Result<bool, Unknown>| -> Compared {
+        let repository = repositories.get(&code.repository).ok_or("the repository was not read")?;
+        compare(repository).map_err(|why| why.to_string().into())
+    };
     let kinship = Kinship {
         same: &|code, one, other| {
-            one == other
-                || repositories.get(&code.repository).is_some_and(|code| code.have_same_files(one, other))
+            Ok(one == other || compare(code, &|repository| repository.have_same_files(one, other))?)
         },
         follows: &|code, one, other| {
-            repositories
-                .get(&code.repository)
-                .and_then(|code| code.apart(other, one).ok().flatten())
-                .is_some_and(|(lacks, _)| lacks == 0)
+            compare(code, &|repository| Ok(repository.apart(other, one)?.is_some_and(|(lacks, _)| lacks == 0)))
         },
     };
     magus_plan::evidence(desired, &wanted, observations, &histories, &kinship)

@@ -25,7 +25,7 @@ use crate::{arguments::Global, history};
 /// The histories of clusters, each read when it is first asked for.
 pub struct Histories<'a> {
     global: &'a Global,
-    read: RefCell<BTreeMap<Text, Rc<Vec<Entry>>>>,
+    read: RefCell<BTreeMap<Text, Rc<Result<Vec<Entry>, Text>>>>,
 }
 
 impl<'a> Histories<'a> {
@@ -34,17 +34,13 @@ impl<'a> Histories<'a> {
         Self { global, read: RefCell::default() }
     }
 
-    /// The entries of a cluster, oldest first. None if they cannot be read: then nothing is concluded from them.
-    fn of(&self, cluster: &Cluster) -> Rc<Vec<Entry>> {
+    /// The entries of a cluster, oldest first, or why they cannot be read.
+    fn of(&self, cluster: &Cluster) -> Rc<Result<Vec<Entry>, Text>> {
         let known = self.read.borrow().get(&cluster.name).cloned();
         known.unwrap_or_else(|| {
             let read = history::open(self.global, cluster).map_err(Into::into);
             let read = read.and_then(|history| history.read(!self.global.offline));
-            let entries = read.unwrap_or_else(|why| {
-                tracing::debug!(cluster = %cluster.name, %why, "the history was not read");
-                Vec::new()
-            });
-            let entries = Rc::new(entries);
+            let entries = Rc::new(read.map_err(|why| Text::from(why.to_string())));
             self.read.borrow_mut().insert(cluster.name.clone(), Rc::clone(&entries));
             entries
         })
@@ -91,7 +87,9 @@ fn copied(cluster: &Cluster, observed: &ObservedWorkspace) -> Option<Recalled> {
 /// and not one that took it away.
 fn applied(cluster: &Cluster, observed: &ObservedWorkspace, histories: &Histories<'_>) -> Option<Recalled> {
     let identity = observed.identity.as_ref()?;
-    let entries = histories.of(cluster);
+    let read = histories.of(cluster);
+    // Nothing is concluded from a history that cannot be read: the workspace stays unmanaged.
+    let entries = read.as_ref().as_ref().ok()?;
     let mut steps =
         entries.iter().rev().flat_map(|entry| entry.steps.iter().rev().map(move |step| (entry, step)));
     let (entry, step) = steps.find(|(_, step)| {
@@ -130,7 +128,14 @@ pub fn newer(
 ) -> (Vec<Newer>, Vec<String>) {
     let (mut newer, mut notes) = (Vec::new(), Vec::new());
     for cluster in desired.clusters.iter().filter(|cluster| changes_anything(changes, cluster)) {
-        let known = applied_commits(cluster, changes, histories);
+        let read = histories.of(cluster);
+        if let Err(why) = read.as_ref() {
+            notes.push(format!(
+                "cannot tell whether these declarations are older than those that were applied to cluster `{}`: {why}",
+                cluster.name
+            ));
+        }
+        let known = applied_commits(cluster, changes, read.as_deref().unwrap_or_default());
         let commits: BTreeSet<String> = known.iter().map(|(commit, _)| commit.to_string()).collect();
         let Some(now) = source.revision.as_ref() else {
             if let Some((commit, known_from)) = known.first() {
@@ -194,10 +199,10 @@ fn short(commit: &str) -> &str {
 fn applied_commits(
     cluster: &Cluster,
     changes: &ChangeSet<'_>,
-    histories: &Histories<'_>,
+    entries: &[Entry],
 ) -> Vec<(Text, String)> {
     let mut known: Vec<(Text, String)> = Vec::new();
-    for entry in histories.of(cluster).iter().rev().filter(|entry| entry.operation == Operation::Apply) {
+    for entry in entries.iter().rev().filter(|entry| entry.operation == Operation::Apply) {
         let Some(commit) = &entry.revision else { continue };
         if known.iter().all(|(known, _)| known != commit) {
             known.push((commit.clone(), format!("entry `{}` of its history, of {}", entry.id, entry.at)));

@@ -39,6 +39,8 @@ use crate::{
 const REFLOG: &str = ".git/logs/HEAD";
 /// What is checked out: a commit, or a branch.
 const HEAD: &str = ".git/HEAD";
+/// Where git keeps the commits of branches that have no file of their own.
+const PACKED: &str = ".git/packed-refs";
 /// What stands in the log of a repository that Mage has only set up: a clone of which it took nothing but this, or a new one
 /// (`__setup_repo` in `data_preparation/git/__init__.py`).
 const SET_UP: [&str; 2] = ["clone: from ", "commit (initial): Initial commit"];
@@ -70,12 +72,11 @@ impl Project {
     fn look(server: &Client) -> Result<Self, String> {
         let ask = |request| server.send(&request).map_err(|error| error.to_string());
         let file = |path: &str| -> Result<String, String> {
-            let answer = ask(request::git_file(path))?;
-            Ok(answer["git_file"]["content"].as_str().unwrap_or_default().to_owned())
+            Ok(content(&ask(request::git_file(path))?)?.unwrap_or_default().to_owned())
         };
         let reflog = file(REFLOG)?;
         let status = ask(request::git_status())?;
-        let project = Self::read(&reflog, &status["git_branch"]);
+        let project = Self::read(&reflog, &status["git_branch"])?;
         if project.head.is_some() {
             return Ok(project);
         }
@@ -83,37 +84,43 @@ impl Project {
         let checked_out = file(HEAD)?;
         let checked_out = checked_out.trim();
         let head = match checked_out.strip_prefix("ref: ") {
-            Some(branch) => file(&format!(".git/{branch}"))?,
+            Some(branch) => match file(&format!(".git/{branch}"))? {
+                // `git gc` packs references.
+                unpacked if unpacked.trim().is_empty() => packed(&file(PACKED)?, branch).to_owned(),
+                unpacked => unpacked,
+            },
             None => checked_out.to_owned(),
         };
         let head = number(head.trim()).map(Text::from);
         Ok(Self { only_set_up: head.is_none(), head, ..project })
     }
 
-    fn read(reflog: &str, status: &Json) -> Self {
-        let list = |key: &str| {
-            let items = status[key].as_array().map_or(&[][..], Vec::as_slice);
-            items.iter().filter_map(Json::as_str)
+    /// Reads the log of what was checked out, and what git finds changed.
+    ///
+    /// # Errors
+    /// If Mage's answer says something else than which files: no file may be taken for unchanged then.
+    fn read(reflog: &str, status: &Json) -> Result<Self, String> {
+        let list = |key: &str| -> Result<Vec<&str>, String> {
+            let paths = status[key].as_array().map(|items| items.iter().map(Json::as_str).collect());
+            paths.flatten().ok_or_else(|| format!("Mage does not say which files are in `{key}`"))
         };
         let is_of_mage = |path: &&str| {
             path.starts_with("pipelines/") && path.rsplit('/').next().is_some_and(|name| name == OF_MAGE)
         };
-        let mut changed: Vec<Text> = list("modified_files")
-            .chain(list("staged_files"))
-            .filter(|path| !is_of_mage(path))
-            .map(Text::from)
-            .collect();
+        let changed = [list("modified_files")?, list("staged_files")?].concat();
+        let mut changed: Vec<Text> =
+            changed.into_iter().filter(|path| !is_of_mage(path)).map(Text::from).collect();
         changed.sort();
         changed.dedup();
-        Self {
+        Ok(Self {
             head: reflog.lines().next_back().and_then(commit_of).map(Text::from),
             only_set_up: reflog.lines().all(|line| {
                 let what = line.split_once('\t').map_or("", |(_, what)| what);
                 SET_UP.iter().any(|set_up| what.starts_with(set_up))
             }),
             changed,
-            unknown: list("untracked_files").map(str::to_owned).collect(),
-        }
+            unknown: list("untracked_files")?.into_iter().map(str::to_owned).collect(),
+        })
     }
 
     /// What runs, and the uncommitted changes. Where Magus made the workspace and git only set up its project, there is nothing.
@@ -128,6 +135,27 @@ impl Project {
         self.changed.truncate(TOLD);
         ObservedCode { commit: self.head, work: Work::found(self.changed) }
     }
+}
+
+/// The content of a file that Mage was asked for; `None` if there is no such file.
+///
+/// # Errors
+/// If Mage's answer is neither.
+fn content(answer: &Json) -> Result<Option<&str>, String> {
+    match &answer["git_file"] {
+        Json::Object(file) => match file.get("content") {
+            Some(Json::Null) => Ok(None),
+            Some(Json::String(content)) => Ok(Some(content)),
+            _ => Err("Mage does not say what is in a file".to_owned()),
+        },
+        _ => Err("Mage does not say what is in a file".to_owned()),
+    }
+}
+
+/// The commit of a reference in `packed-refs`: lines of `COMMIT REFERENCE`.
+fn packed<'a>(packed: &'a str, reference: &str) -> &'a str {
+    let mut lines = packed.lines().filter_map(|line| line.split_once(' '));
+    lines.find(|(_, name)| *name == reference).map_or("", |(commit, _)| commit)
 }
 
 /// The commit after an entry of a reflog: `OLD NEW WHO TIME ZONE<tab>WHAT`.
@@ -430,7 +458,7 @@ fn overwritten(
         for (path, content) in files {
             let there = server.send(&request::git_file(&path));
             let there = there.map_err(|error| PerformError::NotStarted(error.to_string()))?;
-            let there = there["git_file"]["content"].as_str();
+            let there = self::content(&there).map_err(PerformError::NotStarted)?;
             // Mage fills new projects with empty files.
             if there.is_some_and(|there| !there.is_empty() && there.as_bytes() != content) {
                 lost.push(path.into());
@@ -467,18 +495,46 @@ mod tests {
             &synced,
             &status(&["pipelines/p/triggers.yaml", "utils/a.py"], &["b.py", "utils/a.py"], &["charts/"]),
         );
+        let project = project.unwrap();
         let code = project.code(&made);
         assert_eq!(code.commit.as_deref(), Some(TWO));
         assert_eq!(code.work.paths(), ["b.py", "utils/a.py"]);
         // One of that name that is no file of Mage's.
-        let project = Project::read(&synced, &status(&["triggers.yaml"], &[], &[]));
+        let project = Project::read(&synced, &status(&["triggers.yaml"], &[], &[])).unwrap();
         assert_eq!(project.changed, ["triggers.yaml"]);
         // What was synced months ago is not in the log any more, and what people did since is theirs.
-        let project = Project::read(&reflog(&[(TWO, "commit: mine")]), &status(&["a.py"], &[], &[]));
+        let project = Project::read(&reflog(&[(TWO, "commit: mine")]), &status(&["a.py"], &[], &[])).unwrap();
         assert_eq!(project.code(&made).work.paths(), ["a.py"]);
         for line in ["", "x", "a b c", &format!("{ONE} {}", "z".repeat(40))] {
             assert_eq!(commit_of(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn answer_that_does_not_name_files_is_not_an_empty_list() {
+        let synced = reflog(&[(ONE, "clone: from x"), (TWO, "reset: moving to mage-repo/deploy/dev")]);
+        for answer in [
+            Json::Null,
+            json!({}),
+            json!({"modified_files": null, "staged_files": [], "untracked_files": []}),
+            json!({"modified_files": [{"name": "a.py"}], "staged_files": [], "untracked_files": []}),
+            json!({"modified_files": [], "staged_files": []}),
+        ] {
+            assert!(Project::read(&synced, &answer).is_err(), "{answer}");
+        }
+        assert_eq!(content(&json!({"git_file": {"content": null}})), Ok(None));
+        assert_eq!(content(&json!({"git_file": {"content": ""}})), Ok(Some("")));
+        for answer in [json!({"git_file": {}}), json!({"git_file": null}), json!({"git_file": {"content": 1}})] {
+            assert!(content(&answer).is_err(), "{answer}");
+        }
+    }
+
+    #[test]
+    fn packed_references_are_read() {
+        let file = format!("# pack-refs with: peeled\n{ONE} refs/heads/a\n{TWO} refs/heads/main\n^{ONE}\n");
+        assert_eq!(packed(&file, "refs/heads/main"), TWO);
+        assert_eq!(packed(&file, "refs/heads/mai"), "");
+        assert_eq!(packed("", "refs/heads/main"), "");
     }
 
     #[test]
@@ -489,12 +545,13 @@ mod tests {
             reflog(&[(ONE, "commit (initial): Initial commit")]),
             String::new(),
         ] {
-            let project = Project::read(&set_up, &status(&["io_config.yaml"], &[], &[]));
+            let project = Project::read(&set_up, &status(&["io_config.yaml"], &[], &[])).unwrap();
             assert_eq!(project.clone().code(&made), ObservedCode { commit: None, work: Work::None });
             assert!(project.code(&StoredCode::default()).work.may_exist(), "it was not made by Magus");
         }
         let commit =
             Project::read(&reflog(&[(ONE, "clone: from x"), (TWO, "commit: mine")]), &status(&[], &[], &[]));
+        let commit = commit.unwrap();
         assert_eq!(commit.code(&made).commit.as_deref(), Some(TWO));
     }
 }

@@ -12,7 +12,7 @@ use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree};
 use crate::{
     branches::{self, Branch, Tracking},
     place::Unread,
-    unknown::{Completeness, Unknown},
+    unknown::{Completeness, Unknown, shell_word},
     walk::walk,
 };
 
@@ -102,7 +102,12 @@ impl Code {
         // Only what is written into a workspace is held against its number again: that costs as much as reading it.
         git2::opts::strict_hash_verification(false);
         let branches = branches::read(&repository)?;
-        let completeness = Completeness::of(&repository, path.display().to_string());
+        let shown = path.display().to_string();
+        let completeness =
+            Completeness::of(&repository, shown.clone()).map_err(|error| Unread::Failed {
+                message: format!("its remotes cannot be read: {}", error.message().to_lowercase()),
+                help: format!("`git -C {} remote -v` tells more", shell_word(&shown)),
+            })?;
         Ok(Self { repository, branches, completeness, known: cache.map(|cache| cache.join("trees")) })
     }
 
@@ -140,6 +145,7 @@ impl Code {
 
     fn branch(&self, name: &str) -> Result<Option<&Branch>, Unknown> {
         match self.branches.get(name) {
+            Some(branch) if branch.is_undecided => self.completeness.shallow().map_or(Ok(Some(branch)), Err),
             Some(branch) => Ok(Some(branch)),
             None => self.completeness.has_all_commits().map(|()| None),
         }
@@ -160,15 +166,22 @@ impl Code {
         match by_number {
             Some(Ok(commit)) => return Ok(commit.id().to_string()),
             Some(Err(error)) if error.code() == ErrorCode::Ambiguous => return Err(NotFound::Ambiguous),
-            _ => {}
+            // A tag of a tree or a file is no commit either.
+            Some(Err(error)) if !matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => {
+                return Err(NotFound::Unknown(self.completeness.unreadable(&error)));
+            }
+            Some(Err(_)) | None => {}
         }
         let tag = self.repository.find_reference(&format!("refs/tags/{text}"));
-        match tag.and_then(|tag| tag.peel(ObjectType::Commit)) {
-            Ok(commit) => Ok(commit.id().to_string()),
-            Err(_) => match self.completeness.has_all_commits() {
-                Ok(()) => Err(NotFound::Missing),
-                Err(why) => Err(NotFound::Unknown(why)),
-            },
+        if let Ok(tag) = tag {
+            // A tag that is there names something, even if that cannot be read.
+            let commit = tag.peel(ObjectType::Commit);
+            let unreadable = |error| NotFound::Unknown(self.completeness.unreadable(&error));
+            return commit.map(|commit| commit.id().to_string()).map_err(unreadable);
+        }
+        match self.completeness.has_all_commits() {
+            Ok(()) => Err(NotFound::Missing),
+            Err(why) => Err(NotFound::Unknown(why)),
         }
     }
 
@@ -246,10 +259,13 @@ impl Code {
         below(&self.repository, tree, folder).map_err(|error| self.completeness.unreadable(&error))
     }
 
-    /// Whether two commits have the same files. False if either is not there: this is evidence only if it is true.
-    pub fn have_same_files(&self, one: &str, other: &str) -> bool {
-        let tree = |id: &str| self.find(id).ok().flatten().map(|commit| commit.tree_id());
-        tree(one).zip(tree(other)).is_some_and(|(one, other)| one == other)
+    /// Whether two commits have the same files; false if either does not exist.
+    ///
+    /// # Errors
+    /// If one may exist elsewhere, or cannot be read.
+    pub fn have_same_files(&self, one: &str, other: &str) -> Result<bool, Unknown> {
+        let (Some(one), Some(other)) = (self.find(one)?, self.find(other)?) else { return Ok(false) };
+        Ok(one.tree_id() == other.tree_id())
     }
 
     /// Whether a commit is on a branch: its head, or before it. False if either does not exist.

@@ -9,14 +9,12 @@ use crate::{code::Code, unknown::Unknown};
 const LONGEST: usize = 100;
 
 impl Code {
-    /// A commit, for people; `None` if it is not there.
-    pub fn told(&self, commit: &str) -> Option<plan::Commit> {
-        self.find(commit).ok().flatten().map(|commit| told(&commit))
-    }
-
-    /// When a commit was made: seconds since 1970. `None` if it is not there.
-    pub fn committed_at(&self, commit: &str) -> Option<i64> {
-        Some(self.find(commit).ok().flatten()?.time().seconds())
+    /// A commit, for people, and when it was made in seconds since 1970; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// If it may exist elsewhere, or cannot be read.
+    pub fn told(&self, commit: &str) -> Result<Option<(plan::Commit, i64)>, Unknown> {
+        Ok(self.find(commit)?.map(|commit| (told(&commit), commit.time().seconds())))
     }
 
     /// How many commits one has that another one lacks, and the other way round; `None` if one does not exist.

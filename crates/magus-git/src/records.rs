@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use git2::{Oid, Repository, Signature};
+use git2::{ErrorCode, Oid, Repository, Signature};
 use magus_process::Limits;
 
 use crate::{
@@ -105,7 +105,7 @@ impl Remote {
         for _ in 0..TRIES {
             let there = self.references(reference)?.into_iter().find(|(name, _)| name == reference);
             let Some((_, id)) = there else { return Ok(None) };
-            if self.has(&id) {
+            if self.has(&id)? {
                 return Ok(Some(id));
             }
             // Others move it meanwhile, or remove it: what counts is what is seen after it.
@@ -125,13 +125,24 @@ impl Remote {
         }))
     }
 
-    fn has(&self, id: &str) -> bool {
-        Oid::from_str(id).is_ok_and(|id| self.repository.find_commit(id).is_ok())
+    fn has(&self, id: &str) -> Result<bool, Unread> {
+        match Oid::from_str(id).and_then(|id| self.repository.find_commit(id)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
+            Err(error) => Err(self.unreadable(&error)),
+        }
     }
 
     /// What a reference is at here, as it was fetched or pushed last.
-    pub fn known(&self, reference: &str) -> Option<String> {
-        self.repository.refname_to_id(reference).ok().map(|id| id.to_string())
+    ///
+    /// # Errors
+    /// If the repository cannot be read.
+    pub fn known(&self, reference: &str) -> Result<Option<String>, Unread> {
+        match self.repository.refname_to_id(reference) {
+            Ok(id) => Ok(Some(id.to_string())),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(self.unreadable(&error)),
+        }
     }
 
     /// Makes a record that follows `parent`; its commit. No reference moves.
@@ -252,10 +263,22 @@ mod tests {
         assert!(!ana.swap(ENTRIES, Some(&first), None).unwrap());
         let at = ana.fetch(ENTRIES).unwrap().unwrap();
         assert_eq!(ana.read(&at).unwrap(), ["2", "1"]);
-        assert_eq!(ana.known(ENTRIES).as_deref(), Some(second.as_str()));
+        assert_eq!(ana.known(ENTRIES).unwrap().as_deref(), Some(second.as_str()));
         assert!(ana.swap(ENTRIES, Some(&second), None).unwrap());
         assert_eq!(bo.references("refs/magus/*").unwrap(), []);
-        assert_eq!(ana.known(ENTRIES), None);
+        assert_eq!(ana.known(ENTRIES).unwrap(), None);
+    }
+
+    #[test]
+    fn reference_that_cannot_be_read_is_not_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let ana = clone(folder.path(), "ana", &folder.path().join("remote.git"));
+        assert_eq!(ana.known(ENTRIES).unwrap(), None);
+        let reference = folder.path().join("ana/.git").join(ENTRIES);
+        std::fs::create_dir_all(reference.parent().unwrap()).unwrap();
+        std::fs::write(reference, "damaged\n").unwrap();
+        let unread = ana.known(ENTRIES).unwrap_err().to_string();
+        assert!(unread.contains("cannot be read"), "{unread}");
     }
 
     #[test]

@@ -88,19 +88,24 @@ pub(crate) struct Completeness {
 
 impl Completeness {
     /// Looks at the configuration of a repository, which a message calls `path`.
-    pub(crate) fn of(repository: &Repository, path: String) -> Self {
-        let names = remotes(repository);
-        let tracks = names.iter().filter_map(|name| repository.find_remote(name).ok()).find(tracks);
-        let tracks = tracks.and_then(|remote| {
-            let url = remote.url().map(shown).unwrap_or_default();
-            Some((remote.name().ok().flatten()?.to_owned(), url))
-        });
-        let cut = repository.is_shallow().then(|| cut_commits(repository.commondir()));
-        let partial = names.iter().find(|name| is_promisor(repository, name)).map(|name| {
-            let heads = if repository.is_bare() { " '+refs/heads/*:refs/heads/*'" } else { "" };
-            format!("{}{heads}", shell_word(name))
-        });
-        Self { path, tracks, cut, partial }
+    ///
+    /// # Errors
+    /// If the configuration cannot be read: what the repository lacks is unknown then.
+    pub(crate) fn of(repository: &Repository, path: String) -> Result<Self, git2::Error> {
+        let mut tracked = None;
+        let mut partial = None;
+        for name in remotes(repository)? {
+            let remote = repository.find_remote(&name)?;
+            if tracked.is_none() && tracks(&remote) {
+                tracked = Some((name.clone(), remote.url().map(shown).unwrap_or_default()));
+            }
+            if partial.is_none() && is_promisor(repository, &name)? {
+                let heads = if repository.is_bare() { " '+refs/heads/*:refs/heads/*'" } else { "" };
+                partial = Some(format!("{}{heads}", shell_word(&name)));
+            }
+        }
+        let cut = repository.is_shallow().then(|| cut_commits(repository.commondir())).transpose()?;
+        Ok(Self { path, tracks: tracked, cut, partial })
     }
 
     /// Whether a branch, tag or commit that is not here does not exist.
@@ -144,17 +149,19 @@ impl Completeness {
 }
 
 /// The commits that `shallow` lists, one a line (`git help gitrepository-layout`, "shallow").
-fn cut_commits(directory: &Path) -> BTreeSet<Oid> {
-    let text = fs::read_to_string(directory.join("shallow")).unwrap_or_default();
-    text.lines().filter_map(|line| Oid::from_str(line.trim()).ok()).collect()
+fn cut_commits(directory: &Path) -> Result<BTreeSet<Oid>, git2::Error> {
+    let path = directory.join("shallow");
+    let unreadable = |error| git2::Error::from_str(&format!("`{}` cannot be read: {error}", path.display()));
+    let text = fs::read_to_string(&path).map_err(unreadable)?;
+    text.lines().map(|line| Oid::from_str(line.trim())).collect()
 }
 
 /// The names of the remotes: `origin` first, then by name.
-pub(crate) fn remotes(repository: &Repository) -> Vec<String> {
-    let Ok(names) = repository.remotes() else { return Vec::new() };
+pub(crate) fn remotes(repository: &Repository) -> Result<Vec<String>, git2::Error> {
+    let names = repository.remotes()?;
     let mut names: Vec<String> = names.iter().flatten().flatten().map(str::to_owned).collect();
     names.sort_by(|a, b| (a != "origin", a).cmp(&(b != "origin", b)));
-    names
+    Ok(names)
 }
 
 /// Whether a fetch from a remote moves remote-tracking branches.
@@ -166,8 +173,56 @@ fn tracks(remote: &Remote<'_>) -> bool {
 }
 
 /// Whether git may have left out objects of a remote (`git help partial-clone`, "promisor remote").
-fn is_promisor(repository: &Repository, remote: &str) -> bool {
-    let Ok(config) = repository.config() else { return false };
-    config.get_bool(&format!("remote.{remote}.promisor")).unwrap_or(false)
-        || config.get_string("extensions.partialclone").is_ok_and(|name| name == remote)
+fn is_promisor(repository: &Repository, remote: &str) -> Result<bool, git2::Error> {
+    let config = repository.config()?;
+    let is_named = if_set(config.get_string("extensions.partialclone"))?.is_some_and(|name| name == remote);
+    Ok(is_named || if_set(config.get_bool(&format!("remote.{remote}.promisor")))? == Some(true))
+}
+
+/// A setting; `None` if it is not set.
+fn if_set<T>(read: Result<T, git2::Error>) -> Result<Option<T>, git2::Error> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, repository};
+
+    #[test]
+    fn settings_that_cannot_be_read_conclude_nothing() {
+        let (folder, repository) = repository();
+        repository.remote("origin", "https://example.com/x").unwrap();
+        assert!(Completeness::of(&repository, String::new()).is_ok());
+        repository.config().unwrap().set_str("remote.origin.promisor", "perhaps").unwrap();
+        assert!(Completeness::of(&repository, String::new()).is_err());
+        fs::create_dir(folder.path().join("shallow")).unwrap();
+        assert!(cut_commits(folder.path()).is_err());
+        fs::remove_dir(folder.path().join("shallow")).unwrap();
+        fs::write(folder.path().join("shallow"), "no number\n").unwrap();
+        assert!(cut_commits(folder.path()).is_err());
+    }
+
+    #[test]
+    fn commit_that_cannot_be_read_is_neither_missing_nor_different() {
+        let (folder, repository) = repository();
+        let first = testing::commit(&repository, "first", &[]);
+        let second = testing::commit(&repository, "second", &[first]);
+        let (first, second) = (first.to_string(), second.to_string());
+        let code = testing::code(repository);
+        assert_eq!(code.have_same_files(&first, &second), Ok(true));
+        assert_eq!(code.have_same_files(&first, &"1".repeat(40)), Ok(false));
+        let object = folder.path().join("objects").join(&first[..2]).join(&first[2..]);
+        fs::remove_file(&object).unwrap();
+        fs::write(&object, "damaged").unwrap();
+        let code = testing::code(Repository::open_bare(folder.path()).unwrap());
+        let unreadable = |unknown: &Unknown| matches!(unknown, Unknown::Unreadable { .. });
+        assert!(code.have_same_files(&first, &second).is_err_and(|why| unreadable(&why)));
+        assert!(code.told(&first).is_err_and(|why| unreadable(&why)));
+        assert!(matches!(code.commit(&first), Err(crate::NotFound::Unknown(why)) if unreadable(&why)));
+    }
 }

@@ -88,7 +88,7 @@ impl History {
             return Ok(kept.into_iter().map(|kept| kept.entry).collect());
         };
         let reference = entries(&self.cluster);
-        let head = if ask { remote.fetch(&reference)? } else { remote.known(&reference) };
+        let head = if ask { remote.fetch(&reference)? } else { remote.known(&reference)? };
         let mut all = self.of_remote(remote, head.as_deref())?;
         let known: HashSet<Text> = all.iter().map(|entry| entry.id.clone()).collect();
         let own = kept.into_iter().filter(|Kept { entry, pushed }| !pushed && !known.contains(&entry.id));
@@ -118,7 +118,7 @@ impl History {
     /// # Errors
     /// Where it is nowhere afterwards.
     pub fn add(&self, entry: Entry) -> Result<(Entry, Recorded), HistoryError> {
-        let entry = Entry { id: id(&entry), ..entry };
+        let entry = Entry { id: id(&entry).map_err(|error| self.damaged(&error))?, ..entry };
         let kept = self.store.as_ref().map(|store| store.add(&entry, self.remote.is_none()));
         let Some(remote) = &self.remote else {
             return match kept {
@@ -199,11 +199,11 @@ fn ended(entries: Vec<Entry>) -> Vec<Entry> {
 }
 
 /// The name of an entry: the first digits of a hash over the rest.
-fn id(entry: &Entry) -> Text {
+fn id(entry: &Entry) -> Result<Text, serde_json::Error> {
     let nameless = Entry { id: Text::default(), ..entry.clone() };
-    let text = serde_json::to_vec(&nameless).unwrap_or_default();
+    let text = serde_json::to_vec(&nameless)?;
     let digits: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
-    digits[..DIGITS].into()
+    Ok(digits[..DIGITS].into())
 }
 
 #[cfg(test)]

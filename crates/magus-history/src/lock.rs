@@ -321,7 +321,10 @@ fn read(remote: &Remote, cluster: &Text, at: &str) -> Result<LockRecord, Unread>
 }
 
 fn write(remote: &Remote, record: &LockRecord, now: Timestamp) -> Result<String, Unread> {
-    let content = serde_json::to_string(record).unwrap_or_default();
+    let content = serde_json::to_string(record).map_err(|error| Unread::Failed {
+        message: format!("the lock of cluster `{}` cannot be written: {error}", record.cluster),
+        help: "report this as a bug of Magus".to_owned(),
+    })?;
     remote.write(None, Record { file: FILE, content: &content, title: "lock", time: now.as_second() })
 }
 

@@ -74,8 +74,17 @@ pub fn ancestor(
     Err(LoadError::NoAncestor {
         revision: revision.to_owned(),
         now: now.to_string(),
-        base: repository.merge_base(then, now).ok().map(|base| base.to_string()),
+        base: base(&repository, then, now).map_err(failed)?.map(|base| base.to_string()),
     })
+}
+
+/// The commit where two parted; `None` if they have none in common.
+fn base(repository: &Repository, one: Oid, other: Oid) -> Result<Option<Oid>, git2::Error> {
+    match repository.merge_base(one, other) {
+        Ok(base) => Ok(Some(base)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// The commit where what is checked out and a revision part.
@@ -87,7 +96,9 @@ pub fn merge_base(directory: &Path, working_directory: &Path, revision: &str) ->
     let Place { repository, path: _ } = discover(&working_directory.join(directory), &display)?;
     let other = find_commit(&repository, revision, &display)?.id();
     let now = find_commit(&repository, "HEAD", &display)?.id();
-    repository.merge_base(other, now).map(|base| base.to_string()).map_err(|_| LoadError::NoAncestor {
+    let failed = |source: git2::Error| LoadError::Git { path: display.clone(), source };
+    let base = base(&repository, other, now).map_err(failed)?.map(|base| base.to_string());
+    base.ok_or_else(|| LoadError::NoAncestor {
         revision: revision.to_owned(),
         now: now.to_string(),
         base: None,
@@ -124,19 +135,22 @@ pub fn standings(
     let Place { repository, path: _ } = discover(&absolute, &display)?;
     let now = find_commit(&repository, now, &display)?.id();
     let standing = |commit: &str| {
-        let Some(commit) = Oid::from_str(commit).ok().filter(|id| repository.find_commit(*id).is_ok()) else {
-            return Standing::Missing;
+        let commit = match Oid::from_str(commit).and_then(|id| repository.find_commit(id)) {
+            Ok(commit) => commit.id(),
+            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::Invalid) => {
+                return Standing::Missing;
+            }
+            Err(_) => return Standing::Untold,
         };
-        let descends =
-            |from: Oid, of: Oid| from == of || repository.graph_descendant_of(from, of) == Ok(true);
-        if descends(now, commit) {
-            Standing::Contained
-        } else if descends(commit, now) {
-            Standing::Newer
-        } else if repository.is_shallow() {
-            Standing::Untold
-        } else {
-            Standing::Apart
+        let descends = |from: Oid, of: Oid| match from == of {
+            true => Ok(true),
+            false => repository.graph_descendant_of(from, of),
+        };
+        match (descends(now, commit), descends(commit, now)) {
+            (Ok(true), _) => Standing::Contained,
+            (_, Ok(true)) => Standing::Newer,
+            (Ok(false), Ok(false)) if !repository.is_shallow() => Standing::Apart,
+            _ => Standing::Untold,
         }
     };
     Ok(commits.iter().map(|commit| (commit.clone(), standing(commit))).collect())
@@ -237,17 +251,23 @@ pub fn off_branch(directory: &Path, branch: &str) -> Result<Option<String>, Load
     let commit = head.peel_to_commit().map_err(failed)?.id();
     let ending = format!("/{branch}");
     for reference in repository.references().map_err(failed)? {
-        let Ok(reference) = reference else { continue };
+        let reference = reference.map_err(failed)?;
         let name = String::from_utf8_lossy(reference.name_bytes()).into_owned();
         // `refs/remotes/REMOTE/BRANCH`; nobody's remote has a slash in its name, and branches do.
         let is_it = name == format!("refs/heads/{branch}")
             || name
                 .strip_prefix("refs/remotes/")
                 .is_some_and(|rest| rest.strip_suffix(&ending).is_some_and(|remote| !remote.contains('/')));
-        let Some(tip) = reference.peel_to_commit().ok().filter(|_| is_it).map(|tip| tip.id()) else {
+        if !is_it {
             continue;
+        }
+        let tip = reference.peel_to_commit().map_err(failed)?.id();
+        let has = match repository.graph_descendant_of(tip, commit) {
+            // The walk met the place at which history is cut: nothing shows that the branch has it.
+            Err(_) if repository.is_shallow() => false,
+            has => has.map_err(failed)?,
         };
-        if tip == commit || repository.graph_descendant_of(tip, commit).unwrap_or(false) {
+        if tip == commit || has {
             return Ok(None);
         }
     }

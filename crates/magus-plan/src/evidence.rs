@@ -31,6 +31,8 @@ pub struct Proof {
     pub ran_here: bool,
     /// Why the history was not read, where it was not: then nothing is known of what is in there.
     pub unread: Option<Text>,
+    /// Why something that the history says of a commit cannot be compared with this one.
+    pub incomparable: Option<Text>,
 }
 
 /// Whether the workspaces of a stage run a commit, or one that follows it.
@@ -110,12 +112,15 @@ pub fn running<'a>(
     Ok(Running { commit, source })
 }
 
+/// An answer about two commits, or why it is unknown.
+pub type Compared = Result<bool, Text>;
+
 /// How commits of a repository lie to one another.
 pub struct Kinship<'a> {
     /// Whether two commits are the same, or have the same files: a merge that brings nothing else is what was merged.
-    pub same: &'a dyn Fn(&Code, &str, &str) -> bool,
+    pub same: &'a dyn Fn(&Code, &str, &str) -> Compared,
     /// Whether the first follows the second.
-    pub follows: &'a dyn Fn(&Code, &str, &str) -> bool,
+    pub follows: &'a dyn Fn(&Code, &str, &str) -> Compared,
 }
 
 impl FromIterator<((Text, Text), Proof)> for Evidence {
@@ -157,15 +162,11 @@ pub fn evidence(
     for of_one in wanted.iter().collect::<Vec<_>>().chunk_by(|a, b| a.0 == b.0) {
         let Some((name, _)) = of_one.first() else { continue };
         let own = find(name);
-        let own_entries = own.and_then(|(cluster, _)| histories.get(&cluster.name)?.as_ref().ok());
-        let own_entries = own_entries.map_or(&[][..], Vec::as_slice);
+        let own_history = own.and_then(|(cluster, _)| histories.get(&cluster.name));
+        let (own_entries, own_unread) = entries_of(own_history);
         let before = own.and_then(|(_, environment)| environment.promotes_from.as_ref());
         let Some((cluster, stage)) = before.and_then(find) else { continue };
-        let none = Ok(Vec::new());
-        let (entries, unread) = match histories.get(&cluster.name).unwrap_or(&none) {
-            Ok(entries) => (entries.as_slice(), None),
-            Err(why) => (&[][..], Some(why.clone())),
-        };
+        let (entries, unread) = entries_of(histories.get(&cluster.name));
         let stage = Stage {
             stage,
             entries,
@@ -176,16 +177,27 @@ pub fn evidence(
             let code = find(name).into_iter().flat_map(|(_, environment)| &environment.workspaces);
             let mut code = code.filter_map(|workspace| workspace.code.as_ref());
             let Some(code) = code.find(|code| code.commit.as_ref() == Ok(commit)) else { continue };
+            let verified = stage.verified(code, commit, kinship);
             let proof = Proof {
-                verified: stage.verified(code, commit, kinship),
+                incomparable: verified.as_ref().err().cloned(),
+                verified: verified.unwrap_or_default(),
                 runs: stage.runs(code, commit, kinship),
                 ran_here: ran(own_entries, name, (commit, &code.source)),
-                unread: unread.clone(),
+                unread: unread.or(own_unread).cloned(),
             };
             known.insert((name.clone(), commit.clone()), proof);
         }
     }
     known.into_iter().collect()
+}
+
+/// The entries of a history, or why it was not read. One that nobody asked for is empty.
+fn entries_of(history: Option<&Result<Vec<Entry>, Text>>) -> (&[Entry], Option<&Text>) {
+    match history {
+        None => (&[], None),
+        Some(Ok(entries)) => (entries, None),
+        Some(Err(why)) => (&[], Some(why)),
+    }
 }
 
 /// Whether a history shows that this code ran in an environment.
@@ -234,19 +246,35 @@ fn deployed<'a>(
 
 impl Stage<'_> {
     /// The newest verification of a commit.
-    fn verified(&self, code: &Code, commit: &Text, kinship: &Kinship<'_>) -> Option<(Timestamp, bool)> {
-        self.entries.iter().rev().find_map(|entry| {
-            let verification =
-                entry.verification.as_ref().filter(|one| one.environment == self.stage.name)?;
-            let same = is_same_project(verification.source.as_ref(), &code.source)
-                && (kinship.same)(code, &verification.commit, commit);
-            same.then_some((entry.at.parse().ok()?, entry.result == Ending::Passed))
-        })
+    ///
+    /// # Errors
+    /// Why one is unknown to be of this commit: an older one says nothing then.
+    fn verified(
+        &self,
+        code: &Code,
+        commit: &Text,
+        kinship: &Kinship<'_>,
+    ) -> Result<Option<(Timestamp, bool)>, Text> {
+        for entry in self.entries.iter().rev() {
+            let verification = entry.verification.as_ref().filter(|one| one.environment == self.stage.name);
+            let Some(verification) = verification else { continue };
+            if !is_same_project(verification.source.as_ref(), &code.source)
+                || !(kinship.same)(code, &verification.commit, commit)?
+            {
+                continue;
+            }
+            let at = entry.at.parse().map_err(|error| {
+                Text::from(format!("the time of entry `{}` cannot be read: {error}", entry.id))
+            })?;
+            return Ok(Some((at, entry.result == Ending::Passed)));
+        }
+        Ok(None)
     }
 
     fn runs(&self, code: &Code, commit: &Text, kinship: &Kinship<'_>) -> Runs {
-        let carries =
-            |runs: &str| (kinship.same)(code, runs, commit) || (kinship.follows)(code, runs, commit);
+        let carries = |runs: &str| -> Compared {
+            Ok((kinship.same)(code, runs, commit)? || (kinship.follows)(code, runs, commit)?)
+        };
         let is_deployed = |workspace: &&Workspace| workspace.code.as_ref().is_some_and(|code| !code.once);
         let not = |workspace: &Workspace, why: NotRunning| Runs::Not {
             workspace: Text::from(workspace.name.as_str()),
@@ -266,11 +294,14 @@ impl Stage<'_> {
             if !source.is_same_project(&code.source) {
                 return not(workspace, NotRunning::OtherSource);
             }
-            if !carries(runs) {
-                return not(workspace, NotRunning::OtherCommit);
+            match carries(runs) {
+                Ok(true) => {}
+                Ok(false) => return not(workspace, NotRunning::OtherCommit),
+                Err(why) => return not(workspace, NotRunning::Unknown(why)),
             }
+            // What cannot be compared ends the time for which it ran, as far as is known.
             let carries = |deployed: &Deployed| {
-                is_same_project(deployed.source.as_ref(), &code.source) && carries(&deployed.to)
+                is_same_project(deployed.source.as_ref(), &code.source) && carries(&deployed.to) == Ok(true)
             };
             let began = self.began(workspace, runs, &carries);
             // Since when all do.

@@ -32,7 +32,7 @@ pub use approve::{ApprovedPlan, StalePlan, approve};
 pub use compare::{Difference, PlanDifference, Side, compare};
 pub use digest::digest;
 pub use evidence::{
-    Evidence, Kinship, NotRunning, Proof, Running, Runs, evidence, observed_running, running,
+    Compared, Evidence, Kinship, NotRunning, Proof, Running, Runs, evidence, observed_running, running,
 };
 pub use gates::{Closed, Effect, Keeper};
 pub use planner::{plan, stage};

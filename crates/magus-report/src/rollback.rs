@@ -31,8 +31,8 @@ pub struct Rollback {
     pub from: Option<Text>,
     /// What it goes back to.
     pub to: Release,
-    /// What lies between.
-    pub movement: Movement,
+    /// What lies between; nothing where the commit that was deployed last is not in the repository.
+    pub movement: Option<Movement>,
     /// What the old code needs that is not defined any more: a sentence each.
     pub missing: Vec<String>,
     /// Why promotions are held from then on.
@@ -75,7 +75,7 @@ pub fn text(rollback: &Rollback, styles: &Styles) -> String {
         source_before: None,
         reason: Reason::Declared,
         follows: None,
-        movement: Some(movement.clone()),
+        movement: movement.clone(),
     };
     for line in between(&deploy) {
         let _ = writeln!(out, "  {line}");

@@ -120,6 +120,10 @@ fn what_was_applied_is_recorded_and_what_was_only_looked_at_is_not() {
     let run = sandbox.expect(5, &["history"]);
     assert!(run.stderr.contains("the history of cluster `acme`"), "{}", run.stderr);
     sandbox.write("environments/staging/ana.yaml", "env: {A: \"2\"}\n");
+    // Nothing shows that these declarations are the newest.
+    let untold = "cannot tell whether these declarations are older than those that were applied to cluster `acme`";
+    let run = sandbox.expect(0, &["plan"]);
+    assert!(run.stderr.contains(untold), "{}", run.stderr);
     let run = sandbox.expect(0, &["apply", "--yes"]);
     assert!(run.stderr.contains("what was done is not in the history of cluster `acme`"), "{}", run.stderr);
 }

@@ -40,7 +40,7 @@ pub fn run(global: &Global, arguments: &Promote, output: &Output) -> Result<Exit
         // The finding is only a warning, and this command can do nothing without it.
         return Err(match checked.unread.get(url) {
             Some(why) => unread(why),
-            None => CommandError::new(Exit::Unreachable, format!("nobody looked into `{}`", url)),
+            None => CommandError::new(Exit::Unreachable, format!("repository `{url}` was not read")),
         });
     };
     let (source, target) = (stage(code, from)?, stage(code, to)?);
@@ -206,10 +206,14 @@ fn compare(
     let merge = code.merge(&from.commit, &to.commit).map_err(|why| unread(&why))?;
     let between = Between { from: Some(&to.commit), to: &from.commit, directory, now: Timestamp::now() };
     let unknown = |why| repository::unknown("what the promotion brings", &why);
-    let movement = projects.movement(code, between).map_err(unknown)?.unwrap_or_default();
+    let gone = || {
+        let message = format!("the repository lacks `{}` or `{}`", from.commit, to.commit);
+        CommandError::new(Exit::Unreachable, message).hint("run the command again")
+    };
+    let movement = projects.movement(code, between).map_err(unknown)?.ok_or_else(gone)?;
     let hotfixes = match movement.behind {
         0 => Vec::new(),
-        _ => code.movement(Some(&from.commit), &to.commit).map_err(unknown)?.unwrap_or_default().commits,
+        _ => code.movement(Some(&from.commit), &to.commit).map_err(unknown)?.ok_or_else(gone)?.commits,
     };
     let (kind, tree, conflicts) = match merge {
         Merge::Nothing => (Kind::Nothing, None, Vec::new()),

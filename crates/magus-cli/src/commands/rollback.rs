@@ -38,7 +38,7 @@ pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exi
     let Some(code) = checked.repositories.get(&deployed.repository) else {
         return Err(CommandError::new(
             Exit::Unreachable,
-            format!("nobody looked into `{}`", deployed.repository),
+            format!("repository `{}` was not read", deployed.repository),
         ));
     };
     let read = history::open(global, cluster).map_err(Into::into);
@@ -60,7 +60,7 @@ pub fn run(global: &Global, arguments: &Rollback, output: &Output) -> Result<Exi
         now: Timestamp::now(),
     };
     let unknown = |why| repository::unknown("what the rollback changes", &why);
-    let movement = projects.movement(code, between).map_err(unknown)?.unwrap_or_default();
+    let movement = projects.movement(code, between).map_err(unknown)?;
     let needs = projects.needs(code, &release.commit, &deployed.source.directory).map_err(unknown)?;
     let missing = needs.map_or_else(Vec::new, |needs| magus_resolve::would_lack(stage, &needs));
     let why = reason.clone().unwrap_or_else(|| "rolled back".to_owned());

@@ -84,26 +84,30 @@ fn code(repositories: &BTreeMap<Text, Code>) -> impl Fn(&Workspace, &ObservedCod
     move |workspace, observed| {
         let declared = workspace.code.as_ref()?;
         let repository = repositories.get(&declared.repository);
-        let unknown = |id: &Text| Commit { id: id.clone(), title: Text::default(), author: Text::default() };
-        let commit = observed
-            .commit
-            .as_ref()
-            .map(|id| repository.and_then(|repository| repository.told(id)).unwrap_or_else(|| unknown(id)));
+        let told = |id: &Text| {
+            let unknown = Commit { id: id.clone(), title: Text::default(), author: Text::default() };
+            match repository.map(|repository| repository.told(id)) {
+                None => (unknown, None, Some(Text::new_static("the repository was not read"))),
+                Some(Err(why)) => (unknown, None, Some(why.to_string().into())),
+                Some(Ok(None)) => (unknown, None, None),
+                Some(Ok(Some((commit, at)))) => (commit, Timestamp::from_second(at).ok(), None),
+            }
+        };
+        let (commit, committed_at, unread) =
+            observed.commit.as_ref().map(told).map_or((None, None, None), |(commit, at, unread)| {
+                (Some(commit), at.map(|at| at.to_string().into()), unread)
+            });
         let behind =
             observed.commit.as_ref().zip(declared.commit.as_ref().ok()).and_then(|(runs, wanted)| {
                 let lacks = || repository?.apart(wanted, runs).ok().flatten().map(|(ahead, _)| ahead);
                 *known.borrow_mut().entry((runs.clone(), wanted.clone())).or_insert_with(lacks)
             });
-        let committed_at = commit.as_ref().and_then(|commit| repository?.committed_at(&commit.id));
-        let committed_at = committed_at
-            .and_then(|seconds| Timestamp::from_second(seconds).ok())
-            .map(|at| at.to_string().into());
         let (branch, uncommitted) = (declared.branch.clone(), observed.work.paths().to_vec());
         let unchecked = match &observed.work {
             Work::Unknown(reason) => Some(reason.clone()),
             Work::NotRead | Work::None | Work::Uncommitted(_) => None,
         };
-        Some(CodeStatus { branch, commit, committed_at, behind, uncommitted, unchecked })
+        Some(CodeStatus { branch, commit, committed_at, unread, behind, uncommitted, unchecked })
     }
 }
 

@@ -227,11 +227,14 @@ fn running(
     }
     let same_files = |one: &str, other: &str| {
         let code = stage.workspaces.iter().find_map(|one| one.code.as_ref());
-        code.and_then(|code| checked.repositories.get(&code.repository))
-            .is_some_and(|code| code.have_same_files(one, other))
+        let repository = code.and_then(|code| checked.repositories.get(&code.repository));
+        let question = || format!("nothing was recorded: whether `{one}` and `{other}` have the same files");
+        repository.map_or(Ok(false), |code| {
+            code.have_same_files(one, other).map_err(|why| repository::unknown(&question(), &why))
+        })
     };
     match expected {
-        Some(expected) if *expected != commit && !same_files(expected, &commit) => {
+        Some(expected) if *expected != commit && !same_files(expected, &commit)? => {
             let message = format!("nothing was recorded: `{name}` runs `{commit}`, not `{expected}`");
             Err(CommandError::new(Exit::Refused, message).hint(again(global, name)))
         }

@@ -40,7 +40,7 @@ fn proof(verified: Option<(&str, bool)>, runs: Runs) -> Evidence {
     let verified = verified.map(|(time, passed)| (at(time), passed));
     Evidence::from_iter([(
         ("production".into(), "2".into()),
-        Proof { verified, runs, ran_here: false, unread: None },
+        Proof { verified, runs, ran_here: false, unread: None, incomparable: None },
     )])
 }
 
@@ -274,7 +274,7 @@ fn a_rollback_waits_for_no_stage_before_only_if_the_commit_ran_here() {
     let never_ran =
         "; `2` is older than what runs, and the history does not show that it ran in `production`";
     assert!(plan.withheld[0].message.ends_with(never_ran), "{}", plan.withheld[0].message);
-    let proof = Proof { verified: None, runs: Runs::NotDeployed, ran_here: true, unread: None };
+    let proof = Proof { verified: None, runs: Runs::NotDeployed, ran_here: true, unread: None, incomparable: None };
     world.evidence = Evidence::from_iter([(("production".into(), "2".into()), proof)]);
     assert_eq!(steps(&world.plan()), ["> acme/p"]);
     // What ran before and does not go back is a deploy like any other.
@@ -440,10 +440,11 @@ fn verified(time: &str, environment: &str, commit: &str, passed: bool) -> Entry 
 /// What is known of the commit that production is to run. A later number follows an earlier one; `2` and `2m` have the
 /// same files.
 fn known(world: &World, entries: Vec<Entry>) -> Proof {
-    let number = |commit: &str| commit.trim_end_matches('m').parse::<u32>().ok();
+    let number =
+        |commit: &str| commit.trim_end_matches('m').parse::<u32>().map_err(|_| Text::from("a shallow clone"));
     let kinship = Kinship {
-        same: &|_: &Code, one: &str, other: &str| number(one) == number(other),
-        follows: &|_: &Code, one: &str, other: &str| number(one) > number(other),
+        same: &|_: &Code, one: &str, other: &str| Ok(number(one)? == number(other)?),
+        follows: &|_: &Code, one: &str, other: &str| Ok(number(one)? > number(other)?),
     };
     let histories = BTreeMap::from([(Text::from("acme"), Ok(entries))]);
     let wanted = BTreeSet::from([("production".into(), "2".into())]);
@@ -500,6 +501,33 @@ fn the_newest_verification_of_the_same_files_counts() {
     assert_eq!(known(&world, vec![passed, failed]).verified, Some((at(two), false)));
     let others = vec![verified(one, "development", "2", true), verified(two, "staging", "3", true)];
     assert_eq!(known(&world, others).verified, None);
+}
+
+#[test]
+fn verification_that_cannot_be_compared_hides_no_failure() {
+    let gates = Gates { verified: Some(Verified { within: None }), ..Gates::default() };
+    let mut world = World::applied(stages(Gates::default(), "2", running("p", "1")));
+    world.declare(stages(gates, "2", running("p", "2")));
+    let (one, two) = ("2026-08-01T01:00:00Z", "2026-08-01T02:00:00Z");
+    let passed = || verified(one, "staging", "2", true);
+    // Whether the newest verification, which failed, is one of this commit is unknown.
+    let unknown = known(&world, vec![passed(), verified(two, "staging", "cut", false)]);
+    assert_eq!((unknown.verified, unknown.incomparable.as_deref()), (None, Some("a shallow clone")));
+    let damaged = known(&world, vec![passed(), verified("some time", "staging", "2", false)]);
+    assert_eq!(damaged.verified, None);
+    world.evidence = Evidence::from_iter([(("production".into(), "2".into()), damaged)]);
+    let plan = world.plan();
+    let message = &plan.withheld[0].message;
+    assert!(message.contains("cannot be compared: the time of entry `1` cannot be read"), "{message}");
+    // So is what runs, if it cannot be compared.
+    let elsewhere = World::applied(stages(Gates::default(), "cut", running("p", "1")));
+    let mut elsewhere = World { desired: world.desired.clone(), ..elsewhere };
+    elsewhere.now = world.now;
+    let not = known(&elsewhere, vec![passed()]).runs;
+    assert_eq!(
+        not,
+        Runs::Not { workspace: "s".into(), why: NotRunning::Unknown("a shallow clone".into()) }
+    );
 }
 
 #[test]

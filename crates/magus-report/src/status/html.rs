@@ -86,6 +86,7 @@ mod tests {
             branch: "main".into(),
             commit: Some(commit),
             committed_at: Some("1969-12-30T00:00:00Z".into()),
+            unread: None,
             behind: Some(3),
             uncommitted: vec!["a.py".into()],
             unchecked: None,

@@ -132,6 +132,9 @@ pub struct CodeStatus {
     pub commit: Option<Commit>,
     /// When the commit was made, RFC 3339; nothing where the repository does not know it.
     pub committed_at: Option<Text>,
+    /// Why the repository could not be asked for the commit; nothing if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unread: Option<Text>,
     /// How many commits of the branch, or up to what is pinned, it lacks; nothing where nobody can say.
     pub behind: Option<usize>,
     /// The uncommitted changes in it: paths.
@@ -406,7 +409,7 @@ fn age(then: &str, now: Timestamp) -> String {
 /// The branch, what runs, how old that is, and how it lies to the branch.
 fn code_cells(code: &CodeStatus, now: Timestamp) -> [String; 4] {
     const TITLE: usize = 40;
-    let CodeStatus { branch, commit, committed_at, behind, uncommitted, unchecked } = code;
+    let CodeStatus { branch, commit, committed_at, unread, behind, uncommitted, unchecked } = code;
     let shown = commit.as_ref().map_or_else(String::new, |commit| {
         format!("{} {}", short(&commit.id), escape::line(&escape::shorten(&commit.title, TITLE)))
     });
@@ -414,8 +417,9 @@ fn code_cells(code: &CodeStatus, now: Timestamp) -> [String; 4] {
     match (commit, behind) {
         (_, Some(0)) => {}
         (_, Some(number)) => lies.push(format!("{} behind", thousands(*number))),
+        (Some(_), None) if unread.is_some() => lies.push("cannot be compared".to_owned()),
         // What the repository does not have was pushed nowhere.
-        (Some(commit), None) if commit.title.is_empty() => lies.push("not in the repository".to_owned()),
+        (Some(_), None) if committed_at.is_none() => lies.push("not in the repository".to_owned()),
         (Some(_), None) => lies.push("not known".to_owned()),
         (None, None) if uncommitted.is_empty() => lies.push("nothing deployed".to_owned()),
         (None, None) => {}

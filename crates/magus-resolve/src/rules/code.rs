@@ -183,8 +183,14 @@ fn commit(
         Heads::Assumed(assumed) => match assumed.get(branch) {
             Some(text) => match code.commit(text) {
                 Ok(commit) => Ok((commit.into(), CommitChoice::Assumed)),
-                Err(_) => {
+                Err(NotFound::Missing) => {
                     Err(format!("the repository has no commit `{text}`, which `--assume` names").into())
+                }
+                Err(NotFound::Ambiguous) => {
+                    Err(format!("several commits begin with `{text}`, which `--assume` names").into())
+                }
+                Err(NotFound::Unknown(why)) => {
+                    Err(format!("the commit `{text}`, which `--assume` names, is unknown: {why}").into())
                 }
             },
             None => head(),
