@@ -38,6 +38,8 @@ pub(crate) enum Failure {
     Unreachable(String),
     /// No answer in this time.
     Slow(Duration),
+    /// Everything was stopped before it was answered.
+    Interrupted,
     /// The request makes no sense, such as one with an empty name.
     Unsendable(String),
 }
@@ -116,14 +118,17 @@ impl Failure {
             Failure::Status { code, .. } => matches!(code, 429 | 500 | 502 | 503 | 504),
             Failure::Strange { code } => code.is_some_and(|code| matches!(code, 429 | 502 | 503 | 504)),
             Failure::Unreachable(_) | Failure::Slow(_) => true,
-            Failure::Login(_) | Failure::Certificate(_) | Failure::Unsendable(_) => false,
+            Failure::Interrupted
+            | Failure::Login(_)
+            | Failure::Certificate(_)
+            | Failure::Unsendable(_) => false,
         }
     }
 
     /// Whether a write with this end may have been done all the same.
     fn leaves_open(&self) -> bool {
         match self {
-            Failure::Slow(_) | Failure::Unreachable(_) => true,
+            Failure::Slow(_) | Failure::Unreachable(_) | Failure::Interrupted => true,
             Failure::Status { code, .. } => *code >= 500,
             Failure::Strange { code } => code.is_none_or(|code| code >= 500),
             Failure::Login(_) | Failure::Certificate(_) | Failure::Unsendable(_) => false,
@@ -166,6 +171,7 @@ impl Trouble {
             Failure::Slow(limit) => {
                 (Unreachable, format!("`{asked}` was not answered within {} seconds", limit.as_secs()), None)
             }
+            Failure::Interrupted => (Unreachable, format!("`{asked}` was interrupted"), None),
             Failure::Unsendable(why) => (Damaged, format!("`{asked}` is no request"), Some(why.clone())),
         }
     }
@@ -187,7 +193,10 @@ impl Trouble {
             Failure::Strange { code: Some(_) } => {
                 "look at `server` of this cluster in the kubeconfig, and at what stands between here and there"
             }
-            Failure::Status { .. } | Failure::Strange { code: None } | Failure::Unsendable(_) => return None,
+            Failure::Status { .. }
+            | Failure::Strange { code: None }
+            | Failure::Interrupted
+            | Failure::Unsendable(_) => return None,
         })
     }
 

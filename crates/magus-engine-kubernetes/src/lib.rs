@@ -32,6 +32,7 @@ mod container;
 mod delete;
 mod failure;
 mod ingress;
+mod login;
 mod rollout;
 mod scheduling;
 mod server;

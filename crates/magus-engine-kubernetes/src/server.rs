@@ -1,26 +1,33 @@
 //! Requests to one apiserver, for callers that wait: the only place that knows that the client below is asynchronous.
 
 use std::{
-    thread,
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use kube::{
-    Client, Resource,
+    Client, Config, Resource,
     client::Body,
     core::{Request, params::GetParams, request},
 };
 use magus_engine::{EngineError, EngineErrorKind};
+use magus_model::Text;
+use magus_process::{AFTER_STOP, OnStop};
 use serde::de::DeserializeOwned;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
+    sync::watch,
     time::timeout,
 };
 
 use crate::{
     access::{Access, Chosen, Limits, choose, refused},
     failure::{Failure, Trouble, login},
+    login::{LoggedIn, log_in},
     shown::hide_userinfo,
 };
 
@@ -34,10 +41,21 @@ pub(crate) type Built = Result<http::Request<Vec<u8>>, request::Error>;
 
 /// One apiserver.
 pub(crate) struct Server {
-    client: Client,
+    /// How to connect, with the program that logs in.
+    config: Config,
+    session: Mutex<Session>,
     url: String,
     limits: Limits,
+    /// Whether everything was stopped, for requests that are under way.
+    stopped: Arc<watch::Sender<bool>>,
+    _on_stop: OnStop,
     threads: Threads,
+}
+
+/// A client, for as long as its credential is good.
+struct Session {
+    client: Client,
+    logged_in: LoggedIn,
 }
 
 /// The threads below the client.
@@ -83,30 +101,25 @@ impl Server {
         let Chosen { config, program } = threads.wait(choose(&access))?;
         let Access { context, limits, .. } = access;
         let url = hide_userinfo(config.cluster_url.to_string().trim_end_matches('/'));
-        // Making the client runs the program that logs in, and waits for it without end.
-        let made = threads.handle.spawn_blocking(move || Client::try_from(config));
-        let made = threads.wait(async { timeout(limits.login, made).await });
-        let by = program.map_or_else(String::new, |program| format!(" by `{program}`"));
-        let failed = |why: String| {
-            refused(format!("the login of the context `{context}`{by} cannot be made"))
-                .help(format!(
-                    "`kubectl --context {context} auth whoami` tells whether it works without Magus"
-                ))
-                .caused_by(why)
-        };
-        let client = match made {
-            Ok(Ok(Ok(client))) => client,
-            Ok(Ok(Err(kube::Error::Auth(error)))) => return Err(failed(login(&error))),
-            Ok(Ok(Err(kube::Error::RustlsTls(_)))) => {
-                return Err(failed("its certificates or keys are not understood".to_owned()));
-            }
-            Ok(Ok(Err(_))) => {
-                return Err(refused(format!("the context `{context}` of the kubeconfig cannot be used")));
-            }
-            Ok(Err(_)) => return Err(failed("it ended in a panic".to_owned())),
-            Err(_) => return Err(failed(format!("it is not done after {} seconds", limits.login.as_secs()))),
-        };
-        Ok(Self { client, url, limits, threads })
+        let session = Session::begin(&config, limits, &threads);
+        let session = session.map_err(|why| why.engine(&context, program.as_deref()))?;
+        let stopped = Arc::new(watch::Sender::new(false));
+        let told = Arc::clone(&stopped);
+        let on_stop = magus_process::on_stop(move || {
+            told.send_replace(true);
+        });
+        let session = Mutex::new(session);
+        Ok(Self { config, session, url, limits, stopped, _on_stop: on_stop, threads })
+    }
+
+    /// The client. Once its credential ends, the program logs in again.
+    fn client(&self) -> Result<Client, Failure> {
+        let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
+        if session.logged_in.is_over() {
+            *session =
+                Session::begin(&self.config, self.limits, &self.threads).map_err(NoSession::failure)?;
+        }
+        Ok(session.client.clone())
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -146,7 +159,7 @@ impl Server {
             if tries == TRIES || Instant::now() + wait >= end || !failure.may_pass() {
                 return Err(self.trouble(&request, failure));
             }
-            thread::sleep(wait);
+            magus_process::sleep(wait);
             pause *= 2;
         }
     }
@@ -194,19 +207,34 @@ impl Server {
     /// The time of the apiserver, as the head of its answers tells it; nothing where it does not.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         let request = http::Request::get("/version").body(Body::empty()).ok()?;
-        let answer = async { timeout(self.limits.request, self.client.send(request)).await };
-        let answer = self.threads.wait(answer).ok()?.ok()?;
+        let client = self.client().ok()?;
+        let answer = self.within(self.limits.request, client.send(request)).ok()?.ok()?;
         let date = answer.headers().get(http::header::DATE)?.to_str().ok()?;
         DateTimeParser::new().parse_timestamp(date).ok()
     }
 
     fn send(&self, request: http::Request<Vec<u8>>, limit: Duration) -> Result<String, Failure> {
+        let client = self.client()?;
         // The library's own way to objects would log a body that it does not understand.
-        let answer = async { timeout(limit, self.client.request_text(request)).await };
-        match self.threads.wait(answer) {
-            Ok(answer) => answer.map_err(Failure::from),
-            Err(_) => Err(Failure::Slow(limit)),
-        }
+        self.within(limit, client.request_text(request))?.map_err(Failure::from)
+    }
+
+    /// Waits for an answer until its time is over, or everything is stopped. Later requests have only a moment.
+    fn within<T>(&self, limit: Duration, answer: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut stopped = self.stopped.subscribe();
+        let is_late = *stopped.borrow();
+        let limit = if is_late { limit.min(AFTER_STOP) } else { limit };
+        self.threads.wait(async {
+            let (mut answer, mut stop) = (pin!(timeout(limit, answer)), pin!(stopped.wait_for(|stop| *stop)));
+            poll_fn(|context| match answer.as_mut().poll(context) {
+                Poll::Ready(answer) => Poll::Ready(answer.map_err(|_| Failure::Slow(limit))),
+                Poll::Pending if !is_late && stop.as_mut().poll(context).is_ready() => {
+                    Poll::Ready(Err(Failure::Interrupted))
+                }
+                Poll::Pending => Poll::Pending,
+            })
+            .await
+        })
     }
 
     fn checked(&self, request: Built) -> Result<http::Request<Vec<u8>>, Trouble> {
@@ -227,6 +255,53 @@ impl Server {
 
     fn trouble(&self, request: &http::Request<Vec<u8>>, failure: Failure) -> Trouble {
         Trouble { asked: format!("{} {}{}", request.method(), self.url, request.uri().path()), failure }
+    }
+}
+
+/// Why there is no client.
+enum NoSession {
+    /// The login cannot be made.
+    Login(String),
+    /// The kubeconfig cannot be used.
+    Unusable,
+}
+
+impl Session {
+    /// Logs in, if that takes a program, and makes a client.
+    fn begin(config: &Config, limits: Limits, threads: &Threads) -> Result<Self, NoSession> {
+        let logged_in = log_in(config, limits.login).map_err(NoSession::Login)?;
+        let _inside = threads.handle.enter();
+        let client = Client::try_from(logged_in.config.clone()).map_err(|error| match error {
+            kube::Error::Auth(error) => NoSession::Login(login(&error)),
+            kube::Error::RustlsTls(_) => {
+                NoSession::Login("its certificates or keys are not understood".to_owned())
+            }
+            _ => NoSession::Unusable,
+        })?;
+        Ok(Self { client, logged_in })
+    }
+}
+
+impl NoSession {
+    /// What is said when the first client is made.
+    fn engine(self, context: &Text, program: Option<&str>) -> EngineError {
+        let by = program.map_or_else(String::new, |program| format!(" by `{program}`"));
+        match self {
+            Self::Login(why) => refused(format!("the login of the context `{context}`{by} cannot be made"))
+                .help(format!(
+                    "`kubectl --context {context} auth whoami` tells whether it works without Magus"
+                ))
+                .caused_by(why),
+            Self::Unusable => refused(format!("the context `{context}` of the kubeconfig cannot be used")),
+        }
+    }
+
+    /// What is said when a later one is made.
+    fn failure(self) -> Failure {
+        Failure::Login(match self {
+            Self::Login(why) => why,
+            Self::Unusable => "the kubeconfig cannot be used".to_owned(),
+        })
     }
 }
 

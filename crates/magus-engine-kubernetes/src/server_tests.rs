@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
 };
 
 use magus_engine::PerformError;
@@ -197,4 +198,22 @@ fn a_login_that_cannot_be_made_says_so_and_shows_nothing() {
     let impatient = Limits { login: Duration::from_millis(100), ..Limits::default() };
     assert!(failure("exec sleep 60", impatient).starts_with("it is not done after"));
     assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn stop_ends_a_request_that_was_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let kubernetes = connect(&url, USER, Limits::default()).unwrap();
+    let started = Instant::now();
+    let error = thread::scope(|scope| {
+        let asking = scope.spawn(|| kubernetes.version().unwrap_err());
+        // It is sent, and never answered.
+        let (mut connection, _) = listener.accept().unwrap();
+        assert_eq!(connection.read(&mut [0]).unwrap(), 1);
+        kubernetes.server.stopped.send_replace(true);
+        asking.join().unwrap()
+    });
+    assert!(error.message.ends_with("was interrupted"), "{error:?}");
+    assert!(started.elapsed() < Duration::from_secs(20));
 }

@@ -61,6 +61,10 @@ pub(crate) fn run(git: &mut Command, limits: Limits, url: &str, what: &str) -> R
             message: format!("`{}` cannot be {what}: git was stopped, because {why}", shown(url)),
             help: format!("`git ls-remote {}` has to answer; check the network and its proxy", word(url)),
         },
+        Stopped::Asked => Unread::Failed {
+            message: format!("`{}` cannot be {what}: git was stopped, because {why}", shown(url)),
+            help: without_prompt(url),
+        },
         Stopped::Interrupted => Unread::Failed {
             message: format!("`{}` cannot be {what}: git was interrupted", shown(url)),
             help: "run the command again".to_owned(),
@@ -117,6 +121,12 @@ pub(crate) fn no_git(error: &std::io::Error) -> Unread {
     }
 }
 
+/// What lets git log in by itself.
+fn without_prompt(url: &str) -> String {
+    let agent = if url.starts_with("http") { "" } else { "; `ssh-add` loads a key that has a passphrase" };
+    format!("`git ls-remote {}` has to work without a prompt{agent}", word(url))
+}
+
 /// A URL without a password, as a shell takes it.
 fn word(url: &str) -> String {
     unknown::shell_word(&shown(url))
@@ -143,8 +153,10 @@ pub(crate) fn failure(url: &str, what: &str, stderr: &str) -> Unread {
         " 403",
         "HTTP Basic: Access denied",
     ]) {
+        format!("git has no credentials for it, or they are refused: {}", without_prompt(url))
+    } else if has(&["Host key verification failed"]) {
         format!(
-            "git has no credentials for it, or they are refused: `git ls-remote {}` has to work without a prompt",
+            "its host key is unknown, or has changed: compare its fingerprint, and accept it once with `git ls-remote {}`",
             word(url)
         )
     } else if has(&[
@@ -203,6 +215,11 @@ mod tests {
                 "no credentials",
             ),
             ("ERROR: Repository not found.", "check its URL"),
+            (
+                "Host key verification failed.\nfatal: Could not read from remote repository.",
+                "its host key is unknown, or has changed",
+            ),
+            ("git@a.dev: Permission denied (publickey).", "has to work without a prompt"),
             (
                 "fatal: detected dubious ownership in repository at '/x y'\nTo add an exception",
                 "`git config --global --add safe.directory '/x y'`",

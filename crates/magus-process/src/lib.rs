@@ -1,7 +1,7 @@
 //! Child processes that end: each has a group of its own, a deadline or a limit without progress, and [`stop_all`] ends them.
 //!
 //! This crate knows no program: [`run`] takes a [`Command`] that its caller has made, and [`Group`] watches a child that its
-//! caller waits for.
+//! caller waits for. What else has to end then, such as a request, is told by [`on_stop`].
 
 #![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
 
@@ -11,21 +11,21 @@ use std::{
     os::unix::process::CommandExt as _,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 /// How often a child is looked for.
 const POLL: Duration = Duration::from_millis(10);
 /// How long the output of an ended child is waited for: a process that left its group may hold the pipe.
 const REST: Duration = Duration::from_secs(1);
 /// After [`stop_all`], a new child gets so much time, so that a lock can still be released.
-const AFTER_STOP: Duration = Duration::from_secs(5);
+pub const AFTER_STOP: Duration = Duration::from_secs(5);
 /// More output than this is not kept.
 const LARGEST: u64 = 64 << 20;
 
@@ -64,21 +64,67 @@ pub enum Stopped {
     /// [`stop_all`] ended it.
     #[error("it was interrupted")]
     Interrupted,
+    /// It wanted to ask somebody on the terminal, which a child in a group of its own may not.
+    #[error("it wanted to ask something on the terminal")]
+    Asked,
 }
 
 /// The groups of the children that run, by the number of their leader.
 static RUNNING: Mutex<BTreeMap<i32, ()>> = Mutex::new(BTreeMap::new());
 /// How often all were stopped.
 static STOPS: AtomicU64 = AtomicU64::new(0);
+/// Wakes those that sleep; used with [`RUNNING`].
+static STOPPED: Condvar = Condvar::new();
+/// What is called when all are stopped.
+static CALLS: Mutex<BTreeMap<u64, Arc<dyn Fn() + Send + Sync>>> = Mutex::new(BTreeMap::new());
+/// The number of the next call.
+static NEXT_CALL: AtomicU64 = AtomicU64::new(0);
 
 fn running() -> MutexGuard<'static, BTreeMap<i32, ()>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Kills every child that runs, with all that it started. A child that is started later has only a few seconds.
+/// Kills every child that runs, with all that it started, and tells everything that waits for [`on_stop`]. A child that is
+/// started later has only a few seconds.
 pub fn stop_all() {
     STOPS.fetch_add(1, Ordering::SeqCst);
     running().keys().for_each(|group| kill(*group));
+    STOPPED.notify_all();
+    // None of them is called under the lock: it may drop what it belongs to.
+    let calls: Vec<_> = calls().values().map(Arc::clone).collect();
+    calls.iter().for_each(|call| call());
+}
+
+fn calls() -> MutexGuard<'static, BTreeMap<u64, Arc<dyn Fn() + Send + Sync>>> {
+    CALLS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What [`on_stop`] calls, as long as this is kept.
+#[derive(Debug)]
+pub struct OnStop(u64);
+
+impl Drop for OnStop {
+    fn drop(&mut self) {
+        calls().remove(&self.0);
+    }
+}
+
+/// Calls this when [`stop_all`] is called, and at once if it was called before.
+pub fn on_stop(call: impl Fn() + Send + Sync + 'static) -> OnStop {
+    let call: Arc<dyn Fn() + Send + Sync> = Arc::new(call);
+    let kept = OnStop(NEXT_CALL.fetch_add(1, Ordering::Relaxed));
+    calls().insert(kept.0, Arc::clone(&call));
+    if STOPS.load(Ordering::SeqCst) > 0 {
+        call();
+    }
+    kept
+}
+
+/// Sleeps, at most until the next [`stop_all`].
+pub fn sleep(time: Duration) {
+    let stops = STOPS.load(Ordering::SeqCst);
+    let is_asleep = |_: &mut BTreeMap<i32, ()>| STOPS.load(Ordering::SeqCst) == stops;
+    drop(STOPPED.wait_timeout_while(running(), time, is_asleep));
 }
 
 fn kill(group: i32) {
@@ -167,6 +213,9 @@ fn wait(
         if group.is_stopped() {
             return Err(Stopped::Interrupted);
         }
+        if asks(child) {
+            return Err(Stopped::Asked);
+        }
         let now = heard.load(Ordering::Relaxed);
         if now != last {
             (last, at) = (now, Instant::now());
@@ -179,6 +228,15 @@ fn wait(
         }
         thread::sleep(POLL);
     }
+}
+
+/// Whether a child was stopped because it, or something that it started, used the terminal: a group of its own is in the
+/// background, and would wait there until its deadline.
+fn asks(child: &Child) -> bool {
+    let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) else { return false };
+    let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let Ok(Some(status)) = waitid(WaitId::Pid(pid), options) else { return false };
+    [Signal::TTIN, Signal::TTOU].iter().any(|signal| status.stopping_signal() == Some(signal.as_raw()))
 }
 
 /// A thread that reads a pipe to its end.
@@ -264,6 +322,18 @@ mod tests {
         let talks = "for i in 1 2 3 4 5 6 7 8; do echo .; sleep 0.2; done";
         assert!(run(&mut shell(talks), limits).unwrap().status.success());
         assert!(matches!(run(&mut shell("echo .; sleep 600"), limits), Err(Stopped::Stalled(_))));
+    }
+
+    #[test]
+    fn a_child_that_asks_on_the_terminal_is_killed_at_once() {
+        // What the kernel sends to the group of a child in the background that reads from its terminal, or changes it.
+        for signal in ["TTIN", "TTOU"] {
+            let limits = Limits { total: Some(Duration::from_secs(60)), silence: None };
+            let asks = shell(&format!("sleep 600 & kill -{signal} 0; wait"));
+            let started = Instant::now();
+            assert!(matches!(run(&mut { asks }, limits), Err(Stopped::Asked)), "{signal}");
+            assert!(started.elapsed() < Duration::from_secs(30), "{signal}");
+        }
     }
 
     #[test]

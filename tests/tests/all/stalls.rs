@@ -106,6 +106,40 @@ fn a_stalled_fetch_ends_with_the_first_signal() {
     assert_eq!(running.ends().0, Some(130));
 }
 
+/// A program in the place of ssh that asks whether the key of a host is right, as ssh does.
+const ASKS: &str = "#!/bin/sh
+printf 'Are you sure you want to continue connecting? ' > /dev/tty
+read answer < /dev/tty
+";
+
+#[test]
+fn ssh_that_asks_on_the_terminal_ends_at_once_and_says_what_to_do() {
+    const TEST: &str = "ssh_that_asks_on_the_terminal_ends_at_once_and_says_what_to_do";
+    if Command::new("script").arg("--version").output().is_err() {
+        magus_tests::skip(TEST, "script");
+        return;
+    }
+    let sandbox = sandbox();
+    sandbox.write("ssh", ASKS);
+    let url = url(&sandbox, "pipelines.git");
+    sandbox.replace("environments/cluster.yaml", "../pipelines.git", &url);
+    let started = Instant::now();
+    let run = Command::new("script")
+        .args(["-qec", &format!("'{}' plan", magus_tests::binary().display()), "/dev/null"])
+        .current_dir(sandbox.path())
+        .env("HOME", sandbox.file("home"))
+        .env("GIT_SSH_COMMAND", format!("sh '{}'", sandbox.file("ssh").display()))
+        .env("GIT_SSH_VARIANT", "simple")
+        .stdin(Stdio::null())
+        .output()
+        .expect("script starts");
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(said.contains("git was stopped, because it wanted to ask something on the terminal"), "{said}");
+    assert!(said.contains(&format!("`git ls-remote {url}` has to work without a prompt")), "{said}");
+    // Its deadline is two minutes.
+    assert!(started.elapsed() < Duration::from_secs(60), "{said}");
+}
+
 #[test]
 fn a_stalled_push_ends_with_the_first_signal_and_moves_nothing() {
     let mut sandbox = sandbox();

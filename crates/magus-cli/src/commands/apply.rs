@@ -489,7 +489,8 @@ pub fn finish_steps_on_signal() {
 }
 
 /// Handles Ctrl-C and SIGTERM, with the child processes that run at the time. A command that has begun no step ends at once. Later,
-/// the first signal lets running steps finish, the second one stops child processes, and the third one ends the command.
+/// the first signal lets running steps finish, the second one stops child processes and requests, and the third one ends the
+/// command.
 ///
 /// # Errors
 /// If no handler can be installed.
@@ -503,9 +504,7 @@ pub fn handle_signals() -> Result<(), CommandError> {
         match seen.fetch_add(1, Ordering::SeqCst) {
             0 => Output::say("interrupted: finishing running steps; no new step will start"),
             1 => {
-                Output::say(
-                    "interrupted again: stopping child processes, waiting for requests that were sent",
-                );
+                Output::say("interrupted again: stopping child processes and requests");
                 magus_process::stop_all();
             }
             _ => end(),

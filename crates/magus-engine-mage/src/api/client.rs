@@ -54,7 +54,7 @@ impl Options {
 pub struct Client {
     credentials: Credentials,
     api_key: SecretString,
-    transport: Transport,
+    pub(super) transport: Transport,
     known: Known,
     server: Shared<Server>,
     session: Shared<Session>,

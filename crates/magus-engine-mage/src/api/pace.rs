@@ -27,9 +27,9 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that waits for real.
+    /// A clock that waits for real, until everything is stopped.
     pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
-        Self { now: Box::new(now), sleep: Box::new(std::thread::sleep) }
+        Self { now: Box::new(now), sleep: Box::new(magus_process::sleep) }
     }
 
     /// The same with another way to wait.

@@ -62,6 +62,8 @@ pub(crate) enum Reply {
     Close,
     /// Half of an answer, and then the connection is closed.
     Half,
+    /// No answer, for as long as the client waits.
+    Silence,
 }
 
 impl Reply {
@@ -233,6 +235,10 @@ fn serve<S: Read + Write>(stream: S, connection: usize, all: &Mutex<Vec<Seen>>, 
         let out = reader.get_mut();
         let sent = match decide(&seen) {
             Reply::Close => return,
+            Reply::Silence => {
+                let _ = reader.read(&mut [0]);
+                return;
+            }
             Reply::Half => {
                 let _ = out.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"workspace");
                 let _ = out.flush();

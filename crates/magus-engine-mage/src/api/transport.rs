@@ -6,11 +6,15 @@ use std::{
     fs, io,
     num::NonZeroUsize,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use magus_engine::{EngineError, EngineErrorKind};
+use magus_process::{AFTER_STOP, OnStop};
 use secrecy::{ExposeSecret, SecretString};
 use ureq::{
     Agent, Timeout,
@@ -82,15 +86,46 @@ pub(super) struct Route<'a> {
 
 /// Sends requests to one server.
 pub(super) struct Transport {
+    ways: Arc<Ways>,
+    /// Ends the requests that are under way when everything is stopped.
+    _on_stop: OnStop,
+    base: String,
+    gate: Gate,
+    limits: Limits,
+    clock: Clock,
+}
+
+/// What sends requests.
+struct Ways {
     /// Keeps its connections for what may be sent again.
     reads: Agent,
     /// Keeps none. A connection that waited may have been closed at its other end just now, and a write that meets one
     /// leaves open whether it was done.
     writes: Agent,
-    base: String,
-    gate: Gate,
-    limits: Limits,
-    clock: Clock,
+    /// For what is still sent after everything was stopped: what a step stopped may be started again.
+    late: Agent,
+    is_stopped: AtomicBool,
+}
+
+impl Ways {
+    /// Ends what is under way. From now on a request has only a moment.
+    fn stop(&self) {
+        self.is_stopped.store(true, Ordering::SeqCst);
+        self.reads.clone().shutdown();
+        self.writes.clone().shutdown();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::SeqCst)
+    }
+
+    fn of(&self, request: &Request) -> &Agent {
+        match request.repeat {
+            _ if self.is_stopped() => &self.late,
+            Repeat::Safe => &self.reads,
+            Repeat::Never => &self.writes,
+        }
+    }
 }
 
 /// Headers that say who asks.
@@ -125,9 +160,16 @@ impl Transport {
             let marker = MarkSent { host: route.url.host().to_owned(), port: route.url.port() };
             Agent::with_parts(config, DefaultConnector::new().chain(marker), DefaultResolver::default())
         };
-        Ok(Self {
+        let ways = Arc::new(Ways {
             reads: agent(route.limits.read, route.at_once.get()),
             writes: agent(route.limits.write, 0),
+            late: agent(AFTER_STOP, 0),
+            is_stopped: AtomicBool::new(false),
+        });
+        let stopped = Arc::clone(&ways);
+        Ok(Self {
+            ways,
+            _on_stop: magus_process::on_stop(move || stopped.stop()),
             base: route.url.as_str().to_owned(),
             gate: Gate::new(route.at_once),
             limits: route.limits,
@@ -137,7 +179,7 @@ impl Transport {
 
     /// The answer, whatever its status. What may be repeated is, while it is worth it: where no connection came
     /// about, where one broke, and where the server asks for it (408, 429, 502, 503, 504). A write is repeated only
-    /// where no connection came about: nothing of it has left then.
+    /// where no connection came about: nothing of it has left then. After everything was stopped, nothing is repeated.
     ///
     /// # Errors
     /// Where no whole answer came back.
@@ -167,13 +209,19 @@ impl Transport {
             let pause = wait(attempt, retry_after, &self.clock);
             // What was slept counts also where a clock only says that it sleeps.
             let in_time = begin.elapsed().max(slept) + pause < self.limits.attempts;
-            if !(again && attempt < ATTEMPTS && in_time) {
+            if !(again && attempt < ATTEMPTS && in_time) || self.ways.is_stopped() {
                 return outcome.map(|(answer, _)| answer).map_err(|failure| failure.error);
             }
             self.clock.sleep(pause);
             slept += pause;
             attempt += 1;
         }
+    }
+
+    /// Ends what is under way, as when everything is stopped.
+    #[cfg(test)]
+    pub(super) fn stop(&self) {
+        self.ways.stop();
     }
 
     /// One attempt: the answer with its `Retry-After`.
@@ -216,10 +264,7 @@ impl Transport {
             value.set_sensitive(true);
             call = call.header(*name, value);
         }
-        let agent = match request.repeat {
-            Repeat::Safe => &self.reads,
-            Repeat::Never => &self.writes,
-        };
+        let agent = self.ways.of(request);
         match &request.body {
             Some(body) => {
                 let bytes = Zeroizing::new(serde_json::to_vec(body).map_err(io::Error::other)?);
@@ -234,6 +279,7 @@ impl Transport {
 
         let sent = SENT.get();
         let text = match error {
+            _ if self.ways.is_stopped() => "interrupted".to_owned(),
             Error::Timeout(Timeout::Resolve) => "the name of the host was not found in time".to_owned(),
             Error::Timeout(Timeout::Connect) => format!("no connection within {:?}", self.limits.connect),
             Error::Timeout(_) if sent => "no answer in time".to_owned(),

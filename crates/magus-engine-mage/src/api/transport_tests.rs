@@ -314,3 +314,32 @@ fn a_file_of_authorities_holds_certificates() {
     fs::write(&file, "# ours\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
     assert!(certificates(&file).is_ok());
 }
+
+#[test]
+fn stop_ends_what_was_sent_and_a_write_is_then_uncertain() {
+    let server = Script::mage(|_| Reply::Silence);
+    for request in [list(), patch()] {
+        let (client, _) = server.client(password());
+        let before = server.seen().len();
+        let started = Instant::now();
+        let error = std::thread::scope(|scope| {
+            let sent = scope.spawn(|| client.send(&request).unwrap_err());
+            // The login comes first.
+            while !server.seen()[before..].iter().any(|seen| [LIST, PATCH].contains(&seen.what())) {
+                std::thread::yield_now();
+            }
+            client.transport.stop();
+            sent.join().unwrap()
+        });
+        assert_eq!((error.kind, error.uncertain), (ApiErrorKind::Lost, request.repeat == Repeat::Never));
+        assert!(error.to_string().contains("interrupted"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(30));
+        if request.repeat == Repeat::Safe {
+            // Nothing is sent again, and what is sent later has only a moment.
+            let count = server.seen().len();
+            let late = client.send(&list()).unwrap_err();
+            assert!(late.to_string().contains("interrupted"), "{late}");
+            assert_eq!(server.seen().len(), count + 1);
+        }
+    }
+}
