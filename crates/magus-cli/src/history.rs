@@ -104,7 +104,9 @@ pub fn evidence(
             Ok(one == other || compare(code, &|repository| repository.have_same_files(one, other))?)
         },
         follows: &|code, one, other| {
-            compare(code, &|repository| Ok(repository.apart(other, one)?.is_some_and(|(lacks, _)| lacks == 0)))
+            compare(code, &|repository| {
+                Ok(repository.apart(other, one)?.is_some_and(|(lacks, _)| lacks == 0))
+            })
         },
     };
     magus_plan::evidence(desired, &wanted, observations, &histories, &kinship)

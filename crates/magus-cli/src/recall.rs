@@ -196,11 +196,7 @@ fn short(commit: &str) -> &str {
 
 /// The commits of the declarations that were applied to a cluster, the latest first, each with where that is known from. Marks are
 /// asked only if the history says nothing: they also remember what was given up on purpose since.
-fn applied_commits(
-    cluster: &Cluster,
-    changes: &ChangeSet<'_>,
-    entries: &[Entry],
-) -> Vec<(Text, String)> {
+fn applied_commits(cluster: &Cluster, changes: &ChangeSet<'_>, entries: &[Entry]) -> Vec<(Text, String)> {
     let mut known: Vec<(Text, String)> = Vec::new();
     for entry in entries.iter().rev().filter(|entry| entry.operation == Operation::Apply) {
         let Some(commit) = &entry.revision else { continue };

@@ -118,10 +118,9 @@ impl Failure {
             Failure::Status { code, .. } => matches!(code, 429 | 500 | 502 | 503 | 504),
             Failure::Strange { code } => code.is_some_and(|code| matches!(code, 429 | 502 | 503 | 504)),
             Failure::Unreachable(_) | Failure::Slow(_) => true,
-            Failure::Interrupted
-            | Failure::Login(_)
-            | Failure::Certificate(_)
-            | Failure::Unsendable(_) => false,
+            Failure::Interrupted | Failure::Login(_) | Failure::Certificate(_) | Failure::Unsendable(_) => {
+                false
+            }
         }
     }
 

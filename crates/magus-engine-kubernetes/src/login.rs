@@ -115,7 +115,8 @@ fn command(program: &ExecConfig) -> Result<Command, String> {
     }
     let mut made = Command::new(command.as_ref().ok_or("no command is named")?);
     made.args(args.iter().flatten());
-    let variable = |one: &HashMap<String, String>| Some((one.get("name")?.clone(), one.get("value")?.clone()));
+    let variable =
+        |one: &HashMap<String, String>| Some((one.get("name")?.clone(), one.get("value")?.clone()));
     made.envs(env.iter().flatten().filter_map(variable));
     let cluster = program.cluster.as_ref().filter(|_| program.provide_cluster_info);
     let info = json!({
@@ -160,12 +161,15 @@ mod tests {
         let until = logged_in.until.unwrap();
         assert_eq!(until.to_string(), "2026-08-01T10:00:00Z");
         let before = |seconds| until.checked_sub(SignedDuration::from_secs(seconds)).unwrap();
-        assert!(is_over(Some(until), before(60)) && !is_over(Some(until), before(61)) && !is_over(None, until));
+        assert!(
+            is_over(Some(until), before(60)) && !is_over(Some(until), before(61)) && !is_over(None, until)
+        );
         let line = "echo '{\"status\": {\"clientCertificateData\": \"c\", \"clientKeyData\": \"k\"}}'";
         let certificate = log_in(&shell(line), LONG).unwrap();
         assert_eq!(token(&certificate.config)["client-certificate-data"], "Yw==");
         // It is told that nobody answers it.
-        let line = "case $KUBERNETES_EXEC_INFO in *'\"interactive\":false'*) echo '{status: {token: t}}';; esac";
+        let line =
+            "case $KUBERNETES_EXEC_INFO in *'\"interactive\":false'*) echo '{status: {token: t}}';; esac";
         assert!(log_in(&shell(line), LONG).is_ok());
     }
 

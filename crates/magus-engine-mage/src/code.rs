@@ -524,7 +524,9 @@ mod tests {
         }
         assert_eq!(content(&json!({"git_file": {"content": null}})), Ok(None));
         assert_eq!(content(&json!({"git_file": {"content": ""}})), Ok(Some("")));
-        for answer in [json!({"git_file": {}}), json!({"git_file": null}), json!({"git_file": {"content": 1}})] {
+        for answer in
+            [json!({"git_file": {}}), json!({"git_file": null}), json!({"git_file": {"content": 1}})]
+        {
             assert!(content(&answer).is_err(), "{answer}");
         }
     }

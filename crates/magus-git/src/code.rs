@@ -103,11 +103,10 @@ impl Code {
         git2::opts::strict_hash_verification(false);
         let branches = branches::read(&repository)?;
         let shown = path.display().to_string();
-        let completeness =
-            Completeness::of(&repository, shown.clone()).map_err(|error| Unread::Failed {
-                message: format!("its remotes cannot be read: {}", error.message().to_lowercase()),
-                help: format!("`git -C {} remote -v` tells more", shell_word(&shown)),
-            })?;
+        let completeness = Completeness::of(&repository, shown.clone()).map_err(|error| Unread::Failed {
+            message: format!("its remotes cannot be read: {}", error.message().to_lowercase()),
+            help: format!("`git -C {} remote -v` tells more", shell_word(&shown)),
+        })?;
         Ok(Self { repository, branches, completeness, known: cache.map(|cache| cache.join("trees")) })
     }
 

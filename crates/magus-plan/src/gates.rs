@@ -79,7 +79,8 @@ impl Asked<'_> {
     fn unread(&self) -> String {
         let Proof { unread, incomparable, .. } = self.proof;
         let unread = unread.as_ref().map(|why| format!(" (its history was not read: {why})"));
-        let incomparable = || Some(format!(" (a verification cannot be compared: {})", incomparable.as_ref()?));
+        let incomparable =
+            || Some(format!(" (a verification cannot be compared: {})", incomparable.as_ref()?));
         unread.or_else(incomparable).unwrap_or_default()
     }
 }
@@ -98,7 +99,13 @@ impl<'a> Keeper<'a> {
     pub fn deploy(&self, environment: &Environment, commit: &Text) -> Vec<Closed> {
         let gates = &environment.gates;
         let (Some(stage), true) = (&environment.promotes_from, gates.look_back()) else { return Vec::new() };
-        let nothing = Proof { verified: None, runs: Runs::NotDeployed, ran_here: false, unread: None, incomparable: None };
+        let nothing = Proof {
+            verified: None,
+            runs: Runs::NotDeployed,
+            ran_here: false,
+            unread: None,
+            incomparable: None,
+        };
         let proof = self.evidence.of(&environment.name, commit).unwrap_or(&nothing);
         let elsewhere = words::not_running(&proof.runs, stage, words::short(commit));
         let asked = Asked { stage, commit: words::short(commit), proof, elsewhere: elsewhere.as_deref() };

@@ -121,7 +121,8 @@ fn what_was_applied_is_recorded_and_what_was_only_looked_at_is_not() {
     assert!(run.stderr.contains("the history of cluster `acme`"), "{}", run.stderr);
     sandbox.write("environments/staging/ana.yaml", "env: {A: \"2\"}\n");
     // Nothing shows that these declarations are the newest.
-    let untold = "cannot tell whether these declarations are older than those that were applied to cluster `acme`";
+    let untold =
+        "cannot tell whether these declarations are older than those that were applied to cluster `acme`";
     let run = sandbox.expect(0, &["plan"]);
     assert!(run.stderr.contains(untold), "{}", run.stderr);
     let run = sandbox.expect(0, &["apply", "--yes"]);
@@ -180,6 +181,35 @@ fn who_lost_the_lock_begins_no_other_wave() {
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(said.contains("the lock of cluster `acme` was taken away"), "{said}");
     assert!(!sandbox.file("store/workspaces/ana-staging").exists());
+    assert_eq!(history(&sandbox)[0]["result"], "incomplete");
+    sandbox.expect(0, &["apply", "--yes"]);
+}
+
+#[test]
+fn lock_that_is_lost_between_two_steps_ends_the_apply_before_the_second() {
+    let sandbox = with_remote();
+    // The remote takes the lock away when it is renewed after the first workspace is there.
+    let hook = format!(
+        "#!/bin/sh\ncase $1 in refs/magus-locks/*) test ! -e '{}' || git update-ref -d $1;; esac\n",
+        sandbox.file("store/workspaces/ana-development").display()
+    );
+    sandbox.write("a remote.git/hooks/update", hook);
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(sandbox.file("a remote.git/hooks/update"), executable).expect("a mode");
+    let run = sandbox.expect(3, &["apply", "--yes", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).expect("a report");
+    let results: Vec<_> = report["results"].as_array().expect("results").iter().collect();
+    let outcome = |at: usize| (results[at]["workspace"].clone(), results[at]["outcome"].clone());
+    assert_eq!(outcome(0), ("ana-development".into(), "applied".into()), "{report}");
+    assert_eq!(outcome(1), ("ana-staging".into(), "not_started".into()), "{report}");
+    assert!(
+        results[1]["message"]
+            .as_str()
+            .is_some_and(|said| said.contains("the lock of cluster `acme` was taken away")),
+        "{report}"
+    );
+    assert!(!sandbox.file("store/workspaces/ana-staging").exists());
+    sandbox.remove("a remote.git/hooks/update");
     assert_eq!(history(&sandbox)[0]["result"], "incomplete");
     sandbox.expect(0, &["apply", "--yes"]);
 }

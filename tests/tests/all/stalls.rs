@@ -135,7 +135,7 @@ fn ssh_that_asks_on_the_terminal_ends_at_once_and_says_what_to_do() {
         .expect("script starts");
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(said.contains("git was stopped, because it wanted to ask something on the terminal"), "{said}");
-    assert!(said.contains(&format!("`git ls-remote {url}` has to work without a prompt")), "{said}");
+    assert!(said.contains(&format!("`git ls-remote '{url}'` has to work without a prompt")), "{said}");
     // Its deadline is two minutes.
     assert!(started.elapsed() < Duration::from_secs(60), "{said}");
 }
@@ -171,5 +171,21 @@ fn a_lock_that_stalls_ends_with_the_second_signal_and_nothing_is_sent() {
     let (code, said) = running.ends();
     assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("cannot be read: git was interrupted"), "{said}");
+    assert!(!sandbox.file("store/workspaces").exists());
+}
+
+#[test]
+fn a_lock_that_stalls_ends_by_its_deadline_and_nothing_is_sent() {
+    let mut sandbox = sandbox();
+    sandbox.git(&["init", "--quiet", "--bare", "declarations.git"]);
+    sandbox.git(&["init", "--quiet"]);
+    let url = url(&sandbox, "declarations.git");
+    sandbox.git(&["remote", "add", "origin", &url]);
+    let cluster = sandbox.read("environments/cluster.yaml");
+    sandbox.write("environments/cluster.yaml", format!("{cluster}history: {{remote: origin}}\n"));
+    stalls_at(&mut sandbox, "git-upload-pack");
+    let run = sandbox.expect(5, &["apply", "--yes"]);
+    assert!(run.stderr.contains("git was stopped, because it did not end within 30 s"), "{}", run.stderr);
+    assert!(run.stderr.contains("help: `git ls-remote "), "{}", run.stderr);
     assert!(!sandbox.file("store/workspaces").exists());
 }

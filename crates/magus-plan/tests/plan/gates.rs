@@ -274,7 +274,8 @@ fn a_rollback_waits_for_no_stage_before_only_if_the_commit_ran_here() {
     let never_ran =
         "; `2` is older than what runs, and the history does not show that it ran in `production`";
     assert!(plan.withheld[0].message.ends_with(never_ran), "{}", plan.withheld[0].message);
-    let proof = Proof { verified: None, runs: Runs::NotDeployed, ran_here: true, unread: None, incomparable: None };
+    let proof =
+        Proof { verified: None, runs: Runs::NotDeployed, ran_here: true, unread: None, incomparable: None };
     world.evidence = Evidence::from_iter([(("production".into(), "2".into()), proof)]);
     assert_eq!(steps(&world.plan()), ["> acme/p"]);
     // What ran before and does not go back is a deploy like any other.
@@ -524,10 +525,7 @@ fn verification_that_cannot_be_compared_hides_no_failure() {
     let mut elsewhere = World { desired: world.desired.clone(), ..elsewhere };
     elsewhere.now = world.now;
     let not = known(&elsewhere, vec![passed()]).runs;
-    assert_eq!(
-        not,
-        Runs::Not { workspace: "s".into(), why: NotRunning::Unknown("a shallow clone".into()) }
-    );
+    assert_eq!(not, Runs::Not { workspace: "s".into(), why: NotRunning::Unknown("a shallow clone".into()) });
 }
 
 #[test]

@@ -1,9 +1,14 @@
 //! Pipelines that run: only the workspace's own server knows of them, and a restart would end them.
 
-use std::{io::Read, process::Stdio};
+use std::{
+    io::{BufRead as _, BufReader, Read},
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use magus_tests::{
     mage::{API_KEY, Caller, Logins, MageServer, Mode, OWNER_PASSWORD, Options},
+    proxy::{Fault, Request},
     tunnel::Tunnel,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -118,4 +123,46 @@ fn a_restart_waits_for_running_pipelines() {
     for secret in [API_KEY, OWNER_PASSWORD, "oauth", "authorization", "cookie"] {
         assert!(!sent.contains(&secret.to_lowercase()), "{secret}");
     }
+}
+
+#[test]
+fn second_signal_ends_a_request_that_was_sent() {
+    let Some(bed) = Bed::new("second_signal_ends_a_request_that_was_sent") else { return };
+    bed.declare("development", "ana", "{}\n");
+    bed.declare("production", "ana", "{}\n");
+    let is_create = |request: &Request| request.method == "POST" && request.path == "/api/workspaces";
+    bed.proxy.decide(move |request| match is_create(request) {
+        true => Fault::Delay(Duration::from_secs(600)),
+        false => Fault::Pass,
+    });
+    let mut command = bed.sandbox.command(&["apply", "--yes", "--format", "json"]);
+    let mut apply = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("magus starts");
+    while bed.proxy.count(is_create) == 0 {
+        assert_eq!(apply.try_wait().expect("a state"), None, "it ended");
+        std::thread::yield_now();
+    }
+    let started = Instant::now();
+    let mut said = BufReader::new(apply.stderr.take().expect("piped"));
+    for expected in
+        ["interrupted: finishing running steps", "interrupted again: stopping child processes and requests"]
+    {
+        kill_process(Pid::from_child(&apply), Signal::INT).expect("a signal");
+        let mut line = String::new();
+        while !line.contains(expected) {
+            line.clear();
+            assert!(said.read_line(&mut line).expect("a line") > 0, "it ended without `{expected}`");
+        }
+    }
+    let mut text = String::new();
+    apply.stdout.take().expect("piped").read_to_string(&mut text).expect("text");
+    assert_eq!(apply.wait().expect("ended").code(), Some(3), "{text}");
+    // The limit of a request that writes is three minutes.
+    assert!(started.elapsed() < Duration::from_secs(60), "{text}");
+    let report: Value = serde_json::from_str(&text).expect("a report");
+    assert_eq!(report["interrupted"], true);
+    let outcomes: Vec<_> =
+        report["results"].as_array().expect("results").iter().map(|one| one["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["uncertain", "skipped"], "{report}");
+    let message = report["results"][0]["message"].as_str().expect("a message");
+    assert!(message.contains("interrupted"), "{message}");
 }
