@@ -33,7 +33,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("magus-history", &["magus-git", "magus-model"]),
     ("magus-code", &["magus-git", "magus-load", "magus-model"]),
     ("magus-engine-local", &["magus-engine", "magus-git", "magus-model", "magus-secrets"]),
-    ("magus-engine-kubernetes", &["magus-engine", "magus-model"]),
+    ("magus-engine-kubernetes", &["magus-engine", "magus-model", "magus-process"]),
     (
         "magus-engine-mage",
         &[
@@ -42,6 +42,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
             "magus-engine-kubernetes",
             "magus-git",
             "magus-model",
+            "magus-process",
             "magus-secrets",
         ],
     ),
@@ -111,7 +112,8 @@ const EDGE: &[&str] = &["magus-cli", "magus-tests", "xtask"];
 const PRINTERS: &[&str] = &["magus-cli", "xtask"];
 
 /// Who may start programs.
-const STARTERS: &[&str] = &["magus-git", "magus-process", "magus-secrets", "magus-tests", "xtask"];
+const STARTERS: &[&str] =
+    &["magus-engine-kubernetes", "magus-git", "magus-process", "magus-secrets", "magus-tests", "xtask"];
 
 /// The task.
 pub fn run() -> Done {

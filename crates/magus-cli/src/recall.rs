@@ -22,10 +22,13 @@ use magus_plan::Newer;
 
 use crate::{arguments::Global, history};
 
+/// The entries of a cluster, oldest first, or why they cannot be read.
+type History = Result<Vec<Entry>, Text>;
+
 /// The histories of clusters, each read when it is first asked for.
 pub struct Histories<'a> {
     global: &'a Global,
-    read: RefCell<BTreeMap<Text, Rc<Result<Vec<Entry>, Text>>>>,
+    read: RefCell<BTreeMap<Text, Rc<History>>>,
 }
 
 impl<'a> Histories<'a> {
@@ -35,7 +38,7 @@ impl<'a> Histories<'a> {
     }
 
     /// The entries of a cluster, oldest first, or why they cannot be read.
-    fn of(&self, cluster: &Cluster) -> Rc<Result<Vec<Entry>, Text>> {
+    fn of(&self, cluster: &Cluster) -> Rc<History> {
         let known = self.read.borrow().get(&cluster.name).cloned();
         known.unwrap_or_else(|| {
             let read = history::open(self.global, cluster).map_err(Into::into);

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use kube::{
     Config,
     config::{KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError, NamedContext},
@@ -29,6 +30,8 @@ pub struct Access<'a> {
     /// Which proxy leads to the server of this URL, as a URL (`http`, `https` or `socks5`); asked where the kubeconfig
     /// names none.
     pub proxy: &'a dyn Fn(&str) -> Option<String>,
+    /// What time it is, for credentials that end.
+    pub now: fn() -> Timestamp,
 }
 
 /// How long is waited.
@@ -38,7 +41,7 @@ pub struct Limits {
     pub connect: Duration,
     /// Until one request is answered in full, further tries of it included.
     pub request: Duration,
-    /// Until the program that the kubeconfig names has logged in. It may ask a person something.
+    /// Until the program that the kubeconfig names has logged in. It may lead a person through a browser.
     pub login: Duration,
     /// Between two looks at a rollout.
     pub look: Duration,
@@ -64,7 +67,7 @@ pub(crate) struct Chosen {
 
 /// Reads the kubeconfigs and takes the context out of them.
 pub(crate) async fn choose(access: &Access<'_>) -> Result<Chosen, EngineError> {
-    let Access { kubeconfig, context, namespace: _, limits, proxy } = access;
+    let Access { kubeconfig, context, namespace: _, limits, proxy, now: _ } = access;
     let kubeconfig = read(kubeconfig)?;
     let contexts: Vec<&str> =
         kubeconfig.contexts.iter().map(|NamedContext { name, .. }| name.as_str()).collect();

@@ -30,6 +30,7 @@ fn chosen_from(files: &[&str], context: &str, proxy: Option<&str>) -> Result<Cho
         namespace: None,
         limits: Limits::default(),
         proxy: &|_| proxy.map(str::to_owned),
+        now: Timestamp::now,
     };
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(choose(&access))
 }

@@ -42,13 +42,9 @@ pub(crate) struct LoggedIn {
 
 impl LoggedIn {
     /// Whether it is time to log in again.
-    pub(crate) fn is_over(&self) -> bool {
-        is_over(self.until, Timestamp::now())
+    pub(crate) fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until.duration_since(now) <= MARGIN)
     }
-}
-
-fn is_over(until: Option<Timestamp>, now: Timestamp) -> bool {
-    until.is_some_and(|until| until.duration_since(now) <= MARGIN)
 }
 
 /// Logs in with the program that the kubeconfig names, if it names one. What it prints is in no error: a token may be in it.
@@ -161,11 +157,10 @@ mod tests {
         let until = logged_in.until.unwrap();
         assert_eq!(until.to_string(), "2026-08-01T10:00:00Z");
         let before = |seconds| until.checked_sub(SignedDuration::from_secs(seconds)).unwrap();
-        assert!(
-            is_over(Some(until), before(60)) && !is_over(Some(until), before(61)) && !is_over(None, until)
-        );
+        assert!(logged_in.is_over(before(60)) && !logged_in.is_over(before(61)));
         let line = "echo '{\"status\": {\"clientCertificateData\": \"c\", \"clientKeyData\": \"k\"}}'";
         let certificate = log_in(&shell(line), LONG).unwrap();
+        assert!(!certificate.is_over(until));
         assert_eq!(token(&certificate.config)["client-certificate-data"], "Yw==");
         // It is told that nobody answers it.
         let line =

@@ -53,6 +53,7 @@ fn connect(kubeconfig: PathBuf, namespace: Option<&str>) -> Kubernetes {
         namespace: namespace.map(Into::into),
         limits: Limits { look: Duration::from_millis(200), ..Limits::default() },
         proxy: &|_| None,
+        now: jiff::Timestamp::now,
     })
     .unwrap()
 }

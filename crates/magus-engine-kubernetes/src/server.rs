@@ -44,6 +44,7 @@ pub(crate) struct Server {
     /// How to connect, with the program that logs in.
     config: Config,
     session: Mutex<Session>,
+    now: fn() -> Timestamp,
     url: String,
     limits: Limits,
     /// Whether everything was stopped, for requests that are under way.
@@ -99,7 +100,7 @@ impl Server {
     pub(crate) fn connect(access: Access<'_>) -> Result<Self, EngineError> {
         let threads = Threads::start()?;
         let Chosen { config, program } = threads.wait(choose(&access))?;
-        let Access { context, limits, .. } = access;
+        let Access { context, limits, now, .. } = access;
         let url = hide_userinfo(config.cluster_url.to_string().trim_end_matches('/'));
         let session = Session::begin(&config, limits, &threads);
         let session = session.map_err(|why| why.engine(&context, program.as_deref()))?;
@@ -109,13 +110,13 @@ impl Server {
             told.send_replace(true);
         });
         let session = Mutex::new(session);
-        Ok(Self { config, session, url, limits, stopped, _on_stop: on_stop, threads })
+        Ok(Self { config, session, now, url, limits, stopped, _on_stop: on_stop, threads })
     }
 
     /// The client. Once its credential ends, the program logs in again.
     fn client(&self) -> Result<Client, Failure> {
         let mut session = self.session.lock().unwrap_or_else(PoisonError::into_inner);
-        if session.logged_in.is_over() {
+        if session.logged_in.is_over((self.now)()) {
             *session =
                 Session::begin(&self.config, self.limits, &self.threads).map_err(NoSession::failure)?;
         }

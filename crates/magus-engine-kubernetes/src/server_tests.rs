@@ -34,6 +34,7 @@ fn connect(url: &str, user: &str, limits: Limits) -> Result<Kubernetes, EngineEr
         namespace: Some("mage".into()),
         limits,
         proxy: &|_| None,
+        now: Timestamp::now,
     })
 }
 

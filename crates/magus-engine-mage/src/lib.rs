@@ -132,7 +132,7 @@ impl Mage {
         let client = Client::new(way.options(credentials, Limits::default())?)?;
         let kubernetes = kubernetes
             .as_ref()
-            .map(|access| Cluster::connect(access, namespace.as_ref(), *edition, variable))
+            .map(|access| Cluster::connect(access, namespace.as_ref(), *edition, variable, now))
             .transpose()?;
         Ok(Self {
             client,

@@ -7,6 +7,7 @@ use std::{
     path::PathBuf,
 };
 
+use jiff::Timestamp;
 use magus_diff::same;
 use magus_engine::EngineError;
 use magus_engine_kubernetes::{
@@ -53,6 +54,7 @@ impl Cluster {
         server_namespace: Option<&Text>,
         edition: Edition,
         variable: &dyn Fn(&str) -> Option<OsString>,
+        now: fn() -> Timestamp,
     ) -> Result<Self, EngineError> {
         let KubernetesAccess { context, namespace } = access;
         let namespace = namespace.as_ref().or(server_namespace).cloned();
@@ -66,6 +68,7 @@ impl Cluster {
             namespace: namespace.clone(),
             limits: Limits::default(),
             proxy: &proxy,
+            now,
         })?;
         Ok(Self { kubernetes, edition, namespace })
     }
