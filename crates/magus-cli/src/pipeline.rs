@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use magus_code::Between;
 use magus_diff::{Change, ChangeSet, WorkspaceChange};
 use magus_engine::{Declared, DeclaredCode, EngineError, EngineErrorKind};
+pub use magus_model::shell::word as quoted;
 use magus_model::{
     Text,
     desired::{Cluster, Desired, MaxDeletes, Workspace},
@@ -165,16 +166,6 @@ pub fn directory_flag(global: &Global) -> String {
         String::new()
     } else {
         format!(" -C {}", quoted(&global.dir.to_string_lossy()))
-    }
-}
-
-/// A word as a shell takes it.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,%@+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }
 

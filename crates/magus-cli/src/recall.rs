@@ -8,7 +8,7 @@ use std::{
 };
 
 use magus_diff::{Change, ChangeSet};
-use magus_load::Standing;
+use magus_load::{LoadError, Standing};
 use magus_model::{
     Text,
     desired::{Cluster, Desired},
@@ -155,7 +155,10 @@ pub fn newer(
         for (commit, known_from) in known {
             let standing = match &standings {
                 Ok(standings) => standings.get(commit.as_str()),
-                Err(_) => Some(&Standing::Untold),
+                Err(why) => {
+                    notes.push(unread(cluster, &commit, &known_from, why));
+                    break;
+                }
             };
             match standing {
                 // What was applied before it is part of these declarations, or was given up on purpose.
@@ -185,11 +188,20 @@ pub fn newer(
 }
 
 fn untold(cluster: &Cluster, commit: &Text, known_from: &str, why: &str) -> String {
-    let name = &cluster.name;
-    let commit = short(commit);
+    format!("{}\n  help: git fetch --unshallow || git fetch", cannot_tell(cluster, commit, known_from, why))
+}
+
+/// A note about declarations whose repository cannot be read.
+fn unread(cluster: &Cluster, commit: &Text, known_from: &str, why: &LoadError) -> String {
+    let note = cannot_tell(cluster, commit, known_from, &why.to_string());
+    why.help().map_or_else(|| note.clone(), |help| format!("{note}\n  help: {help}"))
+}
+
+fn cannot_tell(cluster: &Cluster, commit: &Text, known_from: &str, why: &str) -> String {
+    let (name, commit) = (&cluster.name, short(commit));
     format!(
         "cannot tell whether these declarations are older than commit `{commit}`, which was applied to cluster `{name}` \
-         ({known_from}): {why}\n  help: git fetch --unshallow || git fetch"
+         ({known_from}): {why}"
     )
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use git2::{BranchType, Direction, ErrorCode, ObjectType, Oid, Reference, Repository};
+use magus_model::shell;
 
 use crate::{place::Unread, unknown};
 
@@ -43,10 +44,7 @@ pub enum Counts {
 pub(crate) fn read(repository: &Repository) -> Result<BTreeMap<String, Branch>, Unread> {
     let failed = |error: git2::Error| Unread::Failed {
         message: format!("its branches cannot be read: {}", error.message().to_lowercase()),
-        help: format!(
-            "`git -C {} branch` tells more",
-            unknown::shell_word(&repository.path().to_string_lossy())
-        ),
+        help: format!("`git -C {} branch` tells more", shell::word(&repository.path().to_string_lossy())),
     };
     let mut branches = BTreeMap::new();
     let mut tracked = tracked(repository).map_err(failed)?;

@@ -8,11 +8,12 @@ use std::{
 };
 
 use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree};
+use magus_model::shell;
 
 use crate::{
     branches::{self, Branch, Tracking},
     place::Unread,
-    unknown::{Completeness, Unknown, shell_word},
+    unknown::{Completeness, Unknown},
     walk::walk,
 };
 
@@ -105,7 +106,7 @@ impl Code {
         let shown = path.display().to_string();
         let completeness = Completeness::of(&repository, shown.clone()).map_err(|error| Unread::Failed {
             message: format!("its remotes cannot be read: {}", error.message().to_lowercase()),
-            help: format!("`git -C {} remote -v` tells more", shell_word(&shown)),
+            help: format!("`git -C {} remote -v` tells more", shell::word(&shown)),
         })?;
         Ok(Self { repository, branches, completeness, known: cache.map(|cache| cache.join("trees")) })
     }

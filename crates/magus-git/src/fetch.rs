@@ -3,11 +3,11 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
+use magus_model::shell;
 use magus_process::{Limits, Output, Stopped};
 
 use crate::{
     place::{Ssh, Unread, shown},
-    unknown,
 };
 
 /// What would lead git to another repository than the mirror (`git rev-parse --local-env-vars`).
@@ -129,7 +129,7 @@ fn without_prompt(url: &str) -> String {
 
 /// A URL without a password, as a shell takes it.
 fn word(url: &str) -> String {
-    unknown::shell_word(&shown(url))
+    shell::word(&shown(url))
 }
 
 /// The path in git's message about a repository of another user: `… in repository at 'PATH'`.
@@ -167,7 +167,7 @@ pub(crate) fn failure(url: &str, what: &str, stderr: &str) -> Unread {
     ]) {
         "check its URL, and that the login may read it".to_owned()
     } else if let Some(path) = distrusted(&said) {
-        let path = unknown::shell_word(path);
+        let path = shell::word(path);
         format!(
             "it belongs to another user; if you trust it: `git config --global --add safe.directory {path}`"
         )

@@ -32,5 +32,5 @@ pub use place::{Ask, Fetch, Place, Ssh, Unread, unbundle};
 pub use push::{Lease, Unpushed, delete_branch, push};
 pub use records::{Record, Remote};
 pub use tree::{Manifest, Unwritten, write_tree};
-pub use unknown::{Unknown, shell_word};
+pub use unknown::Unknown;
 pub use walk::Unlisted;

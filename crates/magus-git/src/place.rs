@@ -7,10 +7,10 @@ use std::{
 };
 
 use git2::{ErrorClass, ErrorCode, Repository};
-use magus_model::{git::is_path, userinfo};
+use magus_model::{git::is_path, shell, userinfo};
 use sha2::{Digest as _, Sha256};
 
-use crate::{code::Code, fetch, unknown};
+use crate::{code::Code, fetch};
 
 /// The protocols that git may use, with nothing that runs a command that the URL names.
 const SCHEMES: &[&str] = &["file", "git", "http", "https", "ssh"];
@@ -219,16 +219,24 @@ fn trust(path: &Path) -> String {
     let whole = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     format!(
         "if you trust it: `git config --global --add safe.directory {}`",
-        unknown::shell_word(&whole.to_string_lossy())
+        shell::word(&whole.to_string_lossy())
     )
+}
+
+/// The repository that holds a folder, of another user. Git looks for it in the folders above.
+pub(crate) fn untrusted(folder: &Path) -> Unread {
+    let whole = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+    let repository = whole.ancestors().find(|above| above.join(".git").exists()).unwrap_or(&whole);
+    Unread::Failed {
+        message: format!("`{}` belongs to another user, and git does not trust it", folder.display()),
+        help: trust(repository),
+    }
 }
 
 fn unreadable(path: &Path, error: &git2::Error) -> Unread {
     let shown = path.display();
     let (message, help) = match (error.code(), error.class()) {
-        (ErrorCode::Owner, _) => {
-            (format!("`{shown}` belongs to another user, and git does not trust it"), trust(path))
-        }
+        (ErrorCode::Owner, _) => return untrusted(path),
         (ErrorCode::NotFound, _) => (
             format!("`{shown}` is no git repository"),
             "name the repository of the pipelines' code".to_owned(),
@@ -238,12 +246,12 @@ fn unreadable(path: &Path, error: &git2::Error) -> Unread {
             format!("`{shown}` has a format that is not understood: {}", error.message().to_lowercase()),
             format!(
                 "name a full clone: `git clone --bare {} pipelines.git`",
-                unknown::shell_word(&shown.to_string())
+                shell::word(&shown.to_string())
             ),
         ),
         _ => (
             format!("`{shown}` cannot be read: {}", error.message().to_lowercase()),
-            format!("`git -C {} fsck` tells more", unknown::shell_word(&shown.to_string())),
+            format!("`git -C {} fsck` tells more", shell::word(&shown.to_string())),
         ),
     };
     Unread::Failed { message, help }

@@ -9,10 +9,12 @@ use std::{
 };
 
 use git2::{ErrorCode, Oid, Repository, Signature};
+use magus_model::shell;
 use magus_process::Limits;
 
 use crate::{
     fetch::{LARGE, SMALL, failure, git, run, without_progress},
+    place::untrusted,
     place::{Ssh, Unread},
     push::{Move, Pushed, move_reference},
 };
@@ -51,15 +53,22 @@ impl Remote {
     /// Where the folder is in no repository, or that has no such remote.
     pub fn of(folder: &Path, name: &str, ssh: Ssh) -> Result<Self, Unread> {
         let shown = folder.display();
-        let repository = Repository::discover(folder).map_err(|error| Unread::Failed {
-            message: format!("`{shown}` is in no git repository: {}", error.message().to_lowercase()),
-            help: format!("`git -C '{shown}' status` tells more"),
+        let repository = Repository::discover(folder).map_err(|error| match error.code() {
+            ErrorCode::Owner => untrusted(folder),
+            _ => Unread::Failed {
+                message: format!("`{shown}` is in no git repository: {}", error.message().to_lowercase()),
+                help: format!("`git -C {} status` tells more", shell::word(&shown.to_string())),
+            },
         })?;
         // A URL would be taken for one by git: only what the user has configured is asked.
         if repository.find_remote(name).is_err() {
             return Err(Unread::Failed {
                 message: format!("the repository of `{shown}` has no remote `{name}`"),
-                help: format!("add it: `git remote add '{name}' URL`"),
+                help: format!(
+                    "add it: `git -C {} remote add {} URL`",
+                    shell::word(&shown.to_string()),
+                    shell::word(name)
+                ),
             });
         }
         Ok(Self { repository, name: name.to_owned(), ssh })
@@ -223,7 +232,7 @@ impl Remote {
                 shown.display(),
                 error.message().to_lowercase()
             ),
-            help: format!("`git -C '{}' fsck` tells more", shown.display()),
+            help: format!("`git -C {} fsck` tells more", shell::word(&shown.to_string_lossy())),
         }
     }
 }

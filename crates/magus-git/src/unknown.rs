@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use git2::{Direction, ErrorCode, Oid, Remote, Repository};
+use magus_model::shell;
 
 use crate::{place::shown, walk::Unlisted};
 
@@ -49,26 +50,16 @@ impl Unknown {
         match self {
             Self::Clone { path, remote, url } => format!(
                 "`git -C {} fetch --prune {}` updates it; with `repository: {{url: {}}}` Magus fetches itself",
-                shell_word(path),
-                shell_word(remote),
-                shell_word(url)
+                shell::word(path),
+                shell::word(remote),
+                shell::word(url)
             ),
-            Self::Shallow { path } => format!("`git -C {} fetch --unshallow`", shell_word(path)),
+            Self::Shallow { path } => format!("`git -C {} fetch --unshallow`", shell::word(path)),
             Self::Partial { path, fetch } => {
-                format!("`git -C {} fetch --refetch --no-filter {fetch}`", shell_word(path))
+                format!("`git -C {} fetch --refetch --no-filter {fetch}`", shell::word(path))
             }
-            Self::Unreadable { path, .. } => format!("`git -C {} fsck` tells more", shell_word(path)),
+            Self::Unreadable { path, .. } => format!("`git -C {} fsck` tells more", shell::word(path)),
         }
-    }
-}
-
-/// A word for a shell.
-pub fn shell_word(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@~+%=".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
     }
 }
 
@@ -101,7 +92,7 @@ impl Completeness {
             }
             if partial.is_none() && is_promisor(repository, &name)? {
                 let heads = if repository.is_bare() { " '+refs/heads/*:refs/heads/*'" } else { "" };
-                partial = Some(format!("{}{heads}", shell_word(&name)));
+                partial = Some(format!("{}{heads}", shell::word(&name)));
             }
         }
         let cut = repository.is_shallow().then(|| cut_commits(repository.commondir())).transpose()?;

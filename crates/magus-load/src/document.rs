@@ -170,7 +170,8 @@ impl LoadError {
                 Some("name the directory that holds the environments with `--dir`".into())
             }
             LoadError::NotTrusted { repository, .. } => {
-                Some(format!("if you trust it: `git config --global --add safe.directory '{repository}'`"))
+                let path = magus_model::shell::word(repository);
+                Some(format!("if you trust it: `git config --global --add safe.directory {path}`"))
             }
             LoadError::NoRevision(_) => Some(
                 "name a branch, a tag or a commit that is in the local repository; `git fetch` brings more"

@@ -24,6 +24,7 @@ pub mod quantity;
 pub mod report;
 pub mod rules;
 pub mod secrecy;
+pub mod shell;
 pub mod source;
 pub mod span;
 pub mod suggest;

@@ -1,6 +1,6 @@
 //! The whole command that lifts a guard, ready to paste.
 
-use magus_model::{Text, plan::Overrides};
+use magus_model::{Text, plan::Overrides, shell::word as quoted};
 
 /// A flag that lifts a guard.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,16 +101,6 @@ fn in_directory(words: &[String], command: &[&str]) -> Vec<String> {
     }
     all.extend(command.iter().map(|word| (*word).to_owned()));
     all
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

@@ -177,3 +177,56 @@ fn a_local_repository_needs_neither_home_nor_cache() {
         assert!(!said.contains("MG406") && !said.contains("cache"), "{said}");
     }
 }
+
+/// The command that a help names: `help: if you trust it: `git config …``.
+fn trusting(said: &str) -> &str {
+    let (_, command) = said.split_once("if you trust it: `").unwrap_or_else(|| panic!("{said}"));
+    command.split_once('`').expect("its end").0
+}
+
+#[test]
+fn help_for_a_repository_of_another_user_works_when_it_is_pasted() {
+    use std::os::unix::fs::chown;
+    let mut sandbox = over_a_clone();
+    sandbox.git(&["init", "--quiet", "it's declared/"]);
+    std::fs::rename(sandbox.file("environments"), sandbox.file("it's declared/environments"))
+        .expect("a folder");
+    std::fs::rename(sandbox.file("clone"), sandbox.file("it's declared/clone")).expect("a folder");
+    sandbox.git(&["-C", "it's declared", "remote", "add", "origin", "../declarations.git"]);
+    sandbox.git(&["init", "--quiet", "--bare", "declarations.git"]);
+    let cluster = format!("it's declared/{CLUSTER}");
+    let text = sandbox.read(&cluster).replace("../store", "../../store");
+    sandbox.write(&cluster, format!("{text}history: {{remote: origin}}\n"));
+    sandbox.git(&["-C", "it's declared", "add", "environments"]);
+    sandbox.git(&["-C", "it's declared", "commit", "--quiet", "--message", "first"]);
+    for path in ["it's declared", "it's declared/.git", "it's declared/clone", "it's declared/clone/.git"] {
+        if chown(sandbox.file(path), Some(12_345), Some(12_345)).is_err() {
+            // Only root can give a folder away.
+            return;
+        }
+    }
+    sandbox.set("HOME", &sandbox.file("home").display().to_string());
+    let above: &[&str] = &["-C", "./it's declared/environments"];
+    // Git compares whole paths: each command ends its error, wherever it was said.
+    for (arguments, code) in
+        [(&["plan", "--at", "HEAD"][..], 1), (&["promote", "development", "staging"], 5), (&["plan"], 0)]
+    {
+        let arguments = [above, arguments].concat();
+        let run = sandbox.magus(&arguments);
+        let said = run.all();
+        if !said.contains("belongs to another user") && !said.contains("if you trust it") {
+            assert_eq!(run.code, Some(0), "{arguments:?}: {said}");
+            continue;
+        }
+        assert_eq!(run.code, Some(code), "{arguments:?}: {said}");
+        let command = trusting(&said).to_owned();
+        let pasted = std::process::Command::new("sh")
+            .args(["-c", &command])
+            .current_dir("/")
+            .env("HOME", sandbox.file("home"))
+            .status();
+        assert!(pasted.expect("a shell").success(), "{command}");
+        let again = sandbox.magus(&arguments).all();
+        assert!(!again.contains(&command), "{arguments:?}: {again}");
+    }
+}

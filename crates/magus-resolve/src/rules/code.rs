@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use magus_git::{Code, Counts, Lacking, NotFound, Tracking, Unknown, Unread, shell_word};
+use magus_git::{Code, Counts, Lacking, NotFound, Tracking, Unknown, Unread};
 use magus_model::{
     Text,
     desired::CommitChoice,
@@ -221,7 +221,7 @@ fn tracking(
 ) {
     let url = &repository.url;
     let Some(Tracking { name, counts }) = code.tracking(branch) else { return };
-    let command = |words: String| format!("`git -C {} {words}`", shell_word(url));
+    let command = |words: String| format!("`git -C {} {words}`", magus_model::shell::word(url));
     let (message, help) = match counts {
         Counts::TrackingAlone => return,
         Counts::TrackingIsAhead => (
