@@ -25,7 +25,7 @@ use crate::{
     error::{CommandError, Exit},
     output::Output,
     pipeline::directory_flag,
-    repository,
+    place, repository,
 };
 
 /// Declarations that were read and checked.
@@ -201,7 +201,10 @@ fn settle(loaded: Loaded, at: Option<&str>, look: Option<Look<'_>>) -> Checked {
         diagnostics.extend(magus_resolve::check_code(&resolution.desired, &repositories, &projects, sources));
     }
     diagnostics.extend(resolution.diagnostics.iter().cloned());
-    let settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
+    let mut settled = magus_resolve::settle(diagnostics, &loaded, &resolution);
+    for help in settled.diagnostics.iter_mut().filter_map(|finding| finding.help.as_mut()) {
+        *help = place::complete(help).into_owned();
+    }
     Checked { loaded, resolution, settled, repositories, unread, projects }
 }
 

@@ -14,6 +14,7 @@ mod history;
 mod init;
 mod output;
 mod pipeline;
+mod place;
 mod progress;
 mod recall;
 mod repository;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::new(&arguments.global);
+    place::remember(pipeline::directory_flag(&arguments.global));
     start_log(&arguments.global);
     if let Err(error) = commands::apply::handle_signals() {
         output.message(&error.describe());

@@ -7,6 +7,7 @@ use magus_report::Styles;
 use crate::{
     arguments::{Color, Global},
     error::{CommandError, Exit},
+    place,
 };
 
 /// Where a command writes.
@@ -113,7 +114,7 @@ impl Output {
 
     /// Writes a line to standard error. Nobody may be listening.
     pub fn say(text: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{text}");
+        let _ = writeln!(std::io::stderr().lock(), "{}", place::complete_helps(text));
     }
 
     /// Says something that `--quiet` keeps back.

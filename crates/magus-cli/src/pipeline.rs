@@ -27,6 +27,7 @@ use crate::{
     error::{CommandError, Exit},
     flags, history,
     output::Output,
+    place,
     recall::{self, Histories},
     selection::{check_filter, filter, texts},
 };
@@ -63,8 +64,10 @@ impl<'a> Wish<'a> {
         intent: Intent,
     ) -> Result<Self, CommandError> {
         if let Some(wrong) = guards.max_deletes.as_ref().filter(|text| MaxDeletes::parse(text).is_none()) {
-            return Err(CommandError::new(Exit::Usage, format!("`{wrong}` is no limit of deletes"))
-                .hint("give a number, or a share such as `--max-deletes 50%`"));
+            let message =
+                format!("invalid value `{wrong}` for `--max-deletes`: expected a number or a percentage");
+            return Err(CommandError::new(Exit::Usage, message)
+                .hint("pass a number such as `3`, or a percentage such as `50%`"));
         }
         let Guards {
             allow_delete,
@@ -117,6 +120,7 @@ impl<'a> Wish<'a> {
         if orphans {
             self.intent = Intent::Orphans;
             self.command.push("--orphans".to_owned());
+            self.command = magus_plan::in_order(self.command);
         }
         self
     }
@@ -157,7 +161,7 @@ fn words(global: &Global, guards: &Guards, command: &str) -> Vec<String> {
         }
     }
     words.extend(guards.allow_older.then(|| "--allow-older".to_owned()));
-    words
+    magus_plan::in_order(words)
 }
 
 /// ` -C DIR` where the directory is not the default one, for commands that are shown.
@@ -239,6 +243,9 @@ pub fn plan(
         command: wish.command.clone(),
     });
     plan.diagnostics.extend(lacking_now(checked, &observations, &plan));
+    for withheld in &mut plan.withheld {
+        withheld.message = place::complete(&withheld.message).into_owned();
+    }
     let drift = magus_report::drift::drift(&changes, &plan, &|change| {
         let WorkspaceChange { environment, workspace, change: _ } = change;
         wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)

@@ -6,9 +6,7 @@ use std::{path::Path, process::Command, time::Duration};
 use magus_model::shell;
 use magus_process::{Limits, Output, Stopped};
 
-use crate::{
-    place::{Ssh, Unread, shown},
-};
+use crate::place::{Ssh, Unread, shown};
 
 /// What would lead git to another repository than the mirror (`git rev-parse --local-env-vars`).
 const OF_OTHERS: &[&str] = &[

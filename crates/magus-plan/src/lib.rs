@@ -37,3 +37,4 @@ pub use evidence::{
 pub use gates::{Closed, Effect, Keeper};
 pub use planner::{plan, stage};
 pub use request::{Baseline, Filter, Intent, Move, Movements, Newer, PlanRequest, Project, Readers};
+pub use unblock::in_order;

@@ -58,7 +58,43 @@ pub(crate) fn command(words: &[String], overrides: &Overrides, flags: &[Flag]) -
     flags.sort();
     flags.dedup();
     kept.extend(flags.iter().flat_map(Flag::words));
-    kept.join(" ")
+    in_order(kept).join(" ")
+}
+
+/// The flags that lift guards, in the order in which commands show them.
+const FLAGS: [&str; 11] = [
+    "--allow-delete",
+    "--allow-replace",
+    "--allow-empty",
+    "--allow-unprotect",
+    "--adopt",
+    "--allow-older",
+    "--max-deletes",
+    "--override-gate",
+    "--discard-changes",
+    "--refresh-secrets",
+    "--reason",
+];
+
+/// The words of a command with the flags that lift guards at its end, in their order.
+pub fn in_order(words: Vec<String>) -> Vec<String> {
+    let mut first = Vec::new();
+    let mut flags: Vec<(usize, Vec<String>)> = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let option = word.split_once('=').map_or(word.as_str(), |(option, _)| option);
+        match FLAGS.iter().position(|flag| *flag == option) {
+            None => first.push(word),
+            Some(rank) => {
+                let takes_next = option == word && option != "--allow-older";
+                let value = if takes_next { words.next() } else { None };
+                flags.push((rank, std::iter::once(word).chain(value).collect()));
+            }
+        }
+    }
+    flags.sort_by_key(|(rank, _)| *rank);
+    first.extend(flags.into_iter().flat_map(|(_, words)| words));
+    first
 }
 
 /// The command that was given with these flags, if it plans what is declared; else a plan of the same directory.
@@ -126,13 +162,13 @@ mod tests {
         );
         assert_eq!(
             command(&given, &Overrides::default(), &[Flag::AllowEmpty("it's".into())]),
-            r"magus plan -C 'my envs' --max-deletes 3 --max-deletes=4 -q --allow-empty 'it'\''s'"
+            r"magus plan -C 'my envs' -q --allow-empty 'it'\''s' --max-deletes 3 --max-deletes=4"
         );
         let given_reason = Overrides { reason: Some("old".into()), ..Overrides::default() };
         let given = words(&["magus", "plan", "--reason", "old"]);
         assert_eq!(
             command(&given, &given_reason, &[Flag::MaxDeletes(2)]),
-            "magus plan --reason old --max-deletes 2"
+            "magus plan --max-deletes 2 --reason old"
         );
         let blank = Overrides { reason: Some(" ".into()), ..Overrides::default() };
         let given = words(&["magus", "apply", "--reason", " ", "--yes"]);

@@ -42,6 +42,7 @@ use crate::{
     history,
     output::Output,
     pipeline::{self, Planned, Wish},
+    place,
     progress::Progress,
     repository,
 };
@@ -220,7 +221,8 @@ fn converge(
     let text = match global.format {
         Format::Json => magus_report::apply::json(&report),
         _ if report.results.is_empty() && report.notes.is_empty() => String::new(),
-        _ => magus_report::apply::text(&report, Listing::Problems, &output.styles()),
+        _ => place::complete_helps(&magus_report::apply::text(&report, Listing::Problems, &output.styles()))
+            .into_owned(),
     };
     output.result(&text)?;
     let ApplySummary { applied: _, failed, uncertain, skipped, not_started } = report.summary;
@@ -381,7 +383,9 @@ fn show(global: &Global, wish: &Wish<'_>, planned: &Planned, output: &Output) ->
     };
     let text = |styles: &Styles| match pipeline::nothing(wish, &planned.plan) {
         Some(sentence) => sentence.to_owned(),
-        None => magus_report::plan::text(&planned.plan, &options(output.width), styles),
+        None => {
+            place::complete_report(magus_report::plan::text(&planned.plan, &options(output.width), styles))
+        }
     };
     match global.format {
         Format::Json => output.note(text(&output.message_styles()).trim_end()),

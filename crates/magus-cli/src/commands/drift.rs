@@ -10,6 +10,7 @@ use crate::{
     error::{CommandError, Exit},
     output::Output,
     pipeline::{self, Wish},
+    place,
 };
 
 /// Runs the command.
@@ -23,7 +24,7 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     let drift = &planned.drift;
     output.result(&match global.format {
         Format::Json => magus_report::drift::json(drift),
-        _ => magus_report::drift::text(drift, &output.styles()),
+        _ => place::complete_helps(&magus_report::drift::text(drift, &output.styles())).into_owned(),
     })?;
     pipeline::say_unreadable(&planned, output);
     let unknown = if drift.unknown.is_empty() && planned.unreadable.is_empty() {

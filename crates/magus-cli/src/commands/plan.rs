@@ -19,6 +19,7 @@ use crate::{
     error::{CommandError, Exit},
     output::Output,
     pipeline::{self, Planned, Wish, quoted},
+    place,
 };
 
 /// Runs the command.
@@ -71,7 +72,7 @@ pub fn run(global: &Global, arguments: &Plan, output: &Output) -> Result<Exit, C
         Format::Html => magus_report::plan::html(plan, &options),
         _ => match pipeline::nothing(&wish, plan) {
             Some(nothing) => nothing.to_owned(),
-            None => magus_report::plan::text(plan, &options, &output.styles()),
+            None => place::complete_report(magus_report::plan::text(plan, &options, &output.styles())),
         },
     };
     output.result(&text)?;

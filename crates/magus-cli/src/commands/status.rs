@@ -26,6 +26,7 @@ use crate::{
     history,
     output::Output,
     pipeline::{self, Planned, Wish},
+    place,
 };
 
 /// Runs the command. What a guard withholds is shown and is no failure: nothing was asked to change.
@@ -51,7 +52,12 @@ pub fn run(global: &Global, output: &Output) -> Result<Exit, CommandError> {
     output.result(&match global.format {
         Format::Json => magus_report::status::json(&status),
         Format::Html => magus_report::status::html(&status, Timestamp::now()),
-        _ => magus_report::status::text(&status, Timestamp::now(), output.table_width, &output.styles()),
+        _ => place::complete_report(magus_report::status::text(
+            &status,
+            Timestamp::now(),
+            output.table_width,
+            &output.styles(),
+        )),
     })?;
     pipeline::say_unreadable(&planned, output);
     let unknown = !planned.unreadable.is_empty() || !planned.plan.unknown.is_empty();
