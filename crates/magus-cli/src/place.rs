@@ -56,9 +56,11 @@ fn complete_with<'t>(help: &'t str, directory_flag: &str) -> Cow<'t, str> {
         whole.push_str(before);
         let verb = command.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(command.len());
         let is_quoted = before.ends_with("`magus ");
+        // A path may have the word too.
+        let is_command = is_quoted || whole.trim_start() == MAGUS || before.ends_with(": magus ");
         let end = command.find(if is_quoted { '`' } else { '\n' }).unwrap_or(command.len());
         whole.push_str(&command[..verb]);
-        if verb > 0 && !command[..end].contains(" -C ") && !command[..end].contains(" --dir") {
+        if is_command && verb > 0 && !command[..end].contains(" -C ") && !command[..end].contains(" --dir") {
             whole.push_str(directory_flag);
         }
         rest = &command[verb..];
@@ -84,6 +86,7 @@ mod tests {
             ),
             ("Magus says `git fetch`", "Magus says `git fetch`"),
             ("magus", "magus"),
+            ("`git -C '/a magus test/b' fsck` tells more", "`git -C '/a magus test/b' fsck` tells more"),
         ] {
             assert_eq!(complete_with(help, " -C envs"), whole);
             assert_eq!(complete_with(help, ""), help);

@@ -207,6 +207,7 @@ fn help_for_a_repository_of_another_user_works_when_it_is_pasted() {
     }
     sandbox.set("HOME", &sandbox.file("home").display().to_string());
     let above: &[&str] = &["-C", "./it's declared/environments"];
+    let mut pasted_commands = 0;
     // Git compares whole paths: each command ends its error, wherever it was said.
     for (arguments, code) in
         [(&["plan", "--at", "HEAD"][..], 1), (&["promote", "development", "staging"], 5), (&["plan"], 0)]
@@ -226,7 +227,9 @@ fn help_for_a_repository_of_another_user_works_when_it_is_pasted() {
             .env("HOME", sandbox.file("home"))
             .status();
         assert!(pasted.expect("a shell").success(), "{command}");
+        pasted_commands += 1;
         let again = sandbox.magus(&arguments).all();
         assert!(!again.contains(&command), "{arguments:?}: {again}");
     }
+    assert_eq!(pasted_commands, 2, "one for the declarations, and one for the clone");
 }

@@ -145,6 +145,10 @@ fn a_plan_whose_gate_has_closed_or_opened_is_not_the_one_that_was_reviewed() {
     sandbox.write("store/history.db", "damaged, and long enough to be taken for a database\n".repeat(20));
     let run = sandbox.expect(5, &["plan"]);
     assert!(run.stderr.contains("gates stay closed for what nobody knows"), "{}", run.stderr);
+    // Commands keep the directory that was given.
+    let run = sandbox.expect(5, &["-C", "./environments", "plan"]);
+    assert!(run.stderr.contains("help: magus history -C ./environments\n"), "{}", run.stderr);
+    assert!(run.stdout.contains("`magus verify -C ./environments staging`"), "{}", run.stdout);
     sandbox.remove("store/history.db");
     sandbox.expect(0, &["verify", "staging", "--result", "pass"]);
     sandbox.expect(0, &["apply", "open.json", "--yes"]);

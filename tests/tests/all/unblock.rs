@@ -506,3 +506,38 @@ fn approval_is_asked_for_last() {
         assert!(run.stderr.contains("MG001"), "{arguments:?}: {}", run.stderr);
     }
 }
+
+#[test]
+fn commands_keep_the_directory_and_the_order_of_flags() {
+    let sandbox = three_stages();
+    let above = |arguments: &[&str], code: i32| {
+        let run = sandbox.expect(code, &[&["-C", "./environments"], arguments].concat());
+        format!("{}{}", run.stdout, run.stderr)
+    };
+    let said = above(&["explain", "analytics-production", "env.DATABASE_URI_OF_ALL"], 64);
+    assert!(said.contains("`magus explain -C ./environments production/analytics`"), "{said}");
+    let said = above(&["plan", "--max-deletes", "lots"], 64);
+    assert!(
+        said.contains("invalid value `lots` for `--max-deletes`: expected a number or a percentage"),
+        "{said}"
+    );
+    sandbox.write("environments/staging/ingest.yaml", "env: {WORKERS: 4}\n");
+    let said = above(&["lint"], 1);
+    assert!(said.contains("`magus lint -C ./environments --fix`"), "{said}");
+    sandbox.write("environments/staging/ingest.yaml", "env: {WORKERS: \"4\"}\n");
+
+    // What lifts guards comes in one order, whoever prints the command.
+    above(&["apply", "--yes"], 0);
+    sql(&sandbox, "INSERT INTO workspaces (name, record) SELECT 'odd', record FROM workspaces LIMIT 1");
+    let said = above(&["import", "odd"], 64);
+    assert!(said.contains("magus import -C ./environments odd -e ENV"), "{said}");
+    sandbox.remove("environments/production/ingest.yaml");
+    let given = ["plan", "--reason", "a test", "--max-deletes", "1", "--discard-changes", "ingest-staging"];
+    let plan: Value =
+        serde_json::from_str(&above(&[&given[..], &["--format", "json"]].concat(), 4)).expect("JSON");
+    let unblock = plan["withheld"][0]["unblock"].as_str().expect("a command");
+    let flags = "-C ./environments --allow-delete production --max-deletes 1 --discard-changes ingest-staging --reason 'a test'";
+    assert_eq!(unblock, format!("magus plan {flags}"));
+    let shown = run_as_printed(&sandbox, unblock).stdout;
+    assert!(shown.contains(&format!("Next: magus apply {flags}")), "{shown}");
+}
