@@ -90,6 +90,25 @@ pub enum Fault {
     },
     /// A step creates a workspace again without the flag that allows it.
     RecreatesWithoutFlag(Text),
+    /// A step is on a workspace that somebody else manages.
+    ManagedByOther {
+        /// The step.
+        step: Text,
+        /// Who manages it.
+        owner: Text,
+    },
+    /// A step deletes, replaces or forgets a workspace without a mark.
+    WithoutMark(Text),
+    /// A step changes an unmanaged workspace that `--adopt` does not name, or without a reason where one is needed.
+    AdoptsWithoutFlag(Text),
+    /// A step takes the protection of a workspace, or moves it out of its protected environment, without `--allow-unprotect`
+    /// and a reason.
+    LosesProtection {
+        /// The step.
+        step: Text,
+        /// The environment that the workspace belonged to.
+        environment: Text,
+    },
     /// The fields of a step are not in order.
     FieldOrder(Text),
     /// A step sets fields whose action sets none.

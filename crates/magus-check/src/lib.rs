@@ -9,6 +9,7 @@ mod digest;
 mod fault;
 mod marks;
 mod order;
+mod owners;
 mod untouchable;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use magus_model::{
 };
 
 pub use fault::{Fault, Untouchable};
+pub use owners::check_owners;
 
 /// The faults of a plan for this desired state; a plan without any may be applied.
 pub fn check(plan: &Plan, desired: &Desired) -> Vec<Fault> {

@@ -13,7 +13,7 @@ use magus_model::{
     desired::{Cluster, Desired, MaxDeletes, Workspace},
     diagnostic::LocatedDiagnostic,
     name::WorkspaceName,
-    observed::Observation,
+    observed::{Observation, Recollection},
     plan::{Movement, Overrides, Plan, Source},
 };
 use magus_plan::{Baseline, Filter, Intent, Move, Movements, PlanRequest, Project, Readers};
@@ -181,6 +181,8 @@ pub struct Planned {
     pub unreadable: Vec<(Text, EngineError)>,
     /// What each cluster answered.
     pub observations: Vec<Observation>,
+    /// The workspaces without a mark that something else shows to be ours.
+    pub recollection: Recollection,
     /// Why histories were not read in which gates look for something.
     pub unread: BTreeSet<Text>,
     /// What differs and was not changed by a declaration.
@@ -242,6 +244,10 @@ pub fn plan(
         evidence,
         command: wish.command.clone(),
     });
+    if plan.since.is_none() {
+        let faults = magus_check::check_owners(&plan, desired, &observations, &recollection);
+        debug_assert_eq!(faults, [], "the plan changes what it may not");
+    }
     plan.diagnostics.extend(lacking_now(checked, &observations, &plan));
     for withheld in &mut plan.withheld {
         withheld.message = place::complete(&withheld.message).into_owned();
@@ -250,7 +256,7 @@ pub fn plan(
         let WorkspaceChange { environment, workspace, change: _ } = change;
         wish.filter.selects(&environment.name, &workspace.declared, &workspace.name)
     });
-    Ok(Planned { plan, unreadable, observations, unread, drift, notes })
+    Ok(Planned { plan, unreadable, observations, recollection, unread, drift, notes })
 }
 
 /// An environment and a commit that is to be deployed to it.

@@ -36,6 +36,18 @@ pub fn sentence(fault: &Fault) -> String {
         Fault::RecreatesWithoutFlag(step) => {
             format!("step `{step}` creates a workspace again without `--allow-replace`")
         }
+        Fault::ManagedByOther { step, owner } => {
+            format!("step `{step}` is on a workspace that `{owner}` manages")
+        }
+        Fault::WithoutMark(step) => {
+            format!("step `{step}` deletes, replaces or forgets a workspace without a mark")
+        }
+        Fault::AdoptsWithoutFlag(step) => {
+            format!("step `{step}` changes an unmanaged workspace without `--adopt`")
+        }
+        Fault::LosesProtection { step, environment } => {
+            format!("step `{step}` takes the protection of `{environment}` without `--allow-unprotect`")
+        }
         Fault::FieldOrder(step) => format!("the fields of step `{step}` are not in order"),
         Fault::SetsFields(step) => format!("step `{step}` sets fields, which its action does not do"),
         Fault::DeployMismatch(step) => {

@@ -33,6 +33,47 @@ fn every_format_says_the_same() {
 }
 
 #[test]
+fn paths_of_other_tools_start_at_the_repository_wherever_lint_runs() {
+    let sandbox = three_stages();
+    sandbox.write(
+        "environments/development/ingest.yaml",
+        "env: {PORT: 80}\nowner: x\nbogus: 1\n# magus: ignore[MG301] nothing\n",
+    );
+    sandbox.git(&["init", "--quiet", "platform repo"]);
+    std::fs::create_dir_all(sandbox.file("platform repo/ops/scripts")).expect("folders");
+    std::fs::create_dir_all(sandbox.file("platform repo/data")).expect("folders");
+    std::fs::rename(sandbox.file("environments"), sandbox.file("platform repo/data/environments"))
+        .expect("a folder");
+    const FILE: &str = "data/environments/development/ingest.yaml";
+    // From the root, a folder beside, the directory itself and a file's own folder.
+    for (from, directory) in [
+        ("", "data/environments"),
+        ("ops/scripts", "../../data/environments"),
+        ("data", "environments"),
+        ("data/environments", "."),
+        ("data/environments/development", ".."),
+    ] {
+        let lint = |format: &str| {
+            let mut lint = sandbox.command(&["-C", directory, "lint", "--format", format]);
+            let output = lint.current_dir(sandbox.file("platform repo").join(from)).output().expect("it runs");
+            assert_eq!(output.status.code(), Some(1), "{from} {format}: {output:?}");
+            String::from_utf8(output.stdout).expect("UTF-8")
+        };
+        let sarif: Value = serde_json::from_str(&lint("sarif")).expect("SARIF");
+        let results = sarif["runs"][0]["results"].as_array().expect("results");
+        assert!(results.len() >= 2, "{sarif:#}");
+        for result in results {
+            let place = &result["locations"][0]["physicalLocation"]["artifactLocation"];
+            assert_eq!(place["uri"], FILE, "{from}: {place}");
+            assert_eq!(place["uriBaseId"], "%SRCROOT%", "{from}: {place}");
+        }
+        assert!(lint("github").contains(&format!("file={FILE},")), "{from}");
+        let gitlab: Value = serde_json::from_str(&lint("gitlab")).expect("JSON");
+        assert_eq!(gitlab[0]["location"]["path"], FILE, "{from}");
+    }
+}
+
+#[test]
 fn severities_and_ignores_are_as_designed() {
     let sandbox = three_stages();
     sandbox.write(

@@ -163,7 +163,7 @@ fn converge(
     finish_steps_on_signal();
     let opened = open(global, &checked, wish, &engines, wait, output)?;
     let planned = pipeline::plan(global, &checked, wish, &engines)?;
-    check(&planned.plan, &checked)?;
+    check(&planned, &checked)?;
     let approved = magus_plan::approve(planned.plan.clone(), expectation.as_ref()).map_err(|stale| {
         let expected = expectation.as_ref().unwrap_or(&planned.plan);
         refused(global, &stale, wish, (expected, &planned.plan))
@@ -404,8 +404,10 @@ fn refuse_older(plan: &Plan) -> Result<(), CommandError> {
 }
 
 /// Refuses a plan in which the checker finds a fault: the planner has an error, and nothing may be applied.
-fn check(plan: &Plan, checked: &Checked) -> Result<(), CommandError> {
-    let faults = magus_check::check(plan, &checked.resolution.desired);
+fn check(planned: &Planned, checked: &Checked) -> Result<(), CommandError> {
+    let (plan, desired) = (&planned.plan, &checked.resolution.desired);
+    let mut faults = magus_check::check(plan, desired);
+    faults.extend(magus_check::check_owners(plan, desired, &planned.observations, &planned.recollection));
     if faults.is_empty() {
         return Ok(());
     }

@@ -1,8 +1,9 @@
 //! The checker finds what no plan may hold.
 
-use magus_check::{Fault, Untouchable, check};
+use magus_check::{Fault, Untouchable, check, check_owners};
 use magus_model::{
     desired::{DesiredState, Environment},
+    observed::{Evidence, Mark, Recalled},
     plan::{Action, Guard, MarkRefresh, Plan, Precondition, Unknown, UnknownCause, Unmanaged, Withheld},
 };
 use magus_plan::{digest, stage};
@@ -291,4 +292,101 @@ fn the_last_stage_is_that_of_nobody() {
     .desired;
     assert_eq!((stage(&desired, "development"), stage(&desired, "production")), (0, 3));
     assert_eq!(stage(&desired, "gone"), u32::MAX);
+}
+
+/// A world whose observations are edited after a sound plan was made; the faults of that plan then.
+fn owners(edit: impl FnOnce(&mut World, &mut Plan)) -> Vec<Fault> {
+    let mut world = world();
+    let mut plan = world.plan();
+    edit(&mut world, &mut plan);
+    check_owners(&plan, &world.desired, &world.observations, &world.recollection)
+}
+
+fn mark(world: &mut World, name: &str, edit: impl FnOnce(&mut Mark)) {
+    let observed = world.observations[0].present.get_mut(&self::name(name)).expect("a workspace");
+    edit(observed.mark.as_mut().expect("a mark"));
+}
+
+#[test]
+fn plan_that_takes_protection_without_the_flag_is_refused() {
+    assert_eq!(owners(|_, _| {}), []);
+    let loses = |step: &str| Fault::LosesProtection { step: step.into(), environment: "production".into() };
+    // It moves out of the protected environment.
+    let moved = |world: &mut World| mark(world, "a", |mark| mark.environment = "production".into());
+    assert_eq!(owners(|world, _| moved(world)), [loses("acme/a/update")]);
+    // `protected: true` was removed.
+    let opened = |world: &mut World| {
+        mark(world, "p", |mark| mark.protected = true);
+        world.desired.clusters[0].environments[1].protected = false;
+    };
+    assert_eq!(owners(|world, _| opened(world)), [loses("acme/p/update")]);
+    // It is forgotten.
+    let forgotten = owners(|_, plan| plan.steps[5].action = Action::Forget);
+    assert_eq!(forgotten, [loses("acme/p/update")]);
+    // The flag alone is not enough, nor is it for another environment.
+    let allowed = |flags: &[&str], reason: Option<&str>| {
+        owners(|world, plan| {
+            moved(world);
+            plan.overrides.allow_unprotect = names(flags);
+            plan.overrides.reason = reason.map(Into::into);
+        })
+    };
+    assert_eq!(allowed(&["production"], None).len(), 1);
+    assert_eq!(allowed(&["production"], Some(" ")).len(), 1);
+    assert_eq!(allowed(&["development"], Some("agreed")).len(), 1);
+    assert_eq!(allowed(&["production"], Some("agreed")), []);
+}
+
+#[test]
+fn plan_that_changes_what_nobody_adopted_is_refused() {
+    let unmark = |world: &mut World, name: &str| {
+        world.observations[0].present.get_mut(&self::name(name)).expect("a workspace").mark = None;
+    };
+    let adopts = |step: &str| Fault::AdoptsWithoutFlag(step.into());
+    assert_eq!(owners(|world, _| unmark(world, "a")), [adopts("acme/a/update")]);
+    let adopted = |name: &str, reason: Option<&str>| {
+        owners(|world, plan| {
+            unmark(world, name);
+            plan.overrides.adopt = names(&[name]);
+            plan.overrides.reason = reason.map(Into::into);
+        })
+    };
+    assert_eq!(adopted("a", None), []);
+    // A protected environment needs a reason.
+    assert_eq!(adopted("p", None), [adopts("acme/p/update")]);
+    assert_eq!(adopted("p", Some("agreed")), []);
+    // What the history knows is healed, and nothing is destroyed without the mark.
+    let healed = |name: &str| {
+        owners(|world, _| {
+            unmark(world, name);
+            world.recollection.entry("acme".into()).or_default().insert(
+                self::name(name),
+                Recalled {
+                    evidence: Evidence::Copy,
+                    environment: "development".into(),
+                    protected: false,
+                    mark: None,
+                },
+            );
+        })
+    };
+    assert_eq!(healed("a"), []);
+    assert_eq!(healed("x"), [Fault::WithoutMark("acme/x/delete".into())]);
+    assert_eq!(owners(|world, _| unmark(world, "x")), [Fault::WithoutMark("acme/x/delete".into())]);
+    // Nothing is done to what somebody else manages, whatever flags were given.
+    let other = owners(|world, plan| {
+        mark(world, "a", |mark| mark.managed_by = "others".into());
+        plan.overrides.adopt = names(&["a"]);
+        plan.overrides.reason = Some("agreed".into());
+    });
+    assert_eq!(other, [Fault::ManagedByOther { step: "acme/a/update".into(), owner: "others".into() }]);
+    // What is as declared is adopted by itself, and nothing else comes with it.
+    let alone = |action: Action| {
+        owners(|world, plan| {
+            unmark(world, "a");
+            plan.steps[0].action = action;
+        })
+    };
+    assert_eq!(alone(Action::Adopt), []);
+    assert_eq!(alone(Action::Start), [adopts("acme/a/update")]);
 }

@@ -202,7 +202,7 @@ impl World {
     pub fn plan_as(&self, command: &[&str]) -> Plan {
         let sources = sources();
         let changes = diff_recalled(&self.desired, &self.observations, &self.recollection, &sources);
-        plan(&PlanRequest {
+        let plan = plan(&PlanRequest {
             desired: &self.desired,
             changes: &changes,
             filter: self.filter.clone(),
@@ -223,7 +223,13 @@ impl World {
             readers: magus_plan::Readers::default(),
             evidence: self.evidence.clone(),
             command: command.iter().map(|word| (*word).to_owned()).collect(),
-        })
+        });
+        if self.since.is_none() {
+            let faults =
+                magus_check::check_owners(&plan, &self.desired, &self.observations, &self.recollection);
+            assert_eq!(faults, []);
+        }
+        plan
     }
 
     /// Declares other environments for the first cluster.
