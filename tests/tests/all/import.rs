@@ -104,14 +104,12 @@ fn without_an_environment_a_cluster_is_observed_and_import_says_what_to_make() {
 fn characters_that_break_lines_are_imported_as_they_are() {
     let sandbox = three_stages();
     sandbox.expect(0, &["apply", "--yes"]);
-    let values = ["a\u{2028}b", "\u{2029}", "a\u{85}b\u{85}", "\u{feff}first", "last\u{feff}", "\u{2028}: # \u{85}- "];
+    let values =
+        ["a\u{2028}b", "\u{2029}", "a\u{85}b\u{85}", "\u{feff}first", "last\u{feff}", "\u{2028}: # \u{85}- "];
     let env: serde_json::Map<String, serde_json::Value> =
         values.iter().enumerate().map(|(at, value)| (format!("V{at}"), json!(value))).collect();
     let record = json!({"state": "running", "env": env, "container_config": {"command": values}});
-    sql(
-        &sandbox,
-        &format!("INSERT INTO workspaces (name, record) VALUES ('reports-staging', '{record}')"),
-    );
+    sql(&sandbox, &format!("INSERT INTO workspaces (name, record) VALUES ('reports-staging', '{record}')"));
     sandbox.expect(0, &["import", "reports-staging"]);
     let written = sandbox.read("environments/staging/reports.yaml");
     for c in ['\u{2028}', '\u{2029}', '\u{85}', '\u{feff}'] {
@@ -125,7 +123,8 @@ fn characters_that_break_lines_are_imported_as_they_are() {
         assert!(shown.contains(&json!(value).to_string()), "{value:?}: {shown}");
     }
     let plan = sandbox.plan(&[]);
-    let actions: Vec<_> = plan["steps"].as_array().expect("steps").iter().map(|step| &step["action"]).collect();
+    let actions: Vec<_> =
+        plan["steps"].as_array().expect("steps").iter().map(|step| &step["action"]).collect();
     assert_eq!(actions, [&json!("adopt")], "{plan:#}");
     sandbox.expect(0, &["apply", "--yes"]);
     sandbox.expect(0, &["plan", "--detailed-exitcode"]);

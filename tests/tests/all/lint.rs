@@ -55,7 +55,8 @@ fn paths_of_other_tools_start_at_the_repository_wherever_lint_runs() {
     ] {
         let lint = |format: &str| {
             let mut lint = sandbox.command(&["-C", directory, "lint", "--format", format]);
-            let output = lint.current_dir(sandbox.file("platform repo").join(from)).output().expect("it runs");
+            let output =
+                lint.current_dir(sandbox.file("platform repo").join(from)).output().expect("it runs");
             assert_eq!(output.status.code(), Some(1), "{from} {format}: {output:?}");
             String::from_utf8(output.stdout).expect("UTF-8")
         };
