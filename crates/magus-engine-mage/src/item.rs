@@ -200,6 +200,15 @@ impl Item {
         format!("sha256:{}", mark::hex(&Sha256::digest(json))).into()
     }
 
+    /// What a creation sets, by path.
+    pub(crate) fn flat_settings(&self) -> Leaves {
+        let mut flat = Vec::new();
+        for (key, value) in self.settings() {
+            flatten(&FieldPath::key(key), value.clone(), &mut flat);
+        }
+        flat.into_iter().collect()
+    }
+
     /// What a creation sets, and nothing of the container: keys with their values.
     fn settings(&self) -> impl Iterator<Item = (&'static str, &Value)> {
         let Self {

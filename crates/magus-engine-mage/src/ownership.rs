@@ -48,10 +48,13 @@ impl Mage {
             mark::remove(&found.item.text().map_err(PerformError::Failed)?)
         };
         // The copy goes first: the other way round it would bring the mark back.
+        let mut removed = None;
         if let (Some(cluster), Some(seen)) = (&self.kubernetes, &found.known.seen) {
             cluster.kubernetes().annotate_mark(&seen.key, &seen.uid, None)?;
+            removed = Some("the second copy of its mark was removed");
         }
-        self.send_write(&request::patch_workspace(name.as_str(), &text, None))?;
+        self.send_write(&request::patch_workspace(name.as_str(), &text, None))
+            .map_err(|error| removed.map_or(error.clone(), |done| error.after(done)))?;
         let found = self.read_back(name, &text)?;
         self.remember(name, &found);
         Ok(())

@@ -11,6 +11,7 @@ use magus_model::{
     observed::{Mark, RunState},
     path::FieldPath,
     plan::{Action, FieldChange, MarkRefresh, Precondition, Restarts, Step},
+    secrecy,
     value::{SecretReference, Value},
 };
 use magus_secrets::Resolver;
@@ -31,7 +32,9 @@ use crate::{
 impl Perform for Mage {
     fn perform(&self, task: &Task<'_>) -> Result<(), PerformError> {
         let outcome = self.step(task);
-        let outcome = outcome.map_err(|error| error.map_message(|text| task.secrets.redact(&text)));
+        // Kubernetes repeats what it refuses as Mage does.
+        let outcome = outcome
+            .map_err(|error| error.map_message(|text| self.client.redact(&task.secrets.redact(&text))));
         if let Err(error) = &outcome {
             tracing::info!(step = %task.step.id, %error, "not done");
         }
@@ -165,10 +168,13 @@ impl Mage {
             }
             Action::Update if !step.restores.is_empty() => {
                 let found = self.restore(step, &found)?;
-                match step.fields.is_empty() && !task.refresh_secrets {
-                    true => self.put_mark(&found, found.stored_by(step, found.secrets())?),
+                let rest = match step.fields.is_empty() && !task.refresh_secrets {
+                    true => found
+                        .stored_by(step, found.secrets())
+                        .and_then(|stored| self.put_mark(&found, stored)),
                     false => self.update(task, &found),
-                }
+                };
+                rest.map_err(|error| error.after("the missing parts were restored"))
             }
             Action::Update => self.update(task, &found),
             Action::Replace => self.recreate(task, &found),
@@ -232,6 +238,7 @@ impl Mage {
             done.0.push("its ingress leads to it again");
         }
         hide(&self.client, &content.leaves, &stored.secrets);
+        hide(&self.client, &settings, &stored.secrets);
         if self.schedule(found, &content.leaves).map_err(|error| done.error(error))? == Sent::Yes {
             done.0.push("where its pod may run was changed");
         }
@@ -298,6 +305,7 @@ impl Mage {
             compose(name, Before { form: self.form()?, ..Before::default() }, fields, secrets)?;
         let stored = Stored { mark: mark_of(step)?, secrets, grown: false, code, key: mark::new_key() };
         hide(&self.client, &content.leaves, &stored.secrets);
+        hide(&self.client, &settings, &stored.secrets);
         let text = self.text(name, &secrets::without(&own_secrets, &stored, None), &content)?;
         let namespace = settings.remove(&FieldPath::key("namespace"));
         let namespace = namespace.as_ref().and_then(Value::as_str).map(Text::from);
@@ -499,7 +507,9 @@ impl Mage {
         let found = self.detail(name, &surroundings, None).map_err(failed)?;
         Ok(found.map(|(item, known)| {
             let none = BTreeMap::new();
-            hide(&self.client, &known.leaves, known.stored.as_ref().map_or(&none, |stored| &stored.secrets));
+            let secrets = known.stored.as_ref().map_or(&none, |stored| &stored.secrets);
+            hide(&self.client, &known.leaves, secrets);
+            hide(&self.client, &item.flat_settings(), secrets);
             Found { item, known }
         }))
     }
@@ -540,10 +550,9 @@ impl Mage {
 /// seems to have typed one into.
 pub(crate) fn hide(client: &Client, leaves: &Leaves, secrets: &BTreeMap<FieldPath, StoredSecret>) {
     for (path, value) in leaves {
-        if let Some(text) = value.as_str()
-            && (secrets.contains_key(path) || magus_diff::may_be_secret(path, value))
-        {
-            client.hide(&text.into());
+        match value.as_str().filter(|_| secrets.contains_key(path)) {
+            Some(text) => client.hide(&text.into()),
+            None => secrecy::secret_texts(path, value).into_iter().for_each(|text| client.hide(&text.into())),
         }
     }
 }

@@ -94,7 +94,7 @@ impl Mage {
         if wanted == RunState::Running && matches!(rollout, Ok(Rollout::Blocked { .. })) {
             // Its pod failed while it was waited for, and Kubernetes does not replace it (MAGE.md 4.21).
             let before = self.look_after(name)?;
-            self.stop_and_resume(&before, cancelled)?;
+            self.stop_and_resume(&before, cancelled).map_err(|error| error.after("the change was sent"))?;
             if let Some(stored) = before.known.stored.clone() {
                 self.put_mark(&before, stored).map_err(|error| error.after("it was restarted"))?;
             }

@@ -131,6 +131,11 @@ impl Client {
         self.known.add(value);
     }
 
+    /// The text without the values that [`Client::hide`] was told.
+    pub fn redact(&self, text: &str) -> String {
+        self.known.hide(text)
+    }
+
     /// What the server is. Asked once.
     ///
     /// # Errors

@@ -69,17 +69,58 @@ pub fn may_be_secret(path: &FieldPath, value: &Value) -> bool {
     }
 }
 
+/// The texts in the value of a field that may be secrets, each whole: a variable, a header, and of a list of arguments that
+/// holds one every argument that is no flag. Where such a text is a part of a message, it is to be hidden.
+pub fn secret_texts(path: &FieldPath, value: &Value) -> Vec<String> {
+    /// A shorter argument is the name of a program or a mode more often than a secret.
+    const SHORTEST_ARGUMENT: usize = 8;
+    let is_argument = |text: &str| text.len() >= SHORTEST_ARGUMENT && !text.starts_with('-');
+    let keys = path.keys().unwrap_or_default();
+    let all = path.is_within("secrets");
+    let mut found = Vec::new();
+    any_scalar(keys.last().map(String::as_str), value, &mut |name, scalar| {
+        if all || scalar_may_be_secret(name, scalar) {
+            found.push(match scalar {
+                Value::String(text) => text.to_string(),
+                other => other.to_string(),
+            });
+        }
+        false
+    });
+    if let Value::List(items) = value
+        && !found.is_empty()
+    {
+        let arguments = items.iter().filter_map(Value::as_str).filter(|text| is_argument(text));
+        found.extend(arguments.map(str::to_owned));
+    }
+    found
+}
+
 /// Whether a value under a name may be a secret, or holds one anywhere: in a list, after a flag such as `--password`, in an
 /// item with `name` and `value`.
 pub fn value_may_be_secret(name: Option<&str>, value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(_) => false,
+    any_scalar(name, value, &mut scalar_may_be_secret)
+}
+
+fn scalar_may_be_secret(name: Option<&str>, scalar: &Value) -> bool {
+    match scalar {
         Value::Int(_) | Value::Float(_) => name.and_then(kind_of_name) == Some(NameKind::Password),
         Value::String(text) => text_may_be_secret(name, text),
+        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => false,
+    }
+}
+
+/// Whether something is true of any scalar in a value, each with the name that says what it is.
+fn any_scalar(
+    name: Option<&str>,
+    value: &Value,
+    is_true: &mut dyn FnMut(Option<&str>, &Value) -> bool,
+) -> bool {
+    match value {
         Value::List(items) => {
             let mut flag = None;
             items.iter().any(|item| {
-                let found = value_may_be_secret(flag.take().or(name), item);
+                let found = any_scalar(flag.take().or(name), item, is_true);
                 flag = item.as_str().filter(|text| is_flag(text));
                 found
             })
@@ -88,9 +129,10 @@ pub fn value_may_be_secret(name: Option<&str>, value: &Value) -> bool {
             let variable = map.get("name").and_then(Value::as_str);
             map.iter().any(|(key, value)| {
                 let name = variable.filter(|_| key == "value").unwrap_or(key);
-                value_may_be_secret(Some(name), value)
+                any_scalar(Some(name), value, is_true)
             })
         }
+        scalar => is_true(name, scalar),
     }
 }
 

@@ -293,3 +293,30 @@ fn hostile_texts_take_linear_time() {
         std::hint::black_box(text_may_be_secret(Some("X"), &text));
     }
 }
+
+#[test]
+fn the_texts_of_a_value_that_may_be_secrets_are_told_one_by_one() {
+    let texts = |path: &str, json: &str| {
+        let value: Value = serde_json::from_str(json).unwrap();
+        secret_texts(&FieldPath::from(path), &value)
+    };
+    assert_eq!(texts("env.DB_PASSWORD", "\"hunter2-x\""), ["hunter2-x"]);
+    assert_eq!(texts("env.DB_PASSWORD", "1234"), ["1234"]);
+    assert_eq!(texts("env.REGION", "\"eu-west-1\""), [""; 0]);
+    assert_eq!(texts("secrets.a", "\"x\""), ["x"]);
+    assert_eq!(
+        texts(
+            "container_config.args",
+            r#"["--password", "pw", "--mode", "fast", "ana:hunter2", "--long-flag"]"#
+        ),
+        ["pw", "ana:hunter2"]
+    );
+    assert_eq!(texts("container_config.args", r#"["--mode", "very-fast-mode"]"#), [""; 0]);
+    assert_eq!(
+        texts(
+            "container_config.x",
+            r#"[{"name": "Authorization", "value": "Basic YW5hOmh1bnRlcjc="}, {"name": "A", "value": "b"}]"#
+        ),
+        ["Basic YW5hOmh1bnRlcjc="]
+    );
+}
