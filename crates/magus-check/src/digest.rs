@@ -3,7 +3,7 @@
 //! A digest is `sha256:` and the SHA-256, in hexadecimal, of a sequence of items. An item is the number of its bytes in
 //! decimal, a colon, the bytes and a comma. The sequence is:
 //!
-//! - `magus plan 2`, and the format version;
+//! - `magus plan 3`, and the format version;
 //! - the number of steps, and for each its id, cluster, environment, workspace, action, restarts (`true`, `false`,
 //!   `unknown`), needs, precondition, fields, restored parts (kind, name, by hand), deploy and old name;
 //! - the number of withheld steps, and for each its cluster, environment, workspace, action and guard;
@@ -11,7 +11,8 @@
 //! - the overrides that are given, and the branches for which a commit is assumed.
 //!
 //! A list is its length and its elements. What may be missing is a list of none or one. A precondition is its kind and,
-//! unless it is `absent`, its text. A field is its path, before and after as they may be shown, `sensitive`, status and reason. A deploy is its
+//! unless it is `absent`, its text. A field is its path, before and after as they may be shown, `sensitive`, status, reason,
+//! the keyed digest of an after that is not shown, and, where that has none, revision and `dirty` of the source. A deploy is its
 //! branch, from, to, source, source before, reason and followed branch (name and from). A source is its repository,
 //! directory and deployment (setting, branch, environment and target directory). An override is its name and the list of its
 //! values, in the order of the names. A value is `null`, `bool`, `int`, `float`, `string`, `list` or `map`, and its content: a
@@ -23,7 +24,7 @@ use magus_model::{
     observed::MissingPart,
     plan::{
         Deploy, DeployBranch, FieldChange, FieldStatus, Overrides, Plan, Precondition, Refused, Restarts,
-        Step, Withheld,
+        Source, Step, Withheld,
     },
     source::{Deployment, ProjectSource},
     value::{FieldValue, Value},
@@ -33,9 +34,9 @@ use sha2::{Digest as _, Sha256};
 /// The digest of the content of a plan.
 pub(crate) fn of(plan: &Plan) -> String {
     let mut items = Items(Sha256::new());
-    items.put("magus plan 2");
+    items.put("magus plan 3");
     items.put(&plan.format_version.to_string());
-    items.each(&plan.steps, Items::step);
+    items.each(&plan.steps, |items, step| items.step(step, &plan.source));
     items.each(&plan.withheld, Items::withheld);
     items.each(&plan.refused, |items, Refused { cluster, guard, message: _, unblock: _ }| {
         items.put(cluster);
@@ -79,7 +80,7 @@ impl Items {
         self.maybe(text.as_ref(), |items, text| items.put(text.as_ref()));
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &Step, source: &Source) {
         let Step {
             id,
             cluster,
@@ -116,7 +117,7 @@ impl Items {
                 self.put(step);
             }
         }
-        self.each(fields, Self::field);
+        self.each(fields, |items, field| items.field(field, source));
         self.each(restores, |items, MissingPart { kind, name, by_hand }| {
             items.put(kind.as_str());
             items.put(name);
@@ -126,8 +127,8 @@ impl Items {
         self.maybe_text(renamed_from.as_ref().map(|name| name.as_str()));
     }
 
-    fn field(&mut self, field: &FieldChange) {
-        let FieldChange { path, before: _, after: _, sensitive, status, reason, origin: _, read_by: _ } =
+    fn field(&mut self, field: &FieldChange, source: &Source) {
+        let FieldChange { path, before: _, after, sensitive, status, reason, sealed, origin: _, read_by: _ } =
             field;
         self.put(path.as_str());
         for value in [field.before_shown(), field.after_shown()] {
@@ -139,6 +140,13 @@ impl Items {
             FieldStatus::Unverifiable => "unverifiable",
         });
         self.put(reason.as_str());
+        self.maybe_text(sealed.as_ref());
+        let is_hidden = *sensitive && matches!(after, Some(FieldValue::Plain(_)));
+        let unsealed = (is_hidden && sealed.is_none()).then_some(source);
+        self.maybe(unsealed, |items, Source { path: _, revision, dirty }| {
+            items.maybe_text(revision.as_ref());
+            items.put(if *dirty { "true" } else { "false" });
+        });
     }
 
     fn deploy(&mut self, deploy: &Deploy) {

@@ -186,6 +186,7 @@ impl<'a> Place<'a, '_> {
             status: FieldStatus::Change,
             reason: Reason::Declared,
             origin: None,
+            sealed: None,
             read_by: Vec::new(),
         };
         let moved = (marked != name).then(|| change(ENVIRONMENT, text(marked), text(name)));
@@ -393,6 +394,7 @@ impl<'a> Place<'a, '_> {
             status: FieldStatus::Change,
             reason,
             origin: self.sources.origin(self.workspace.state_span),
+            sealed: None,
             read_by: Vec::new(),
         }
     }
@@ -418,6 +420,7 @@ impl<'a> Place<'a, '_> {
             status: FieldStatus::Change,
             reason,
             origin: desired.and_then(|field| self.sources.origin(field.span)),
+            sealed: None,
             read_by: Vec::new(),
         }
     }

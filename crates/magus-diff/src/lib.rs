@@ -27,4 +27,4 @@ pub use declared::{Row, compare_declared, same_declared};
 pub use diff::{diff, diff_recalled};
 pub use lines::{Hunk, HunkKind, line_diff};
 pub use magus_model::secrecy::may_be_secret;
-pub use meaning::{digest, is_more, same};
+pub use meaning::{digest, is_more, keyed_digest, same};

@@ -6,8 +6,10 @@
 
 use std::borrow::Cow;
 
+use hmac::{Hmac, KeyInit, Mac as _};
 use magus_model::{
     Text,
+    observed::DigestKey,
     path::FieldPath,
     quantity::Quantity,
     value::{FieldValue, SecretReference, SecretSource, Value},
@@ -119,6 +121,21 @@ pub fn digest(path: &FieldPath, value: &FieldValue) -> Text {
         FieldValue::Secret(reference) => feed_secret(&mut bytes, reference),
     }
     hex(&bytes)
+}
+
+/// The same under a key, for a digest that leaves the machine: of a value that may be secret, a list of words could be tried
+/// against a plain one.
+pub fn keyed_digest(key: &DigestKey, path: &FieldPath, value: &FieldValue) -> Text {
+    let mut block = hmac::digest::Key::<Hmac<Sha256>>::default();
+    let hash = Sha256::digest(key.bytes());
+    block[..hash.len()].copy_from_slice(&hash);
+    let mut mac = <Hmac<Sha256> as KeyInit>::new(&block);
+    for part in ["magus plan", path.as_str(), &digest(path, value)] {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part.as_bytes());
+    }
+    let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("hmac-sha256:{hex}").into()
 }
 
 /// The start of the SHA-256 of these bytes, in hexadecimal.

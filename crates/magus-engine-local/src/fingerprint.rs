@@ -3,7 +3,7 @@
 //! A fingerprint is an HMAC-SHA256 under a key that was made at random once, lies in the store and never leaves it.
 
 use hmac::{Hmac, KeyInit, Mac};
-use magus_model::path::FieldPath;
+use magus_model::{observed::DigestKey, path::FieldPath};
 use magus_secrets::SecretValue;
 use rusqlite::{Connection, OptionalExtension};
 use sha2::Sha256;
@@ -52,6 +52,13 @@ impl FingerprintKey {
         mac.update(b"revision");
         mac.update(row);
         mac.finalize().into_bytes().into()
+    }
+
+    /// A key of its own for digests of desired values in plans.
+    pub(crate) fn of_plans(&self) -> DigestKey {
+        let mut mac = <Hmac<Sha256> as KeyInit>::new(&block(&self.0));
+        mac.update(b"plans");
+        DigestKey::new(&mac.finalize().into_bytes())
     }
 
     /// The fingerprint of a value at a path.

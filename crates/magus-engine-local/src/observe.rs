@@ -108,9 +108,10 @@ impl Observe for Observer {
         let rows = access::read(&self.folders, |connection| {
             schema::check(connection, &database)?;
             let key = FingerprintKey::read(connection)?;
-            Ok((read_all(connection, key.as_ref())?, fingerprinted(connection)?))
+            let of_plans = key.as_ref().map(FingerprintKey::of_plans);
+            Ok((read_all(connection, key.as_ref())?, fingerprinted(connection)?, of_plans))
         })?;
-        let (rows, fingerprinted) = match rows {
+        let (rows, fingerprinted, key) = match rows {
             Some(found) => found,
             None => {
                 refuse_lost_database(&self.folders)?;
@@ -141,6 +142,7 @@ impl Observe for Observer {
             capabilities: capabilities(),
             present,
             unknown,
+            key,
             ..Observation::default()
         })
     }

@@ -112,6 +112,7 @@ pub(crate) fn step(action: Action, workspace: &str, fields: &[(&str, Option<Fiel
         status: FieldStatus::Change,
         reason: Reason::Declared,
         origin: None,
+        sealed: None,
         read_by: Vec::new(),
     };
     Step {

@@ -15,6 +15,7 @@ fn change(path: &str, after: Option<FieldValue>) -> FieldChange {
         status: FieldStatus::Change,
         reason: Reason::Declared,
         origin: None,
+        sealed: None,
         read_by: Vec::new(),
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use magus_engine::{Declared, EngineError, EngineErrorKind, Observe};
 use magus_model::{
     name::WorkspaceName,
-    observed::{Observation, Work},
+    observed::{DigestKey, Observation, Work},
 };
 use serde_json::Value;
 
@@ -135,6 +135,7 @@ impl Observe for Mage {
             unknown,
             incomplete: None,
             orphans,
+            key: server.project_uuid.as_ref().map(|uuid| DigestKey::new(uuid.as_bytes())),
         })
     }
 

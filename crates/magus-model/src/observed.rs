@@ -26,6 +26,30 @@ pub struct Observation {
     pub incomplete: Option<String>,
     /// What runs, and no workspace is known for: left by a create or a delete that failed half-way. Ordered by name.
     pub orphans: Vec<ObservedOrphan>,
+    /// Keys the digests of desired values that a plan does not show; nothing where the cluster has no key yet.
+    pub key: Option<DigestKey>,
+}
+
+/// A key of digests that leave the machine: made at random, kept in the cluster, and in no plan.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DigestKey(Vec<u8>);
+
+impl DigestKey {
+    /// A key of these bytes.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DigestKey(***)")
+    }
 }
 
 /// Something that runs as a workspace does, and that the server does not know.

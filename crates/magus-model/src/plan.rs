@@ -366,6 +366,10 @@ pub struct FieldChange {
     pub status: FieldStatus,
     /// Who moved.
     pub reason: Reason,
+    /// A keyed digest of the desired value where that is not shown, so that two plans which differ in it alone are two plans.
+    /// Nothing where the value or its reference is shown, or where the cluster has no key yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Text>,
     /// Where the desired value was written; nothing where it is removed or built in.
     pub origin: Option<Origin>,
     /// The pipelines whose code reads it, where it is a variable or a secret; of what a workspace is created with, nothing.

@@ -110,6 +110,7 @@ impl Draft<'_> {
                 status: FieldStatus::Change,
                 reason: Reason::Declared,
                 origin: None,
+                sealed: None,
                 read_by: Vec::new(),
             }],
             restores: Vec::new(),

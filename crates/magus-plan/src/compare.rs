@@ -218,6 +218,9 @@ fn field_differences(approved: &[FieldChange], current: &[FieldChange]) -> Vec<(
                 let (was, is) = (shown(&field.after, sensitive), shown(&now.after, sensitive));
                 words.push((format!("`{path}` was to become {was}, and now {is}"), true));
             }
+            Some(now) if field.sealed != now.sealed => {
+                words.push((format!("the value of `{path}`, which is not shown, is another one"), true));
+            }
             Some(now) if field.before_shown() != now.before_shown() => {
                 let sensitive = field.sensitive || now.sensitive;
                 let (was, is) = (shown(&field.before, sensitive), shown(&now.before, sensitive));

@@ -8,7 +8,7 @@ use magus_model::{
     observed::MissingPart,
     plan::{
         Deploy, DeployBranch, FieldChange, FieldStatus, Overrides, Plan, Precondition, Refused, Restarts,
-        Step, Withheld,
+        Source, Step, Withheld,
     },
     source::{Deployment, ProjectSource},
     value::{FieldValue, Value},
@@ -16,7 +16,7 @@ use magus_model::{
 use sha2::{Digest as _, Sha256};
 
 /// The version of the form that is hashed.
-const FORM: &str = "magus plan 2";
+const FORM: &str = "magus plan 3";
 
 /// `sha256:…` over steps without their origins and words, withheld steps, preconditions, overrides and assumed commits. It
 /// is worked out from the content; the digest that a plan carries is not looked at.
@@ -30,7 +30,7 @@ pub fn digest(plan: &Plan) -> Text {
         assumed,
         magus_version: _,
         clusters: _,
-        source: _,
+        source: from,
         created_at: _,
         digest: _,
         has_changes: _,
@@ -48,7 +48,7 @@ pub fn digest(plan: &Plan) -> Text {
     text(&mut form, FORM);
     text(&mut form, &format_version.to_string());
     length(&mut form, steps.len());
-    steps.iter().for_each(|one| step(&mut form, one));
+    steps.iter().for_each(|one| step(&mut form, one, from));
     length(&mut form, withheld.len());
     withheld.iter().for_each(|one| held(&mut form, one));
     length(&mut form, refused.len());
@@ -101,7 +101,7 @@ fn optional_text(form: &mut Vec<u8>, value: &Option<Text>) {
     optional(form, value, |form, value| text(form, value));
 }
 
-fn step(form: &mut Vec<u8>, step: &Step) {
+fn step(form: &mut Vec<u8>, step: &Step, from: &Source) {
     let Step {
         id,
         cluster,
@@ -135,7 +135,7 @@ fn step(form: &mut Vec<u8>, step: &Step) {
         Precondition::Follows(before) => ["follows", before].into_iter().for_each(|word| text(form, word)),
     }
     length(form, fields.len());
-    fields.iter().for_each(|one| field(form, one));
+    fields.iter().for_each(|one| field(form, one, from));
     length(form, restores.len());
     for MissingPart { kind, name, by_hand } in restores {
         text(form, kind.as_str());
@@ -146,8 +146,10 @@ fn step(form: &mut Vec<u8>, step: &Step) {
     optional(form, renamed_from, |form, name| text(form, name.as_str()));
 }
 
-fn field(form: &mut Vec<u8>, field: &FieldChange) {
-    let FieldChange { path, before: _, after: _, sensitive, status, reason, origin: _, read_by: _ } = field;
+fn field(form: &mut Vec<u8>, field: &FieldChange, from: &Source) {
+    let is_unsealed = field.unshown().is_some() && field.sealed.is_none();
+    let FieldChange { path, before: _, after: _, sensitive, status, reason, sealed, origin: _, read_by: _ } =
+        field;
     text(form, path.as_str());
     // A digest of a value that may be secret could be tried against a list of words.
     for side in [field.before_shown(), field.after_shown()] {
@@ -165,6 +167,12 @@ fn field(form: &mut Vec<u8>, field: &FieldChange) {
         },
     );
     text(form, reason.as_str());
+    optional_text(form, sealed);
+    // The commit of the declarations stands for a value that nothing else says anything about.
+    optional(form, &is_unsealed.then_some(from), |form, Source { path: _, revision, dirty }| {
+        optional_text(form, revision);
+        text(form, if *dirty { "true" } else { "false" });
+    });
 }
 
 /// What lies between two commits follows from them.

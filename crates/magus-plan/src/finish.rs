@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeSet, HashMap},
 };
 
+use magus_diff::keyed_digest;
 use magus_model::{
     Text,
     desired::{Desired, Engine},
@@ -141,9 +142,21 @@ impl Draft<'_> {
             assumed: request.assumed.clone(),
             marks,
         };
+        seal(request, &mut plan.steps);
         plan.digest = digest(&plan);
         debug_assert_eq!(magus_check::check(&plan, desired), [], "the plan breaks a rule of plans");
         plan
+    }
+}
+
+/// Gives a keyed digest to every desired value that the plan does not show.
+fn seal(request: &PlanRequest<'_>, steps: &mut [Step]) {
+    for step in steps {
+        let changes = request.changes.clusters.iter().find(|changes| changes.cluster.name == step.cluster);
+        let Some(key) = changes.and_then(|changes| changes.observation?.key.as_ref()) else { continue };
+        for field in &mut step.fields {
+            field.sealed = field.unshown().map(|value| keyed_digest(key, &field.path, value));
+        }
     }
 }
 

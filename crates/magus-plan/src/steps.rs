@@ -592,6 +592,7 @@ fn sent_again(path: &FieldPath, value: FieldValue) -> FieldChange {
         status: FieldStatus::Change,
         reason: Reason::Declared,
         origin: None,
+        sealed: None,
         read_by: Vec::new(),
     }
 }

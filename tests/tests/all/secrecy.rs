@@ -213,3 +213,60 @@ fn what_came_from_a_secret_stays_hidden_after_its_declaration_is_gone() {
     shown_by_no_command(&sandbox);
     written_into_no_file(&sandbox);
 }
+
+#[test]
+fn a_hidden_value_that_changes_after_the_review_is_noticed() {
+    let sandbox = three_stages();
+    sandbox.replace("environments/cluster.yaml", "name: acme\n", "name: acme\nlint: {MG301: \"off\"}\n");
+    sandbox.expect(0, &["apply", "--yes"]);
+    let declare = |value: &str| {
+        let text = format!(
+            "env: {{DB_PASSWORD: {value}}}\ncontainer_config: {{args: [--password, {value}-argument]}}\n"
+        );
+        sandbox.write("environments/production/analytics.yaml", text);
+    };
+    declare("first-kAnArY");
+    let reviewed = sandbox.plan(&["--out", "plan.json"]);
+    declare("second-kAnArY");
+    assert_ne!(sandbox.plan(&[])["digest"], reviewed["digest"]);
+    let run = sandbox.expect(4, &["apply", "plan.json", "--yes"]);
+    assert!(
+        run.all().contains("the value of `env.DB_PASSWORD`, which is not shown, is another one"),
+        "{}",
+        run.all()
+    );
+    no_canary("apply", &run.all());
+    no_canary("plan.json", &sandbox.read("plan.json"));
+    // The key is in the store alone: with another one, the same value has another digest.
+    let sealed = |plan: &serde_json::Value| -> Vec<String> {
+        let fields = plan["steps"][0]["fields"].as_array().expect("fields").clone();
+        fields.iter().filter_map(|field| Some(field["sealed"].as_str()?.to_owned())).collect()
+    };
+    assert_eq!(sealed(&reviewed).len(), 2, "{reviewed:#}");
+    declare("first-kAnArY");
+    assert_eq!(sealed(&sandbox.plan(&[])), sealed(&reviewed));
+    sandbox.expect(0, &["apply", "plan.json", "--yes"]);
+    sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+    declare("second-kAnArY");
+    let before = sealed(&sandbox.plan(&[]));
+    sql(&sandbox, "UPDATE keys SET key = randomblob(32)");
+    let after = sealed(&sandbox.plan(&[]));
+    assert!(before.iter().all(|one| !after.contains(one)), "{before:?} {after:?}");
+}
+
+#[test]
+fn without_a_store_the_commit_of_the_declarations_stands_for_a_hidden_value() {
+    let sandbox = three_stages();
+    sandbox.replace("environments/cluster.yaml", "name: acme\n", "name: acme\nlint: {MG301: \"off\"}\n");
+    sandbox.write("environments/production/analytics.yaml", "env: {DB_PASSWORD: first-kAnArY}\n");
+    sandbox.git(&["init", "--quiet"]);
+    sandbox.git(&["add", "environments"]);
+    sandbox.git(&["commit", "--quiet", "--message", "first"]);
+    sandbox.plan(&["--out", "plan.json"]);
+    sandbox.write("environments/production/analytics.yaml", "env: {DB_PASSWORD: second-kAnArY}\n");
+    sandbox.expect(4, &["apply", "plan.json", "--yes"]);
+    sandbox.git(&["commit", "--quiet", "--all", "--message", "second"]);
+    sandbox.expect(4, &["apply", "plan.json", "--yes"]);
+    sandbox.git(&["checkout", "--quiet", "HEAD~1"]);
+    sandbox.expect(0, &["apply", "plan.json", "--yes"]);
+}

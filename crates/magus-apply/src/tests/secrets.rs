@@ -15,6 +15,7 @@ fn secret_change(reference: SecretReference) -> FieldChange {
         status: FieldStatus::Change,
         reason: Reason::Declared,
         origin: None,
+        sealed: None,
         read_by: Vec::new(),
     }
 }

@@ -19,6 +19,13 @@ impl FieldChange {
     }
 }
 
+impl FieldChange {
+    /// The desired value where it is not shown.
+    pub fn unshown(&self) -> Option<&FieldValue> {
+        self.after.as_ref().filter(|value| self.sensitive && matches!(value, FieldValue::Plain(_)))
+    }
+}
+
 /// A reference is shown; of a sensitive field, no other value is.
 fn shown<'a>(value: &'a FieldValue, field: &FieldChange) -> Cow<'a, FieldValue> {
     match value {
@@ -36,6 +43,8 @@ pub(super) struct Written {
     sensitive: bool,
     status: FieldStatus,
     reason: Reason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed: Option<Text>,
     origin: Option<Origin>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     read_by: Vec<Text>,
@@ -45,7 +54,8 @@ impl From<FieldChange> for Written {
     fn from(change: FieldChange) -> Self {
         let before = change.before_shown().map(Cow::into_owned);
         let after = change.after_shown().map(Cow::into_owned);
-        let FieldChange { path, before: _, after: _, sensitive, status, reason, origin, read_by } = change;
-        Self { path, before, after, sensitive, status, reason, origin, read_by }
+        let FieldChange { path, before: _, after: _, sensitive, status, reason, sealed, origin, read_by } =
+            change;
+        Self { path, before, after, sensitive, status, reason, sealed, origin, read_by }
     }
 }

@@ -49,9 +49,11 @@ impl Alike<'_> {
 impl PartialEq for Alike<'_> {
     fn eq(&self, other: &Self) -> bool {
         // Who reads it may differ from environment to environment, and is no change.
-        let FieldChange { path, before, after, sensitive, status, reason, origin, read_by: _ } = self.1;
+        let FieldChange { path, before, after, sensitive, status, reason, sealed: _, origin, read_by: _ } =
+            self.1;
         let one = (path, before, after, sensitive, status, reason, origin);
-        let FieldChange { path, before, after, sensitive, status, reason, origin, read_by: _ } = other.1;
+        let FieldChange { path, before, after, sensitive, status, reason, sealed: _, origin, read_by: _ } =
+            other.1;
         self.0 == other.0 && one == (path, before, after, sensitive, status, reason, origin)
     }
 }

@@ -119,6 +119,7 @@ pub(crate) fn field(
         status: FieldStatus::Change,
         reason: Reason::Declared,
         origin,
+        sealed: None,
         read_by: Vec::new(),
     }
 }

@@ -307,6 +307,7 @@ mod tests {
             status: FieldStatus::Change,
             reason: magus_model::plan::Reason::Declared,
             origin: None,
+            sealed: None,
             read_by: Vec::new(),
         };
         let shown = format!("{:?}", change(&field));

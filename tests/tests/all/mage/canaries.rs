@@ -131,6 +131,13 @@ fn values_that_may_be_secrets_are_shown_nowhere() {
     // Mage refuses, and quotes the request piece by piece.
     bed.declare("development", "one", DECLARED);
     bed.shows_no_canary();
+    // Two plans that differ in nothing that is shown are two plans, also of a workspace that is created.
+    let reviewed = bed.sandbox.plan(&[])["digest"].clone();
+    bed.declare("development", "one", &DECLARED.replace("kAnArY-argument", "kAnArY-other"));
+    assert_ne!(bed.sandbox.plan(&[])["digest"], reviewed);
+    bed.sandbox.expect(4, &["apply", "plan.json", "--yes"]);
+    bed.declare("development", "one", DECLARED);
+    assert_eq!(bed.sandbox.plan(&[])["digest"], reviewed);
     let (said, number) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
     let (saying, at) = (Arc::clone(&said), Arc::clone(&number));
     bed.proxy.decide(move |request| match request.method.as_str() {
