@@ -28,10 +28,11 @@ use crate::{
     Mage,
     api::{Client, request},
     container::{ENV, Form},
+    hidden::hide,
     item::{Item, Known, Surroundings},
     mark::{Stored, StoredCode},
     own_server::Shut,
-    perform::{Found, hide},
+    perform::Found,
     wait::is_cancelled,
 };
 

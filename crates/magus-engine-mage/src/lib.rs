@@ -11,6 +11,7 @@ mod capabilities;
 mod code;
 mod compose;
 mod container;
+mod hidden;
 mod item;
 mod mark;
 mod observe;

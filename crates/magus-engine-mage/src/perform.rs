@@ -11,17 +11,17 @@ use magus_model::{
     observed::{Mark, RunState},
     path::FieldPath,
     plan::{Action, FieldChange, MarkRefresh, Precondition, Restarts, Step},
-    secrecy,
     value::{SecretReference, Value},
 };
 use magus_secrets::Resolver;
 
 use crate::{
     Mage,
-    api::{ApiError, Client, Request, request},
+    api::{ApiError, Request, request},
     code,
     compose::{self, Before, Composed, Refresh, compose, creation},
     container::{self, Content, Form, Leaves},
+    hidden::hide,
     item::{INGRESS, Item, Known, STORAGE, Surroundings},
     mark::{self, Stored, StoredCode, StoredSecret},
     running,
@@ -543,17 +543,6 @@ impl Mage {
 
     pub(crate) fn send_write(&self, request: &Request) -> Result<(), PerformError> {
         self.client.send(request).map(drop).map_err(PerformError::from)
-    }
-}
-
-/// Keeps what is sent, or sent again with a new mark, out of the errors of a client: what came from a secret, and what somebody
-/// seems to have typed one into.
-pub(crate) fn hide(client: &Client, leaves: &Leaves, secrets: &BTreeMap<FieldPath, StoredSecret>) {
-    for (path, value) in leaves {
-        match value.as_str().filter(|_| secrets.contains_key(path)) {
-            Some(text) => client.hide(&text.into()),
-            None => secrecy::secret_texts(path, value).into_iter().for_each(|text| client.hide(&text.into())),
-        }
     }
 }
 

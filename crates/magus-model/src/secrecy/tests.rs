@@ -297,7 +297,7 @@ fn hostile_texts_take_linear_time() {
 #[test]
 fn the_texts_of_a_value_that_may_be_secrets_are_told_one_by_one() {
     let texts = |path: &str, json: &str| {
-        let value: Value = serde_json::from_str(json).unwrap();
+        let value: Value = serde_json::from_str(json).expect("JSON");
         secret_texts(&FieldPath::from(path), &value)
     };
     assert_eq!(texts("env.DB_PASSWORD", "\"hunter2-x\""), ["hunter2-x"]);
