@@ -2,14 +2,17 @@
 
 use std::{
     io::IsTerminal,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use magus_apply::Event;
 use magus_model::report::Outcome;
-use magus_report::{Styles, apply::step_line};
+use magus_report::{Styles, apply::Reasons};
 
 use crate::output::Output;
 
@@ -20,6 +23,7 @@ pub struct Progress {
     quiet: bool,
     total: usize,
     done: AtomicUsize,
+    reasons: Mutex<Reasons>,
 }
 
 impl Progress {
@@ -34,7 +38,14 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        Self { bar, styles: output.message_styles(), quiet: output.quiet, total, done: AtomicUsize::new(0) }
+        Self {
+            bar,
+            styles: output.message_styles(),
+            quiet: output.quiet,
+            total,
+            done: AtomicUsize::new(0),
+            reasons: Mutex::default(),
+        }
     }
 
     /// Shows what happened.
@@ -55,7 +66,9 @@ impl Progress {
             }
             Event::StepFinished { result, .. } => {
                 let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
-                let line = step_line(&(*result).into(), &self.styles);
+                let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+                let line = reasons.step_line(result, &self.styles);
+                drop(reasons);
                 match &self.bar {
                     Some(bar) => {
                         bar.inc(1);

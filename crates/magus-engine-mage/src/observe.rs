@@ -200,7 +200,7 @@ impl Mage {
         let (items, workloads) = (items?, workloads?);
         let known = || items.iter().filter_map(|(_, item)| item.as_ref().ok());
         let unreached = known().filter_map(Item::unreached_ingress).collect();
-        let workloads = workloads.with_stuck(cluster).with_parts(cluster, unreached);
+        let workloads = workloads.with_stuck(cluster).with_parts(cluster, unreached)?;
         Ok((items, Some(workloads)))
     }
 
@@ -230,7 +230,8 @@ impl Mage {
                         let own = cluster.workloads_of(name, item.namespace.as_ref());
                         let own = own.map_err(|error| error.to_string())?;
                         let unreached = item.unreached_ingress().into_iter().collect();
-                        Some(own.with_stuck(cluster).with_parts(cluster, unreached))
+                        let own = own.with_stuck(cluster).with_parts(cluster, unreached);
+                        Some(own.map_err(|error| error.to_string())?)
                     }
                     _ => None,
                 };

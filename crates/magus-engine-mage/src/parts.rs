@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use magus_engine::EngineError;
+use magus_engine::{EngineError, EngineErrorKind};
 use magus_engine_kubernetes::{Key, ServiceStyle, Volume, Workload, claim_name, service, service_name};
 use magus_model::{
     Text,
@@ -26,25 +26,35 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Reads those of all workspaces, or of one: two requests. Where something cannot be read, nothing is known to be missing.
-    pub(crate) fn read(cluster: &Cluster, only: Option<&Key>) -> Self {
+    /// Reads those of all workspaces, or of one: two requests. What this login may not read is not known to be missing.
+    ///
+    /// # Errors
+    /// Where Kubernetes does not answer: then nothing of the workspaces is known.
+    pub(crate) fn read(cluster: &Cluster, only: Option<&Key>) -> Result<Self, EngineError> {
         let kubernetes = cluster.kubernetes();
         let mut unread = Vec::new();
-        let services = known("the Services", kubernetes.services(only), &mut unread);
-        let volumes = known("the PersistentVolumeClaims", kubernetes.volumes(only), &mut unread);
-        Self { services, volumes, ingresses: BTreeMap::new(), unread }
+        let services = known("the Services", kubernetes.services(only), &mut unread)?;
+        let volumes = known("the PersistentVolumeClaims", kubernetes.volumes(only), &mut unread)?;
+        Ok(Self { services, volumes, ingresses: BTreeMap::new(), unread })
     }
 
     /// The same with the paths of these Ingresses, one request for each.
-    pub(crate) fn with_ingresses(mut self, cluster: &Cluster, names: BTreeSet<Key>) -> Self {
+    ///
+    /// # Errors
+    /// Where Kubernetes does not answer.
+    pub(crate) fn with_ingresses(
+        mut self,
+        cluster: &Cluster,
+        names: BTreeSet<Key>,
+    ) -> Result<Self, EngineError> {
         for key in names {
             let services = cluster.kubernetes().ingress_services(&key.namespace, &key.name);
             let what = format!("the Ingress `{}`", key.name);
-            if let Some(services) = known(&what, services, &mut self.unread) {
+            if let Some(services) = known(&what, services, &mut self.unread)? {
                 self.ingresses.insert(key, services);
             }
         }
-        self
+        Ok(self)
     }
 
     /// What could not be read, and why.
@@ -117,7 +127,18 @@ fn part(kind: PartKind, name: Text, by_hand: Option<String>) -> MissingPart {
     MissingPart { kind, name, by_hand: by_hand.map(Text::from) }
 }
 
-/// What was read, or nothing, and then why.
-fn known<T>(what: &str, read: Result<T, EngineError>, unread: &mut Vec<String>) -> Option<T> {
-    read.map_err(|error| unread.push(format!("{what} cannot be read: {error}"))).ok()
+/// What was read, or nothing where that is refused, and then why.
+fn known<T>(
+    what: &str,
+    read: Result<T, EngineError>,
+    unread: &mut Vec<String>,
+) -> Result<Option<T>, EngineError> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.kind == EngineErrorKind::Refused => {
+            unread.push(format!("{what} cannot be read: {error}"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }

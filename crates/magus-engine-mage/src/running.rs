@@ -164,9 +164,16 @@ impl Workloads {
     }
 
     /// The same with the parts of workspaces, and with the paths of these Ingresses.
-    pub(crate) fn with_parts(mut self, cluster: &Cluster, ingresses: BTreeSet<Key>) -> Self {
-        self.parts = Parts::read(cluster, self.asked_for.as_ref()).with_ingresses(cluster, ingresses);
-        self
+    ///
+    /// # Errors
+    /// Where Kubernetes does not answer.
+    pub(crate) fn with_parts(
+        mut self,
+        cluster: &Cluster,
+        ingresses: BTreeSet<Key>,
+    ) -> Result<Self, EngineError> {
+        self.parts = Parts::read(cluster, self.asked_for.as_ref())?.with_ingresses(cluster, ingresses)?;
+        Ok(self)
     }
 
     /// What could not be read besides, and why.

@@ -1,13 +1,23 @@
 //! What an apply did, as text and JSON, and the line for each step while it runs.
 
-use std::fmt::Write as _;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt::Write as _,
+};
 
+use anstyle::Style;
 use magus_model::{
     plan::Action,
     report::{ApplyReport, ApplySummary, Outcome, StepResult},
 };
 
-use crate::{Styles, escape, json, style::paint, words::thousands};
+use crate::{
+    Styles,
+    causes::{general, listed},
+    escape, json,
+    style::paint,
+    words::thousands,
+};
 
 /// Which steps a report lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,12 +61,7 @@ impl<'a> From<&'a StepResult> for StepLine<'a> {
 
 /// `  ~ analytics-production (production)  updated in 1.2 s`, without a line end.
 pub fn step_line(step: &StepLine<'_>, styles: &Styles) -> String {
-    let style = match step.outcome {
-        Outcome::Applied => styles.added,
-        Outcome::Failed => styles.removed,
-        Outcome::Uncertain => styles.warning,
-        Outcome::Skipped | Outcome::NotStarted => styles.dim,
-    };
+    let style = style_of(step.outcome, styles);
     let ended = match step.outcome {
         Outcome::Applied => done(step.action).to_owned(),
         outcome => format!("{} {}", step.action.as_str(), outcome.as_str()),
@@ -75,6 +80,38 @@ pub fn step_line(step: &StepLine<'_>, styles: &Styles) -> String {
         let _ = write!(line, ": {}", escape::line(message));
     }
     line
+}
+
+fn style_of(outcome: Outcome, styles: &Styles) -> Style {
+    match outcome {
+        Outcome::Applied => styles.added,
+        Outcome::Failed => styles.removed,
+        Outcome::Uncertain => styles.warning,
+        Outcome::Skipped | Outcome::NotStarted => styles.dim,
+    }
+}
+
+/// The reasons that progress has told, so that it tells each once.
+#[derive(Debug, Default)]
+pub struct Reasons(HashMap<String, String>);
+
+impl Reasons {
+    /// The line of a step that has ended, with its reason the first time.
+    pub fn step_line(&mut self, result: &StepResult, styles: &Styles) -> String {
+        let name = result.workspace.as_str();
+        let line = StepLine::from(result);
+        let Some(message) = line.message else { return step_line(&line, styles) };
+        match self.0.entry(general(message, name).into_owned()) {
+            Entry::Vacant(new) => {
+                new.insert(name.to_owned());
+                step_line(&line, styles)
+            }
+            Entry::Occupied(told) => {
+                let as_told = format!("for the same reason as `{}`", told.get());
+                step_line(&StepLine { message: Some(&as_told), ..line }, styles)
+            }
+        }
+    }
 }
 
 /// What a step has done, in one word.
@@ -105,9 +142,11 @@ pub(crate) fn duration(milliseconds: u64) -> String {
 /// The report for people. The last line has the counts; before it stands what to do about what went wrong.
 pub fn text(report: &ApplyReport, listing: Listing, styles: &Styles) -> String {
     let mut out = String::new();
-    for result in &report.results {
-        if listing == Listing::Every || result.outcome != Outcome::Applied {
-            let _ = writeln!(out, "{}", step_line(&result.into(), styles));
+    let is_listed = |result: &&StepResult| listing == Listing::Every || result.outcome != Outcome::Applied;
+    for group in groups(report.results.iter().filter(is_listed)) {
+        match group.as_slice() {
+            [only] => drop(writeln!(out, "{}", step_line(&(*only).into(), styles))),
+            several => out.push_str(&several_lines(several, styles)),
         }
     }
     if !out.is_empty() {
@@ -125,6 +164,41 @@ pub fn text(report: &ApplyReport, listing: Listing, styles: &Styles) -> String {
     }
     let _ = writeln!(out, "{}", paint(styles.strong, totals(&report.summary)));
     out
+}
+
+/// The steps by what became of them and why, in their order: one cause is one message.
+fn groups<'a>(results: impl Iterator<Item = &'a StepResult>) -> Vec<Vec<&'a StepResult>> {
+    let mut groups: Vec<Vec<&StepResult>> = Vec::new();
+    let mut known: HashMap<_, usize> = HashMap::new();
+    for result in results {
+        let Some(message) = &result.message else {
+            groups.push(vec![result]);
+            continue;
+        };
+        let why = general(message, result.workspace.as_str());
+        let at = *known.entry((result.action, result.outcome, why)).or_insert(groups.len());
+        match groups.get_mut(at) {
+            Some(group) => group.push(result),
+            None => groups.push(vec![result]),
+        }
+    }
+    groups
+}
+
+/// Several steps that ended in the same way for the same reason.
+fn several_lines(steps: &[&StepResult], styles: &Styles) -> String {
+    let Some(first) = steps.first() else { return String::new() };
+    let message = first.message.as_deref().unwrap_or_default();
+    let style = style_of(first.outcome, styles);
+    let names: Vec<&str> = steps.iter().map(|step| step.workspace.as_str()).collect();
+    format!(
+        "{} {} workspaces  {}: {}\n        {}\n",
+        paint(style, format!("{:>3}", first.action.symbol())),
+        thousands(steps.len()),
+        paint(style, format!("{} {}", first.action.as_str(), first.outcome.as_str())),
+        escape::line(&general(message, first.workspace.as_str())),
+        listed(&names, |name| escape::line(name).into_owned()),
+    )
 }
 
 /// What to do next, a sentence for each kind of trouble.

@@ -22,11 +22,16 @@ pub(crate) struct Cause<'a> {
 impl Cause<'_> {
     /// The first names, as `show` writes each, and how many more there are.
     pub(crate) fn listed(&self, show: impl Fn(&str) -> String) -> String {
-        let shown: Vec<String> = self.names.iter().take(SHOWN).map(|name| show(name)).collect();
-        match self.names.len() - shown.len() {
-            0 => shown.join(", "),
-            more => format!("{} and {more} more", shown.join(", ")),
-        }
+        listed(&self.names, show)
+    }
+}
+
+/// The first names, as `show` writes each, and how many more there are.
+pub(crate) fn listed(names: &[&str], show: impl Fn(&str) -> String) -> String {
+    let shown: Vec<String> = names.iter().take(SHOWN).map(|name| show(name)).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 
@@ -51,7 +56,7 @@ pub(crate) fn causes(unknown: &[Unknown]) -> Vec<Cause<'_>> {
 }
 
 /// A message with `NAME` for the name of the workspace that it is about.
-fn general<'a>(message: &'a str, name: &str) -> Cow<'a, str> {
+pub(crate) fn general<'a>(message: &'a str, name: &str) -> Cow<'a, str> {
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_');
     let is_apart = |at: usize| {
         !message[..at].chars().next_back().is_some_and(is_part)

@@ -57,6 +57,34 @@ fn report(results: Vec<StepResult>) -> ApplyReport {
 }
 
 #[test]
+fn steps_that_end_for_one_reason_are_one_message() {
+    let down = |name: &str| format!("sent, but `{name}` cannot be read: `GET /sets/{name}` is down");
+    let mut results: Vec<_> = (0..12)
+        .map(|number| {
+            let name = format!("w{number}");
+            result(&name, Action::Create, Outcome::Uncertain, Some(&down(&name)))
+        })
+        .collect();
+    results.insert(3, result("x", Action::Update, Outcome::Failed, Some("refused")));
+    results.push(result("y", Action::Update, Outcome::Uncertain, Some(&down("y"))));
+    let report = report(results);
+    let shown = apply::text(&report, Listing::Problems, &Styles::plain());
+    let expected =
+        "  + 12 workspaces  create uncertain: sent, but `NAME` cannot be read: `GET /sets/NAME` is down
+        w0, w1, w2, w3, w4, w5, w6, w7, w8, w9 and 2 more
+  ~ x (production)  update failed in 1.2 s: refused
+  ~ y (production)  update uncertain in 1.2 s: sent, but `y` cannot be read: `GET /sets/y` is down
+";
+    assert!(shown.starts_with(expected), "{shown}");
+    let mut reasons = apply::Reasons::default();
+    let lines: Vec<String> =
+        report.results.iter().map(|result| reasons.step_line(result, &Styles::plain())).collect();
+    assert!(lines[0].ends_with("`GET /sets/w0` is down"), "{}", lines[0]);
+    assert!(lines[1].ends_with("create uncertain in 1.2 s: for the same reason as `w0`"), "{}", lines[1]);
+    assert!(lines[3].ends_with(": refused"), "{}", lines[3]);
+}
+
+#[test]
 fn an_apply_that_went_wrong_says_what_to_do() {
     let mut report = report(vec![
         result("a", Action::Create, Outcome::Applied, None),

@@ -7,6 +7,7 @@ mod canaries;
 mod container;
 mod deploy;
 mod docker;
+mod down;
 mod ecs;
 mod faults;
 mod half;
