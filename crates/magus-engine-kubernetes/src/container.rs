@@ -6,7 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use magus_model::{Text, leaves::flatten, path::FieldPath, value::Value};
+use magus_model::{
+    Text,
+    expansion::{self, Piece},
+    leaves::flatten,
+    path::FieldPath,
+    value::Value,
+};
 
 /// Values by the paths of their fields.
 pub type Leaves = BTreeMap<FieldPath, Value>;
@@ -35,6 +41,8 @@ pub(crate) struct Container {
     pub(crate) defaults: Leaves,
     /// Variables that stand in the list more than once.
     pub(crate) repeated: BTreeSet<Text>,
+    /// Variables that stand before one that they refer to, with the text that they have in the pod.
+    pub(crate) unexpanded: BTreeMap<Text, Text>,
 }
 
 /// Reads a container.
@@ -88,7 +96,9 @@ pub(crate) fn scheduling(fields: [(&str, Option<Value>); 3]) -> Leaves {
 
 /// The variables. Of equal names the last one wins, as in the pod.
 fn variables(entries: Vec<Value>, container: &mut Container) {
-    for entry in entries {
+    // Kubernetes expands a reference only to what stands before it (MAGE.md 4.28).
+    let (mut defined, mut places, mut texts) = (BTreeMap::<Text, usize>::new(), BTreeMap::new(), Vec::new());
+    for (place, entry) in entries.into_iter().enumerate() {
         let Value::Map(mut entry) = entry else { continue };
         let Some(Value::String(name)) = entry.remove("name") else { continue };
         let value = match (entry.remove("value"), entry.remove("valueFrom")) {
@@ -99,10 +109,43 @@ fn variables(entries: Vec<Value>, container: &mut Container) {
             // The apiserver leaves an empty value out.
             (None, None) => Value::string(""),
         };
+        if let Some(text) = value.as_str() {
+            texts.push((name.clone(), text.to_owned()));
+        }
+        defined.entry(name.clone()).or_insert(place);
         if container.leaves.insert(FieldPath::key(ENV).child(&name), value).is_some() {
             container.repeated.insert(name);
+        } else {
+            places.insert(name, place);
         }
     }
+    for (name, text) in texts {
+        let Some(own) = places.get(&name).filter(|_| !container.repeated.contains(&name)) else { continue };
+        let is_late = |reference: &str| defined.get(reference).is_some_and(|place| place > own);
+        if let Some(literal) = unexpanded(&text, is_late) {
+            container.unexpanded.insert(name, literal.into());
+        }
+    }
+}
+
+/// A text in which references that Kubernetes does not expand are written as the plain text that they are; nothing where it
+/// expands all that can be expanded.
+fn unexpanded(text: &str, is_late: impl Fn(&str) -> bool) -> Option<String> {
+    if !expansion::references(text).any(&is_late) {
+        return None;
+    }
+    let mut literal = String::with_capacity(text.len() + 1);
+    for piece in expansion::pieces(text) {
+        match piece {
+            Piece::Text(text) => literal.push_str(text),
+            Piece::Escape => literal.push_str("$$"),
+            Piece::Reference(name) => {
+                let sign = if is_late(name) { "$$(" } else { "$(" };
+                literal.extend([sign, name, ")"]);
+            }
+        }
+    }
+    Some(literal)
 }
 
 /// A `{valueFrom: …}` without what the apiserver fills in: `apiVersion: v1` of a field and `divisor: "0"` of a resource. For

@@ -35,7 +35,7 @@ fn a_value_that_kubernetes_leaves_out_is_there() {
 
 #[test]
 fn variables_and_fields_have_the_form_of_a_stored_text() {
-    let Container { leaves, defaults, repeated } = container(json!({
+    let Container { leaves, defaults, repeated, unexpanded: _ } = container(json!({
         "name": "ana-container",
         "image": "mageai/mageai:0.9.80",
         "ports": [{ "containerPort": 6789, "name": "web", "protocol": "TCP" }],
@@ -171,4 +171,32 @@ fn scheduling_stands_where_a_workspace_declares_it() {
             "container_config.tolerations=[{\"key\":\"a\",\"operator\":\"Exists\"}]",
         ]
     );
+}
+
+#[test]
+fn a_reference_to_what_stands_behind_it_is_plain_text() {
+    let unexpanded = |variables: &[(&str, &str)]| -> Vec<(String, String)> {
+        let entry = |(name, value): &(&str, &str)| {
+            Value::Map(BTreeMap::from([
+                ("name".into(), Value::string(*name)),
+                ("value".into(), Value::string(*value)),
+            ]))
+        };
+        let list = Value::List(variables.iter().map(entry).collect());
+        let container = read(BTreeMap::from([("env".into(), list)]));
+        let pair = |(name, text): (Text, Text)| (name.to_string(), text.to_string());
+        container.unexpanded.into_iter().map(pair).collect()
+    };
+    let says = |name: &str, text: &str| vec![(name.to_owned(), text.to_owned())];
+    assert_eq!(unexpanded(&[("B", "b"), ("A", "x$(B)")]), []);
+    assert_eq!(unexpanded(&[("A", "x$(B)"), ("B", "b")]), says("A", "x$$(B)"));
+    // What is nowhere is not expanded at any place, nor is what is escaped.
+    assert_eq!(unexpanded(&[("A", "$(C) $$(B) $(date)"), ("B", "b")]), []);
+    assert_eq!(
+        unexpanded(&[("B", "b"), ("A", "$(B) $$ $(C)$(D) $("), ("C", "c")]),
+        says("A", "$(B) $$ $$(C)$(D) $(")
+    );
+    // The first of equal names is there to be expanded; a variable that refers to itself stays as it is.
+    assert_eq!(unexpanded(&[("B", "1"), ("A", "$(B)"), ("B", "2")]), []);
+    assert_eq!(unexpanded(&[("A", "$(A)"), ("B", "b")]), []);
 }

@@ -61,6 +61,9 @@ pub struct Workload {
     /// Variables that the container lists more than once; `leaves` has the last one, which is the one that counts. A patch
     /// reaches only the first and so changes nothing; one with `$patch: delete` removes all.
     pub repeated: BTreeSet<Text>,
+    /// Variables that stand before one that they refer to: Kubernetes does not expand that reference. Each with the text that it
+    /// has in the pod, in which such a reference is escaped.
+    pub unexpanded: BTreeMap<Text, Text>,
     /// Where the pod may run: `nodeSelector`, `affinity` and `tolerations`, below `container_config`, where a
     /// workspace declares them (MAGE.md 6).
     pub scheduling: Leaves,
@@ -168,7 +171,7 @@ impl From<Set> for Workload {
             }
             _ => (Container::default(), Leaves::new()),
         };
-        let Container { leaves, defaults, repeated } = container;
+        let Container { leaves, defaults, repeated, unexpanded } = container;
         Self {
             key: Key { namespace, name },
             uid,
@@ -183,6 +186,7 @@ impl From<Set> for Workload {
             leaves,
             defaults,
             repeated,
+            unexpanded,
             scheduling,
             service_account_name,
             volume: volume.map(VolumeClaim::from),

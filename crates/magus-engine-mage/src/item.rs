@@ -320,8 +320,10 @@ pub(crate) fn understand(
         .iter()
         .map(|(path, value)| ObservedField {
             path: path.clone(),
-            value: from_secret(&name, path, value, stored.as_ref())
-                .unwrap_or_else(|| FieldValue::Plain(value.clone())),
+            value: from_secret(&name, path, value, stored.as_ref()).unwrap_or_else(|| {
+                let in_pod = running.as_ref().and_then(|running| running.unexpanded(path));
+                FieldValue::Plain(in_pod.unwrap_or_else(|| value.clone()))
+            }),
         })
         .collect();
     let grown = running.as_ref().filter(|_| stored.as_ref().is_some_and(|stored| stored.grown));

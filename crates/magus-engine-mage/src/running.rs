@@ -315,6 +315,16 @@ impl<'a> Running<'a> {
         leaves
     }
 
+    /// What a variable is in the pod, where that is not what it would be at another place of the list.
+    pub(crate) fn unexpanded(&self, path: &FieldPath) -> Option<Value> {
+        let unexpanded = &self.workload.unexpanded;
+        if unexpanded.is_empty() || !path.is_within(ENV) {
+            return None;
+        }
+        let keys = path.keys()?;
+        unexpanded.get(keys.last()?.as_str()).map(|text| Value::String(text.clone()))
+    }
+
     /// Whether something that is not stored may come from Mage.
     fn is_of_mage(&self, path: &FieldPath) -> bool {
         if path.is_within(HOOKS) {
@@ -351,19 +361,24 @@ impl<'a> Running<'a> {
 
     /// What a step has to know of it.
     pub(crate) fn seen(&self) -> Seen {
-        let Workload { key, uid, repeated, scheduling, .. } = self.workload;
+        let Workload { key, uid, repeated, unexpanded, scheduling, .. } = self.workload;
         Seen {
             key: key.clone(),
             uid: uid.clone(),
             scheduling: scheduling.clone(),
-            repeated: repeated.iter().map(|name| FieldPath::key(ENV).child(name)).collect(),
+            repeated: repeated
+                .iter()
+                .chain(unexpanded.keys())
+                .map(|name| FieldPath::key(ENV).child(name))
+                .collect(),
         }
     }
 
     /// Goes into the revision of a workspace: everything that is compared, and nothing of how far it has come. `leaves` are those
     /// of its workload, or what of them may be shown.
     pub(crate) fn content(&self, leaves: &Leaves) -> Vec<u8> {
-        let Workload { uid, scheduling, repeated, wanted, .. } = self.workload;
+        let Workload { uid, scheduling, repeated, unexpanded, wanted, .. } = self.workload;
+        let repeated: Vec<_> = repeated.iter().chain(unexpanded.keys()).collect();
         let parts = (self.volume, self.has_lost_path, &self.missing);
         let whole = (uid, leaves, scheduling, repeated, *wanted == 0, parts);
         serde_json::to_vec(&whole).unwrap_or_default()
@@ -383,7 +398,8 @@ pub(crate) struct Seen {
     pub(crate) uid: Text,
     /// Where its pod may run.
     pub(crate) scheduling: Leaves,
-    /// Variables that stand in the container more than once: a patch reaches only the first, and the last one counts.
+    /// Variables that stand in the container more than once, of which a patch reaches only the first and the last one counts, and
+    /// those that stand before one that they refer to: each has to go before it comes again.
     pub(crate) repeated: BTreeSet<FieldPath>,
 }
 

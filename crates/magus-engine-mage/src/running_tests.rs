@@ -24,6 +24,7 @@ fn workload(running: &[(&str, &str)]) -> Workload {
         leaves: leaves(running),
         defaults: leaves(&[("container_config.terminationMessagePolicy", "File")]),
         repeated: BTreeSet::new(),
+        unexpanded: Default::default(),
         scheduling: leaves(&[("container_config.nodeSelector.disk", "ssd")]),
         service_account_name: None,
         volume: None::<VolumeClaim>,

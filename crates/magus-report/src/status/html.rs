@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use minijinja::context;
 
-use super::{EnvironmentStatus, Status, WorkspaceStatus, code_cells, drift, pending};
+use super::{EnvironmentStatus, Status, WorkspaceStatus, code_cells, drift, pending, running_line};
 use crate::{escape, matrix, plan::html::fill, words::count};
 
 const TEMPLATE: &str = include_str!("page.html");
@@ -54,6 +54,7 @@ pub fn html(status: &Status, now: Timestamp) -> String {
         clusters,
         total => count(status.workspaces.len(), "workspace"),
         unmanaged => status.unmanaged,
+        running => status.running.iter().map(running_line).collect::<Vec<_>>(),
         at => format!("{now:.0}"),
     };
     fill(TEMPLATE, page)
@@ -71,7 +72,7 @@ mod tests {
     };
 
     use super::{
-        super::{CodeStatus, FORMAT_VERSION},
+        super::{CodeStatus, FORMAT_VERSION, Running},
         *,
     };
 
@@ -117,7 +118,13 @@ mod tests {
             }],
             unmanaged: 1,
             orphans: Vec::new(),
-            running: Vec::new(),
+            running: vec![Running {
+                cluster: "acme".into(),
+                entry: "01J".into(),
+                operation: "apply".into(),
+                by: "<b>ana".into(),
+                at: "2026-08-01T10:00:00Z".into(),
+            }],
         };
         let page = html(&status, Timestamp::UNIX_EPOCH);
         for part in [
@@ -133,6 +140,8 @@ mod tests {
             "orders &amp; &quot;refunds&quot;",
             "gate <code>soak</code>: until 10:00",
             "1 workspace",
+            "running or killed: apply of cluster <code>acme</code> by &lt;b&gt;ana since 2026-08-01T10:00:00Z (entry \
+             <code>01J</code>)",
         ] {
             assert!(page.contains(part), "{part} is not in\n{page}");
         }

@@ -371,12 +371,8 @@ pub fn text(status: &Status, now: Timestamp, width: usize, styles: &Styles) -> S
         }
     }
     out.push_str(&format!("{}: {}\n", count(status.workspaces.len(), "workspace"), parts.join(", ")));
-    for Running { cluster, entry, operation, by, at } in &status.running {
-        let [cluster, entry, operation, by, at] =
-            [cluster, entry, operation, by, at].map(|text| escape::line(text));
-        out.push_str(&format!(
-            "running or killed: {operation} of cluster `{cluster}` by {by} since {at} (entry `{entry}`)\n"
-        ));
+    for running in &status.running {
+        out.push_str(&format!("{}\n", running_line(running)));
     }
     for Orphan { cluster, workspace, place } in &status.orphans {
         let (cluster, name, place) =
@@ -445,4 +441,12 @@ fn pending(workspace: &WorkspaceStatus) -> String {
     let actions = workspace.pending.iter().map(|action| action.as_str().to_owned());
     let held = workspace.withheld.iter().map(|guard| format!("withheld by {}", guard.as_str()));
     actions.chain(held).collect::<Vec<_>>().join(", ")
+}
+
+/// What an entry of the history says that is not closed.
+fn running_line(running: &Running) -> String {
+    let Running { cluster, entry, operation, by, at } = running;
+    let [cluster, entry, operation, by, at] =
+        [cluster, entry, operation, by, at].map(|text| escape::line(text));
+    format!("running or killed: {operation} of cluster `{cluster}` by {by} since {at} (entry `{entry}`)")
 }

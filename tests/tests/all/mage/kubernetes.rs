@@ -443,3 +443,40 @@ impl Bed {
         self.sandbox.expect(0, &["apply", "--yes", "--timeout", "90"])
     }
 }
+
+#[test]
+fn a_wrong_order_of_variables_is_drift_where_it_matters() {
+    let Some((bed, _kubernetes)) =
+        Bed::with_kubernetes("a_wrong_order_of_variables_is_drift_where_it_matters")
+    else {
+        return;
+    };
+    let text = "env:\n  A_URL: x://$(DB_USER)@db\n  DB_USER: ana\n  OTHER: \"1\"\n  WHOLE: \"<$(A_URL)>\"\n";
+    bed.declare("development", "one", text);
+    bed.apply_seen();
+    let names = |bed: &Bed| -> Vec<String> {
+        let env = bed.container("one-development")["env"].as_array().expect("variables").clone();
+        env.iter().map(|one| one["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    let reorder = |first: &'static str| {
+        bed.kubectl_edit("one-development", move |container| {
+            let env = container["env"].as_array_mut().expect("variables");
+            let at = env.iter().position(|one| one["name"] == first).expect("a variable");
+            let moved = env.remove(at);
+            env.insert(0, moved);
+        });
+        assert_eq!(names(&bed)[0], first);
+    };
+    reorder("OTHER");
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+    reorder("A_URL");
+    assert_eq!(bed.fields(), ["env.A_URL: x://$$(DB_USER)@db -> x://$(DB_USER)@db drift"]);
+    bed.sandbox.expect(2, &["drift"]);
+    bed.apply_seen();
+    let order = names(&bed);
+    let place = |name: &str| order.iter().position(|one| one == name);
+    assert!(place("DB_USER") < place("A_URL") && place("A_URL") < place("WHOLE"), "{order:?}");
+    assert_eq!(bed.env("one-development")["A_URL"]["value"], "x://$(DB_USER)@db");
+    bed.sandbox.expect(0, &["plan", "--detailed-exitcode"]);
+    bed.sandbox.expect(0, &["drift"]);
+}
