@@ -3,7 +3,7 @@
 use super::{
     random::Random,
     template::COMMITS,
-    world::{Deploy, STAGES, Workspace, World, branch_of, name_of, stem},
+    world::{Deploy, Engine, STAGES, Workspace, World, branch_of, name_of, stem},
 };
 
 /// Makes one change.
@@ -116,6 +116,7 @@ fn change_environment(world: &mut World<'_>, chosen: &str, random: &mut Random) 
         }
         return;
     }
+    let engine = world.engine();
     let environment = world.environments.get_mut(chosen).expect("declared");
     match random.below(5) {
         0 => environment.protected = !environment.protected,
@@ -136,6 +137,7 @@ fn change_environment(world: &mut World<'_>, chosen: &str, random: &mut Random) 
         3 => {
             environment.deploy =
                 random.one(&[Deploy::Head, Deploy::Once, Deploy::None, Deploy::Pinned(1), Deploy::Pinned(3)]);
+            environment.deploy = environment.deploy.on(engine);
         }
         _ => {
             environment.branch_workspaces =
@@ -151,7 +153,13 @@ fn change_cluster(world: &mut World<'_>, random: &mut Random) {
     match random.below(5) {
         0 => world.large = random.one(&["1Gi", "2Gi", "2048Mi"]),
         1 => world.max_deletes = random.one(&["30%", "0", "1", "100%"]),
-        2 => world.directory = random.one(&["mage", "other"]),
+        2 => {
+            let directory = random.one(&["mage", "other"]);
+            // Mage takes a repository as a whole.
+            if world.engine() == Engine::Local {
+                world.directory = directory;
+            }
+        }
         _ => {
             let value = random.one(&["eu", "us"]).to_owned();
             world.defaults.insert(random.one(&["REGION", "LEVEL"]).to_owned(), value);

@@ -1,5 +1,5 @@
-//! What is in the store of the local engine, read as `docs/local-engine.md` describes it and compared by rules of this test
-//! alone: nothing here is shared with the code that it checks.
+//! What is in a cluster: the store of the local engine, read as `docs/local-engine.md` describes it, or what the stand-in
+//! of a Mage server knows. It is compared by rules of this test alone: nothing here is shared with the code that it checks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,8 +12,17 @@ use serde_json::Value;
 
 use super::{
     recorder::STORE,
-    world::{Code, Expected, OWNER, World},
+    stand_in::{self, StandIn, Workspace},
+    world::{CANARY, Code, Expected, OWNER, World},
 };
+
+/// Where the workspaces of a world are.
+pub enum Cluster {
+    /// In a store on this machine.
+    Local,
+    /// At a Mage server in memory.
+    StandIn(StandIn),
+}
 
 /// A row of the table `workspaces`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +44,48 @@ pub struct Snapshot {
     pub rows: BTreeMap<String, Row>,
     /// The files of each workspace's folder, by their paths; of a link, its target.
     pub folders: BTreeMap<String, BTreeMap<String, String>>,
+    /// The branches that workspaces of Mage follow, each with its commit.
+    pub branches: BTreeMap<String, String>,
+    /// How often each workspace of Mage was stopped or restarted.
+    pub interruptions: BTreeMap<String, usize>,
 }
 
 impl Snapshot {
+    /// Reads a cluster.
+    pub fn of(world: &World<'_>) -> Self {
+        match &world.cluster {
+            Cluster::Local => Self::of_store(&world.recorder.sandbox),
+            Cluster::StandIn(stand_in) => Self::of_stand_in(world, stand_in),
+        }
+    }
+
+    fn of_stand_in(world: &World<'_>, stand_in: &StandIn) -> Self {
+        let state = stand_in.state();
+        let mut snapshot = Self { interruptions: state.interruptions.clone(), ..Self::default() };
+        for (name, workspace) in &state.workspaces {
+            snapshot.rows.insert(name.clone(), row_of(name, workspace));
+        }
+        for (name, project) in &state.volumes {
+            let mut files = BTreeMap::new();
+            if let Some(commit) = project.commit() {
+                files.insert("code".to_owned(), format!("link to trees/x-{commit}"));
+                files.insert(format!("trees/x-{commit}.files"), "utils/value.py".to_owned());
+            }
+            for (path, text) in project.changed.iter().chain(&project.unknown) {
+                files.insert(format!("work/{path}"), text.clone());
+            }
+            snapshot.folders.insert(name.clone(), files);
+        }
+        let heads = world.recorder.sandbox.file(&format!("{}/refs/heads/deploy", world.repository()));
+        for (path, bytes) in heads.is_dir().then(|| magus_tests::files_below(&heads)).unwrap_or_default() {
+            let branch = path.strip_prefix(&heads).expect("below").to_string_lossy().into_owned();
+            snapshot.branches.insert(branch, String::from_utf8_lossy(&bytes).trim().to_owned());
+        }
+        snapshot
+    }
+
     /// Reads a store.
-    pub fn of(sandbox: &Sandbox) -> Self {
+    fn of_store(sandbox: &Sandbox) -> Self {
         let mut snapshot = Self::default();
         let database = sandbox.file(STORE);
         if database.exists() {
@@ -82,9 +128,68 @@ impl Snapshot {
         Some(files.get(&format!("{tree}.files"))?.contains("utils/value.py"))
     }
 
+    /// What is different in another snapshot, in short.
+    pub fn changes(&self, other: &Self) -> Vec<String> {
+        fn of<T: PartialEq + std::fmt::Debug>(
+            (was, is): (&BTreeMap<String, T>, &BTreeMap<String, T>),
+            found: &mut Vec<String>,
+        ) {
+            let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+            let changed = names.into_iter().filter(|name| was.get(*name) != is.get(*name));
+            found.extend(changed.map(|name| format!("{name}: {:?} became {:?}", was.get(name), is.get(name))));
+        }
+        let mut found = Vec::new();
+        of((&self.rows, &other.rows), &mut found);
+        of((&self.folders, &other.folders), &mut found);
+        of((&self.branches, &other.branches), &mut found);
+        of((&self.interruptions, &other.interruptions), &mut found);
+        found
+    }
+
+    /// Takes over that a workspace of Mage was restarted, and the code of its branch, which it then fetches.
+    pub fn allow_restart(&mut self, name: &str, after: &Self) {
+        if let Some(count) = after.interruptions.get(name) {
+            self.interruptions.insert(name.to_owned(), *count);
+        }
+    }
+
     /// The text of every file that is left of what people wrote.
     pub fn holds(&self, text: &str) -> bool {
         self.folders.values().flat_map(BTreeMap::values).any(|file| file.contains(text))
+    }
+}
+
+/// What Mage has stored of a workspace, in the form of a record of the local engine.
+fn row_of(name: &str, workspace: &Workspace) -> Row {
+    let mark = stand_in::mark(name, &workspace.text);
+    let mut container = stand_in::container(&workspace.text).unwrap_or_default();
+    let entries = container.as_object_mut().and_then(|container| container.remove("env"));
+    let mut env = serde_json::Map::new();
+    for entry in entries.as_ref().and_then(Value::as_array).into_iter().flatten() {
+        let name = entry["name"].as_str().unwrap_or_default();
+        // A patch removes it, and the text that is stored is the one that was sent last.
+        if entry["$patch"] == "delete" {
+            continue;
+        }
+        // The reference of a secret stands in the mark; the value is the one that it led to.
+        let reference = mark.get("secrets").map(|secrets| &secrets[format!("env.{name}")]["reference"]);
+        let value = match reference {
+            Some(reference) if entry["value"] == CANARY && !reference.is_null() => reference.clone(),
+            _ => entry["value"].clone(),
+        };
+        env.insert(name.to_owned(), value);
+    }
+    let state = if workspace.is_stopped { "stopped" } else { "running" };
+    let mut record = serde_json::json!({"env": env, "container_config": container, "state": state});
+    for (key, value) in &workspace.settings {
+        record[key] = value.clone();
+    }
+    let text = |key: &str| mark.get(key).and_then(Value::as_str).map(str::to_owned);
+    Row {
+        record: record.to_string(),
+        managed_by: text("managed_by"),
+        environment: text("environment"),
+        protected: mark.get("protected") == Some(&Value::Bool(true)),
     }
 }
 
@@ -209,6 +314,12 @@ fn differs(expected: &Expected, name: &str, snapshot: &Snapshot) -> Vec<String> 
         if wanted.as_ref() != is && !(path == "state" && wanted.is_none()) {
             found.push(format!("{path} is {is:?} and has to be {wanted:?}"));
         }
+    }
+    let branch = snapshot.branches.get(&format!("{}+{name}", expected.environment));
+    if let (Code::Commit(commit), Some(head)) = (&expected.code, branch)
+        && commit != head
+    {
+        found.push(format!("its branch is at {head}"));
     }
     match (&expected.code, snapshot.commit(name)) {
         (Code::Unknown, _) => found.push("its commit cannot be known".to_owned()),

@@ -14,6 +14,7 @@ use super::{
 pub struct Effects<'p> {
     steps: BTreeMap<String, Vec<&'p Value>>,
     outcomes: Option<BTreeMap<(String, String), String>>,
+    besides: BTreeSet<String>,
 }
 
 /// The names that a plan's steps touch, old names among them.
@@ -35,7 +36,13 @@ impl<'p> Effects<'p> {
             let results = list(report, "results").iter();
             results.map(|one| ((text(one, "workspace"), text(one, "action")), text(one, "outcome"))).collect()
         });
-        Self { steps, outcomes }
+        Self { steps, outcomes, besides: BTreeSet::new() }
+    }
+
+    /// The same without workspaces that people changed meanwhile.
+    pub fn besides(mut self, names: impl Iterator<Item = String>) -> Self {
+        self.besides.extend(names);
+        self
     }
 
     /// Whether a step may have changed something.
@@ -47,7 +54,7 @@ impl<'p> Effects<'p> {
 
     /// Compares all workspaces with what they were.
     pub fn check(&self, world: &World<'_>, before: &Snapshot, flags: &[&str]) -> Result<(), Fault> {
-        let after = Snapshot::of(&world.recorder.sandbox);
+        let after = Snapshot::of(world);
         let names: BTreeSet<&String> = before
             .rows
             .keys()
@@ -56,6 +63,9 @@ impl<'p> Effects<'p> {
             .chain(after.folders.keys())
             .collect();
         for name in names {
+            if self.besides.contains(name) {
+                continue;
+            }
             let begun: Vec<&Value> = self
                 .steps
                 .get(name)
@@ -66,7 +76,9 @@ impl<'p> Effects<'p> {
                 .collect();
             self.row(name, &begun, before, &after)?;
             self.folder(name, &begun, before, &after)?;
+            interrupted(name, &begun, before, &after)?;
         }
+        self.branches(before, &after)?;
         stays_protected(world, before, &after, flags)
     }
 
@@ -74,7 +86,7 @@ impl<'p> Effects<'p> {
         let (old, new) = (before.rows.get(name), after.rows.get(name));
         let is = |action: &str| begun.iter().any(|step| text(step, "action") == action);
         let renames = begun.iter().any(|step| step["renamed_from"].is_string());
-        let said = || format!("`{name}`: {old:#?}\nbecame {new:#?}\nwith the steps {begun:#?}");
+        let said = || format!("`{name}`: {old:#?}\nbecame {new:#?}\nwith {}", shown(begun));
         match (old, new) {
             (None, None) => Ok(()),
             (None, Some(_)) => {
@@ -103,6 +115,27 @@ impl<'p> Effects<'p> {
         }
     }
 
+    /// The branch of a workspace moves within its own step, and to what that step deploys.
+    fn branches(&self, before: &Snapshot, after: &Snapshot) -> Result<(), Fault> {
+        let all: BTreeSet<&String> = before.branches.keys().chain(after.branches.keys()).collect();
+        for branch in all {
+            let (was, is) = (before.branches.get(branch), after.branches.get(branch));
+            let name = follower(branch).unwrap_or_default();
+            if was == is {
+                continue;
+            }
+            let steps = self.steps.get(name).into_iter().flatten();
+            let begun: Vec<&&Value> = steps.filter(|step| self.has_begun(step)).collect();
+            let planned: Vec<&Value> = self.steps.get(name).into_iter().flatten().copied().collect();
+            let is_target = |step: &&Value| step["deploy"]["to"].as_str() == is.map(String::as_str);
+            let is_planned = !begun.is_empty() && planned.iter().any(is_target);
+            ensure(is_planned || self.besides.contains(name), || {
+                format!("`deploy/{branch}` moved from {was:?} to {is:?} with {}", shown(&planned))
+            })?;
+        }
+        Ok(())
+    }
+
     fn folder(&self, name: &str, begun: &[&Value], before: &Snapshot, after: &Snapshot) -> Result<(), Fault> {
         let is = |actions: &[&str]| begun.iter().any(|step| actions.contains(&text(step, "action").as_str()));
         let renames = begun.iter().any(|step| step["renamed_from"].is_string());
@@ -114,23 +147,64 @@ impl<'p> Effects<'p> {
         }
         let changed: BTreeSet<&String> =
             old.keys().chain(new.keys()).filter(|path| old.get(*path) != new.get(*path)).collect();
+        // A workspace of Mage fetches its code when it starts as well.
+        let starts = is(&["start", "restart", "update"]) && !after.branches.is_empty();
         let allowed = |path: &str| {
             let is_code = path == "code" || path.starts_with("trees/");
-            (is_code && is(&["deploy", "adopt"])) || (path == ".env" && !begun.is_empty())
+            (is_code && (is(&["deploy", "adopt"]) || starts)) || (path == ".env" && !begun.is_empty())
         };
         for path in changed {
             ensure(allowed(path), || {
                 format!(
-                    "`{path}` of `{name}` was changed: {:?} became {:?}\nwith the steps {begun:#?}",
+                    "`{path}` of `{name}` was changed: {:?} became {:?}\nwith {}",
                     old.get(path),
-                    new.get(path)
+                    new.get(path),
+                    shown(&begun),
                 )
             })?;
         }
         let target = begun.iter().find_map(|step| step["deploy"]["to"].as_str());
         let (was, is) = (before.commit(name), after.commit(name));
-        ensure(was == is || is == target, || format!("`{name}` runs {is:?}, and {target:?} was planned"))
+        let follows = starts.then(|| branch_of(name, after)).flatten();
+        ensure(was == is || is == target || is == follows, || format!("`{name}` runs {is:?}, and {target:?} was planned"))
     }
+}
+
+/// The commit of the branch that a workspace of Mage follows.
+fn branch_of<'s>(name: &str, snapshot: &'s Snapshot) -> Option<&'s str> {
+    let mut branches = snapshot.branches.iter();
+    let (_, commit) = branches.find(|(branch, _)| follower(branch) == Some(name))?;
+    Some(commit)
+}
+
+/// The workspace that follows a branch.
+fn follower(branch: &str) -> Option<&str> {
+    branch.split_once('+').map(|(_, name)| name)
+}
+
+/// A workspace of Mage is stopped or restarted only by a step that says so.
+fn interrupted(name: &str, begun: &[&Value], before: &Snapshot, after: &Snapshot) -> Result<(), Fault> {
+    let says_so = |step: &&Value| {
+        let always = ["stop", "restart", "replace", "delete"].contains(&text(step, "action").as_str());
+        // Mage starts whatever it makes.
+        let is_made_stopped = text(step, "action") == "create"
+            && list(step, "fields").iter().any(|field| field["path"] == "state" && field["after"] == "stopped");
+        always || is_made_stopped || step["restarts"] == true || step["renamed_from"].is_string()
+    };
+    let (was, is) = (before.interruptions.get(name), after.interruptions.get(name));
+    ensure(was == is || begun.iter().any(says_so), || {
+        format!("`{name}` was stopped or restarted ({was:?}, {is:?}) with {}", shown(begun))
+    })
+}
+
+/// The steps in short.
+fn shown(steps: &[&Value]) -> String {
+    let step = |step: &&Value| {
+        let fields: Vec<String> = list(step, "fields").iter().map(|field| text(field, "path")).collect();
+        let (action, restarts, code) = (text(step, "action"), &step["restarts"], &step["deploy"]["to"]);
+        format!("{action} of {fields:?} (restarts: {restarts}, code: {code})")
+    };
+    format!("the steps {:#?}", steps.iter().map(step).collect::<Vec<_>>())
 }
 
 fn changed_paths(old: &Row, new: &Row) -> Vec<String> {
@@ -205,7 +279,7 @@ pub fn destroyed(
     before: &Snapshot,
     flags: &[&str],
 ) -> Result<(), Fault> {
-    let after = Snapshot::of(&world.recorder.sandbox);
+    let after = Snapshot::of(world);
     for (name, old) in &before.rows {
         let is_of =
             old.environment.as_deref() == Some(environment) && old.managed_by.as_deref() == Some(OWNER);

@@ -8,9 +8,11 @@ mod change;
 mod cluster;
 mod effects;
 mod outside;
+mod people;
 mod random;
 mod recorder;
 mod rounds;
+mod stand_in;
 mod template;
 mod world;
 
@@ -24,12 +26,25 @@ use std::{
 
 use magus_tests::cases;
 
-use crate::adversary::{cluster::Snapshot, random::Random, rounds::Seen, template::Template, world::World};
+use crate::adversary::{
+    cluster::Snapshot,
+    random::Random,
+    rounds::Seen,
+    template::Template,
+    world::{Engine, World},
+};
 
 /// How many worlds live in one folder.
 const LIVES: usize = 5;
 /// The most changes before one look of Magus.
 const CHANGES: usize = 4;
+
+/// What all worlds of a test have in common.
+#[derive(Clone, Copy)]
+struct Worlds<'t> {
+    template: &'t Template,
+    engine: Engine,
+}
 
 /// A folder that failed.
 struct Failure {
@@ -39,8 +54,8 @@ struct Failure {
 }
 
 /// Lives the worlds of one seed, without the changes that are left out.
-fn live(template: &Template, seed: u64, without: &BTreeSet<usize>, seen: &mut Seen) -> Result<(), Failure> {
-    let mut world = World::new(template, &mut Random::new(seed, 0));
+fn live(worlds: Worlds<'_>, seed: u64, without: &BTreeSet<usize>, seen: &mut Seen) -> Result<(), Failure> {
+    let mut world = World::new(worlds.template, worlds.engine, &mut Random::new(seed, 0));
     let mut number = 0;
     for life in 0..LIVES {
         let mut random = Random::new(seed, 1000 + life as u64);
@@ -68,18 +83,19 @@ fn live(template: &Template, seed: u64, without: &BTreeSet<usize>, seen: &mut Se
             None => outcome,
         };
         outcome.map_err(|reason| Failure { seed, reason, script: world.recorder.script().to_owned() })?;
-        world.left = Snapshot::of(&world.recorder.sandbox);
+        world.left = Snapshot::of(&world);
     }
     Ok(())
 }
 
 /// Leaves out every change without which the worlds of a seed fail for the same reason.
-fn shrink(template: &Template, mut failure: Failure) -> Failure {
+fn shrink(worlds: Worlds<'_>, mut failure: Failure) -> Failure {
+    if std::env::var_os("TMP_NOSHRINK").is_some() { return failure; }
     let kind = |failure: &Failure| failure.reason.split('`').next().unwrap_or_default().to_owned();
     let mut without = BTreeSet::new();
     for number in (1..=LIVES * 2 * CHANGES).rev() {
         without.insert(number);
-        match live(template, failure.seed, &without, &mut Seen::default()) {
+        match live(worlds, failure.seed, &without, &mut Seen::default()) {
             Err(smaller) if kind(&smaller) == kind(&failure) => failure = smaller,
             _ => drop(without.remove(&number)),
         }
@@ -88,7 +104,7 @@ fn shrink(template: &Template, mut failure: Failure) -> Failure {
 }
 
 /// Lives the worlds of many seeds on all processors.
-fn live_all(template: &Template, seeds: u64) -> (Seen, Vec<Failure>) {
+fn live_all(worlds: Worlds<'_>, seeds: u64) -> (Seen, Vec<Failure>) {
     let next = AtomicU64::new(0);
     let all = Mutex::new((Seen::default(), Vec::new()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
@@ -97,12 +113,12 @@ fn live_all(template: &Template, seeds: u64) -> (Seen, Vec<Failure>) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds || all.lock().expect("no thread panics").1.len() > 2 {
+                    if seed >= seeds || all.lock().expect("no thread panics").1.len() > 7 {
                         return;
                     }
                     let mut seen = Seen::default();
-                    let lived = live(template, seed, &BTreeSet::new(), &mut seen);
-                    let failure = lived.err().map(|failure| shrink(template, failure));
+                    let lived = live(worlds, seed, &BTreeSet::new(), &mut seen);
+                    let failure = lived.err().map(|failure| shrink(worlds, failure));
                     let mut all = all.lock().expect("no thread panics");
                     all.0.add(seen);
                     all.1.extend(failure);
@@ -113,18 +129,19 @@ fn live_all(template: &Template, seeds: u64) -> (Seen, Vec<Failure>) {
     all.into_inner().expect("no thread panics")
 }
 
-#[test]
-fn no_world_surprises() {
+/// Lives as many worlds as the suite has time for, or those of the seed in the variable.
+fn surprises(engine: Engine, worlds: usize, variable: &str) -> Option<Seen> {
     let template = Template::new();
-    let one = std::env::var("MAGUS_SEED").ok().and_then(|seed| seed.parse().ok());
+    let all = Worlds { template: &template, engine };
+    let one = std::env::var(variable).ok().and_then(|seed| seed.parse().ok());
     if let Some(seed) = one {
-        let lived = live(&template, seed, &BTreeSet::new(), &mut Seen::default());
-        let failure = lived.err().map(|failure| shrink(&template, failure));
-        return assert!(failure.is_none(), "{}", failure.map(describe).unwrap_or_default());
+        let lived = live(all, seed, &BTreeSet::new(), &mut Seen::default());
+        let failure = lived.err().map(|failure| shrink(all, failure));
+        assert!(failure.is_none(), "{}", failure.map(|failure| describe(failure, variable)).unwrap_or_default());
+        return None;
     }
-    let worlds = cases(500, 20_000);
-    let (seen, failures) = live_all(&template, (worlds / LIVES) as u64);
-    let failures: Vec<String> = failures.into_iter().map(describe).collect();
+    let (seen, failures) = live_all(all, (worlds / LIVES) as u64);
+    let failures: Vec<String> = failures.into_iter().map(|failure| describe(failure, variable)).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     // A test that saw nothing shows nothing.
     assert!(seen.plans >= worlds, "{seen:#?}");
@@ -134,12 +151,24 @@ fn no_world_surprises() {
         "{seen:#?}"
     );
     assert!(seen.guards.len() >= 5, "{seen:#?}");
+    Some(seen)
 }
 
-fn describe(failure: Failure) -> String {
+#[test]
+fn no_world_surprises() {
+    surprises(Engine::Local, cases(500, 20_000), "MAGUS_SEED");
+}
+
+#[test]
+fn no_world_of_mage_surprises() {
+    let seen = surprises(Engine::StandIn, cases(500, 20_000), "MAGUS_MAGE_SEED");
+    assert!(seen.is_none_or(|seen| seen.faults > 0 && seen.acts > 0));
+}
+
+fn describe(failure: Failure, variable: &str) -> String {
     let Failure { seed, reason, script } = failure;
     format!(
-        "MAGUS_SEED={seed} fails: {reason}\n--- in an empty folder, with HOME={}:\n{script}---\n",
+        "{variable}={seed} fails: {reason}\n--- in an empty folder, with HOME={}:\n{script}---\n",
         "\"$PWD/home\""
     )
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     cluster::Snapshot,
+    people,
     random::Random,
     recorder::STORE,
     world::{OWNER, World},
@@ -11,10 +12,13 @@ use super::{
 
 /// Makes one change. A store that does not exist yet stays so.
 pub fn interfere(world: &mut World<'_>, random: &mut Random) {
+    if world.stand_in().is_some() {
+        return people::interfere(world, random);
+    }
     if !world.recorder.sandbox.file(STORE).exists() {
         return;
     }
-    let snapshot = Snapshot::of(&world.recorder.sandbox);
+    let snapshot = Snapshot::of(world);
     let names: Vec<String> = snapshot.rows.keys().cloned().collect();
     let Some(name) = random.any(&names) else { return };
     match random.below(11) {

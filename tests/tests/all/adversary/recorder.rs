@@ -121,6 +121,18 @@ impl Recorder {
         Run { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
+    /// Waits until no process is left that was started in the folder.
+    pub fn wait_for_children(&self) {
+        let home = format!("HOME={}", self.sandbox.file("home").display()).into_bytes();
+        let is_ours = |entry: std::fs::DirEntry| {
+            let environment = std::fs::read(entry.path().join("environ"));
+            environment.is_ok_and(|bytes| bytes.split(|byte| *byte == 0).any(|one| one == home))
+        };
+        while std::fs::read_dir("/proc").is_ok_and(|mut all| all.any(|entry| entry.is_ok_and(is_ours))) {
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+
     /// Notes that a run was killed, which no script can repeat exactly.
     pub fn killed(&mut self, arguments: &[&str]) {
         let _ = writeln!(self.script, "timeout -s KILL 0.03 magus {}", arguments.join(" "));

@@ -10,7 +10,9 @@ use super::{
     effects::{self, Effects},
     outside::interfere,
     random::Random,
-    world::{CANARY, STAGES, World, name_of, stem},
+    recorder::Recorder,
+    stand_in::{Act, Asked, At, Event, Fault as Failure},
+    world::{CANARY, Engine, STAGES, World, name_of, stem},
 };
 
 /// What a world has shown: the reason, for people.
@@ -40,12 +42,16 @@ pub struct Seen {
     pub guards: BTreeSet<String>,
     /// Commands that lift a guard, and were run.
     pub unblocked: usize,
+    /// Requests to which a fault happened.
+    pub faults: usize,
+    /// Requests before which a person acted.
+    pub acts: usize,
 }
 
 impl Seen {
     /// Adds what another folder has shown.
     pub fn add(&mut self, other: Self) {
-        let Self { plans, invalid, in_sync, steps, killed, stale, guards, unblocked } = other;
+        let Self { plans, invalid, in_sync, steps, killed, stale, guards, unblocked, faults, acts } = other;
         for (all, more) in [
             (&mut self.plans, plans),
             (&mut self.invalid, invalid),
@@ -54,6 +60,8 @@ impl Seen {
             (&mut self.killed, killed),
             (&mut self.stale, stale),
             (&mut self.unblocked, unblocked),
+            (&mut self.faults, faults),
+            (&mut self.acts, acts),
         ] {
             *all += more;
         }
@@ -65,7 +73,7 @@ impl Seen {
 pub fn round(world: &mut World<'_>, random: &mut Random, seen: &mut Seen) -> Result<(), Fault> {
     let flags = flags(random);
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let before = Snapshot::of(&world.recorder.sandbox);
+    let before = Snapshot::of(world);
     seen.plans += 1;
     let Some(plan) = look(world, &before, &flags)? else {
         seen.invalid += 1;
@@ -107,8 +115,7 @@ fn flags(random: &mut Random) -> Vec<String> {
 fn look(world: &mut World<'_>, before: &Snapshot, flags: &[&str]) -> Result<Option<Value>, Fault> {
     let mut words = vec!["plan", "--format", "json", "--out", "plan.json"];
     words.extend(flags);
-    let run = world.recorder.magus(&words);
-    no_secret(&run)?;
+    let run = looking(world, |recorder| recorder.magus(&words))?;
     if run.code == Some(1) {
         return Ok(None);
     }
@@ -137,8 +144,7 @@ fn look(world: &mut World<'_>, before: &Snapshot, flags: &[&str]) -> Result<Opti
 
 /// `No drift` is said only if nothing was changed outside Magus.
 fn drift(world: &mut World<'_>, before: &Snapshot, plan: &Value) -> Result<(), Fault> {
-    let run = world.recorder.magus(&["drift"]);
-    no_secret(&run)?;
+    let run = looking(world, |recorder| recorder.magus(&["drift"]))?;
     if run.code != Some(0) {
         return ensure(matches!(run.code, Some(2 | 5)), || format!("{run:?}"));
     }
@@ -154,8 +160,7 @@ fn unblock(world: &mut World<'_>, plan: &Value, random: &mut Random, seen: &mut 
         .collect();
     let Some(held) = random.any(&commands) else { return Ok(()) };
     let command = text(held, "unblock").replace("WHY", "a test") + " --format json";
-    let run = world.recorder.shell(&command);
-    no_secret(&run)?;
+    let run = looking(world, |recorder| recorder.shell(&command))?;
     let lifted: Value = serde_json::from_str(&run.stdout).map_err(|error| format!("{error}: {run:?}"))?;
     let same = |other: &&Value| ["workspace", "guard"].iter().all(|key| text(other, key) == text(held, key));
     let still = list(&lifted, "withheld").iter().find(same);
@@ -175,7 +180,14 @@ fn act(
     reviewed.extend(flags);
     let mut anew = vec!["apply", "--yes", "--format", "json"];
     anew.extend(flags);
-    let before = Snapshot::of(&world.recorder.sandbox);
+    let before = Snapshot::of(world);
+    if world.stand_in().is_some() {
+        reviewed.extend(["--timeout", "1"]);
+        anew.extend(["--timeout", "1"]);
+        if random.percent(40) {
+            return faulty(world, plan, &reviewed, flags, random, seen);
+        }
+    }
     match random.below(100) {
         0..=54 => {
             let run = world.recorder.magus(&reviewed);
@@ -206,7 +218,7 @@ fn act(
         }
         77..=84 => {
             interfere(world, random);
-            let changed = Snapshot::of(&world.recorder.sandbox);
+            let changed = Snapshot::of(world);
             let run = world.recorder.magus(&reviewed);
             no_secret(&run)?;
             seen.stale += usize::from(run.code == Some(4));
@@ -225,6 +237,9 @@ fn act(
             let name = stem(&path).to_owned();
             let run = world.recorder.magus(&["restart", "-e", &environment, "-w", &name, "--yes"]);
             no_secret(&run)?;
+            let restarted = name_of(&environment, &path, world.workspace(&(environment.clone(), path.clone())));
+            let mut before = before;
+            before.allow_restart(&restarted, &Snapshot::of(world));
             unchanged(world, &before, "a restart")
         }
         87 => {
@@ -248,13 +263,97 @@ fn act(
             unchanged(world, &before, "an altered plan file")
         }
         _ => {
-            let blocked = random.one(&["store/staging", "home/.cache", "store/history.db"]);
+            let blocked = match world.engine() {
+                Engine::Local => random.one(&["store/staging", "home/.cache", "store/history.db"]),
+                Engine::StandIn => random.one(&["home/.local", "home/.cache"]),
+            };
             block(world, blocked);
             let run = world.recorder.magus(&anew);
             no_secret(&run)?;
             Effects::new(plan, report(&run).as_ref()).check(world, &before, flags)?;
             world.recorder.remove(blocked);
             Ok(())
+        }
+    }
+}
+
+/// Applies while requests fail and people act, and checks that the report is true and that nothing of theirs is lost.
+fn faulty(
+    world: &mut World<'_>,
+    plan: &Value,
+    words: &[&str],
+    flags: &[&str],
+    random: &mut Random,
+    seen: &mut Seen,
+) -> Result<(), Fault> {
+    let before = Snapshot::of(world);
+    let events = events(random, seen.acts + 1);
+    world.recorder.comment(&format!("while these happen: {events:?}"));
+    let Some(stand_in) = world.stand_in() else { return Ok(()) };
+    stand_in.state().asked.clear();
+    stand_in.state().plan(events);
+    let run = world.recorder.magus(words);
+    no_secret(&run)?;
+    let Some(stand_in) = world.stand_in() else { return Ok(()) };
+    let (asked, acts) = {
+        let mut state = stand_in.state();
+        state.plan(Vec::new());
+        (std::mem::take(&mut state.asked), std::mem::take(&mut state.acts))
+    };
+    seen.faults += asked.iter().filter(|asked| matches!(asked.event, Some(Event::Fault(_)))).count();
+    seen.acts += acts.len();
+    for (name, act) in &acts {
+        keeps(world, name, act).map_err(|reason| format!("{reason}\n{run:?}\n{asked:#?}"))?;
+        if let Act::Work(text) = act {
+            world.work.insert(format!("{name}:utils/value.py"), text.clone());
+        }
+    }
+    let report = report(&run);
+    let effects = Effects::new(plan, report.as_ref()).besides(acts.into_iter().map(|(name, _)| name));
+    effects.check(world, &before, flags).map_err(|reason| format!("{reason}\n{run:?}\n{asked:#?}"))
+}
+
+/// A few things that happen to requests.
+fn events(random: &mut Random, number: usize) -> Vec<(At, Event)> {
+    let faults = [
+        Failure::CutBefore,
+        Failure::CutAfter,
+        Failure::HalfAnswer,
+        Failure::Gateway,
+        Failure::GatewayAfter,
+        Failure::Error,
+        Failure::ErrorAfter,
+        Failure::EmptyList,
+    ];
+    let mut events = Vec::new();
+    for _ in 0..1 + random.below(2) {
+        events.push(match random.below(10) {
+            0 | 1 => (At::Any(random.below(12)), Event::Fault(random.one(&faults))),
+            2..=5 => (At::Write(random.below(6)), Event::Fault(random.one(&faults[..7]))),
+            6 | 7 => (At::Look(random.below(8)), Event::Act(Act::Edit(format!("BY_HAND_{number}")))),
+            _ => {
+                let text = format!("uncommitted by a person, {number} and {}", random.below(1_000_000));
+                (At::Look(random.below(8)), Event::Act(Act::Work(text)))
+            }
+        });
+    }
+    events
+}
+
+/// What a person did right before Magus looked at a workspace is still there.
+fn keeps(world: &World<'_>, name: &str, act: &Act) -> Result<(), Fault> {
+    let Some(stand_in) = world.stand_in() else { return Ok(()) };
+    let state = stand_in.state();
+    match act {
+        Act::Edit(variable) => {
+            let text = state.workspaces.get(name).map(|workspace| workspace.text.clone());
+            let holds = text.as_ref().is_some_and(|text| text.contains(variable));
+            ensure(holds, || format!("`{name}` lost the edit `{variable}` of a person: {text:?}"))
+        }
+        Act::Work(text) => {
+            let project = state.volumes.get(name);
+            let holds = project.is_some_and(|project| project.changed.values().any(|one| one == text));
+            ensure(holds, || format!("`{name}` lost `{text}`, which Magus could see: {:?}", state.lost))
         }
     }
 }
@@ -270,7 +369,7 @@ fn settled(
     no_secret(run)?;
     let report = report(run);
     Effects::new(plan, report.as_ref()).check(world, before, flags)?;
-    let after = Snapshot::of(&world.recorder.sandbox);
+    let after = Snapshot::of(world);
     let Some(left) = look(world, &after, flags)? else {
         return Err(format!("the declarations are invalid after an apply: {run:?}"));
     };
@@ -289,7 +388,14 @@ fn settled(
     let left_behind = |name: &String| before.folders.contains_key(name) && !before.rows.contains_key(name);
     let failed = report.iter().flat_map(|report| list(report, "results"));
     let failed: Vec<&Value> = failed.filter(|one| text(one, "outcome") != "applied").collect();
+    // What a person took out of a text still runs, so that Mage has nothing to restart when it comes back.
+    let is_as_it_ran = |one: &&Value| {
+        let name = text(one, "workspace");
+        let is_same = before.interruptions.get(&name) == after.interruptions.get(&name);
+        is_same && text(one, "message").contains("its rollout was not observed") || text(one, "outcome") == "skipped"
+    };
     let is_known = match run.code {
+        Some(3) if world.stand_in().is_some() => !failed.is_empty() && failed.iter().all(is_as_it_ran),
         Some(3) => !failed.is_empty() && failed.iter().all(|one| left_behind(&text(one, "workspace"))),
         Some(5) => !list(plan, "unknown").is_empty(),
         _ => false,
@@ -308,6 +414,10 @@ fn kill(world: &mut World<'_>, words: &[&str], after: Duration) -> bool {
     let at_work = apply.try_wait().expect("a status").is_none();
     let _ = apply.kill();
     apply.wait().expect("ended");
+    if let Some(stand_in) = world.stand_in() {
+        world.recorder.wait_for_children();
+        stand_in.wait_until_left();
+    }
     at_work
 }
 
@@ -321,13 +431,29 @@ fn block(world: &mut World<'_>, path: &str) {
     }
 }
 
+/// Runs a command that only looks: it prints no secret, and asks a server for nothing else.
+fn looking(world: &mut World<'_>, run: impl FnOnce(&mut Recorder) -> Run) -> Result<Run, Fault> {
+    if let Some(stand_in) = world.stand_in() {
+        let mut state = stand_in.state();
+        state.settle();
+        state.asked.clear();
+    }
+    let run = run(&mut world.recorder);
+    no_secret(&run)?;
+    let asked = world.stand_in().map(|stand_in| std::mem::take(&mut stand_in.state().asked));
+    let asked = asked.unwrap_or_default();
+    let written: Vec<&Asked> = asked.iter().filter(|asked| asked.writes()).collect();
+    ensure(written.is_empty(), || format!("a command that only looks sends {written:?}"))?;
+    Ok(run)
+}
+
 fn report(run: &Run) -> Option<Value> {
     serde_json::from_str(&run.stdout).ok()
 }
 
 fn unchanged(world: &World<'_>, before: &Snapshot, what: &str) -> Result<(), Fault> {
-    let after = Snapshot::of(&world.recorder.sandbox);
-    ensure(after == *before, || format!("{what} changed the cluster:\n{before:#?}\n{after:#?}"))
+    let after = Snapshot::of(world);
+    ensure(after == *before, || format!("{what} changed the cluster: {:#?}", before.changes(&after)))
 }
 
 fn no_secret(run: &Run) -> Result<(), Fault> {
@@ -345,7 +471,11 @@ pub fn no_secret_is_left(world: &World<'_>) -> Result<(), Fault> {
 }
 
 fn no_work_is_lost(world: &World<'_>) -> Result<(), Fault> {
-    let after = Snapshot::of(&world.recorder.sandbox);
+    if let Some(stand_in) = world.stand_in() {
+        let lost = stand_in.state().lost.clone();
+        ensure(lost.is_empty(), || lost.join("; "))?;
+    }
+    let after = Snapshot::of(world);
     for (path, text) in &world.work {
         ensure(after.holds(text), || format!("the uncommitted change of {path} is lost"))?;
     }

@@ -65,8 +65,11 @@ fn script() -> String {
             "commit refs/made/{number}\nmark :{number}\ncommitter Test <test@example.com> {time} +0000\n\
              data {}\n{title}\n{from}M 100644 inline mage/utils/value.py\ndata {}\n{text}\n\
              M 100644 inline mage/pipelines/orders/metadata.yaml\ndata 13\nname: orders\n\n\
-             M 100644 inline other/pipelines/orders/metadata.yaml\ndata 13\nname: orders\n\n",
+             M 100644 inline other/pipelines/orders/metadata.yaml\ndata 13\nname: orders\n\n\
+             M 100644 inline utils/value.py\ndata {}\n{text}\n\
+             M 100644 inline pipelines/orders/metadata.yaml\ndata 13\nname: orders\n\n",
             title.len(),
+            text.len(),
             text.len(),
         ));
     }

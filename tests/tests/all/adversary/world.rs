@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{
-    cluster::Snapshot,
+    cluster::{Cluster, Snapshot},
     random::Random,
     recorder::Recorder,
+    stand_in::{NAMESPACE, StandIn},
     template::{Template, is_ancestor},
 };
 
@@ -20,8 +21,26 @@ pub const OWNER: &str = "acme";
 pub const STAGES: [(&str, &str); 3] =
     [("development", "development"), ("staging", "staging"), ("production", "main")];
 
+/// The image of all workspaces.
+const IMAGE: &str = "mageai/mageai:0.9.80";
+/// The Ingress that leads to workspaces of Mage.
+const INGRESS: &str = "mage-ingress";
+/// The repository as workspaces of Mage reach it.
+const SYNC_URL: &str = "https://git.acme.test/pipelines.git";
+
+/// What a world's workspaces run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// The local engine.
+    Local,
+    /// A Mage server in memory.
+    StandIn,
+}
+
 /// What a world declares, and the folder in which it does.
 pub struct World<'a> {
+    /// Where its workspaces are. It ends before the folder does.
+    pub cluster: Cluster,
     /// The folder.
     pub recorder: Recorder,
     /// The pipelines' repository.
@@ -81,6 +100,16 @@ pub enum Deploy {
     Once,
     /// Nothing.
     None,
+}
+
+impl Deploy {
+    /// The same on an engine: Mage does not know `once`.
+    pub fn on(self, engine: Engine) -> Self {
+        match (self, engine) {
+            (Self::Once, Engine::StandIn) => Self::None,
+            (deploy, _) => deploy,
+        }
+    }
 }
 
 /// A declared workspace.
@@ -149,9 +178,21 @@ pub fn name_of(environment: &str, path: &str, workspace: &Workspace) -> String {
 
 impl<'a> World<'a> {
     /// A new world: three stages with a few workspaces.
-    pub fn new(template: &'a Template, random: &mut Random) -> Self {
+    pub fn new(template: &'a Template, engine: Engine, random: &mut Random) -> Self {
+        let mut recorder = Recorder::new(&template.script);
+        let cluster = match engine {
+            Engine::Local => Cluster::Local,
+            Engine::StandIn => {
+                let repository = recorder.sandbox.file("pipelines.git");
+                let stand_in = StandIn::start(repository, template.commits.iter().cloned().collect());
+                recorder.sandbox.set("MAGE_URL", &stand_in.url());
+                recorder.sandbox.set("MAGE_WORKSPACES_URL", &format!("{}/ws", stand_in.url()));
+                Cluster::StandIn(stand_in)
+            }
+        };
         let mut world = World {
-            recorder: Recorder::new(&template.script),
+            cluster,
+            recorder,
             template,
             has_code: random.percent(70),
             directory: "mage",
@@ -184,6 +225,7 @@ impl<'a> World<'a> {
                 ]),
                 ..Environment::default()
             };
+            environment.deploy = environment.deploy.on(engine);
             environment.defaults.insert("ENV".to_owned(), name.to_owned());
             if world.has_code && name == "development" && random.percent(30) {
                 environment.branch_workspaces =
@@ -201,6 +243,19 @@ impl<'a> World<'a> {
         world.recorder.write("environments/_token", &format!("{CANARY}\n"));
         world.declare();
         world
+    }
+
+    /// The Mage server in memory, if its workspaces are there.
+    pub fn stand_in(&self) -> Option<&StandIn> {
+        match &self.cluster {
+            Cluster::Local => None,
+            Cluster::StandIn(stand_in) => Some(stand_in),
+        }
+    }
+
+    /// The engine of its cluster.
+    pub fn engine(&self) -> Engine {
+        if self.stand_in().is_some() { Engine::StandIn } else { Engine::Local }
     }
 
     /// A name that no workspace has had.
@@ -223,7 +278,8 @@ impl<'a> World<'a> {
         }
     }
 
-    fn repository(&self) -> &'static str {
+    /// The folder of the pipelines' repository.
+    pub fn repository(&self) -> &'static str {
         if self.is_away { "away.git" } else { "pipelines.git" }
     }
 
@@ -275,7 +331,7 @@ impl<'a> World<'a> {
             "name": OWNER,
             "engine": {"local": {"path": "../store"}},
             "limits": {"max_deletes": limit},
-            "defaults": {"env": self.defaults, "container_config": {"image": "mageai/mageai:0.9.80"}},
+            "defaults": {"env": self.defaults, "container_config": {"image": IMAGE}},
             "templates": {"large": {
                 "env": {"SIZE": "large"},
                 "container_config": {"resources": {"limits": {"memory": self.large}}},
@@ -283,6 +339,13 @@ impl<'a> World<'a> {
         });
         if self.has_code {
             file["repository"] = json!({"url": "../pipelines.git", "directory": self.directory});
+        }
+        if let Some(stand_in) = self.stand_in() {
+            file["engine"] = json!({"mage": {"url": stand_in.url(), "namespace": NAMESPACE}});
+            file["defaults"]["ingress_name"] = json!(INGRESS);
+            if self.has_code {
+                file["repository"] = json!({"url": "../pipelines.git", "sync": {"url": SYNC_URL}});
+            }
         }
         file.to_string()
     }
@@ -389,15 +452,20 @@ impl World<'_> {
             let code = self.code(name, environment);
             for (path, workspace) in &environment.workspaces {
                 let moved_from = workspace.moved_from.as_ref().map(|from| format!("{from}-{name}"));
+                let mut fields = self.fields(environment, workspace);
+                let of_workspace = name_of(name, path, workspace);
+                if self.has_code && matches!(environment.deploy, Deploy::Head | Deploy::Pinned(_)) {
+                    self.add_sync(&mut fields, name, &of_workspace);
+                }
                 let expected = Expected {
                     environment: name.clone(),
                     is_protected: environment.protected,
-                    fields: self.fields(environment, workspace),
+                    fields,
                     code: code.clone(),
                     is_of_directory_mage: self.directory == "mage",
                     moved_from,
                 };
-                all.insert(name_of(name, path, workspace), expected);
+                all.insert(of_workspace, expected);
             }
             // Which branches there are is not known without the repository.
             if environment.branch_workspaces.is_some() && !self.is_away {
@@ -408,6 +476,8 @@ impl World<'_> {
                     workspace.env.insert("OF".to_owned(), Some(branch.clone()));
                     let mut fields = self.fields(environment, &workspace);
                     fields.remove("state");
+                    let of_branch = format!("dev-{}", branch.replace('/', "-"));
+                    self.add_sync(&mut fields, name, &of_branch);
                     let expected = Expected {
                         environment: name.clone(),
                         is_protected: environment.protected,
@@ -416,11 +486,28 @@ impl World<'_> {
                         is_of_directory_mage: self.directory == "mage",
                         moved_from: None,
                     };
-                    all.insert(format!("dev-{}", branch.replace('/', "-")), expected);
+                    all.insert(of_branch, expected);
                 }
             }
         }
         all
+    }
+
+    /// The variables of a workspace of Mage that follows a branch of its own.
+    fn add_sync(&self, fields: &mut BTreeMap<String, Value>, environment: &str, name: &str) {
+        if self.stand_in().is_none() {
+            return;
+        }
+        for (variable, value) in [
+            ("GIT_AUTH_TYPE", "https".to_owned()),
+            ("GIT_BRANCH", format!("deploy/{environment}+{name}")),
+            ("GIT_REPO_LINK", SYNC_URL.to_owned()),
+            ("GIT_REPO_PATH", format!("/home/src/{name}")),
+            ("GIT_SYNC_ON_START", "1".to_owned()),
+            ("GIT_USERNAME", "magus".to_owned()),
+        ] {
+            fields.insert(format!("env.{variable}"), json!(value));
+        }
     }
 
     fn code(&self, name: &str, environment: &Environment) -> Code {
@@ -443,8 +530,10 @@ impl World<'_> {
         for (key, value) in self.defaults.iter().chain(&environment.defaults) {
             env.insert(key, json!(value));
         }
-        let mut fields =
-            BTreeMap::from([("container_config.image".to_owned(), json!("mageai/mageai:0.9.80"))]);
+        let mut fields = BTreeMap::from([("container_config.image".to_owned(), json!(IMAGE))]);
+        if self.stand_in().is_some() {
+            fields.insert("ingress_name".to_owned(), json!(INGRESS));
+        }
         if workspace.is_large {
             env.insert("SIZE", json!("large"));
             fields.insert("container_config.resources.limits.memory".to_owned(), json!(self.large));
