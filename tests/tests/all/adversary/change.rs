@@ -40,6 +40,7 @@ pub fn change(world: &mut World<'_>, random: &mut Random) {
 
 /// Changes the file of a workspace.
 fn change_workspace(world: &mut World<'_>, chosen: &(String, String), random: &mut Random) {
+    let is_real = world.engine() == Engine::Real;
     let workspace = world.workspace(chosen);
     match random.below(8) {
         0 | 1 => {
@@ -55,6 +56,10 @@ fn change_workspace(world: &mut World<'_>, chosen: &(String, String), random: &m
         _ => {
             workspace.storage = random.one(&[None, Some(10), Some(20)]);
             workspace.storage_class = random.one(&[None, None, Some("fast"), Some("slow")]);
+            // A real cluster has classes of its own.
+            if is_real {
+                (workspace.storage, workspace.storage_class) = (None, None);
+            }
         }
     }
 }

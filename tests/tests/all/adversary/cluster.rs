@@ -11,9 +11,11 @@ use magus_tests::Sandbox;
 use serde_json::Value;
 
 use super::{
+    expected::{Code, Expected},
+    real::Real,
     recorder::STORE,
     stand_in::{self, StandIn, Workspace},
-    world::{CANARY, Code, Expected, OWNER, World},
+    world::{CANARY, OWNER, World},
 };
 
 /// Where the workspaces of a world are.
@@ -22,6 +24,8 @@ pub enum Cluster {
     Local,
     /// At a Mage server in memory.
     StandIn(StandIn),
+    /// At a real Mage server.
+    Real(Real),
 }
 
 /// A row of the table `workspaces`.
@@ -56,14 +60,25 @@ impl Snapshot {
         match &world.cluster {
             Cluster::Local => Self::of_store(&world.recorder.sandbox),
             Cluster::StandIn(stand_in) => Self::of_stand_in(world, stand_in),
+            Cluster::Real(real) => Self::of_real(real),
         }
+    }
+
+    fn of_real(real: &Real) -> Self {
+        let mut snapshot = Self::default();
+        for (name, (workspace, changes)) in real.workspaces() {
+            snapshot.rows.insert(name.clone(), row_of(&name, &workspace, workspace.runs.clone()));
+            snapshot.interruptions.insert(name, changes);
+        }
+        snapshot
     }
 
     fn of_stand_in(world: &World<'_>, stand_in: &StandIn) -> Self {
         let state = stand_in.state();
         let mut snapshot = Self { interruptions: state.interruptions.clone(), ..Self::default() };
         for (name, workspace) in &state.workspaces {
-            snapshot.rows.insert(name.clone(), row_of(name, workspace));
+            let stored = stand_in::container(&workspace.text).unwrap_or_default();
+            snapshot.rows.insert(name.clone(), row_of(name, workspace, stored));
         }
         for (name, project) in &state.volumes {
             let mut files = BTreeMap::new();
@@ -77,7 +92,8 @@ impl Snapshot {
             snapshot.folders.insert(name.clone(), files);
         }
         let heads = world.recorder.sandbox.file(&format!("{}/refs/heads/deploy", world.repository()));
-        for (path, bytes) in heads.is_dir().then(|| magus_tests::files_below(&heads)).unwrap_or_default() {
+        let files = if heads.is_dir() { magus_tests::files_below(&heads) } else { Vec::new() };
+        for (path, bytes) in files {
             let branch = path.strip_prefix(&heads).expect("below").to_string_lossy().into_owned();
             snapshot.branches.insert(branch, String::from_utf8_lossy(&bytes).trim().to_owned());
         }
@@ -136,7 +152,8 @@ impl Snapshot {
         ) {
             let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
             let changed = names.into_iter().filter(|name| was.get(*name) != is.get(*name));
-            found.extend(changed.map(|name| format!("{name}: {:?} became {:?}", was.get(name), is.get(name))));
+            found
+                .extend(changed.map(|name| format!("{name}: {:?} became {:?}", was.get(name), is.get(name))));
         }
         let mut found = Vec::new();
         of((&self.rows, &other.rows), &mut found);
@@ -159,10 +176,9 @@ impl Snapshot {
     }
 }
 
-/// What Mage has stored of a workspace, in the form of a record of the local engine.
-fn row_of(name: &str, workspace: &Workspace) -> Row {
+/// A workspace of Mage with this container, in the form of a record of the local engine.
+fn row_of(name: &str, workspace: &Workspace, mut container: Value) -> Row {
     let mark = stand_in::mark(name, &workspace.text);
-    let mut container = stand_in::container(&workspace.text).unwrap_or_default();
     let entries = container.as_object_mut().and_then(|container| container.remove("env"));
     let mut env = serde_json::Map::new();
     for entry in entries.as_ref().and_then(Value::as_array).into_iter().flatten() {

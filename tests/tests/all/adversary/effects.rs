@@ -159,14 +159,16 @@ impl<'p> Effects<'p> {
                     "`{path}` of `{name}` was changed: {:?} became {:?}\nwith {}",
                     old.get(path),
                     new.get(path),
-                    shown(&begun),
+                    shown(begun),
                 )
             })?;
         }
         let target = begun.iter().find_map(|step| step["deploy"]["to"].as_str());
         let (was, is) = (before.commit(name), after.commit(name));
         let follows = starts.then(|| branch_of(name, after)).flatten();
-        ensure(was == is || is == target || is == follows, || format!("`{name}` runs {is:?}, and {target:?} was planned"))
+        ensure(was == is || is == target || is == follows, || {
+            format!("`{name}` runs {is:?}, and {target:?} was planned")
+        })
     }
 }
 
@@ -188,11 +190,19 @@ fn interrupted(name: &str, begun: &[&Value], before: &Snapshot, after: &Snapshot
         let always = ["stop", "restart", "replace", "delete"].contains(&text(step, "action").as_str());
         // Mage starts whatever it makes.
         let is_made_stopped = text(step, "action") == "create"
-            && list(step, "fields").iter().any(|field| field["path"] == "state" && field["after"] == "stopped");
+            && list(step, "fields")
+                .iter()
+                .any(|field| field["path"] == "state" && field["after"] == "stopped");
         always || is_made_stopped || step["restarts"] == true || step["renamed_from"].is_string()
     };
     let (was, is) = (before.interruptions.get(name), after.interruptions.get(name));
-    ensure(was == is || begun.iter().any(says_so), || {
+    // A real server counts every change of a StatefulSet.
+    let is_down = before.rows.get(name).is_none_or(|row| {
+        let leaves = leaves(&row.record).unwrap_or_default();
+        leaves.get("state").is_some_and(|state| state == "stopped")
+    });
+    let is_allowed = begun.iter().any(says_so) || is_down && !begun.is_empty();
+    ensure(was == is || is_allowed, || {
         format!("`{name}` was stopped or restarted ({was:?}, {is:?}) with {}", shown(begun))
     })
 }

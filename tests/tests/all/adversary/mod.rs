@@ -7,9 +7,11 @@
 mod change;
 mod cluster;
 mod effects;
+mod expected;
 mod outside;
 mod people;
 mod random;
+mod real;
 mod recorder;
 mod rounds;
 mod stand_in;
@@ -90,7 +92,6 @@ fn live(worlds: Worlds<'_>, seed: u64, without: &BTreeSet<usize>, seen: &mut See
 
 /// Leaves out every change without which the worlds of a seed fail for the same reason.
 fn shrink(worlds: Worlds<'_>, mut failure: Failure) -> Failure {
-    if std::env::var_os("TMP_NOSHRINK").is_some() { return failure; }
     let kind = |failure: &Failure| failure.reason.split('`').next().unwrap_or_default().to_owned();
     let mut without = BTreeSet::new();
     for number in (1..=LIVES * 2 * CHANGES).rev() {
@@ -113,7 +114,7 @@ fn live_all(worlds: Worlds<'_>, seeds: u64) -> (Seen, Vec<Failure>) {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds || all.lock().expect("no thread panics").1.len() > 7 {
+                    if seed >= seeds || all.lock().expect("no thread panics").1.len() > 2 {
                         return;
                     }
                     let mut seen = Seen::default();
@@ -137,7 +138,11 @@ fn surprises(engine: Engine, worlds: usize, variable: &str) -> Option<Seen> {
     if let Some(seed) = one {
         let lived = live(all, seed, &BTreeSet::new(), &mut Seen::default());
         let failure = lived.err().map(|failure| shrink(all, failure));
-        assert!(failure.is_none(), "{}", failure.map(|failure| describe(failure, variable)).unwrap_or_default());
+        assert!(
+            failure.is_none(),
+            "{}",
+            failure.map(|failure| describe(failure, variable)).unwrap_or_default()
+        );
         return None;
     }
     let (seen, failures) = live_all(all, (worlds / LIVES) as u64);
@@ -152,6 +157,24 @@ fn surprises(engine: Engine, worlds: usize, variable: &str) -> Option<Seen> {
     );
     assert!(seen.guards.len() >= 5, "{seen:#?}");
     Some(seen)
+}
+
+/// Lives so many worlds on the shared real server, one after the other.
+pub fn no_real_world_surprises(worlds: usize) {
+    let template = Template::new();
+    let all = Worlds { template: &template, engine: Engine::Real };
+    let mut seen = Seen::default();
+    let one = std::env::var("MAGUS_REAL_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
+    let seeds = one.map_or(0..(worlds / LIVES) as u64, |seed| seed..seed + 1);
+    for seed in seeds {
+        let lived = live(all, seed, &BTreeSet::new(), &mut seen);
+        assert!(
+            lived.is_ok(),
+            "{}",
+            lived.err().map(|it| describe(it, "MAGUS_REAL_SEED")).unwrap_or_default()
+        );
+    }
+    assert!(one.is_some() || seen.plans >= worlds && seen.steps > worlds, "{seen:#?}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::{
 
 /// Makes one change. A store that does not exist yet stays so.
 pub fn interfere(world: &mut World<'_>, random: &mut Random) {
-    if world.stand_in().is_some() {
+    if world.is_mage() {
         return people::interfere(world, random);
     }
     if !world.recorder.sandbox.file(STORE).exists() {

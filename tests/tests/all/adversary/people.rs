@@ -1,10 +1,13 @@
 //! Changes at a Mage server that Magus does not make: edits in Mage's own page, marks, and people who work in a workspace.
 
+use std::sync::MutexGuard;
+
 use serde_json::{Map, Value, json};
 
 use super::{
     cluster::Snapshot,
     random::Random,
+    real::Real,
     stand_in::{MARK, State, mark, with_text},
     world::{OWNER, World},
 };
@@ -23,22 +26,77 @@ pub fn interfere(world: &mut World<'_>, random: &mut Random) {
     }
 }
 
+/// What people do through the API of a server.
+enum Hands<'w> {
+    InMemory(MutexGuard<'w, State>),
+    Real(&'w Real),
+}
+
+impl Hands<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        match self {
+            Self::InMemory(state) => state.workspaces.get(name).map(|workspace| workspace.text.clone()),
+            Self::Real(real) => real.text(name),
+        }
+    }
+
+    fn patch(&mut self, name: &str, text: &str) {
+        match self {
+            Self::InMemory(state) => state.patch(name, text).expect("a map"),
+            Self::Real(real) => real.act(name, &json!({"action": "patch", "container_config": text})),
+        }
+    }
+
+    fn stop(&mut self, name: &str) {
+        match self {
+            Self::InMemory(state) => state.stop(name),
+            Self::Real(real) => real.act(name, &json!({"action": "stop"})),
+        }
+    }
+
+    fn resume(&mut self, name: &str) {
+        match self {
+            Self::InMemory(state) => state.resume(name),
+            Self::Real(real) => real.act(name, &json!({"action": "resume"})),
+        }
+    }
+
+    fn delete(&mut self, name: &str) {
+        match self {
+            Self::InMemory(state) => state.delete(name),
+            Self::Real(real) => real.delete(name),
+        }
+    }
+
+    /// Makes one, unless it exists.
+    fn create(&mut self, name: &str, settings: Map<String, Value>) {
+        match self {
+            Self::InMemory(state) => drop(state.create(name, settings)),
+            Self::Real(real) => real.create(settings),
+        }
+    }
+}
+
 /// Does something at the server, and writes down what it was.
-fn act(world: &mut World<'_>, what: &str, act: impl FnOnce(&mut State)) {
+fn act(world: &mut World<'_>, what: &str, act: impl FnOnce(&mut Hands<'_>)) {
     world.recorder.comment(what);
-    if let Some(stand_in) = world.stand_in() {
-        let mut state = stand_in.state();
-        act(&mut state);
-        state.settle();
+    let mut hands = match (world.stand_in(), world.real()) {
+        (Some(stand_in), _) => Hands::InMemory(stand_in.state()),
+        (_, Some(real)) => Hands::Real(real),
+        (None, None) => return,
+    };
+    act(&mut hands);
+    match &mut hands {
+        Hands::InMemory(state) => state.settle(),
+        Hands::Real(real) => real.settle(),
     }
 }
 
 /// Saves another text, as Mage's page and scripts do.
 fn save(world: &mut World<'_>, name: &str, what: &str, edit: impl FnOnce(&str) -> String) {
-    act(world, &format!("{name}: {what}"), |state| {
-        let text = state.workspaces.get(name).map(|workspace| edit(&workspace.text));
-        if let Some(text) = text {
-            state.patch(name, &text).expect("a map");
+    act(world, &format!("{name}: {what}"), |hands| {
+        if let Some(text) = hands.text(name) {
+            hands.patch(name, &edit(&text));
         }
     });
     forget_work_that_is_reset(world, name);
@@ -76,7 +134,7 @@ fn edit(world: &mut World<'_>, name: &str, random: &mut Random) {
         4 => save(world, name, "arguments are added", |text| {
             with_text(text, |container| drop(container.insert("args".to_owned(), json!(["--by-hand"]))))
         }),
-        _ => act(world, &format!("{name}: deleted"), |state| state.delete(name)),
+        _ => act(world, &format!("{name}: deleted"), |hands| hands.delete(name)),
     }
     forget_work_that_is_reset(world, name);
 }
@@ -96,7 +154,9 @@ fn ownership(world: &mut World<'_>, name: &str, random: &mut Random) {
         0 => save(world, name, "the mark is removed", |text| {
             text.split_inclusive('\n').filter(|line| !line.starts_with(MARK)).collect()
         }),
-        1 => save(world, name, "marked by somebody else", |text| with(text, "managed_by", json!("someone-else"))),
+        1 => save(world, name, "marked by somebody else", |text| {
+            with(text, "managed_by", json!("someone-else"))
+        }),
         2 => save(world, name, "marked as ours", |text| with(text, "managed_by", json!(OWNER))),
         // An older Magus knew less of what it applied.
         _ => save(world, name, "the mark loses its digests", |text| with(text, "applied", json!({}))),
@@ -106,14 +166,14 @@ fn ownership(world: &mut World<'_>, name: &str, random: &mut Random) {
 /// Makes a workspace by hand, of a name that is new or was deleted a moment ago.
 fn create(world: &mut World<'_>, name: &str, random: &mut Random) {
     let again = random.percent(30);
-    let made = if again { name.to_owned() } else { format!("by-hand-{}", world.names) };
-    act(world, &format!("{made}: made by hand"), |state| {
+    let made = if again { name.to_owned() } else { world.unique("by-hand-") };
+    act(world, &format!("{made}: made by hand"), |hands| {
         if again {
-            state.delete(name);
+            hands.delete(name);
         }
-        let settings = json!({"name": made, "container_config": "env: [{name: A, value: \"1\"}]\nimage: a\n"});
-        // It may exist.
-        let _ = state.create(&made, settings.as_object().cloned().unwrap_or_default());
+        let settings =
+            json!({"name": made, "container_config": "env: [{name: A, value: \"1\"}]\nimage: a\n"});
+        hands.create(&made, settings.as_object().cloned().unwrap_or_default());
     });
     forget_work_that_is_reset(world, name);
 }
@@ -132,8 +192,8 @@ fn move_branch(world: &mut World<'_>, name: &str, random: &mut Random) {
 /// Stops a workspace, or starts it.
 fn switch(world: &mut World<'_>, name: &str, random: &mut Random) {
     let stops = random.percent(60);
-    act(world, &format!("{name}: {}", if stops { "stopped" } else { "started" }), |state| {
-        if stops { state.stop(name) } else { state.resume(name) }
+    act(world, &format!("{name}: {}", if stops { "stopped" } else { "started" }), |hands| {
+        if stops { hands.stop(name) } else { hands.resume(name) }
     });
     forget_work_that_is_reset(world, name);
 }
@@ -149,7 +209,8 @@ fn work(world: &mut World<'_>, name: &str, random: &mut Random) {
     let Some(stand_in) = world.stand_in() else { return };
     let mut state = stand_in.state();
     let runs = state.workspaces.get(name).is_some_and(|workspace| !workspace.is_stopped);
-    let Some(project) = state.volumes.get_mut(name).filter(|project| runs && project.commit().is_some()) else {
+    let Some(project) = state.volumes.get_mut(name).filter(|project| runs && project.commit().is_some())
+    else {
         return;
     };
     let old = match path {

@@ -89,6 +89,13 @@ pub struct Workspace {
     pending: usize,
 }
 
+impl Workspace {
+    /// One as a real server shows it.
+    pub fn seen(text: String, runs: Value, is_stopped: bool, settings: Map<String, Value>) -> Self {
+        Self { uuid: String::new(), text, runs, is_stopped, settings, pending: 0 }
+    }
+}
+
 /// The files in the volume of a workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Project {
@@ -162,7 +169,11 @@ impl State {
     /// What happens to a request, which is counted.
     fn event(&mut self, asked: &Asked, looks_at: Option<&str>) -> Option<Event> {
         let [any, write, look] = self.counts;
-        let places = [Some(At::Any(any)), asked.writes().then_some(At::Write(write)), looks_at.map(|_| At::Look(look))];
+        let places = [
+            Some(At::Any(any)),
+            asked.writes().then_some(At::Write(write)),
+            looks_at.map(|_| At::Look(look)),
+        ];
         for (count, place) in self.counts.iter_mut().zip(&places) {
             *count += usize::from(place.is_some());
         }

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use magus_tests::mage::{Logins, OWNER_EMAIL, OWNER_PASSWORD, shared};
 use serde_json::{Map, Value, json};
 
 use super::{
     cluster::{Cluster, Snapshot},
     random::Random,
+    real::Real,
     recorder::Recorder,
     stand_in::{NAMESPACE, StandIn},
-    template::{Template, is_ancestor},
+    template::Template,
 };
 
 /// The value of every secret; it may be nowhere but in the declared file and in `.env`.
@@ -22,11 +24,11 @@ pub const STAGES: [(&str, &str); 3] =
     [("development", "development"), ("staging", "staging"), ("production", "main")];
 
 /// The image of all workspaces.
-const IMAGE: &str = "mageai/mageai:0.9.80";
+pub const IMAGE: &str = "mageai/mageai:0.9.80";
 /// The Ingress that leads to workspaces of Mage.
-const INGRESS: &str = "mage-ingress";
+pub const INGRESS: &str = "mage-ingress";
 /// The repository as workspaces of Mage reach it.
-const SYNC_URL: &str = "https://git.acme.test/pipelines.git";
+pub const SYNC_URL: &str = "https://git.acme.test/pipelines.git";
 
 /// What a world's workspaces run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum Engine {
     Local,
     /// A Mage server in memory.
     StandIn,
+    /// A real Mage server and its cluster, without code.
+    Real,
 }
 
 /// What a world declares, and the folder in which it does.
@@ -106,7 +110,7 @@ impl Deploy {
     /// The same on an engine: Mage does not know `once`.
     pub fn on(self, engine: Engine) -> Self {
         match (self, engine) {
-            (Self::Once, Engine::StandIn) => Self::None,
+            (Self::Once, Engine::StandIn | Engine::Real) => Self::None,
             (deploy, _) => deploy,
         }
     }
@@ -189,12 +193,13 @@ impl<'a> World<'a> {
                 recorder.sandbox.set("MAGE_WORKSPACES_URL", &format!("{}/ws", stand_in.url()));
                 Cluster::StandIn(stand_in)
             }
+            Engine::Real => Cluster::Real(real(&mut recorder)),
         };
         let mut world = World {
             cluster,
             recorder,
             template,
-            has_code: random.percent(70),
+            has_code: random.percent(70) && engine != Engine::Real,
             directory: "mage",
             defaults: BTreeMap::from([("REGION".to_owned(), "eu".to_owned())]),
             large: "2Gi",
@@ -231,7 +236,8 @@ impl<'a> World<'a> {
                 environment.branch_workspaces =
                     Some(random.one(&["on_gone: delete", "limit: 1", "on_gone: stop"]));
             }
-            for _ in 0..1 + random.below(3) {
+            let most = if engine == Engine::Real { 2 } else { 3 };
+            for _ in 0..1 + random.below(most) {
                 let path = world.fresh();
                 let mut workspace = Workspace::new();
                 workspace.is_large = random.percent(30);
@@ -248,20 +254,43 @@ impl<'a> World<'a> {
     /// The Mage server in memory, if its workspaces are there.
     pub fn stand_in(&self) -> Option<&StandIn> {
         match &self.cluster {
-            Cluster::Local => None,
             Cluster::StandIn(stand_in) => Some(stand_in),
+            Cluster::Local | Cluster::Real(_) => None,
+        }
+    }
+
+    /// The real Mage server, if its workspaces are there.
+    pub fn real(&self) -> Option<&Real> {
+        match &self.cluster {
+            Cluster::Real(real) => Some(real),
+            Cluster::Local | Cluster::StandIn(_) => None,
         }
     }
 
     /// The engine of its cluster.
     pub fn engine(&self) -> Engine {
-        if self.stand_in().is_some() { Engine::StandIn } else { Engine::Local }
+        match &self.cluster {
+            Cluster::Local => Engine::Local,
+            Cluster::StandIn(_) => Engine::StandIn,
+            Cluster::Real(_) => Engine::Real,
+        }
+    }
+
+    /// Whether its workspaces are at a Mage server.
+    pub fn is_mage(&self) -> bool {
+        self.engine() != Engine::Local
     }
 
     /// A name that no workspace has had.
     pub fn fresh(&mut self) -> String {
         self.names += 1;
-        format!("ws{}", self.names)
+        self.unique("ws")
+    }
+
+    /// A name with the number of the last one. On a shared server it is unique there.
+    pub fn unique(&self, name: &str) -> String {
+        let prefix = self.real().map_or("", |real| real.place.prefix.as_str());
+        format!("{prefix}{name}{}", self.names)
     }
 
     /// Sets a branch, or deletes it.
@@ -347,6 +376,11 @@ impl<'a> World<'a> {
                 file["repository"] = json!({"url": "../pipelines.git", "sync": {"url": SYNC_URL}});
             }
         }
+        if let Some(real) = self.real() {
+            let kubernetes = json!({"context": "magus-test"});
+            let (url, namespace) = (real.proxy.url(), &real.place.namespace);
+            file["engine"] = json!({"mage": {"url": url, "namespace": namespace, "kubernetes": kubernetes}});
+        }
         file.to_string()
     }
 
@@ -409,157 +443,24 @@ impl<'a> World<'a> {
     }
 }
 
+/// A place on the shared real server, with what Magus needs to reach it.
+fn real(recorder: &mut Recorder) -> Real {
+    let shared = shared(Logins::On).unwrap_or_else(|missing| panic!("{missing:?}"));
+    let real = Real::new(shared);
+    recorder.sandbox.write("kube config", real.kubeconfig());
+    let path = recorder.sandbox.file("kube config");
+    for (name, value) in [
+        ("MAGE_URL", real.proxy.url().as_str()),
+        ("MAGE_EMAIL", OWNER_EMAIL),
+        ("MAGE_PASSWORD", OWNER_PASSWORD),
+        ("KUBECONFIG", path.to_str().expect("a path")),
+    ] {
+        recorder.sandbox.set(name, value);
+    }
+    real
+}
+
 /// The branch of an environment.
 pub fn branch_of(environment: &str) -> &'static str {
     STAGES.iter().find(|(stage, _)| *stage == environment).map_or("main", |(_, branch)| branch)
-}
-
-/// A workspace as it is declared, with every layer applied.
-#[derive(Debug, Clone)]
-pub struct Expected {
-    /// Its environment.
-    pub environment: String,
-    /// Whether its environment is protected.
-    pub is_protected: bool,
-    /// The fields that the cluster has to have, by their paths; `state` is among them unless it is `auto`.
-    pub fields: BTreeMap<String, Value>,
-    /// The code that it has to run.
-    pub code: Code,
-    /// Whether that code is the directory `mage` of the repository, and not `other`.
-    pub is_of_directory_mage: bool,
-    /// Its name before, if it is to be renamed.
-    pub moved_from: Option<String>,
-}
-
-/// The code of a declared workspace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Code {
-    /// This commit.
-    Commit(String),
-    /// Any commit.
-    Any,
-    /// Magus deploys none.
-    None,
-    /// The branch does not exist, or the commit is not on it, so that it cannot be known.
-    Unknown,
-}
-
-impl World<'_> {
-    /// Every workspace that is declared, by its name in the cluster, with every layer applied.
-    pub fn expected(&self) -> BTreeMap<String, Expected> {
-        let mut all = BTreeMap::new();
-        for (name, environment) in &self.environments {
-            let code = self.code(name, environment);
-            for (path, workspace) in &environment.workspaces {
-                let moved_from = workspace.moved_from.as_ref().map(|from| format!("{from}-{name}"));
-                let mut fields = self.fields(environment, workspace);
-                let of_workspace = name_of(name, path, workspace);
-                if self.has_code && matches!(environment.deploy, Deploy::Head | Deploy::Pinned(_)) {
-                    self.add_sync(&mut fields, name, &of_workspace);
-                }
-                let expected = Expected {
-                    environment: name.clone(),
-                    is_protected: environment.protected,
-                    fields,
-                    code: code.clone(),
-                    is_of_directory_mage: self.directory == "mage",
-                    moved_from,
-                };
-                all.insert(of_workspace, expected);
-            }
-            // Which branches there are is not known without the repository.
-            if environment.branch_workspaces.is_some() && !self.is_away {
-                for (branch, commit) in
-                    self.branches.iter().filter(|(branch, _)| branch.starts_with("feature/"))
-                {
-                    let mut workspace = Workspace::new();
-                    workspace.env.insert("OF".to_owned(), Some(branch.clone()));
-                    let mut fields = self.fields(environment, &workspace);
-                    fields.remove("state");
-                    let of_branch = format!("dev-{}", branch.replace('/', "-"));
-                    self.add_sync(&mut fields, name, &of_branch);
-                    let expected = Expected {
-                        environment: name.clone(),
-                        is_protected: environment.protected,
-                        fields,
-                        code: Code::Commit(self.template.commits[commit - 1].clone()),
-                        is_of_directory_mage: self.directory == "mage",
-                        moved_from: None,
-                    };
-                    all.insert(of_branch, expected);
-                }
-            }
-        }
-        all
-    }
-
-    /// The variables of a workspace of Mage that follows a branch of its own.
-    fn add_sync(&self, fields: &mut BTreeMap<String, Value>, environment: &str, name: &str) {
-        if self.stand_in().is_none() {
-            return;
-        }
-        for (variable, value) in [
-            ("GIT_AUTH_TYPE", "https".to_owned()),
-            ("GIT_BRANCH", format!("deploy/{environment}+{name}")),
-            ("GIT_REPO_LINK", SYNC_URL.to_owned()),
-            ("GIT_REPO_PATH", format!("/home/src/{name}")),
-            ("GIT_SYNC_ON_START", "1".to_owned()),
-            ("GIT_USERNAME", "magus".to_owned()),
-        ] {
-            fields.insert(format!("env.{variable}"), json!(value));
-        }
-    }
-
-    fn code(&self, name: &str, environment: &Environment) -> Code {
-        let head = self.branches.get(branch_of(name));
-        let commit = |number: usize| Code::Commit(self.template.commits[number - 1].clone());
-        match (environment.deploy, head) {
-            _ if !self.has_code => Code::None,
-            (Deploy::None, _) => Code::None,
-            // What runs once is not looked for again.
-            (Deploy::Once, Some(_)) => Code::Any,
-            _ if self.is_away => Code::Unknown,
-            (Deploy::Head, Some(head)) => commit(*head),
-            (Deploy::Pinned(pinned), Some(head)) if is_ancestor(pinned, *head) => commit(pinned),
-            _ => Code::Unknown,
-        }
-    }
-
-    fn fields(&self, environment: &Environment, workspace: &Workspace) -> BTreeMap<String, Value> {
-        let mut env: BTreeMap<&str, Value> = BTreeMap::new();
-        for (key, value) in self.defaults.iter().chain(&environment.defaults) {
-            env.insert(key, json!(value));
-        }
-        let mut fields = BTreeMap::from([("container_config.image".to_owned(), json!(IMAGE))]);
-        if self.stand_in().is_some() {
-            fields.insert("ingress_name".to_owned(), json!(INGRESS));
-        }
-        if workspace.is_large {
-            env.insert("SIZE", json!("large"));
-            fields.insert("container_config.resources.limits.memory".to_owned(), json!(self.large));
-        }
-        for (key, value) in &workspace.env {
-            match value {
-                Some(value) => drop(env.insert(key, json!(value))),
-                None => drop(env.remove(key.as_str())),
-            }
-        }
-        if let Some(version) = workspace.secret {
-            env.insert("TOKEN", json!({"secret": {"file": "_token"}, "version": version}));
-        }
-        fields.extend(env.into_iter().map(|(key, value)| (format!("env.{key}"), value)));
-        if workspace.state != "auto" {
-            fields.insert("state".to_owned(), json!(workspace.state));
-        }
-        if let Some(cpu) = workspace.cpu {
-            fields.insert("container_config.resources.limits.cpu".to_owned(), json!(cpu));
-        }
-        if let Some(storage) = workspace.storage {
-            fields.insert("storage_request_size".to_owned(), json!(storage));
-        }
-        if let Some(class) = workspace.storage_class {
-            fields.insert("storage_class_name".to_owned(), json!(class));
-        }
-        fields
-    }
 }

@@ -4,6 +4,7 @@
 //! where a step waits for a rollout, a test either makes it visible with a rule for pods or waits for a second only.
 
 mod canaries;
+mod adversary;
 mod container;
 mod deploy;
 mod docker;
