@@ -218,7 +218,7 @@ impl<'a> World<'a> {
                 world.set_branch(branch, Some(commit));
             }
         }
-        for (name, _) in STAGES {
+        for (name, _) in STAGES.into_iter().filter(|stage| engine != Engine::Real || stage.0 != "staging") {
             let mut environment = Environment {
                 protected: random.percent(if name == "production" { 60 } else { 15 }),
                 deploy: random.one(&[
@@ -236,7 +236,8 @@ impl<'a> World<'a> {
                 environment.branch_workspaces =
                     Some(random.one(&["on_gone: delete", "limit: 1", "on_gone: stop"]));
             }
-            let most = if engine == Engine::Real { 2 } else { 3 };
+            // A real server takes seconds for what the others do in milliseconds.
+            let most = if engine == Engine::Real { 1 } else { 3 };
             for _ in 0..1 + random.below(most) {
                 let path = world.fresh();
                 let mut workspace = Workspace::new();

@@ -3,8 +3,8 @@
 //! Every test has a namespace and names of its own on the shared server. A cluster for tests has no pods that take time:
 //! where a step waits for a rollout, a test either makes it visible with a rule for pods or waits for a second only.
 
-mod canaries;
 mod adversary;
+mod canaries;
 mod container;
 mod deploy;
 mod docker;
