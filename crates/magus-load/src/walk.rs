@@ -5,7 +5,7 @@
 use std::{collections::BTreeSet, path::Path, path::PathBuf};
 
 use magus_model::{
-    Text,
+    Text, effort,
     rules::{self, Rule},
 };
 
@@ -16,6 +16,9 @@ const DEEPEST_FOLDER: usize = 32;
 
 /// How many folders are walked through links: links that lead to each other would otherwise multiply.
 const MOST_LINKED_FOLDERS: usize = 1_000;
+
+/// How many files and folders are looked at: in a git tree, a folder may be in many places and cost nothing there.
+const MOST_ENTRIES: usize = 500_000;
 
 /// Where the folders are.
 pub(crate) trait Folders {
@@ -89,7 +92,8 @@ pub(crate) struct Walked<F> {
 
 /// Walks the directory. The reason where it cannot be listed itself.
 pub(crate) fn walk<T: Folders>(folders: &T) -> Result<Walked<T::File>, String> {
-    let mut walker = Walker { folders, found: Vec::new(), environments: BTreeSet::new(), linked: 0 };
+    let mut walker =
+        Walker { folders, found: Vec::new(), environments: BTreeSet::new(), linked: 0, entries: 0 };
     let items = folders.list(Path::new(""))?;
     walker.folder(&Here { path: "", environment: None, depth: 0, places: &[PathBuf::new()] }, items);
     walker.found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -110,6 +114,8 @@ struct Walker<'a, T: Folders> {
     found: Vec<Found<T::File>>,
     environments: BTreeSet<Text>,
     linked: usize,
+    /// How many files and folders were looked at.
+    entries: usize,
 }
 
 impl<T: Folders> Walker<'_, T> {
@@ -198,7 +204,14 @@ impl<T: Folders> Walker<'_, T> {
         if here.environment.is_none() {
             self.environments.insert(environment.clone());
         }
+        if self.entries > MOST_ENTRIES {
+            return;
+        }
         match self.folders.list(&place) {
+            Ok(items) if self.is_too_much(items.len()) => {
+                let message = format!("there are more than {MOST_ENTRIES} files and folders");
+                self.fault(here, name, unreadable(message, "move what is no declaration out of the directory"));
+            }
             Ok(items) => {
                 let mut places = here.places.to_vec();
                 places.push(place);
@@ -218,6 +231,13 @@ impl<T: Folders> Walker<'_, T> {
                 );
             }
         }
+    }
+
+    /// Counts what is in a folder; whether it is more than is looked at.
+    fn is_too_much(&mut self, entries: usize) -> bool {
+        effort::spend(entries + 1);
+        self.entries = self.entries.saturating_add(entries);
+        self.entries > MOST_ENTRIES
     }
 
     fn file(&mut self, here: &Here<'_>, name: &str, file: T::File, neighbours: &BTreeSet<String>) {

@@ -298,3 +298,29 @@ fn a_repository_of_somebody_else_is_named() {
     let loaded = load_directory(Path::new("environments"), &work.path()).unwrap();
     assert_eq!(loaded.files.len(), 1, "reading the files needs no git");
 }
+
+#[test]
+fn tree_that_holds_itself_many_times_is_read_to_a_bound() {
+    let work = Work::new();
+    files(&work.path(), &[("environments/dev/a.yaml", b"a: 1\n")]);
+    work.commit();
+    let repository = Repository::open(work.path()).unwrap();
+    // Ten levels of ten equal folders: ten thousand million of them, in eleven objects.
+    let mut tree = repository.treebuilder(None).unwrap().write().unwrap();
+    for _ in 0..10 {
+        let mut level = repository.treebuilder(None).unwrap();
+        for name in 0..10 {
+            level.insert(format!("f{name}"), tree, 0o040_000).unwrap();
+        }
+        tree = level.write().unwrap();
+    }
+    let mut root = repository.treebuilder(None).unwrap();
+    root.insert("environments", tree, 0o040_000).unwrap();
+    let root = repository.find_tree(root.write().unwrap()).unwrap();
+    let author = Signature::now("a", "a@example.com").unwrap();
+    let commit = repository.commit(None, &author, &author, "bomb", &root, &[]).unwrap();
+    let loaded = load_revision(Path::new("environments"), &work.path(), &commit.to_string()).unwrap();
+    let messages: Vec<&str> =
+        loaded.diagnostics.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(messages, ["there are more than 500000 files and folders"], "said once");
+}
