@@ -6,7 +6,7 @@ use jiff::{
     civil::{Date, DateTime, Time},
     tz::TimeZone,
 };
-use magus_model::Text;
+use magus_model::{Text, effort};
 
 /// An interval of a trigger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +78,7 @@ pub fn parse(text: &str) -> Result<Interval, String> {
         "@yearly" | "@annually" => "0 0 1 1 *",
         words => words,
     };
+    effort::spend(words.len());
     let fields: Vec<&str> = words.split_whitespace().collect();
     let (Ok([minute, hour, day, month, weekday]), true) =
         (<[&str; 5]>::try_from(&fields[..fields.len().min(5)]), fields.len() <= 7)
@@ -125,8 +126,8 @@ fn weekdays(field: &str) -> Result<Weekdays, String> {
             found.days.extend(numbers(part, &WEEKDAY)?.into_iter().map(|day| day % 7));
         }
     }
-    found.days = ordered(found.days);
-    Ok(found)
+    // Every day is held against them.
+    Ok(Weekdays { days: ordered(found.days), nth: ordered(found.nth), last: ordered(found.last) })
 }
 
 /// The numbers of a field: `*`, `?`, `3`, `1-5`, `*/10`, `22-3`, `mon-fri`, and lists of them.
@@ -165,7 +166,7 @@ fn number(text: &str, Field(name, first, last, names): &Field) -> Result<u16, St
     number.filter(|number| (first..=last).contains(&number)).ok_or_else(|| format!("`{text}` is no {name}"))
 }
 
-fn ordered(mut numbers: Vec<u16>) -> Vec<u16> {
+fn ordered<T: Ord>(mut numbers: Vec<T>) -> Vec<T> {
     numbers.sort_unstable();
     numbers.dedup();
     numbers
@@ -216,6 +217,7 @@ impl Cron {
 
     /// Whether it runs on a day.
     fn is_on(&self, date: Date) -> bool {
+        effort::spend(1 + self.weekdays.nth.len() + self.weekdays.last.len());
         let of = |number: i8| u16::try_from(number).unwrap_or(0);
         if !self.months.contains(&of(date.month())) {
             return false;
@@ -253,5 +255,17 @@ impl Cron {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn part_that_is_there_many_times_is_looked_at_once_a_day() {
+        let text = format!("0 0 30 2 {}1#5", "1#5,l2,".repeat(1_000));
+        let Ok(Interval::Cron(cron)) = parse(&text) else { panic!("it is an expression") };
+        assert_eq!((cron.weekdays.nth.len(), cron.weekdays.last.len()), (1, 1));
     }
 }

@@ -210,7 +210,11 @@ impl<T: Folders> Walker<'_, T> {
         match self.folders.list(&place) {
             Ok(items) if self.is_too_much(items.len()) => {
                 let message = format!("there are more than {MOST_ENTRIES} files and folders");
-                self.fault(here, name, unreadable(message, "move what is no declaration out of the directory"));
+                self.fault(
+                    here,
+                    name,
+                    unreadable(message, "move what is no declaration out of the directory"),
+                );
             }
             Ok(items) => {
                 let mut places = here.places.to_vec();

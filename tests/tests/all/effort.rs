@@ -133,14 +133,70 @@ fn directories() -> Vec<Hostile> {
     ]
 }
 
+/// A project with a file of this text, which templates and triggers are in.
+fn project(name: &'static str, size: usize, file: &'static str, text: fn(usize) -> String) -> Hostile {
+    let files = move |size: usize| vec![(format!("project/{file}"), text(size))];
+    Hostile { name, size, least: 1_000, files: Box::new(files) }
+}
+
+fn projects() -> Vec<Hostile> {
+    const IO: &str = "io_config.yaml";
+    const TRIGGERS: &str = "pipelines/p/triggers.yaml";
+    const TRIGGER: &str = "schedule_type: time, status: active, start_time: 2026-01-01, schedule_interval";
+    vec![
+        project("templates", 3_000, IO, |size| profile_of("{{ env_var('A') }}", size)),
+        project("open templates", 3_000, IO, |size| profile_of("{{ ", size)),
+        project("open tags", 3_000, IO, |size| profile_of("{% ", size)),
+        project("open comments", 3_000, IO, |size| profile_of("{# ", size)),
+        project("open quotes in templates", 3_000, IO, |size| profile_of("{{ ' ", size)),
+        project("names in templates", 3_000, IO, |size| profile_of("{{ a.b.c | d }}", size)),
+        project("parts of a day of the week", 3_000, TRIGGERS, |size| {
+            format!("triggers:\n- {{name: t, {TRIGGER}: '0 0 30 2 {}1#5'}}\n", "1#5,l2,".repeat(size))
+        }),
+        project("parts of a minute", 3_000, TRIGGERS, |size| {
+            format!("triggers:\n- {{name: t, {TRIGGER}: '{}1 0 30 2 *'}}\n", "*/1,".repeat(size))
+        }),
+        project("triggers that never run", 50, TRIGGERS, |size| {
+            let one = |number: usize| format!("- {{name: t{number}, {TRIGGER}: '0 0 30 2 *'}}\n");
+            format!("triggers:\n{}", (0..size).map(one).collect::<String>())
+        }),
+    ]
+}
+
+/// An io_config.yaml with a setting of so many pieces.
+fn profile_of(piece: &str, size: usize) -> String {
+    format!("default:\n  POSTGRES_HOST: \"{}\"\n", piece.repeat(size))
+}
+
+/// Commits the project, if there is one.
+fn commit(sandbox: &Sandbox) {
+    if !sandbox.file("project").exists() {
+        return;
+    }
+    let git = |arguments: &[&str]| sandbox.git(&[&["-C", "project"], arguments].concat());
+    if !sandbox.file("project/.git").exists() {
+        sandbox.write("project/pipelines/p/metadata.yaml", "{uuid: p, blocks: []}\n");
+        git(&["init", "--quiet", "--initial-branch", "main"]);
+        let cluster = format!("{CLUSTER}repository: {{url: ../project}}\n");
+        sandbox.write("environments/cluster.yaml", cluster);
+        sandbox.write("environments/development/environment.yaml", "branch: main\n");
+        sandbox.write(WORKSPACE, "{}\n");
+    }
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--message", "next"]);
+}
+
 /// The steps of `lint` over a directory.
 fn steps(sandbox: &mut Sandbox, hostile: &Hostile, size: usize) -> u64 {
-    sandbox.write("environments/cluster.yaml", CLUSTER);
-    sandbox.write("environments/development/environment.yaml", "{}\n");
+    if !sandbox.file("project").exists() {
+        sandbox.write("environments/cluster.yaml", CLUSTER);
+        sandbox.write("environments/development/environment.yaml", "{}\n");
+    }
     for (path, text) in (hostile.files)(size) {
         assert!(text.len() <= 1 << 20, "{}: a larger file is not read", hostile.name);
         sandbox.write(&path, text);
     }
+    commit(sandbox);
     let file = sandbox.file("effort");
     sandbox.set("MAGUS_EFFORT", file.to_str().expect("a path"));
     sandbox.magus(&["lint", "--format", "json"]);
@@ -166,6 +222,11 @@ fn check(all: Vec<Hostile>) {
 #[test]
 fn hostile_texts_cost_no_more_than_their_length() {
     check(texts());
+}
+
+#[test]
+fn hostile_projects_cost_no_more_than_their_size() {
+    check(projects());
 }
 
 #[test]

@@ -320,7 +320,6 @@ fn tree_that_holds_itself_many_times_is_read_to_a_bound() {
     let author = Signature::now("a", "a@example.com").unwrap();
     let commit = repository.commit(None, &author, &author, "bomb", &root, &[]).unwrap();
     let loaded = load_revision(Path::new("environments"), &work.path(), &commit.to_string()).unwrap();
-    let messages: Vec<&str> =
-        loaded.diagnostics.iter().map(|finding| finding.message.as_str()).collect();
+    let messages: Vec<&str> = loaded.diagnostics.iter().map(|finding| finding.message.as_str()).collect();
     assert_eq!(messages, ["there are more than 500000 files and folders"], "said once");
 }
