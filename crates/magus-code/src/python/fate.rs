@@ -228,6 +228,8 @@ pub(super) struct Flow<'n, 't> {
     pub(super) left: u32,
     /// What made a loop end early.
     pub(super) broke: bool,
+    /// What the handler handles that is gone through, and how it calls it: `raise` alone raises it again.
+    pub(super) handled: Option<(Failure<'t>, Option<&'t str>)>,
     /// Within how many loops it is.
     pub(super) loops: u32,
     /// The reads of several names that were gone through.
@@ -291,6 +293,7 @@ impl<'n, 't> Flow<'n, 't> {
             returns: Vec::new(),
             left: 0,
             broke: false,
+            handled: None,
             loops: 0,
             looped: Vec::new(),
             running: Vec::new(),

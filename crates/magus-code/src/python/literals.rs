@@ -36,6 +36,11 @@ impl<'t> Names<'t> {
         Search { names: self, parts: PARTS }.texts(expression, scope)
     }
 
+    /// The texts that are in a list, or what else a loop may go over.
+    pub(super) fn items_of(&self, iterated: &'t Expr, scope: usize) -> Option<Vec<Literal>> {
+        Search { names: self, parts: PARTS }.each(iterated, None, scope)
+    }
+
     /// What a name is bound to, if that is one expression; with the scope that it stands in.
     pub(super) fn bound(&self, expression: &'t Expr, scope: usize) -> (&'t Expr, usize) {
         let (mut expression, mut scope) = (expression, scope);
@@ -100,6 +105,10 @@ impl<'t> Search<'_, 't> {
             Expr::StringLiteral(string) => {
                 let text = string.value.to_str();
                 (text.len() <= LONGEST_NAME).then(|| vec![Literal { text: text.to_owned(), at: None }])
+            }
+            Expr::BytesLiteral(bytes) => {
+                let bytes: Vec<u8> = bytes.value.bytes().take(LONGEST_NAME).collect();
+                Some(vec![Literal { text: String::from_utf8(bytes).ok()?, at: None }])
             }
             Expr::BinOp(sum) if sum.op == Operator::Add => {
                 let (left, right) = (self.texts(&sum.left, scope)?, self.texts(&sum.right, scope)?);

@@ -10,6 +10,7 @@ mod fate;
 mod groups;
 mod literals;
 mod names;
+mod paths;
 mod statements;
 mod uses;
 mod value;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use magus_model::Text;
 use ruff_python_ast::{
-    Alias, Comprehension, ExceptHandler, Expr, ExprCall, ModModule, Parameters, Pattern, Stmt, StmtClassDef,
-    StmtFunctionDef, StmtImportFrom, WithItem,
+    Alias, Comprehension, ExceptHandler, Expr, ExprCall, ModModule, Operator, Parameters, Pattern, Stmt,
+    StmtClassDef, StmtFunctionDef, StmtImportFrom, WithItem,
     visitor::{self, Visitor},
 };
 use ruff_text_size::{Ranged as _, TextRange};
@@ -15,10 +15,8 @@ use ruff_text_size::{Ranged as _, TextRange};
 const DEEPEST: u32 = 150;
 const LONGEST_CHAIN: u32 = 2_000;
 
-/// So many bindings of a name in a scope are remembered, and so many names and attributes are followed to what an expression names:
-/// two names that are bound to each other, twice, would never end.
+/// So many bindings of a name in a scope are remembered.
 const BINDINGS: usize = 32;
-const FOLLOWED: usize = 32;
 
 /// So many calls of a function are looked at for what they give it.
 const CALLS: usize = 64;
@@ -96,6 +94,10 @@ pub(crate) struct Names<'t> {
     scopes_at: HashMap<TextRange, usize>,
     /// The calls of each function of this file, by the scope of its body; the scope in which each stands.
     calls: HashMap<usize, Vec<(&'t ExprCall, usize)>>,
+    /// Whether `from os import *` brings all of it.
+    pub(super) brings_os: bool,
+    /// What objects are given to keep, by the name of the attribute: `self.env = os.environ`.
+    pub(super) kept: HashMap<&'t str, (&'t Expr, usize)>,
     /// The numbers of the texts that may be names.
     pub(super) words: Vec<u32>,
     pub(crate) candidates: Vec<Candidate<'t>>,
@@ -109,9 +111,6 @@ pub(crate) struct Names<'t> {
     is_whole: bool,
 }
 
-/// What blocks get without an import of it in this file: through `import *`, or from Mage.
-const WITHOUT_IMPORT: [(&str, &str); 2] = [("os", "os"), ("get_secret_value", super::uses::SECRET)];
-
 impl<'t> Names<'t> {
     /// Reads the whole file once.
     pub(crate) fn read(module: &'t ModModule, text: &'t str) -> Self {
@@ -124,6 +123,8 @@ impl<'t> Names<'t> {
             function_at: HashMap::new(),
             scopes_at: HashMap::new(),
             calls: HashMap::new(),
+            brings_os: false,
+            kept: HashMap::new(),
             words: Vec::new(),
             candidates: Vec::new(),
             too_deep: None,
@@ -251,6 +252,9 @@ impl<'t> Names<'t> {
             Expr::List(list) => list.elts.iter().for_each(|one| self.target(one, None)),
             Expr::Starred(starred) => self.target(&starred.value, None),
             other => {
+                if let (Expr::Attribute(attribute), Some(value)) = (other, value) {
+                    self.kept.entry(&attribute.attr).or_insert((value, self.scope));
+                }
                 self.role = Role::Set;
                 self.visit_expr(other);
             }
@@ -306,6 +310,7 @@ impl<'t> Names<'t> {
         for alias in &import.names {
             let name = alias.name.as_str();
             if name == "*" {
+                self.brings_os |= module == "os";
                 continue;
             }
             let separator = if module.ends_with('.') { "" } else { "." };
@@ -364,56 +369,6 @@ impl<'t> Names<'t> {
         None
     }
 
-    /// The dotted path of what an expression names, such as `os.environ.get`.
-    pub(crate) fn path(&self, expression: &'t Expr, scope: usize) -> Option<String> {
-        self.path_within(expression, scope, &mut Vec::new())
-    }
-
-    /// The same, without the names that were followed already, each with the scope that binds it.
-    fn path_within(
-        &self,
-        expression: &'t Expr,
-        scope: usize,
-        followed: &mut Vec<(usize, &'t str)>,
-    ) -> Option<String> {
-        match expression {
-            Expr::Name(name) => {
-                let Some((bindings, bound)) = self.look_up(&name.id, scope) else {
-                    let known = WITHOUT_IMPORT.into_iter().find(|(known, _)| *known == name.id.as_str());
-                    return known.map(|(_, path)| path.to_owned());
-                };
-                let binding = (bound, name.id.as_str());
-                if followed.len() >= FOLLOWED || followed.contains(&binding) {
-                    return None;
-                }
-                followed.push(binding);
-                // Where it is bound in several ways, one that is known is enough: `try: import … except: … = None`.
-                bindings.iter().find_map(|binding| match binding {
-                    Binding::Import(path) => Some(path.clone()),
-                    Binding::Value(value) => self.path_within(value, bound, followed),
-                    _ => None,
-                })
-            }
-            Expr::Attribute(attribute) => {
-                let (mut object, mut attributes) = (&*attribute.value, vec![&attribute.attr]);
-                while let Expr::Attribute(inner) = object {
-                    attributes.push(&inner.attr);
-                    object = &inner.value;
-                }
-                if attributes.len() > FOLLOWED {
-                    return None;
-                }
-                let mut path = self.path_within(object, scope, followed)?;
-                for attribute in attributes.into_iter().rev() {
-                    path.push('.');
-                    path.push_str(attribute);
-                }
-                Some(path)
-            }
-            _ => None,
-        }
-    }
-
     /// Whether an expression names the runtime variables of a block.
     pub(crate) fn is_arguments(&self, expression: &Expr, scope: usize) -> bool {
         let Expr::Name(name) = expression else { return false };
@@ -449,6 +404,10 @@ impl<'t> Visitor<'t> for Names<'t> {
                 self.each(&each.target, &each.iter);
                 self.visit_body(&each.body);
                 self.visit_body(&each.orelse);
+            }
+            Stmt::Match(choice) => {
+                self.visit_whole(&choice.subject);
+                choice.cases.iter().for_each(|case| self.visit_match_case(case));
             }
             Stmt::Return(result) => result.value.iter().for_each(|value| self.visit_whole(value)),
             Stmt::FunctionDef(function) => self.function_definition(function),
@@ -498,8 +457,12 @@ impl<'t> Visitor<'t> for Names<'t> {
                     &*attribute.value
                 }
                 Expr::BinOp(operation) => {
+                    // `os.environ | {…}` is all of it, and more.
+                    self.is_whole = operation.op == Operator::BitOr;
                     self.visit_expr(&operation.right);
-                    &*operation.left
+                    let is_whole = operation.op == Operator::BitOr;
+                    candidate = Candidate { expression: &operation.left, scope, role: Role::Read, is_whole };
+                    continue;
                 }
                 last => {
                     self.last(last, candidate);

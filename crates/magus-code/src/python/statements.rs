@@ -125,6 +125,12 @@ impl<'t> Flow<'_, 't> {
             other => other,
         };
         let failure = match raised {
+            None => self.handled.map_or(Failure::Raised(""), |(failure, _)| failure),
+            Some(Expr::Name(name))
+                if self.handled.is_some_and(|(_, caught)| caught == Some(name.id.as_str())) =>
+            {
+                self.handled.map_or(Failure::Raised(""), |(failure, _)| failure)
+            }
             Some(Expr::Name(name)) if name.id.as_str() == "SystemExit" => Failure::Exit,
             Some(Expr::Name(name)) if name.id.as_str() == "KeyError" => Failure::Missing,
             Some(Expr::Name(name)) => Failure::Raised(&name.id),
@@ -358,6 +364,13 @@ impl<'t> Flow<'_, 't> {
                 open.into_iter().partition(|(failure, _)| super::fate::catches(kind, *failure));
             open = others;
             let mine: Vec<(Failure<'t>, Groups)> = mine;
+            let name = handler.name.as_ref().map(|name| name.as_str());
+            // Of several kinds it is not known which one is raised again.
+            let handled = match &mine[..] {
+                [(failure, _)] => Some((*failure, name)),
+                _ => None,
+            };
+            let handled = std::mem::replace(&mut self.handled, handled);
             let mut groups = Groups::default();
             mine.iter().for_each(|(_, more)| groups.add(more));
             let when = if groups.is_empty() { When::Depends } else { When::Without(groups) };
@@ -366,6 +379,7 @@ impl<'t> Flow<'_, 't> {
             let path = self.path.clone();
             self.path.without = None;
             branches.push(self.branch(condition, |flow| flow.block(&handler.body)));
+            self.handled = handled;
             self.path = path;
         }
         caught.iter().for_each(|(_, groups)| body.condition.known.add(groups));

@@ -15,11 +15,34 @@ use crate::reference::{Kind, Missing, Name, Reference};
 
 /// Where Mage has its function for secrets.
 pub(super) const SECRET: &str = "mage_ai.data_preparation.shared.secrets.get_secret_value";
-const ENVIRONMENT: &str = "os.environ";
+pub(super) const ENVIRONMENT: &str = "os.environ";
+const BYTES: &str = "os.environb";
 const PROFILE: &str = "mage_ai.io.config.ConfigFileLoader";
 const GLOBAL: &str = "mage_ai.data_preparation.variable_manager.get_global_variable";
 /// The profile of who names none (`io/config.py`).
 const DEFAULT_PROFILE: &str = "default";
+
+/// What Mage gives to every block (`enrich_global_vars` and `PipelineRun.get_variables` in 0.9.80).
+const GIVEN: [&str; 18] = [
+    "block_uuid",
+    "configuration",
+    "context",
+    "ds",
+    "env",
+    "event",
+    "execution_date",
+    "execution_partition",
+    "hr",
+    "interval_end_datetime",
+    "interval_seconds",
+    "interval_start_datetime",
+    "interval_start_datetime_previous",
+    "logger",
+    "pipeline_run_id",
+    "pipeline_uuid",
+    "repo_path",
+    "trigger_name",
+];
 
 /// A place that reads something, or asks whether it is there.
 #[derive(Clone)]
@@ -71,6 +94,7 @@ fn function(path: &str) -> Option<Function> {
         "os.environ.pop" => variable(Some((1, "default")), Gives::Raises),
         "os.environ.setdefault" => variable(Some((1, "value")), Gives::SetDefault(None)),
         "os.environ.__contains__" => variable(None, Gives::False),
+        "os.getenvb" | "os.environb.get" => variable(Some((1, "default")), Gives::Default(None)),
         "os.environ.__getitem__" => variable(None, Gives::Raises),
         SECRET => other(Kind::Secret, 0, "name", Gives::Default(None)),
         PROFILE => other(Kind::Profile, 1, "profile", Gives::Known(Missing::Fails)),
@@ -164,6 +188,13 @@ impl<'t> Found<'_, 't> {
         }
     }
 
+    /// A variable of the pipeline.
+    fn runtime(&mut self, expression: TextRange, key: &'t Expr, scope: usize, missing: Missing) {
+        let is_given = matches!(key, Expr::StringLiteral(name) if GIVEN.contains(&name.value.to_str()));
+        let missing = if is_given { Missing::Default } else { missing };
+        self.add(expression, key, scope, Kind::Runtime, Gives::Known(missing));
+    }
+
     fn call(&mut self, call: &'t ExprCall, scope: usize) {
         let arguments = &call.arguments;
         if let Expr::Attribute(method) = &*call.func
@@ -171,11 +202,19 @@ impl<'t> Found<'_, 't> {
         {
             let key = arguments.find_positional(0).filter(|_| matches!(method.attr.as_str(), "get" | "pop"));
             if let Some(key) = key {
-                self.add(call.range(), key, scope, Kind::Runtime, Gives::Known(Missing::Default));
+                self.runtime(call.range(), key, scope, Missing::Default);
             }
             return;
         }
+        if call.func.as_name_expr().is_some_and(|name| name.id.as_str() == "map") {
+            self.mapped(call, scope);
+            return;
+        }
         let Some(path) = self.names.path(&call.func, scope) else { return };
+        if path == "os.path.expandvars" {
+            self.expanded(call);
+            return;
+        }
         if matches!(path.as_str(), "os.environ.copy" | "os.environ.items" | "os.environ.values") {
             self.whole(call.func.range());
             return;
@@ -209,13 +248,52 @@ impl<'t> Found<'_, 't> {
         self.add(call.range(), key, scope, kind, gives);
     }
 
+    /// `os.path.expandvars("$HOME/${X}")`: what is missing stays as it is written.
+    fn expanded(&mut self, call: &'t ExprCall) {
+        let Some(Expr::StringLiteral(text)) = call.arguments.find_positional(0) else { return };
+        for name in variables_in(text.value.to_str()) {
+            self.reads.push(Read {
+                expression: text.range(),
+                at: text.range(),
+                kind: Kind::Variable,
+                name: Name::Literal(name.into()),
+                gives: Gives::Known(Missing::Undecidable),
+                pattern: None,
+                key: None,
+            });
+        }
+    }
+
+    /// `map(os.getenv, ['A', 'B'])`.
+    fn mapped(&mut self, call: &'t ExprCall, scope: usize) {
+        let [function, list] = &*call.arguments.args else { return };
+        if !matches!(self.names.path(function, scope).as_deref(), Some("os.getenv" | "os.environ.get")) {
+            return;
+        }
+        for Literal { text, at } in self.names.items_of(list, scope).unwrap_or_default() {
+            self.reads.push(Read {
+                expression: call.range(),
+                at: at.unwrap_or_else(|| list.range()),
+                kind: Kind::Variable,
+                name: Name::Literal(text.into()),
+                gives: Gives::Default(None),
+                pattern: None,
+                key: Some(list),
+            });
+        }
+    }
+
     fn subscript(&mut self, subscript: &'t ExprSubscript, Candidate { scope, role, .. }: Candidate<'t>) {
         let key = &*subscript.slice;
         if self.names.is_arguments(&subscript.value, scope) {
-            self.add(subscript.range, key, scope, Kind::Runtime, Gives::Known(Missing::Fails));
+            // Who sets one needs none.
+            if role == Role::Read {
+                self.runtime(subscript.range, key, scope, Missing::Fails);
+            }
             return;
         }
-        if self.names.path(&subscript.value, scope).as_deref() != Some(ENVIRONMENT) {
+        let path = self.names.path(&subscript.value, scope);
+        if !matches!(path.as_deref(), Some(ENVIRONMENT | BYTES)) {
             return;
         }
         let gives = if role == Role::Set { Gives::Set } else { Gives::Raises };
@@ -233,6 +311,10 @@ impl<'t> Found<'_, 't> {
             CmpOp::NotIn => Gives::True,
             _ => return,
         };
+        if self.names.is_arguments(right, scope) {
+            self.runtime(compare.range, &compare.left, scope, Missing::Default);
+            return;
+        }
         let path = match right {
             Expr::Call(call) => self.names.path(&call.func, scope).filter(|path| path == "os.environ.keys"),
             right => self.names.path(right, scope).filter(|path| path == ENVIRONMENT),
@@ -241,4 +323,21 @@ impl<'t> Found<'_, 't> {
             self.add(compare.range, &compare.left, scope, Kind::Variable, gives);
         }
     }
+}
+
+/// The names of `$X` and `${X}` in a text.
+fn variables_in(text: &str) -> Vec<&str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut names = Vec::new();
+    for part in text.split('$').skip(1) {
+        let (part, is_closed) = match part.strip_prefix('{') {
+            Some(part) => (part, part.contains('}')),
+            None => (part, true),
+        };
+        let name = &part[..part.find(|c| !is_part(c)).unwrap_or(part.len())];
+        if is_closed && !name.is_empty() {
+            names.push(name);
+        }
+    }
+    names
 }

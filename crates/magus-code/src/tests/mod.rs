@@ -59,7 +59,7 @@ fn check(kind: FileKind, text: &str, expected: &[&str]) {
         let line = text.lines().nth(reference.line as usize - 1).unwrap();
         let at: String = line.chars().skip(reference.column as usize - 1).collect();
         if let Name::Literal(name) = &reference.name {
-            let literal = at.trim_start_matches(['r', '\'', '"']);
+            let literal = at.trim_start_matches(['r', 'b', '\'', '"', '$']);
             let first = name.chars().next().unwrap();
             let is_constant = at.starts_with("A]");
             assert!(

@@ -99,6 +99,15 @@ fn secrets_profiles_and_runtime_variables_are_found() {
         python(text, &[expected]);
     }
     python("from mage_ai.io.config import ConfigFileLoader\nConfigFileLoader(config=c)\n", &[]);
+    // Who sets one needs none, who asks goes on without, and Mage gives some to every block.
+    for (body, expected) in [
+        ("kwargs['a'] = 1", &[][..]),
+        ("x = 'a' in kwargs", &["3:9 runtime a default"]),
+        ("x = kwargs['execution_date']", &["3:16 runtime execution_date default"]),
+        ("x = kwargs['logger']", &["3:16 runtime logger default"]),
+    ] {
+        python(&format!("@data_loader\ndef f(*args, **kwargs):\n    {body}\n"), expected);
+    }
 }
 
 #[test]
@@ -135,7 +144,6 @@ fn a_name_that_is_made_is_quoted_and_never_guessed() {
         ("import os\ndef f(A='B'):\n    os.environ[A]\n", "3:16 env <A> ?"),
         ("import os\n[os.environ[n] for n in names]\n", "2:13 env <n> ?"),
         ("import os\nfrom names import A\nos.environ[A]\n", "3:12 env <A> ?"),
-        ("import os\nos.environ[b'A']\n", "2:12 env <b'A'> ?"),
         ("import os\nos.environ[\n  x\n  + y\n]\n", "3:3 env <x + y> ?"),
     ] {
         python(text, &[expected]);
@@ -277,6 +285,14 @@ fn what_is_needed_follows_from_what_the_code_does_without() {
         ("try:\n    x = os.environ['A']\nexcept KeyError:\n    raise E\n", &["A"]),
         ("try:\n    x = os.environ['A']\nexcept ValueError:\n    x = 'b'\n", &["A"]),
         ("try:\n    x = os.environ['A']\nexcept KeyError:\n    x = os.environ['B']\n", &["A or B", "B or A"]),
+        (
+            "try:\n    try:\n        x = os.environ['A']\n    except LookupError:\n        raise\nexcept KeyError:\n    pass\n",
+            &["A default"],
+        ),
+        (
+            "try:\n    try:\n        x = os.environ['A']\n    except Exception as e:\n        raise e\nexcept KeyError:\n    pass\n",
+            &["A default"],
+        ),
         ("import contextlib\nwith contextlib.suppress(KeyError):\n    x = os.environ['A']\n", &["A default"]),
         // Lists of names.
         ("for k in ['A', 'B']:\n    os.environ[k]\n", &["A", "B"]),
@@ -352,5 +368,51 @@ fn a_made_name_is_quoted_where_it_is_made_and_has_a_pattern() {
         let reference = &found.references[0];
         assert_eq!(reference.name, Name::Undecidable(expression.into()), "{text}");
         assert_eq!(reference.pattern.as_deref(), pattern, "{text}");
+    }
+}
+
+#[test]
+fn the_environment_is_found_however_the_file_comes_to_it() {
+    for (text, expected) in [
+        ("import os\nos.environb[b'A']\n", "2:13 env A"),
+        ("import os\nx = os.getenvb(b'A')\n", "2:16 env A"),
+        ("import functools, os\nget = functools.partial(os.getenv)\nx = get('A')\n", "3:9 env A"),
+        ("import os\nx = getattr(os, 'environ')['A']\n", "2:28 env A"),
+        ("x = __import__('os').environ['A']\n", "1:30 env A"),
+        ("import importlib\nx = importlib.import_module('os').environ['A']\n", "2:43 env A"),
+        ("from os import *\nx = environ['A']\n", "2:13 env A"),
+        ("from os import *\nx = getenv('A', 'b')\n", "2:12 env A default"),
+        ("import os\ndef f(env=os.environ):\n    return env['A']\n", "3:16 env A"),
+        (
+            "import os\nclass C:\n    def __init__(self):\n        self.env = os.environ\n    def f(self):\n        return self.env['A']\n",
+            "6:25 env A",
+        ),
+        (
+            "import os\nclass C:\n    def __init__(self):\n        self.get = os.environ.get\n    def f(self):\n        return self.get('A') or 'b'\n",
+            "6:25 env A default",
+        ),
+        ("import os\nx = os.path.expandvars('$A/b')\n", "2:24 env A ?"),
+        ("import os\nx, y = map(os.getenv, ['A'])\n", "2:24 env A"),
+    ] {
+        python(text, &[expected]);
+    }
+    for (text, expected) in [
+        ("import os\nx = dict(os.environ)['A']\n", ["2:10 env * default", "2:22 env A"]),
+        ("import os\nx = os.environ.copy()['A']\n", ["2:5 env * default", "2:23 env A"]),
+        (
+            "import os\nenv = dict(os.environ)\nx = env.get('A', 'b')\n",
+            ["2:12 env * default", "3:13 env A default"],
+        ),
+    ] {
+        python(text, &expected);
+    }
+    for text in [
+        "import os\nx = os.environ | {'a': 1}\n",
+        "import os\nx = {'a': 1} | os.environ\n",
+        "import os\nmatch os.environ:\n    case {'A': a}: pass\n",
+    ] {
+        let found = scan(FileKind::Python, text.as_bytes());
+        assert_eq!(found.references.len(), 1, "{text}");
+        assert_eq!(found.references[0].name, Name::Any, "{text}");
     }
 }

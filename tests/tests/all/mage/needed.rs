@@ -52,7 +52,12 @@ impl Blocks {
     /// An expression that reads.
     fn read(&mut self, depth: usize) -> String {
         let name = self.name();
-        match self.below(14) {
+        match self.below(20) {
+            14 => format!("getattr(os, 'environ').get('{name}')"),
+            15 => format!("__import__('os').getenv('{name}')"),
+            16 => format!("dict(os.environ).get('{name}')"),
+            17 => format!("os.environ.copy()['{name}']"),
+            18 => format!("functools.partial(os.getenv)('{name}')"),
             0..=3 => format!("os.getenv('{name}')"),
             4 => format!("os.environ.get('{name}')"),
             5 => format!("os.environ['{name}']"),
@@ -482,7 +487,7 @@ fn python_fails_without_what_is_needed_and_goes_on_without_the_rest() {
     let mut metadata = "blocks:\n".to_owned();
     for number in 0..count {
         let text =
-            "import contextlib\nimport dataclasses\nimport logging\nimport os\nimport sys\n".to_owned();
+            "import contextlib\nimport dataclasses\nimport functools\nimport logging\nimport os\nimport sys\n".to_owned();
         let state = 0x9e37_79b9_7f4a_7c15 ^ (number + 1).wrapping_mul(0x2545_f491_4f6c_dd1d);
         let mut made = Blocks { state, text, count: 0, names: BTreeSet::new() };
         for _ in 0..=made.below(2) {
