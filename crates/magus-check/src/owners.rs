@@ -73,17 +73,17 @@ impl Owners<'_> {
     /// declared is adopted by itself.
     fn adoption(&self, step: &Step) -> Option<Fault> {
         let is_named = self.plan.overrides.adopt.iter().any(|name| name == step.workspace.as_str());
-        let is_as_declared = matches!(step.action, Action::Adopt | Action::Deploy) && !self.changes(step);
+        let is_as_declared = step.action == Action::Adopt && !self.changes(step);
         let is_protected = self.declared.protected.contains(&(&step.cluster, step.environment.as_str()));
         let is_allowed = if is_named { !is_protected || self.has_reason() } else { is_as_declared };
         (!is_allowed).then(|| Fault::AdoptsWithoutFlag(step.id.clone()))
     }
 
-    /// Whether a step on the same workspace changes more than who manages it and its code.
+    /// Whether a step on the same workspace changes more than who manages it.
     fn changes(&self, step: &Step) -> bool {
         let same = |other: &&Step| other.cluster == step.cluster && other.workspace == step.workspace;
         let mut steps = self.plan.steps.iter().filter(same);
-        steps.any(|other| !matches!(other.action, Action::Adopt | Action::Deploy))
+        steps.any(|other| other.action != Action::Adopt)
     }
 
     /// A workspace of a protected environment stays in it and protected, unless a person allowed it and said why.

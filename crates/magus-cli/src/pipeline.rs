@@ -282,9 +282,8 @@ fn code_move(change: &WorkspaceChange<'_>) -> Option<Move> {
     let from = match &change.change {
         Change::Create(_) => None,
         Change::Update(update) => update.code?.observed.commit.clone(),
-        Change::Adopt { code, .. } => code.as_ref()?.observed.commit.clone(),
         Change::Conflict { adoption, .. } => adoption.as_ref()?.code?.observed.commit.clone(),
-        Change::Unchanged { .. } | Change::Unknown(_) => return None,
+        Change::Adopt { .. } | Change::Unchanged { .. } | Change::Unknown(_) => return None,
     };
     let (repository, directory) = (code.repository.clone(), code.source.directory.clone());
     Some(Move { repository, directory, from, to: code.commit.clone().ok()? })

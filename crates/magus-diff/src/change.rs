@@ -68,12 +68,10 @@ pub enum Change<'a> {
         /// Whether its mark says something else than it should.
         stale: bool,
     },
-    /// It is nobody's, and as declared but for its code.
+    /// It is unmanaged, and as declared.
     Adopt {
         /// As it is.
         observed: &'a ObservedWorkspace,
-        /// The difference of its code.
-        code: Option<CodeChange<'a>>,
     },
     /// It is not ours to change.
     Conflict {

@@ -448,9 +448,10 @@ fn unmanaged(update: Update<'_>) -> Change<'_> {
         let all = update.fields.iter().chain(&update.state).chain(&update.restart);
         all.filter(|field| field.status == status).map(|field| field.path.clone()).collect()
     };
-    let (changed, unverifiable) = (with(FieldStatus::Change), with(FieldStatus::Unverifiable));
+    let (mut changed, unverifiable) = (with(FieldStatus::Change), with(FieldStatus::Unverifiable));
+    changed.extend(update.code.is_some().then(code_path));
     let conflict = match (changed.is_empty(), unverifiable.is_empty()) {
-        (true, true) => return Change::Adopt { observed, code: update.code },
+        (true, true) => return Change::Adopt { observed },
         (true, false) => Conflict::Unverifiable(unverifiable),
         (false, _) => Conflict::Differs(changed),
     };

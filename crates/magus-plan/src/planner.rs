@@ -275,8 +275,8 @@ impl<'a> Draft<'a> {
             Change::Create(fields) => {
                 self.let_through(&place, None, place.create(fields, hints.get(&workspace.name).copied()));
             }
-            Change::Adopt { observed, code } => {
-                self.let_through(&place, Some(observed), place.adopt(observed, *code));
+            Change::Adopt { observed } => {
+                self.let_through(&place, Some(observed), vec![place.adopt(observed)]);
             }
             Change::Unchanged { observed, stale } => {
                 let refresh = self.overrides.refresh_secrets.contains(&environment.name);
@@ -360,7 +360,7 @@ impl<'a> Draft<'a> {
             Change::Conflict { observed, conflict, adoption: _ } => {
                 return self.conflict(change, changes, &observed.name, conflict, Action::Restart);
             }
-            Change::Adopt { observed, code: _ } => {
+            Change::Adopt { observed } => {
                 let conflict = Conflict::Differs(Vec::new());
                 return self.conflict(change, changes, &observed.name, &conflict, Action::Restart);
             }

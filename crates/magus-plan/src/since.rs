@@ -131,7 +131,7 @@ impl<'a> Before<'a> {
             }
             Change::Adopt { .. } => (
                 Action::Adopt,
-                format!("as declared, at `{}` too, and managed by nobody yet", self.revision),
+                format!("as declared, at `{}` too, and unmanaged until now", self.revision),
                 Vec::new(),
                 None,
             ),

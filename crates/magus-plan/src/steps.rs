@@ -204,13 +204,15 @@ impl<'a> Place<'a> {
         Part { deploy: Some(deploy), ..Part::new(Action::Deploy, words, restarts, Vec::new()) }
     }
 
-    /// Takes a workspace over, and puts its declared code in use.
-    pub(crate) fn adopt(&self, observed: &ObservedWorkspace, code: Option<CodeChange<'_>>) -> Vec<Step> {
-        let reason = "as declared, and managed by nobody yet".to_owned();
-        let part = Part::new(Action::Adopt, reason, Restarts::No, Vec::new());
-        let mark = if code.is_some() { self.mark_before_code(None) } else { self.expected_mark(None) };
-        let adopt = self.step(part, revision(observed), mark);
-        self.with_code(adopt, code, observed.state)
+    /// Adopts a workspace that is as declared.
+    pub(crate) fn adopt(&self, observed: &ObservedWorkspace) -> Step {
+        let part = Part::new(
+            Action::Adopt,
+            "as declared, and unmanaged until now".to_owned(),
+            Restarts::No,
+            Vec::new(),
+        );
+        self.step(part, revision(observed), self.expected_mark(None))
     }
 
     /// A step, and after it the one that puts other code in use, if there is any.

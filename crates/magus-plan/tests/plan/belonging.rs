@@ -111,7 +111,7 @@ fn adopting_what_is_as_declared_sets_only_the_mark() {
     let plan = world.plan();
     assert_eq!(steps(&plan), ["← acme/a"]);
     assert_eq!((plan.steps[0].fields.len(), plan.steps[0].restarts), (0, Restarts::No));
-    assert_eq!(plan.steps[0].reason, "as declared, and managed by nobody yet");
+    assert_eq!(plan.steps[0].reason, "as declared, and unmanaged until now");
     assert_eq!(plan.summary, Summary { adopt: 1, ..Summary::default() });
     simulate::apply(&mut world.observations, &plan.steps).expect("applied");
     assert_eq!(steps(&world.plan()), [""; 0]);

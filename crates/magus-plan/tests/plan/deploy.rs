@@ -238,14 +238,19 @@ fn what_was_pushed_is_no_work_of_the_declarations_commits() {
 }
 
 #[test]
-fn a_workspace_that_is_taken_over_gets_its_code_too() {
+fn code_of_an_unmanaged_workspace_is_changed_only_if_it_is_adopted_by_name() {
     let mut world = applied();
     world.edit("a", |observed| observed.mark = None);
+    assert_eq!(steps(&world.plan()), ["← acme/a"], "it is as declared");
     world.declare(development(at("2")));
+    let plan = world.plan();
+    assert_eq!((steps(&plan), withheld(&plan)), (vec![], vec!["a adopt conflict".to_owned()]));
+    assert!(plan.withheld[0].message.ends_with("is not as declared in `code`"), "{:?}", plan.withheld);
+    world.overrides.adopt = vec!["a".into()];
     let plan = world.plan();
     assert_eq!(steps(&plan), ["← acme/a", "> acme/a"]);
     assert_eq!(plan.steps[1].deploy.as_ref().map(|deploy| deploy.reason.as_str()), Some("differs"));
-    crate::simulate::apply(&mut world.observations, &plan.steps).expect("applied");
+    simulate::apply(&mut world.observations, &plan.steps).expect("applied");
     assert_eq!((world.plan().steps.len(), world.plan().marks.len()), (0, 0));
     world.edit("a", |observed| {
         observed.mark = None;
