@@ -152,7 +152,7 @@ fn back_is_called_a_rollback_and_a_pin_holds() {
     let second = push(&sandbox, "main", "second", &[("mage/x.py", "1\n")]);
     assert_eq!(runs_after_apply(&sandbox, "ana-production"), second);
     let pinned = "promotes_from: staging\nbranch: main\ndeploy: pinned\ncommit: ";
-    sandbox.write("environments/production/environment.yaml", format!("{pinned}{}\n", &first[..8]));
+    sandbox.write("environments/production/environment.yaml", format!("{pinned}\"{}\"\n", &first[..8]));
     let plan = sandbox.plan(&[]);
     let expect = format!(
         "ana-production deploy (false): rollback: `{}` of `main` is 1 commit before what runs",
@@ -166,7 +166,7 @@ fn back_is_called_a_rollback_and_a_pin_holds() {
     sandbox.expect(0, &["plan", "--detailed-exitcode"]);
 
     let staged = push(&sandbox, "staging", "not on main", &[]);
-    sandbox.write("environments/production/environment.yaml", format!("{pinned}{staged}\n"));
+    sandbox.write("environments/production/environment.yaml", format!("{pinned}\"{staged}\"\n"));
     let run = sandbox.expect(1, &["apply", "--yes"]);
     assert!(run.all().contains("MG403"), "{}", run.all());
     sandbox.write(
