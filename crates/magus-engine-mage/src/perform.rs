@@ -154,16 +154,16 @@ impl Mage {
                 self.wait_until(name, RunState::Stopped, cancelled)?;
                 let mut stored = stored()?;
                 stored.code.clean = code::resets_at_start(&found.known);
-                self.put_mark(&found, stored).map_err(|error| error.after("it was stopped"))
+                self.put_mark_later(&found, stored).map_err(|error| error.after("it was stopped"))
             }
             Action::Start => {
                 self.send_write(&request::resume_workspace(name.as_str()))?;
-                self.put_mark(&found, stored()?).map_err(|error| error.after("it was started"))?;
+                self.put_mark_later(&found, stored()?).map_err(|error| error.after("it was started"))?;
                 self.wait_until(name, RunState::Running, cancelled)
             }
             Action::Restart => {
                 self.stop_and_resume(&found, cancelled)?;
-                self.put_mark(&found, stored()?).map_err(|error| error.after("it was restarted"))?;
+                self.put_mark_later(&found, stored()?).map_err(|error| error.after("it was restarted"))?;
                 self.wait_until(name, RunState::Running, cancelled)
             }
             Action::Update if !step.restores.is_empty() => {
@@ -251,7 +251,7 @@ impl Mage {
             let sent = |error: PerformError| error.after("the change was sent");
             let found = self.look_after(name)?;
             self.stop_and_resume(&found, cancelled).map_err(sent)?;
-            self.put_mark(&found, stored).map_err(sent)?;
+            self.put_mark_later(&found, stored).map_err(sent)?;
             return self.wait_until(name, RunState::Running, cancelled);
         }
         self.wait_for_rollout(name, cancelled)
@@ -440,6 +440,23 @@ impl Mage {
         };
         self.send_write(&request::patch_workspace(name.as_str(), &text, None))?;
         self.left(name, &text, Some(&stored))
+    }
+
+    /// Puts the mark into a text that was read a while ago. What a person wrote into it since then is not overwritten: the
+    /// next plan compares it.
+    pub(crate) fn put_mark_later(&self, found: &Found, stored: Stored) -> Result<(), PerformError> {
+        let name = found.name();
+        let now = self.look(name)?.ok_or_else(|| moved(name))?;
+        let line = mark::write(name, &stored).map_err(PerformError::Failed)?;
+        // The mark alone may differ: a step writes more than one.
+        let is_same = match (now.item.text(), found.item.text()) {
+            (Ok(now), Ok(found)) => mark::replace(&now, &line) == mark::replace(&found, &line),
+            (now, found) => now == found,
+        };
+        if !is_same || now.item.project_uuid != found.item.project_uuid {
+            return Err(PerformError::Moved(format!("`{name}` was changed outside Magus; plan again")));
+        }
+        self.put_mark(&now, stored)
     }
 
     fn patch(

@@ -31,7 +31,7 @@ impl Mage {
         if let Some(stored) = before.clone() {
             let mark = Mark { resume: true, ..stored.mark };
             let code = StoredCode { clean: code::resets_at_start(&found.known), ..stored.code };
-            self.put_mark(found, Stored { mark, code, ..stored })?;
+            self.put_mark_later(found, Stored { mark, code, ..stored })?;
         }
         if let Err(error) = self.send_write(&request::stop_workspace(name.as_str(), None))
             && let Ok(Some(now)) = self.look(name)

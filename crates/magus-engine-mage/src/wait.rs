@@ -96,7 +96,7 @@ impl Mage {
             let before = self.look_after(name)?;
             self.stop_and_resume(&before, cancelled).map_err(|error| error.after("the change was sent"))?;
             if let Some(stored) = before.known.stored.clone() {
-                self.put_mark(&before, stored).map_err(|error| error.after("it was restarted"))?;
+                self.put_mark_later(&before, stored).map_err(|error| error.after("it was restarted"))?;
             }
             let deadline = Instant::now() + self.patience.ready;
             rollout = cluster.kubernetes().wait_for_rollout(namespace, set, deadline, cancelled);

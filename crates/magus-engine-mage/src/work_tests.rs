@@ -29,6 +29,8 @@ const COMMIT: &str = "3a5746628fb7ca6541ee2069d93f6c9373885772";
 const LIST: &str = "GET /api/workspaces";
 const DETAIL: &str = "GET /api/workspaces/cc";
 const CHANGE: &str = "PUT /api/workspaces/cc";
+/// What a person adds to the configuration.
+const EDIT: &str = "- name: LEVEL\n  value: debug\n";
 const DELETE: &str = "DELETE /api/workspaces/cc";
 
 /// What the servers say of the workspace `cc`.
@@ -43,6 +45,8 @@ struct State {
     /// Pipelines that run at the next questions, and what is changed once none does.
     running: Vec<u64>,
     changed_later: Vec<&'static str>,
+    /// The action during which a person changes the configuration.
+    edited_during: &'static str,
     /// Actions that are refused, and how often.
     refused: BTreeMap<&'static str, usize>,
 }
@@ -84,6 +88,7 @@ impl Bed {
             changed: Vec::new(),
             running: Vec::new(),
             changed_later: Vec::new(),
+            edited_during: "",
             refused: BTreeMap::new(),
         }));
         let (of_main, of_own) = (Arc::clone(&state), Arc::clone(&state));
@@ -157,6 +162,9 @@ fn main_server(state: &mut State, seen: &Seen) -> Reply {
                 return Reply::error(400, "invalid", "refused");
             }
             let before = json!({"workspace": item(state)}).to_string();
+            if action == state.edited_during {
+                state.text.push_str(EDIT);
+            }
             match action.as_str() {
                 "stop" => state.status = "STOPPED",
                 "resume" => state.status = "RUNNING",
@@ -414,5 +422,30 @@ fn an_error_after_the_first_write_is_never_a_failure() {
         });
         let error = mage.perform(&Task::new(&step, &resolver)).unwrap_err();
         assert!(matches!(error, PerformError::Uncertain(_)), "{action:?}: {error:?}");
+    }
+}
+
+#[test]
+fn what_a_person_writes_while_a_step_waits_is_not_overwritten() {
+    for (action, during) in [
+        (Action::Stop, "stop"),
+        (Action::Start, "resume"),
+        (Action::Restart, "stop"),
+        (Action::Restart, "resume"),
+    ] {
+        let bed = Bed::new();
+        let (mage, resolver) = (bed.trusting(), resolver());
+        if action == Action::Start {
+            mage.perform(&Task::new(&step(Action::Stop, &observed(&mage)), &resolver)).unwrap();
+        }
+        let step = step(action, &observed(&mage));
+        bed.change(|state| state.edited_during = during);
+        let error = mage.perform(&Task::new(&step, &resolver)).unwrap_err();
+        let expect = "`cc` was changed outside Magus; plan again";
+        assert!(
+            matches!(&error, PerformError::Uncertain(why) if why.ends_with(expect)),
+            "{action:?}: {error:?}"
+        );
+        assert!(bed.state.lock().unwrap().text.ends_with(EDIT), "{action:?} during {during}");
     }
 }
