@@ -179,7 +179,7 @@ pub fn no_real_world_surprises(worlds: usize) {
 
 #[test]
 fn no_world_surprises() {
-    surprises(Engine::Local, cases(500, 20_000), "MAGUS_SEED");
+    surprises(Engine::Local, cases(1_500, 20_000), "MAGUS_SEED");
 }
 
 #[test]
