@@ -147,7 +147,15 @@ impl Mage {
         }
         let stored = || found.stored_by(step, found.secrets());
         match action {
-            Action::Adopt => self.put_mark(&found, stored()?),
+            Action::Adopt => {
+                let mut stored = stored()?;
+                // Once the workspace is stopped, only its mark tells which code is in it.
+                if stored.code.at.is_none() {
+                    stored.code.at =
+                        self.code_of(&found.item, &found.known).ok().and_then(|code| code.commit);
+                }
+                self.put_mark(&found, stored)
+            }
             Action::Forget => self.forget(&found),
             Action::Stop => {
                 self.send_write(&request::stop_workspace(name.as_str(), None))?;
