@@ -1,17 +1,60 @@
-//! The mark as a whole: its second copy in Kubernetes, and how it is taken off a workspace.
+//! The mark as a whole: how it is put on a workspace and taken off, and its second copy in Kubernetes.
 
 use magus_engine::PerformError;
-use magus_model::name::WorkspaceName;
+use magus_model::{name::WorkspaceName, value::Value};
 
 use crate::{
     Mage,
     api::request,
-    container::{self, Content},
+    container::{self, Content, Form},
     mark::{self, Stored},
-    perform::Found,
+    perform::{Found, moved},
 };
 
 impl Mage {
+    /// Puts the mark into the text that is there, and changes nothing else: a comment restarts nothing (MAGE.md 4.18).
+    pub(crate) fn put_mark(&self, found: &Found, stored: Stored) -> Result<(), PerformError> {
+        let name = found.name();
+        if self.form()? == Form::Docker {
+            // Nobody has seen that a comment restarts nothing there: the mark goes along with what does.
+            return Ok(());
+        }
+        if matches!(found.item.container_config, Some(Value::Map(_))) {
+            // MAGE.md 4.3: sent as a text, it would be applied for the first time.
+            return Err(PerformError::Failed(
+                "its container_config was stored as an object, which mage never applied; declare what it should be, \
+                 or save it in mage's own page"
+                    .to_owned(),
+            ));
+        }
+        let text = if found.known.is_outdated {
+            // The text that is there would be applied again, and take back what runs.
+            self.text(name, &stored, &Content { leaves: found.known.leaves.clone(), ..Content::default() })?
+        } else {
+            let line = mark::write(name, &stored).map_err(PerformError::Failed)?;
+            mark::replace(&found.item.text().map_err(PerformError::Failed)?, &line)
+        };
+        self.send_write(&request::patch_workspace(name.as_str(), &text, None))?;
+        self.left(name, &text, Some(&stored))
+    }
+
+    /// Puts the mark into a text that was read a while ago. What a person wrote into it since then is not overwritten: the
+    /// next plan compares it.
+    pub(crate) fn put_mark_later(&self, found: &Found, stored: Stored) -> Result<(), PerformError> {
+        let name = found.name();
+        let now = self.look(name)?.ok_or_else(|| moved(name))?;
+        let line = mark::write(name, &stored).map_err(PerformError::Failed)?;
+        // The mark alone may differ: a step writes more than one.
+        let is_same = match (now.item.text(), found.item.text()) {
+            (Ok(now), Ok(found)) => mark::replace(&now, &line) == mark::replace(&found, &line),
+            (now, found) => now == found,
+        };
+        if !is_same || now.item.project_uuid != found.item.project_uuid {
+            return Err(PerformError::Moved(format!("`{name}` was changed outside Magus; plan again")));
+        }
+        self.put_mark(&now, stored)
+    }
+
     /// Looks whether Mage has stored what was sent, and lets the second copy of the mark say the same.
     pub(crate) fn left(
         &self,

@@ -424,49 +424,6 @@ impl Mage {
         cluster.kubernetes().delete_workspace(namespace, name.as_str(), uid)
     }
 
-    /// Puts the mark into the text that is there, and changes nothing else: a comment restarts nothing (MAGE.md 4.18).
-    pub(crate) fn put_mark(&self, found: &Found, stored: Stored) -> Result<(), PerformError> {
-        let name = found.name();
-        if self.form()? == Form::Docker {
-            // Nobody has seen that a comment restarts nothing there: the mark goes along with what does.
-            return Ok(());
-        }
-        if matches!(found.item.container_config, Some(Value::Map(_))) {
-            // MAGE.md 4.3: sent as a text, it would be applied for the first time.
-            return Err(PerformError::Failed(
-                "its container_config was stored as an object, which mage never applied; declare what it should be, \
-                 or save it in mage's own page"
-                    .to_owned(),
-            ));
-        }
-        let text = if found.known.is_outdated {
-            // The text that is there would be applied again, and take back what runs.
-            self.text(name, &stored, &Content { leaves: found.known.leaves.clone(), ..Content::default() })?
-        } else {
-            let line = mark::write(name, &stored).map_err(PerformError::Failed)?;
-            mark::replace(&found.item.text().map_err(PerformError::Failed)?, &line)
-        };
-        self.send_write(&request::patch_workspace(name.as_str(), &text, None))?;
-        self.left(name, &text, Some(&stored))
-    }
-
-    /// Puts the mark into a text that was read a while ago. What a person wrote into it since then is not overwritten: the
-    /// next plan compares it.
-    pub(crate) fn put_mark_later(&self, found: &Found, stored: Stored) -> Result<(), PerformError> {
-        let name = found.name();
-        let now = self.look(name)?.ok_or_else(|| moved(name))?;
-        let line = mark::write(name, &stored).map_err(PerformError::Failed)?;
-        // The mark alone may differ: a step writes more than one.
-        let is_same = match (now.item.text(), found.item.text()) {
-            (Ok(now), Ok(found)) => mark::replace(&now, &line) == mark::replace(&found, &line),
-            (now, found) => now == found,
-        };
-        if !is_same || now.item.project_uuid != found.item.project_uuid {
-            return Err(PerformError::Moved(format!("`{name}` was changed outside Magus; plan again")));
-        }
-        self.put_mark(&now, stored)
-    }
-
     fn patch(
         &self,
         found: &Found,
@@ -551,7 +508,12 @@ impl Mage {
     }
 
     /// The text with its mark.
-    fn text(&self, name: &WorkspaceName, stored: &Stored, content: &Content) -> Result<String, PerformError> {
+    pub(crate) fn text(
+        &self,
+        name: &WorkspaceName,
+        stored: &Stored,
+        content: &Content,
+    ) -> Result<String, PerformError> {
         let line = mark::write(name, stored).map_err(PerformError::Failed)?;
         container::write(Some(&line), content, self.form()?).map_err(PerformError::Failed)
     }
@@ -582,7 +544,7 @@ pub(crate) fn mark_of(step: &Step) -> Result<Mark, PerformError> {
     step.mark.clone().ok_or_else(|| PerformError::Failed("the step has no mark".to_owned()))
 }
 
-fn moved(name: &WorkspaceName) -> PerformError {
+pub(crate) fn moved(name: &WorkspaceName) -> PerformError {
     PerformError::Moved(format!("`{name}` is not as it was when the plan was made; plan again"))
 }
 
