@@ -7,7 +7,7 @@ use magus_model::Text;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    project::{IO_CONFIG, Place, Project, is_of_project},
+    project::{IO_CONFIG, Loaded, Place, Project, is_of_project},
     reference::{Kind, Missing, Name},
     scan::Fault,
     triggers::Trigger,
@@ -56,6 +56,12 @@ pub struct Need {
     pub pipelines: BTreeSet<Text>,
     /// Where it is read: the places that would fail first, as `file:line`.
     pub places: Vec<Text>,
+    /// Whether a file that the code reads into its environment may give it, such as `.env`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub from_file: bool,
+    /// Whether one of this name in upper or lower case serves.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub any_case: bool,
     /// Whether nothing but a profile that no block uses reads it.
     pub only_in_unused_profile: bool,
 }
@@ -94,6 +100,8 @@ struct Known<'p> {
     alone: bool,
     pipelines: BTreeSet<&'p Text>,
     set_by: BTreeSet<&'p Text>,
+    from_file: bool,
+    any_case: bool,
     in_profile: bool,
     elsewhere: bool,
 }
@@ -105,6 +113,7 @@ impl Needs {
         let mut names: BTreeMap<(Kind, &Text), Known<'_>> = BTreeMap::new();
         let profiles: Option<HashSet<&Text>> =
             project.profiles().map(|known| known.iter().map(|profile| &profile.name).collect());
+        let loaded = project.loaded();
         for place in project.places() {
             let reference = place.reference;
             match (&reference.name, reference.kind) {
@@ -128,7 +137,7 @@ impl Needs {
                     }
                 }
                 (Name::Literal(name), kind) => {
-                    names.entry((kind, name)).or_default().add(place, &project.needed_by(place));
+                    names.entry((kind, name)).or_default().add(place, &project.needed_by(place), &loaded);
                 }
             }
         }
@@ -167,13 +176,14 @@ impl Needs {
 }
 
 impl<'p> Known<'p> {
-    fn add(&mut self, place: Place<'p>, pipelines: &[&'p Text]) {
+    fn add(&mut self, place: Place<'p>, pipelines: &[&'p Text], loaded: &BTreeMap<&Text, Loaded<'_>>) {
         let missing = place.reference.missing;
         if missing == Missing::Set {
             self.set_by.extend(pipelines);
             return;
         }
         let in_profile = place.file.as_str() == IO_CONFIG && place.reference.profile.is_some();
+        self.any_case |= place.reference.any_case;
         self.in_profile |= in_profile && missing != Missing::Comment;
         self.elsewhere |= !in_profile;
         let named = |names: &[&str]| {
@@ -185,6 +195,9 @@ impl<'p> Known<'p> {
             _ if is_of_project(place.file) && named(&PLACEHOLDERS) => Missing::Comment,
             // No pipeline fails for what is missing in the settings of the project.
             Missing::Fails if is_of_project(place.file) => Missing::Default,
+            Missing::Fails if place.reference.kind == Kind::Variable => {
+                self.without(place, pipelines, loaded)
+            }
             missing => missing,
         };
         if missing != Missing::Comment {
@@ -198,8 +211,36 @@ impl<'p> Known<'p> {
         self.places.push((missing, place.file, place.reference.line));
     }
 
+    /// What happens where a variable is not declared that files such as `.env` may give.
+    fn without(
+        &mut self,
+        place: Place<'p>,
+        pipelines: &[&'p Text],
+        loaded: &BTreeMap<&Text, Loaded<'_>>,
+    ) -> Missing {
+        let name = place.reference.name.literal().map_or("", |name| name.as_str());
+        let of = |pipeline: &&Text| match loaded.get(pipeline) {
+            Some(loaded) if loaded.names.contains(name) => Missing::Default,
+            Some(Loaded { is_elsewhere: true, .. }) => Missing::Undecidable,
+            _ => Missing::Fails,
+        };
+        let worst = pipelines.iter().map(of).min().unwrap_or(Missing::Fails);
+        self.from_file |= worst == Missing::Undecidable;
+        worst
+    }
+
     fn need(self, kind: Kind, name: Text) -> Need {
-        let Self { mut places, alternatives, alone, mut pipelines, set_by, in_profile, elsewhere } = self;
+        let Self {
+            mut places,
+            alternatives,
+            alone,
+            mut pipelines,
+            set_by,
+            from_file,
+            any_case,
+            in_profile,
+            elsewhere,
+        } = self;
         // A pipeline that sets it itself needs nobody for it.
         pipelines.retain(|pipeline| !set_by.contains(pipeline));
         places.sort();
@@ -209,6 +250,8 @@ impl<'p> Known<'p> {
             kind,
             name,
             missing: if pipelines.is_empty() { Missing::Comment } else { worst },
+            from_file: from_file && worst == Missing::Undecidable,
+            any_case,
             only_in_unused_profile: pipelines.is_empty() && in_profile && !elsewhere,
             // What fails for itself needs no other name.
             alternatives: if alone { BTreeSet::new() } else { alternatives },

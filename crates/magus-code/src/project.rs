@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -79,6 +79,15 @@ pub struct Place<'p> {
     pub file: &'p Text,
     /// What it refers to, and where.
     pub reference: &'p Reference,
+}
+
+/// What the files give that the code of a pipeline reads into the environment.
+#[derive(Debug)]
+pub(crate) struct Loaded<'p> {
+    /// What those give that are in git.
+    pub(crate) names: HashSet<&'p str>,
+    /// Whether there are others, which may give anything.
+    pub(crate) is_elsewhere: bool,
 }
 
 impl std::fmt::Display for Place<'_> {
@@ -316,6 +325,21 @@ impl Project {
     pub(crate) fn reading_profiles(&self) -> impl Iterator<Item = &Text> {
         let reads = |reach: &Reach| reach.profiles.as_ref().is_none_or(|profiles| !profiles.is_empty());
         self.shape.pipelines.iter().filter(move |(_, reach)| reads(reach)).map(|(name, _)| name)
+    }
+
+    /// What each pipeline may get from files that its code reads into the environment, such as `.env`.
+    pub(crate) fn loaded(&self) -> BTreeMap<&Text, Loaded<'_>> {
+        let mut loaded = BTreeMap::new();
+        for (pipeline, reach) in self.shape.pipelines.iter().filter(|(_, reach)| !reach.loads.is_empty()) {
+            let mut of = Loaded { names: HashSet::new(), is_elsewhere: false };
+            for load in &reach.loads {
+                let file = self.files.get(load);
+                of.is_elsewhere |= file.is_none();
+                of.names.extend(file.iter().flat_map(|scan| &scan.sets).map(Text::as_str));
+            }
+            loaded.insert(pipeline, of);
+        }
+        loaded
     }
 
     /// The pipelines that reach a file.

@@ -31,6 +31,8 @@ pub(crate) struct Reach {
     pub(crate) runs_dbt: bool,
     /// The profiles that its blocks name; nothing where one of them makes the name while it runs.
     pub(crate) profiles: Option<BTreeSet<Text>>,
+    /// The files that its code reads into the environment; an empty name for one that it makes while it runs.
+    pub(crate) loads: BTreeSet<Text>,
     /// The services whose settings its blocks read from a profile; nothing where nobody can say.
     pub(crate) services: Option<BTreeSet<&'static str>>,
 }
@@ -41,7 +43,8 @@ pub(crate) fn is_alike(one: &Scan, other: &Scan) -> bool {
         let named = scan.references.iter().filter(|reference| reference.kind == Kind::Profile);
         named.map(|reference| reference.name.clone()).collect()
     };
-    (&one.pipeline, &one.imports) == (&other.pipeline, &other.imports) && profiles(one) == profiles(other)
+    (&one.pipeline, &one.imports, &one.loads) == (&other.pipeline, &other.imports, &other.loads)
+        && profiles(one) == profiles(other)
 }
 
 impl Shape {
@@ -114,6 +117,7 @@ impl Files<'_> {
             if scan.pipeline.is_some() {
                 continue;
             }
+            reach.loads.extend(scan.loads.iter().cloned());
             let named = scan.references.iter().filter(|reference| reference.kind == Kind::Profile);
             for reference in named {
                 match reference.name.literal() {

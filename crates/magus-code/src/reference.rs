@@ -22,6 +22,9 @@ pub struct Reference {
     /// The names that serve as well, where it is one of several: it fails only without all of them. Each list is one such place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Vec<Text>>,
+    /// Whether a variable of this name in upper or lower case is read as well.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub any_case: bool,
     /// What the name looks like where the code makes it, with `*` for what is not known; nothing where all of it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<Text>,

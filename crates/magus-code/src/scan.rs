@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What is kept was found by this version of the scanner; another one looks again.
-pub(crate) const VERSION: u32 = 7;
+pub(crate) const VERSION: u32 = 8;
 
 /// No YAML file that somebody wrote is larger.
 const LARGEST_YAML: u64 = magus_load::LARGEST_FILE;
@@ -27,6 +27,12 @@ pub struct Scan {
     /// What it imports, as dotted paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub imports: Vec<Text>,
+    /// The files that it reads into the environment, such as `.env`; empty for one whose name it makes while it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) loads: Vec<Text>,
+    /// The variables that it sets, where it is such a file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) sets: Vec<Text>,
     /// The numbers of the words in it that may be names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) words: Vec<u32>,
@@ -77,6 +83,8 @@ pub(crate) enum FileKind {
     Triggers,
     /// What is looked through for words alone: R, shell, and YAML that Mage does not render.
     Words,
+    /// Variables that code may read into its environment, as python-dotenv does.
+    Dotenv,
 }
 
 /// The folders whose YAML files Mage renders: those of blocks, of dbt and of interactions.
@@ -95,7 +103,7 @@ const RENDERED: [&str; 11] = [
 ];
 
 /// The endings of other files in which variables are read.
-const OF_WORDS: [&str; 6] = [".r", ".R", ".sh", ".toml", ".env", ".cfg"];
+const OF_WORDS: [&str; 5] = [".r", ".R", ".sh", ".toml", ".cfg"];
 
 /// What Mage renders in the root of a project (MAGE.md 7).
 const OF_PROJECT: [&str; 3] = ["metadata.yaml", "settings.yaml", ".settings.yaml"];
@@ -112,6 +120,7 @@ impl FileKind {
             crate::project::PIPELINES if name.ends_with("/triggers.yaml") => FileKind::Triggers,
             // Notes, whatever they are called.
             "markdowns" => return None,
+            _ if is_dotenv(path) => FileKind::Dotenv,
             _ if path.ends_with(".py") => FileKind::Python,
             _ if path.ends_with(".sql") => FileKind::Text,
             folder if is_yaml && RENDERED.contains(&folder) => FileKind::Yaml,
@@ -130,8 +139,30 @@ impl FileKind {
             FileKind::Pipeline => "pipeline",
             FileKind::Triggers => "triggers",
             FileKind::Words => "words",
+            FileKind::Dotenv => "dotenv",
         }
     }
+}
+
+/// Whether a file is one of variables: `.env`, `.env.prod`, `prod.env`.
+fn is_dotenv(path: &str) -> bool {
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    name.starts_with(".env") || name.ends_with(".env")
+}
+
+/// The names that a file of variables sets.
+fn sets(text: &str) -> Vec<Text> {
+    let name = |line: &str| {
+        let line = line.trim_start();
+        let (name, _) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
+        let name = name.trim();
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        (!name.is_empty() && name.bytes().all(is_part)).then(|| Text::from(name))
+    };
+    let mut names: Vec<Text> = text.lines().filter_map(name).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// What is found in a file at this path of a project, with this content; nothing for what is not looked at.
@@ -142,7 +173,7 @@ pub fn scan_file(path: &str, content: &[u8]) -> Option<Scan> {
 /// Reads a file. Nothing that it holds makes this fail.
 pub(crate) fn scan(kind: FileKind, content: &[u8]) -> Scan {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-    let is_code = matches!(kind, FileKind::Python | FileKind::Text | FileKind::Words);
+    let is_code = matches!(kind, FileKind::Python | FileKind::Text | FileKind::Words | FileKind::Dotenv);
     if !is_code && content.len() as u64 > LARGEST_YAML {
         return too_large(kind);
     }
@@ -155,12 +186,14 @@ pub(crate) fn scan(kind: FileKind, content: &[u8]) -> Scan {
         FileKind::Pipeline => pipeline::scan(&text),
         FileKind::Triggers => triggers::scan(&text),
         FileKind::Words => Scan::default(),
+        FileKind::Dotenv => Scan { sets: sets(&text), ..Scan::default() },
     };
     if kind != FileKind::Python {
         scan.words = words::of(&text);
     }
     // What is only looked through may be anything.
-    if let (std::borrow::Cow::Owned(_), false) = (&text, kind == FileKind::Words) {
+    let is_looked_through = matches!(kind, FileKind::Words | FileKind::Dotenv);
+    if let (std::borrow::Cow::Owned(_), false) = (&text, is_looked_through) {
         let good = content.utf8_chunks().next().map_or("", |chunk| chunk.valid());
         let (line, column) = python::Lines::new(good).place(good.len());
         scan.fault = Some(Fault { line, column, what: Text::new_static("it is not UTF-8") });
@@ -170,7 +203,7 @@ pub(crate) fn scan(kind: FileKind, content: &[u8]) -> Scan {
 
 /// What is said of a file that is too large to be read.
 pub(crate) fn too_large(kind: FileKind) -> Scan {
-    if kind == FileKind::Words {
+    if matches!(kind, FileKind::Words | FileKind::Dotenv) {
         return Scan::default();
     }
     let fault = Fault { line: 1, column: 1, what: Text::new_static("it is too large to be read") };

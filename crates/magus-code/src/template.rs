@@ -82,6 +82,7 @@ fn scan(text: &str, template: &jinja::Template, missing: impl Fn(usize) -> Missi
             name: name.clone(),
             missing,
             alternatives: Vec::new(),
+            any_case: false,
             pattern: None,
             profile: None,
             key: None,

@@ -12,6 +12,7 @@ use super::{
     branches::Exit,
     fate::{DEEPEST, Failure, Flow},
     groups::Groups,
+    settings::Field,
     uses::Gives,
     value::{Constant, Members, Nothing, Value},
 };
@@ -60,6 +61,13 @@ impl<'t> Flow<'_, 't> {
         if matches!(first.gives, Gives::Known(_)) {
             return self.expression(expression);
         }
+        if let Gives::Field(_) = first.gives {
+            if let Expr::Call(call) = expression {
+                self.arguments_used(&call.arguments);
+            }
+            self.settings(reads);
+            return Value { depends: true, ..Value::constant(Constant::Full) };
+        }
         let (gives, key) = (first.gives, first.key);
         let reads = self.meant(reads, key);
         if key.is_some() {
@@ -71,6 +79,10 @@ impl<'t> Flow<'_, 't> {
                 self.fail(&each, Failure::Missing);
                 Value { depends: true, ..Value::constant(Constant::Full) }
             }
+            Gives::Refuses(error) => {
+                self.fail(&each, Failure::Raised(error));
+                Value { depends: true, ..Value::constant(Constant::Full) }
+            }
             Gives::Default(default) => self.or_default(each, default),
             Gives::SetDefault(default) => {
                 let value = self.or_default(each.clone(), default);
@@ -79,7 +91,31 @@ impl<'t> Flow<'_, 't> {
             }
             Gives::False => Value::absent(each, Nothing::Answer),
             Gives::True => Value { present: each, nothing: Nothing::Answer, ..Value::default() },
-            Gives::Set | Gives::Known(_) => Value::default(),
+            Gives::Set | Gives::Known(_) | Gives::Field(_) => Value::default(),
+        }
+    }
+
+    /// An object of settings is made: each field that has to be given fails it, and the others are what they are by default.
+    pub(super) fn settings(&mut self, reads: &[u32]) {
+        let field = |flow: &Self, read: u32| match flow.reads[read as usize].gives {
+            Gives::Field(field) => Some(field),
+            _ => None,
+        };
+        let mut rest = reads;
+        while let Some(first) = rest.first() {
+            let Some(Field { name, group, is_required, default, .. }) = field(self, *first) else { return };
+            let is_of_group = |read: &&u32| field(self, **read).is_some_and(|one| one.group == group);
+            let (own, others) = rest.split_at(rest.iter().take_while(is_of_group).count());
+            rest = others;
+            let missing = Groups::each(own).together();
+            if is_required {
+                self.fail(&missing, Failure::Raised("ValidationError"));
+            } else if default.is_some() {
+                let value = self.or_default(missing, default);
+                self.field(name, value);
+                // Where it is not read here, it may be read elsewhere, and what is done there is not known.
+                self.loaded_fields.insert(name);
+            }
         }
     }
 

@@ -12,7 +12,9 @@ use ruff_text_size::TextRange;
 
 use super::{
     groups::{Certainty, Group, Groups},
+    libraries,
     names::Names,
+    settings::Field,
     uses::{Gives, Read},
     value::{Constant, Nothing, Value},
 };
@@ -171,7 +173,9 @@ pub(super) fn catches(kind: Option<&str>, failure: Failure<'_>) -> bool {
         ("TypeError" | "AttributeError" | "ValueError", Failure::Used) => true,
         ("SystemExit", Failure::Exit) => true,
         (word, Failure::Raised(name)) => {
-            word == name && !word.is_empty() || word == "LookupError" && name == "KeyError"
+            word == name && !word.is_empty()
+                || word == "LookupError" && name == "KeyError"
+                || libraries::is_caught(word, name)
         }
         _ => false,
     })
@@ -251,7 +255,12 @@ pub(super) fn fates<'t>(module: &'t ModModule, names: &Names<'t>, reads: &[Read<
         Gives::Known(missing) => Fate { missing, alternatives: Vec::new() },
         Gives::Set => Fate { missing: Missing::Set, alternatives: Vec::new() },
         _ if is_traceable => flow.fate(number),
-        Gives::Raises | Gives::Default(None) => Fate { missing: Missing::Fails, alternatives: Vec::new() },
+        Gives::Field(Field { is_required: true, .. }) => {
+            Fate { missing: Missing::Fails, alternatives: Vec::new() }
+        }
+        Gives::Raises | Gives::Refuses(_) | Gives::Default(None) => {
+            Fate { missing: Missing::Fails, alternatives: Vec::new() }
+        }
         _ => Fate { missing: Missing::Default, alternatives: Vec::new() },
     };
     reads.iter().enumerate().map(fate).collect()
@@ -312,7 +321,21 @@ impl<'n, 't> Flow<'n, 't> {
                 self.use_value(&value);
             }
         }
+        self.settings_elsewhere();
         self.escaping();
+    }
+
+    /// Settings of which this file makes no object are made elsewhere.
+    fn settings_elsewhere(&mut self) {
+        let is_elsewhere =
+            |read: &&Read<'_>| matches!(read.gives, Gives::Field(Field { is_elsewhere: true, .. }));
+        let mut classes: Vec<TextRange> =
+            self.reads.iter().filter(is_elsewhere).map(|read| read.expression).collect();
+        classes.dedup();
+        for class in classes {
+            let reads = self.reads_at.get(&class).cloned().unwrap_or_default();
+            self.settings(&reads);
+        }
     }
 
     /// What is kept in names of the module, or in attributes, and is not read here, is read elsewhere.

@@ -8,9 +8,11 @@ mod calls;
 mod expressions;
 mod fate;
 mod groups;
+mod libraries;
 mod literals;
 mod names;
 mod paths;
+mod settings;
 mod statements;
 mod uses;
 mod value;
@@ -93,8 +95,10 @@ pub(crate) fn scan(text: &str) -> Scan {
     let Some(module) = parsed.syntax().as_module() else { return scan };
     let names = Names::read(module, text);
     scan.imports = names.imports();
-    scan.words = crate::words::ordered(names.words.clone());
-    scan.references = uses::references(module, &names, &lines);
+    let found = uses::uses(module, &names, &lines);
+    scan.words = crate::words::ordered([names.words.clone(), found.words].concat());
+    scan.loads = found.loads;
+    scan.references = found.references;
     if let Some(too_deep) = names.too_deep {
         scan.fault = fault(too_deep.start().to_usize(), TOO_DEEP);
         // Giving such a tree back would recurse over all of it.

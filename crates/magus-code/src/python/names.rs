@@ -21,6 +21,10 @@ const BINDINGS: usize = 32;
 /// So many calls of a function are looked at for what they give it.
 const CALLS: usize = 64;
 
+/// So many prefixes stand before a name, and so many names are followed to what made an object.
+const PREFIXES: usize = 16;
+const FOLLOWED: usize = 8;
+
 /// What a name is bound to in a scope.
 #[derive(Debug, Clone)]
 pub(super) enum Binding<'t> {
@@ -77,6 +81,8 @@ pub(crate) struct Candidate<'t> {
     pub(crate) role: Role,
     /// Whether it is handed on as a whole: an argument, what a loop goes over.
     pub(crate) is_whole: bool,
+    /// Within which `with env.prefixed(…)` it stands; 0 for none.
+    pub(super) within: usize,
 }
 
 /// The names of a file.
@@ -84,6 +90,8 @@ pub(crate) struct Names<'t> {
     text: &'t str,
     scopes: Vec<Scope<'t>>,
     imports: Vec<Text>,
+    /// Every class, with the scope of its body.
+    pub(super) classes: Vec<(&'t StmtClassDef, usize)>,
     /// Every function, in the order of the file.
     pub(super) functions: Vec<Function<'t>>,
     /// The functions of classes by name; nothing where several classes have one of that name.
@@ -101,6 +109,11 @@ pub(crate) struct Names<'t> {
     /// The numbers of the texts that may be names.
     pub(super) words: Vec<u32>,
     pub(crate) candidates: Vec<Candidate<'t>>,
+    /// What `with env.prefixed(…)` puts before names, with the one around it and the scope.
+    prefixes: Vec<(Option<&'t Expr>, usize, usize)>,
+    within: usize,
+    /// Whether attributes may be settings: those of Dynaconf.
+    has_settings: bool,
     /// Where it is nested too deeply to be read on.
     pub(crate) too_deep: Option<TextRange>,
     /// Of what is visited.
@@ -118,6 +131,7 @@ impl<'t> Names<'t> {
             text,
             scopes: vec![Scope::default()],
             imports: Vec::new(),
+            classes: Vec::new(),
             functions: Vec::new(),
             methods: HashMap::new(),
             function_at: HashMap::new(),
@@ -127,6 +141,9 @@ impl<'t> Names<'t> {
             kept: HashMap::new(),
             words: Vec::new(),
             candidates: Vec::new(),
+            prefixes: Vec::new(),
+            within: 0,
+            has_settings: false,
             too_deep: None,
             scope: 0,
             depth: 0,
@@ -144,6 +161,11 @@ impl<'t> Names<'t> {
         imports.sort();
         imports.dedup();
         imports
+    }
+
+    /// Whether a module is imported whose path begins so.
+    pub(super) fn imports_any(&self, begin: &str) -> bool {
+        self.imports.iter().any(|import| import.starts_with(begin))
     }
 
     /// How long the file is, in bytes.
@@ -277,6 +299,47 @@ impl<'t> Names<'t> {
         }
     }
 
+    /// `with env.prefixed('APP_')`: what stands before the names in it.
+    fn prefix(&mut self, item: &'t WithItem) {
+        let Expr::Call(call) = &item.context_expr else { return };
+        if call.func.as_attribute_expr().is_some_and(|method| method.attr.as_str() == "prefixed") {
+            self.prefixes.push((call.arguments.find_argument_value("prefix", 0), self.within, self.scope));
+            self.within = self.prefixes.len();
+        }
+    }
+
+    /// What stands before names there; nothing where that is not known.
+    pub(super) fn prefixed(&self, within: usize) -> Option<String> {
+        let (mut within, mut all) = (within, String::new());
+        for _ in 0..PREFIXES {
+            let Some((prefix, outer, scope)) = within.checked_sub(1).map(|at| self.prefixes[at]) else {
+                return Some(all);
+            };
+            let texts = self.literals(prefix?, scope)?;
+            let [only] = &texts[..] else { return None };
+            all.insert_str(0, &only.text);
+            within = outer;
+        }
+        None
+    }
+
+    /// The call that made what an expression names.
+    pub(super) fn made_by(&self, object: &'t Expr, scope: usize) -> Option<(&'t ExprCall, usize)> {
+        let (mut object, mut scope) = (object, scope);
+        for _ in 0..FOLLOWED {
+            (object, scope) = match object {
+                Expr::Call(call) => return Some((call, scope)),
+                Expr::Name(name) => match self.look_up(&name.id, scope)? {
+                    ([Binding::Value(value)], bound) => (*value, bound),
+                    _ => return None,
+                },
+                Expr::Attribute(attribute) => self.kept.get(attribute.attr.as_str()).copied()?,
+                _ => return None,
+            };
+        }
+        None
+    }
+
     fn parameters(&mut self, parameters: &'t Parameters, of_block: bool) {
         for parameter in parameters {
             let rest = parameters
@@ -292,6 +355,7 @@ impl<'t> Names<'t> {
         for alias in aliases {
             let path = alias.name.as_str();
             self.imports.push(path.into());
+            self.has_settings |= path == "dynaconf";
             match &alias.asname {
                 Some(bound) => self.bind(bound.as_str(), Binding::Import(path.to_owned())),
                 None => {
@@ -307,6 +371,7 @@ impl<'t> Names<'t> {
         let dots = ".".repeat(import.level as usize);
         let module = format!("{dots}{}", import.module.as_ref().map_or("", |module| module.as_str()));
         self.imports.push(module.as_str().into());
+        self.has_settings |= module == "dynaconf";
         for alias in &import.names {
             let name = alias.name.as_str();
             if name == "*" {
@@ -409,10 +474,18 @@ impl<'t> Visitor<'t> for Names<'t> {
                 self.visit_whole(&choice.subject);
                 choice.cases.iter().for_each(|case| self.visit_match_case(case));
             }
+            Stmt::With(with) => {
+                with.items.iter().for_each(|item| self.visit_with_item(item));
+                let outer = self.within;
+                with.items.iter().for_each(|item| self.prefix(item));
+                self.visit_body(&with.body);
+                self.within = outer;
+            }
             Stmt::Return(result) => result.value.iter().for_each(|value| self.visit_whole(value)),
             Stmt::FunctionDef(function) => self.function_definition(function),
             Stmt::ClassDef(class) => {
                 self.bind(&class.name, Binding::Class(class, self.scopes.len()));
+                self.classes.push((class, self.scopes.len()));
                 let scope = Scope { is_class: true, ..Scope::default() };
                 // The scope comes first: what decorates a class may have scopes of its own.
                 self.within(class.range(), scope, |inner| inner.visit_body(&class.body));
@@ -430,7 +503,8 @@ impl<'t> Visitor<'t> for Names<'t> {
             return;
         }
         let scope = self.scope;
-        let mut candidate = Candidate { expression, scope, role, is_whole };
+        let within = self.within;
+        let mut candidate = Candidate { expression, scope, role, is_whole, within };
         let mut chain = 0;
         // What follows one another is no nesting: `a.b(c)[d] + e`.
         loop {
@@ -451,7 +525,7 @@ impl<'t> Visitor<'t> for Names<'t> {
                     &*subscript.value
                 }
                 Expr::Attribute(attribute) => {
-                    if candidate.is_whole {
+                    if candidate.is_whole || self.has_settings {
                         self.candidates.push(candidate);
                     }
                     &*attribute.value
@@ -461,7 +535,8 @@ impl<'t> Visitor<'t> for Names<'t> {
                     self.is_whole = operation.op == Operator::BitOr;
                     self.visit_expr(&operation.right);
                     let is_whole = operation.op == Operator::BitOr;
-                    candidate = Candidate { expression: &operation.left, scope, role: Role::Read, is_whole };
+                    candidate =
+                        Candidate { expression: &operation.left, scope, role: Role::Read, is_whole, within };
                     continue;
                 }
                 last => {
@@ -469,7 +544,7 @@ impl<'t> Visitor<'t> for Names<'t> {
                     break;
                 }
             };
-            candidate = Candidate { expression: next, scope, role: Role::Read, is_whole: false };
+            candidate = Candidate { expression: next, scope, role: Role::Read, is_whole: false, within };
         }
         self.depth -= 1;
     }

@@ -3,6 +3,7 @@
 use ruff_python_ast::{Expr, ExprCall};
 
 use super::{
+    libraries,
     literals::place_of,
     names::{Binding, Names},
     uses::ENVIRONMENT,
@@ -43,7 +44,7 @@ impl<'t> Names<'t> {
                 followed.push(binding);
                 // Where it is bound in several ways, one that is known is enough: `try: import … except: … = None`.
                 bindings.iter().find_map(|binding| match binding {
-                    Binding::Import(path) => Some(path.clone()),
+                    Binding::Import(path) => Some(imported(path)),
                     Binding::Value(value) => self.path_within(value, bound, followed),
                     Binding::Parameter(function) => self.default(&name.id, *function, followed),
                     _ => None,
@@ -135,7 +136,16 @@ impl<'t> Names<'t> {
             "functools.partial" if arguments.len() == 1 => {
                 self.path_within(arguments.find_positional(0)?, scope, followed)
             }
-            _ => None,
+            called => libraries::object(called).map(str::to_owned),
         }
+    }
+}
+
+/// What an import brings. Starlette has the environment under a name of its own.
+fn imported(path: &str) -> String {
+    match path {
+        "starlette.config.environ" => ENVIRONMENT.to_owned(),
+        "environs.env" | "dynaconf.settings" => libraries::object(path).unwrap_or(path).to_owned(),
+        path => path.to_owned(),
     }
 }

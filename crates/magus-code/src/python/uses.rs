@@ -1,21 +1,25 @@
 //! The expressions of a Python file that refer to variables, secrets and profiles.
 
 use magus_model::Text;
-use ruff_python_ast::{CmpOp, Expr, ExprCall, ExprCompare, ExprSubscript, ModModule};
+use ruff_python_ast::{CmpOp, Expr, ExprAttribute, ExprCall, ExprCompare, ExprSubscript, ModModule};
 use ruff_text_size::{Ranged as _, TextRange};
 
 use super::{
     Lines,
     fate::{Fate, fates},
+    libraries::{self, Reading},
     literals::Literal,
     names::{Candidate, Names, Role},
     ordered,
+    settings::{Field, Settings},
 };
 use crate::reference::{Kind, Missing, Name, Reference};
 
 /// Where Mage has its function for secrets.
 pub(super) const SECRET: &str = "mage_ai.data_preparation.shared.secrets.get_secret_value";
 pub(super) const ENVIRONMENT: &str = "os.environ";
+/// The file that is read where none is named.
+const DOTENV: &str = ".env";
 const BYTES: &str = "os.environb";
 const PROFILE: &str = "mage_ai.io.config.ConfigFileLoader";
 const GLOBAL: &str = "mage_ai.data_preparation.variable_manager.get_global_variable";
@@ -65,6 +69,10 @@ pub(super) struct Read<'t> {
 pub(super) enum Gives<'t> {
     /// An exception.
     Raises,
+    /// An exception of a library, by its name.
+    Refuses(&'static str),
+    /// A field of settings: with `ValidationError`, or its default.
+    Field(Field<'t>),
     /// `None`, or what this expression comes to.
     Default(Option<&'t Expr>),
     /// The same, and it is there from then on.
@@ -103,12 +111,25 @@ fn function(path: &str) -> Option<Function> {
     })
 }
 
-/// Everything that a file refers to, ordered by place.
-pub(super) fn references<'t>(module: &'t ModModule, names: &Names<'t>, lines: &Lines<'_>) -> Vec<Reference> {
-    let mut found = Found { names, reads: Vec::new() };
+/// What a file does with names.
+pub(super) struct Uses {
+    /// Everything that it refers to, ordered by place.
+    pub(super) references: Vec<Reference>,
+    /// The files that it reads into the environment.
+    pub(super) loads: Vec<Text>,
+    /// The numbers of names that stand nowhere as they are read.
+    pub(super) words: Vec<u32>,
+}
+
+/// Looks for everything that a file refers to.
+pub(super) fn uses<'t>(module: &'t ModModule, names: &Names<'t>, lines: &Lines<'_>) -> Uses {
+    let mut found = Found { names, reads: Vec::new(), loads: Vec::new(), words: Vec::new() };
     for candidate in &names.candidates {
         found.look(*candidate);
     }
+    let settings = Settings::of(names);
+    found.reads.extend(settings.reads);
+    found.words.extend(settings.words);
     let fates = fates(module, names, &found.reads);
     let reference = |(read, Fate { missing, alternatives }): (Read<'t>, Fate)| {
         let (line, column) = lines.place(read.at.start().to_usize());
@@ -119,17 +140,23 @@ pub(super) fn references<'t>(module: &'t ModModule, names: &Names<'t>, lines: &L
             name: read.name,
             missing,
             alternatives,
+            any_case: matches!(read.gives, Gives::Field(Field { any_case: true, .. })),
             pattern: read.pattern,
             profile: None,
             key: None,
         }
     };
-    ordered(found.reads.into_iter().zip(fates).map(reference).collect())
+    let references = ordered(found.reads.into_iter().zip(fates).map(reference).collect());
+    Uses { references, loads: found.loads, words: found.words }
 }
 
 struct Found<'n, 't> {
     names: &'n Names<'t>,
     reads: Vec<Read<'t>>,
+    /// The calls that read a file into the environment.
+    loads: Vec<Text>,
+    /// The numbers of names that stand nowhere as they are read.
+    words: Vec<u32>,
 }
 
 impl<'t> Found<'_, 't> {
@@ -142,9 +169,10 @@ impl<'t> Found<'_, 't> {
             return;
         }
         match candidate.expression {
-            Expr::Call(call) => self.call(call, candidate.scope),
+            Expr::Call(call) => self.call(call, candidate),
             Expr::Subscript(subscript) => self.subscript(subscript, candidate),
             Expr::Compare(compare) => self.compare(compare, candidate.scope),
+            Expr::Attribute(attribute) => self.setting(attribute, candidate),
             _ => {}
         }
     }
@@ -163,25 +191,46 @@ impl<'t> Found<'_, 't> {
 
     /// Adds a read of each name that an expression comes to.
     fn add(&mut self, expression: TextRange, key: &'t Expr, scope: usize, kind: Kind, gives: Gives<'t>) {
+        self.add_prefixed(Some(""), expression, key, scope, kind, gives);
+    }
+
+    /// The same, with what stands before each name; nothing where that is not known.
+    fn add_prefixed(
+        &mut self,
+        prefix: Option<&str>,
+        expression: TextRange,
+        key: &'t Expr,
+        scope: usize,
+        kind: Kind,
+        gives: Gives<'t>,
+    ) {
         let read =
             Read { expression, at: key.range(), kind, name: Name::Any, gives, pattern: None, key: None };
-        match self.names.literals(key, scope) {
-            Some(literals) => {
+        match (self.names.literals(key, scope), prefix) {
+            (Some(literals), Some(prefix)) => {
                 for Literal { text, at } in literals {
+                    if !prefix.is_empty() {
+                        self.words.extend(crate::words::number(&format!("{prefix}{text}")));
+                    }
                     self.reads.push(Read {
-                        name: Name::Literal(text.into()),
+                        name: Name::Literal(format!("{prefix}{text}").into()),
                         at: at.unwrap_or(read.at),
                         key: at.map(|_| key),
                         ..read.clone()
                     });
                 }
             }
-            None => {
+            (literals, prefix) => {
                 // A name alone says nothing: what it is bound to does.
                 let made = self.names.bound(key, scope);
+                let pattern = match (prefix, literals.as_deref()) {
+                    (None, Some([only])) => Some(format!("*{}", only.text).into()),
+                    (None, _) => None,
+                    (Some(_), _) => self.names.pattern(made.0, made.1),
+                };
                 self.reads.push(Read {
                     name: Name::undecidable(self.names.source(made.0.range())),
-                    pattern: self.names.pattern(made.0, made.1),
+                    pattern,
                     ..read
                 });
             }
@@ -195,7 +244,8 @@ impl<'t> Found<'_, 't> {
         self.add(expression, key, scope, Kind::Runtime, Gives::Known(missing));
     }
 
-    fn call(&mut self, call: &'t ExprCall, scope: usize) {
+    fn call(&mut self, call: &'t ExprCall, candidate: Candidate<'t>) {
+        let scope = candidate.scope;
         let arguments = &call.arguments;
         if let Expr::Attribute(method) = &*call.func
             && self.names.is_arguments(&method.value, scope)
@@ -217,6 +267,14 @@ impl<'t> Found<'_, 't> {
         }
         if matches!(path.as_str(), "os.environ.copy" | "os.environ.items" | "os.environ.values") {
             self.whole(call.func.range());
+            return;
+        }
+        if libraries::loads_file(&path) {
+            self.load(call, scope);
+            return;
+        }
+        if let Some(reading) = libraries::reading(&path) {
+            self.library(call, candidate, &path, reading);
             return;
         }
         let Some(Function { kind, name: (place, keyword), default, gives }) = function(&path) else {
@@ -246,6 +304,80 @@ impl<'t> Found<'_, 't> {
             (gives, _) => gives,
         };
         self.add(call.range(), key, scope, kind, gives);
+    }
+
+    /// `load_dotenv()`: the file is `.env`, or what the call says; one that it makes may be any.
+    fn load(&mut self, call: &'t ExprCall, scope: usize) {
+        let path = ["dotenv_path", "path", "env_file"]
+            .into_iter()
+            .find_map(|name| call.arguments.find_argument_value(name, 0));
+        let file = match path {
+            None => DOTENV.to_owned(),
+            Some(path) => match self.names.literals(path, scope).as_deref() {
+                Some([only]) => only.text.clone(),
+                _ => String::new(),
+            },
+        };
+        self.loads.push(file.trim_start_matches("./").into());
+    }
+
+    /// `env.str('X')` and the like.
+    fn library(&mut self, call: &'t ExprCall, candidate: Candidate<'t>, path: &str, reading: Reading) {
+        let Candidate { scope, within, .. } = candidate;
+        let object = match &*call.func {
+            Expr::Attribute(method) if !path.ends_with("()") && path != libraries::DECOUPLE => &*method.value,
+            called => called,
+        };
+        let prefix = libraries::prefix(self.names, path, object, scope, within);
+        let Reading { keyword, default, gives, named } = reading;
+        let gives = match call.arguments.find_argument_value("default", default) {
+            Some(value) => Gives::Default(Some(value)),
+            None => gives,
+        };
+        let Some(key) = call.arguments.find_argument_value(keyword, 0) else {
+            if let Some(name) = named {
+                self.reads.push(Read {
+                    expression: call.range(),
+                    at: call.func.range(),
+                    kind: Kind::Variable,
+                    name: Name::Literal(Text::new_static(name)),
+                    gives,
+                    pattern: None,
+                    key: None,
+                });
+            }
+            return;
+        };
+        let is_in_scheme = matches!(key, Expr::StringLiteral(name) if libraries::in_scheme(self.names, object, scope, name.value.to_str()));
+        let gives = if is_in_scheme { Gives::Known(Missing::Default) } else { gives };
+        self.add_prefixed(prefix.as_deref(), call.range(), key, scope, Kind::Variable, gives);
+    }
+
+    /// `settings.X` of Dynaconf.
+    fn setting(&mut self, attribute: &'t ExprAttribute, candidate: Candidate<'t>) {
+        let Candidate { scope, role, within, .. } = candidate;
+        if role == Role::Set
+            || self.names.path(&attribute.value, scope).as_deref() != Some(libraries::DYNACONF)
+        {
+            return;
+        }
+        let Some(setting) = libraries::setting(&attribute.attr) else { return };
+        let path = libraries::DYNACONF;
+        let Some(prefix) = libraries::prefix(self.names, path, &attribute.value, scope, within) else {
+            return;
+        };
+        let has_files = libraries::has_files(self.names.made_by(&attribute.value, scope));
+        let name = format!("{prefix}{setting}");
+        self.words.extend(crate::words::number(&name));
+        self.reads.push(Read {
+            expression: attribute.range,
+            at: attribute.attr.range(),
+            kind: Kind::Variable,
+            name: Name::Literal(name.into()),
+            gives: Gives::Known(if has_files { Missing::Undecidable } else { Missing::Fails }),
+            pattern: None,
+            key: None,
+        });
     }
 
     /// `os.path.expandvars("$HOME/${X}")`: what is missing stays as it is written.

@@ -304,3 +304,40 @@ fn links_that_multiply_end() {
     let project = Projects::default().project(&open(folder.path()), &id, ".").unwrap().unwrap();
     assert!((1..=1_000).contains(&project.places().count()));
 }
+
+#[test]
+fn a_file_that_code_loads_gives_its_names_or_may_give_any() {
+    let block = "import os\nfrom utils.env import load\nload()\na, b = os.environ['A'], os.environ['B']\n";
+    let load = "from dotenv import load_dotenv\ndef load():\n    load_dotenv()\n";
+    let other = "import os\nos.environ['A']\n";
+    let needed = |more: &[(&str, &str)], load: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = git2::Repository::init(folder.path()).unwrap();
+        let mut files = vec![
+            ("pipelines/orders/metadata.yaml", "blocks:\n- {uuid: b, type: custom}\n"),
+            ("custom/b.py", block),
+            ("utils/env.py", load),
+        ];
+        files.extend(more);
+        let id = commit(&repository, &files);
+        let needs = Projects::default().needs(&open(folder.path()), &id, ".").unwrap().unwrap();
+        let one = |need: &crate::Need| format!("{} {:?} {}", need.name, need.missing, need.from_file);
+        needs.names.iter().map(one).collect::<Vec<_>>()
+    };
+    // It is not in git: whether it is there is not known.
+    assert_eq!(needed(&[], load), ["A Undecidable true", "B Undecidable true"]);
+    // It is in git, and says what it gives.
+    let file = (".env", "# x\nexport A=1\nC = '2'\n");
+    assert_eq!(needed(&[file], load), ["A Default false", "B Fails false"]);
+    // Nobody loads it.
+    assert_eq!(needed(&[file], "def load(): ...\n"), ["A Fails false", "B Fails false"]);
+    // Another file, and one whose name is made.
+    let named = load.replace("()\n", "('conf/prod.env')\n").replace("load('conf/prod.env'):", "load():");
+    assert_eq!(needed(&[file, ("conf/prod.env", "B=1\n")], &named), ["A Fails false", "B Default false"]);
+    let made = load.replace("load_dotenv()", "load_dotenv(path())");
+    assert_eq!(needed(&[file], &made), ["A Undecidable true", "B Undecidable true"]);
+    // Another pipeline does not load it.
+    let alone =
+        [file, ("pipelines/x/metadata.yaml", "blocks:\n- {uuid: c, type: custom}\n"), ("custom/c.py", other)];
+    assert_eq!(needed(&alone, load), ["A Fails false", "B Fails false"]);
+}

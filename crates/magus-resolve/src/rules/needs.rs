@@ -52,7 +52,7 @@ pub fn lacking<'n>(needs: &'n Needs, workspace: &Workspace) -> Vec<Lack<'n>> {
             Missing::Comment if need.only_in_unused_profile => Severity::Hint,
             Missing::Comment | Missing::Set => return None,
         };
-        if has(workspace, need.kind, &need.name) {
+        if has_need(workspace, need) {
             return None;
         }
         let other = if need.kind == Kind::Variable { Kind::Secret } else { Kind::Variable };
@@ -84,6 +84,13 @@ pub fn has(workspace: &Workspace, kind: Kind, name: &str) -> bool {
     is_declared(workspace, kind, name)
         || workspace.provided.iter().any(|provided| pattern::matches(provided, name))
         || kind == Kind::Variable && mage::is_always_there(name)
+}
+
+/// Whether a workspace has what code reads, in upper or lower case where that is the same to the code.
+fn has_need(workspace: &Workspace, need: &Need) -> bool {
+    let has = |name: &str| has(workspace, need.kind, name);
+    has(&need.name)
+        || need.any_case && (has(&need.name.to_ascii_lowercase()) || has(&need.name.to_ascii_uppercase()))
 }
 
 /// The key of the layers that has variables, or secrets.
@@ -183,6 +190,9 @@ impl Said<'_> {
             let environments: Vec<String> = self.defined_in.iter().map(|name| format!("`{name}`")).collect();
             let verb = if environments.len() == 1 { "has" } else { "have" };
             help.push_str(&format!(", as {} {verb} it", environments.join(" and ")));
+        }
+        if need.from_file {
+            help.push_str("; a file that the code loads, such as `.env`, may give it, and is not in git");
         }
         help.push_str(&if may_be_given {
             format!("; where `envFrom` gives it: `provided: [{name}]`")

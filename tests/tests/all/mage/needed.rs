@@ -379,7 +379,8 @@ impl Blocks {
 
     fn class(&mut self, depth: usize, id: usize) {
         let read = self.read(1);
-        match self.below(3) {
+        match self.below(4) {
+            3 => self.settings(depth, id),
             0 => {
                 self.line(depth, &format!("class K{id}:"));
                 self.line(depth + 1, "def __init__(self):");
@@ -401,6 +402,30 @@ impl Blocks {
         }
         self.line(depth, &format!("v{id} = o{id}.field_{id}"));
         self.handle(depth, &format!("v{id}"));
+    }
+
+    /// Settings of pydantic, with one field that says its variables.
+    fn settings(&mut self, depth: usize, id: usize) {
+        let names = if self.below(2) == 0 { format!("'{}'", self.name()) } else { self.list() };
+        let kind = self.pick(&["str", "typing.Optional[str]"]);
+        let default = self.pick(&["..., ", "", "None, ", "'d', ", "'', ", "default=None, "]);
+        self.line(depth, &format!("class K{id}(pydantic.v1.BaseSettings):"));
+        self.line(depth + 1, &format!("field_{id}: {kind} = pydantic.v1.Field({default}env={names})"));
+        match self.below(3) {
+            0 => {
+                self.line(depth, "try:");
+                self.line(depth + 1, &format!("o{id} = K{id}()"));
+                let caught = self.pick(&["except ValueError:", "except KeyError:", "except Exception:"]);
+                self.line(depth, caught);
+                self.line(depth + 1, &format!("o{id} = types.SimpleNamespace(field_{id}='d')"));
+            }
+            1 => {
+                self.line(depth, &format!("def s{id}():"));
+                self.line(depth + 1, &format!("return K{id}()"));
+                self.line(depth, &format!("o{id} = s{id}()"));
+            }
+            _ => self.line(depth, &format!("o{id} = K{id}()")),
+        }
     }
 
     /// `if` and `elif` over several.
@@ -487,7 +512,7 @@ fn python_fails_without_what_is_needed_and_goes_on_without_the_rest() {
     let mut metadata = "blocks:\n".to_owned();
     for number in 0..count {
         let text =
-            "import contextlib\nimport dataclasses\nimport functools\nimport logging\nimport os\nimport sys\n".to_owned();
+            "import contextlib\nimport dataclasses\nimport functools\nimport logging\nimport os\nimport pydantic.v1\nimport sys\nimport types\nimport typing\n".to_owned();
         let state = 0x9e37_79b9_7f4a_7c15 ^ (number + 1).wrapping_mul(0x2545_f491_4f6c_dd1d);
         let mut made = Blocks { state, text, count: 0, names: BTreeSet::new() };
         for _ in 0..=made.below(2) {
