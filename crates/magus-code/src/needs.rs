@@ -16,6 +16,16 @@ use crate::{
 /// What `mage init` writes into the `metadata.yaml` of every project, whether anybody wants to be told or not.
 const PLACEHOLDERS: [&str; 2] = ["MAGE_SLACK_WEBHOOK_URL", "MAGE_TEAMS_WEBHOOK_URL"];
 
+/// What `mage init` writes into the profile `default`: what no block uses of it, nobody wrote.
+const STOCK: [&str; 6] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_TENANT_ID",
+];
+
 /// So many places of one name are told.
 const PLACES: usize = 3;
 
@@ -34,6 +44,10 @@ pub struct Needs {
     pub unknown_profiles: Vec<Found<Text>>,
     /// Those that it has.
     pub profiles: Vec<Text>,
+    /// Whether there is an `io_config.yaml`.
+    pub has_profiles: bool,
+    /// The SQL blocks without a data provider, which run nothing.
+    pub idle: Vec<Found<Text>>,
     /// The files that cannot be read to their end.
     pub faults: Vec<Found<Fault>>,
     /// The triggers, each with its pipeline.
@@ -113,6 +127,8 @@ impl Needs {
         let mut names: BTreeMap<(Kind, &Text), Known<'_>> = BTreeMap::new();
         let profiles: Option<HashSet<&Text>> =
             project.profiles().map(|known| known.iter().map(|profile| &profile.name).collect());
+        needs.has_profiles = project.file(IO_CONFIG).is_some();
+        let mut unknown: BTreeMap<&Text, Found<Text>> = BTreeMap::new();
         let loaded = project.loaded();
         for place in project.places() {
             let reference = place.reference;
@@ -127,13 +143,16 @@ impl Needs {
                     pipelines: owned(project.needed_by(place)),
                 }),
                 (Name::Literal(profile), Kind::Profile) => {
-                    if profiles.as_ref().is_some_and(|known| !known.contains(profile)) {
-                        let pipelines = owned(project.needed_by(place));
-                        needs.unknown_profiles.push(Found {
+                    let is_missing =
+                        profiles.as_ref().map_or(!needs.has_profiles, |known| !known.contains(profile));
+                    let pipelines = project.needed_by(place);
+                    if is_missing && !pipelines.is_empty() {
+                        let first = unknown.entry(profile).or_insert_with(|| Found {
                             what: profile.clone(),
                             place: shown(place.file, reference.line),
-                            pipelines,
+                            pipelines: BTreeSet::new(),
                         });
+                        first.pipelines.extend(owned(pipelines));
                     }
                 }
                 (Name::Literal(name), kind) => {
@@ -142,10 +161,17 @@ impl Needs {
             }
         }
         needs.names = names.into_iter().map(|((kind, name), known)| known.need(kind, name.clone())).collect();
+        needs.unknown_profiles = unknown.into_values().collect();
         needs.profiles =
             project.profiles().unwrap_or_default().iter().map(|profile| profile.name.clone()).collect();
         for (file, scan) in project.files() {
             needs.words.extend(&scan.words);
+            let idle = scan.pipeline.iter().flat_map(|pipeline| &pipeline.idle);
+            needs.idle.extend(idle.map(|(block, idle)| Found {
+                what: block.clone(),
+                place: shown(file, idle.line),
+                pipelines: project.pipelines_of(file).cloned().collect(),
+            }));
             let Some(fault) = &scan.fault else { continue };
             let pipelines = project.pipelines_of(file).cloned().collect();
             let place = shown(file, fault.line);
@@ -184,7 +210,12 @@ impl<'p> Known<'p> {
         }
         let in_profile = place.file.as_str() == IO_CONFIG && place.reference.profile.is_some();
         self.any_case |= place.reference.any_case;
-        self.in_profile |= in_profile && missing != Missing::Comment;
+        let is_stock = place.reference.profile.as_deref() == Some("default")
+            && place.reference.key.as_deref().is_some_and(|key| {
+                STOCK.contains(&key)
+                    && place.reference.name.literal().is_some_and(|name| name.as_str() == key)
+            });
+        self.in_profile |= in_profile && missing != Missing::Comment && !is_stock;
         self.elsewhere |= !in_profile;
         let named = |names: &[&str]| {
             place.reference.name.literal().is_some_and(|name| names.contains(&name.as_str()))

@@ -1,6 +1,6 @@
 //! A pipeline: its blocks and where their files are, as `metadata.yaml` has them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use magus_model::{Text, tree::Node};
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,20 @@ pub struct Pipeline {
     /// The data providers of the blocks that name one, each with the profile that it is read with.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub providers: BTreeSet<(Text, Text)>,
+    /// The SQL blocks without a data provider, which run nothing, each with its profile.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub idle: BTreeMap<Text, Idle>,
     /// Whether a block of it runs dbt.
     pub runs_dbt: bool,
+}
+
+/// A block that runs nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Idle {
+    /// The profile that it loads nevertheless.
+    pub profile: Text,
+    /// Its line in the metadata.
+    pub line: u32,
 }
 
 /// The lists of blocks: callbacks and conditionals have lists of their own.
@@ -50,7 +62,7 @@ pub(crate) fn scan(text: &str) -> Scan {
     let lists = LISTS.iter().filter_map(|list| root.get(list));
     let lists = lists.chain(extensions.iter().filter_map(|extension| extension.value.get("blocks")));
     for block in lists.flat_map(Node::items) {
-        pipeline.add(block);
+        pipeline.add(block, &lines);
         places.extend(["executor_type", "configuration"].iter().filter_map(|key| block.get(key)));
         scan.references.extend(profile(block, &lines));
     }
@@ -83,7 +95,8 @@ fn profile(block: &Node, lines: &Lines<'_>) -> Option<Reference> {
     let node = block.get("configuration")?.get("data_provider_profile").filter(|node| !node.is_null())?;
     let name = node.as_str()?;
     let (line, column) = lines.place(node.span.start as usize);
-    let name = Name::Literal(name.into());
+    // Mage fills in variables of the pipeline.
+    let name = if name.contains("{{") { Name::undecidable(name) } else { Name::Literal(name.into()) };
     Some(Reference {
         line,
         column,
@@ -99,20 +112,21 @@ fn profile(block: &Node, lines: &Lines<'_>) -> Option<Reference> {
 }
 
 impl Pipeline {
-    fn add(&mut self, block: &Node) {
+    fn add(&mut self, block: &Node, lines: &Lines<'_>) {
         let text = |key: &str| text_of(block, key).map(Text::as_str);
         let configuration = block.get("configuration");
         let configured = |key: &str| configuration.and_then(|configuration| text_of(configuration, key));
-        if let Some(provider) = configured("data_provider") {
-            let profile = configured("data_provider_profile").cloned();
-            self.providers.insert((provider.clone(), profile.unwrap_or(Text::new_static(DEFAULT_PROFILE))));
-        }
-        if configured("data_provider").is_none()
-            && text("language") == Some("sql")
-            && text("type") != Some("dbt")
-        {
-            // SQL runs with a profile in any case; which service it is for, nobody says.
-            self.providers.insert((Text::default(), Text::new_static(DEFAULT_PROFILE)));
+        let profile = configured("data_provider_profile").cloned();
+        let profile = profile.unwrap_or(Text::new_static(DEFAULT_PROFILE));
+        let runs_sql = text("language") == Some("sql") && text("type") != Some("dbt");
+        match configured("data_provider").filter(|provider| !provider.is_empty()) {
+            Some(provider) => drop(self.providers.insert((provider.clone(), profile))),
+            // Mage loads the profile, and then does nothing (`execute_sql_code` in 0.9.80).
+            None if runs_sql => {
+                let (line, _) = lines.place(block.span.start as usize);
+                self.idle.extend(text("uuid").map(|uuid| (Text::from(uuid), Idle { profile, line })));
+            }
+            None => {}
         }
         self.runs_dbt |= text("type") == Some("dbt");
         // A block may say where its file is, instead of being called like it.

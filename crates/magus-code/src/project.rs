@@ -14,7 +14,6 @@ use rayon::prelude::*;
 use crate::{
     cache::{Cache, Key},
     needs::Needs,
-    providers,
     reach::{self, Reach, Shape},
     reference::{Kind, Name, Reference},
     scan::{self, FileKind, Profile, Scan},
@@ -385,16 +384,12 @@ impl Project {
             return self.pipelines_of(file).collect();
         }
         let Some(profile) = &reference.profile else { return self.shape.pipelines.keys().collect() };
-        let service = reference.key.as_deref().and_then(providers::of_key);
         let needs = |reach: &Reach| {
-            let profile = reach.profiles.as_ref().is_none_or(|profiles| profiles.contains(profile));
-            let serves = service.is_none_or(|service| {
-                reach
-                    .services
-                    .as_ref()
-                    .is_none_or(|services| services.iter().any(|used| providers::needs(used, service)))
-            });
-            profile && serves
+            let key = reference.key.as_deref();
+            reach
+                .profiles
+                .as_ref()
+                .is_none_or(|profiles| profiles.get(profile).is_some_and(|used| used.has(key)))
         };
         self.shape.pipelines.iter().filter(|(_, reach)| needs(reach)).map(|(name, _)| name).collect()
     }

@@ -25,7 +25,7 @@ const KEYS: [&str; 24] = [
     "SPARK",
     "TRINO",
     "WEAVIATE",
-    "BACKBLAZE",
+    "B2",
     "ATHENA",
 ];
 
@@ -43,8 +43,21 @@ const OTHERWISE: [(&str, &str); 10] = [
     ("delta_lake_azure", "AZURE"),
 ];
 
+/// The services of the older form of the file, in which a profile has a map for each (`VerboseConfigKey` in `io/config.py`).
+const MAPS: [(&str, &str); 4] =
+    [("Backblaze B2", "B2"), ("BigQuery", "GOOGLE"), ("Duck DB", "DUCKDB"), ("PostgreSQL", "POSTGRES")];
+
+/// Whether the map of a service in the older form of the file is where a key is read.
+pub(crate) fn is_within(key: &str, map: &str) -> bool {
+    let is_map = map.starts_with(|first: char| first.is_ascii_uppercase()) && !map.contains('_');
+    is_map && of_key(key).is_some_and(|service| of_key(map).is_some_and(|of| needs(service, of)))
+}
+
 /// The service whose setting a key is; nothing for a key of the user's own.
 pub(crate) fn of_key(key: &str) -> Option<&'static str> {
+    if let Some((_, service)) = MAPS.into_iter().find(|(map, _)| *map == key) {
+        return Some(service);
+    }
     let first = key.split('_').next().unwrap_or(key).to_ascii_uppercase();
     KEYS.into_iter().find(|known| *known == first)
 }

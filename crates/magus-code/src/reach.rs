@@ -30,11 +30,28 @@ pub(crate) struct Reach {
     pub(crate) files: BTreeSet<Text>,
     pub(crate) runs_dbt: bool,
     /// The profiles that its blocks name; nothing where one of them makes the name while it runs.
-    pub(crate) profiles: Option<BTreeSet<Text>>,
+    pub(crate) profiles: Option<BTreeMap<Text, Used>>,
     /// The files that its code reads into the environment; an empty name for one that it makes while it runs.
     pub(crate) loads: BTreeSet<Text>,
-    /// The services whose settings its blocks read from a profile; nothing where nobody can say.
-    pub(crate) services: Option<BTreeSet<&'static str>>,
+}
+
+/// What is read of a profile.
+#[derive(Debug, Default)]
+pub(crate) struct Used {
+    /// Whether it may be all of it.
+    is_all: bool,
+    services: BTreeSet<&'static str>,
+    keys: BTreeSet<Text>,
+}
+
+impl Used {
+    /// Whether a setting of the profile is read.
+    pub(crate) fn has(&self, key: Option<&str>) -> bool {
+        let Some(key) = key.filter(|_| !self.is_all) else { return true };
+        let of_service = providers::of_key(key)
+            .is_some_and(|service| self.services.iter().any(|used| providers::needs(used, service)));
+        of_service || self.keys.contains(key) || self.keys.iter().any(|used| providers::is_within(used, key))
+    }
 }
 
 /// Whether what pipelines reach is the same with one file or the other at a path.
@@ -43,8 +60,16 @@ pub(crate) fn is_alike(one: &Scan, other: &Scan) -> bool {
         let named = scan.references.iter().filter(|reference| reference.kind == Kind::Profile);
         named.map(|reference| reference.name.clone()).collect()
     };
-    (&one.pipeline, &one.imports, &one.loads) == (&other.pipeline, &other.imports, &other.loads)
-        && profiles(one) == profiles(other)
+    let of = |scan: &Scan| {
+        (
+            scan.pipeline.clone(),
+            scan.imports.clone(),
+            scan.loads.clone(),
+            scan.keys.clone(),
+            scan.hands_on_profile,
+        )
+    };
+    of(one) == of(other) && profiles(one) == profiles(other)
 }
 
 impl Shape {
@@ -101,27 +126,23 @@ impl Files<'_> {
             let is_dbt = |file: &&Text| file.strip_prefix(DBT).is_some_and(|rest| rest.starts_with('/'));
             files.extend(self.files.keys().filter(is_dbt).cloned());
         }
-        let services = |scan: &Scan| -> Vec<Option<&'static str>> {
-            scan.imports.iter().filter_map(|import| providers::of_import(import)).collect()
-        };
-        let mut reach = Reach {
-            runs_dbt: pipeline.runs_dbt,
-            profiles: Some(BTreeSet::new()),
-            services: Some(BTreeSet::new()),
-            ..Reach::default()
-        };
+        let mut reach =
+            Reach { runs_dbt: pipeline.runs_dbt, profiles: Some(BTreeMap::new()), ..Reach::default() };
         for (provider, profile) in &pipeline.providers {
-            reach.read(profile, &[providers::of_provider(provider)]);
+            reach.used(profile).service(providers::of_provider(provider));
+        }
+        for idle in pipeline.idle.values() {
+            reach.used(&idle.profile);
         }
         for scan in files.iter().filter_map(|file| self.files.get(file)) {
+            reach.loads.extend(scan.loads.iter().cloned());
             if scan.pipeline.is_some() {
                 continue;
             }
-            reach.loads.extend(scan.loads.iter().cloned());
             let named = scan.references.iter().filter(|reference| reference.kind == Kind::Profile);
             for reference in named {
                 match reference.name.literal() {
-                    Some(profile) => reach.read(profile, &services(scan)),
+                    Some(profile) => reach.used(profile).code(scan),
                     None => reach.profiles = None,
                 }
             }
@@ -159,18 +180,38 @@ impl Files<'_> {
 }
 
 impl Reach {
-    fn read(&mut self, profile: &Text, services: &[Option<&'static str>]) {
-        if let Some(profiles) = &mut self.profiles {
-            profiles.insert(profile.clone());
+    /// What is used of a profile.
+    fn used(&mut self, profile: &Text) -> Entry<'_> {
+        Entry(self.profiles.as_mut().map(|profiles| profiles.entry(profile.clone()).or_default()))
+    }
+}
+
+/// What is used of a profile, while it is found out; nothing where any profile may be read.
+struct Entry<'r>(Option<&'r mut Used>);
+
+impl Entry<'_> {
+    /// All settings of a service; of who names none that is known, all that the profile holds.
+    fn service(self, service: Option<&'static str>) {
+        let Some(used) = self.0 else { return };
+        match service {
+            Some(service) => drop(used.services.insert(service)),
+            None => used.is_all = true,
         }
-        // Who reads a profile and names no service may use all that it holds.
-        let known: Option<Vec<&'static str>> = services.iter().copied().collect();
-        self.services = match (self.services.take(), known) {
-            (Some(mut all), Some(known)) if !known.is_empty() => {
-                all.extend(known);
-                Some(all)
+    }
+
+    /// What Python code reads that loads the profile: the settings of the clients that it imports, and the keys that it names.
+    fn code(self, scan: &Scan) {
+        let Some(used) = self.0 else { return };
+        let clients: Vec<_> = scan.imports.iter().filter_map(|import| providers::of_import(import)).collect();
+        used.keys.extend(scan.keys.iter().cloned());
+        // Without a client, and where no key is named, whatever the profile is given to may read all of it.
+        used.is_all |= scan.hands_on_profile && clients.is_empty();
+        used.is_all |= clients.is_empty() && scan.keys.is_empty();
+        for client in clients {
+            match client {
+                Some(service) => drop(used.services.insert(service)),
+                None => used.is_all = true,
             }
-            _ => None,
-        };
+        }
     }
 }

@@ -33,6 +33,12 @@ pub struct Scan {
     /// The variables that it sets, where it is such a file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) sets: Vec<Text>,
+    /// The keys of a profile that it names: `config['POSTGRES_HOST']`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) keys: Vec<Text>,
+    /// Whether it gives a profile to something that may read any key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) hands_on_profile: bool,
     /// The numbers of the words in it that may be names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) words: Vec<u32>,

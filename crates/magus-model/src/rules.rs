@@ -109,6 +109,7 @@ rules! {
     WRONG_KIND "MG505" "wrong-kind" Error "a secret that is read as a variable, or the reverse"
     UNKNOWN_PROFILE "MG506" "unknown-profile" Warning "a block reads a profile that `io_config.yaml` does not have"
     UNREADABLE_CODE "MG507" "unreadable-code" Warning "a code file that does not parse"
+    NO_PROVIDER "MG508" "no-data-provider" Warning "a SQL block without a data provider runs nothing"
     TRIGGER_EVERYWHERE "MG601" "trigger-everywhere" Warning "a trigger without `envs` runs in production too"
     UNKNOWN_ENV "MG602" "unknown-env" Warning "a trigger is for an `ENV` that no workspace has, or that Mage does not know"
     STARTS_AT_ONCE "MG603" "starts-at-once" Warning "a trigger that may run as soon as it is deployed"

@@ -9,6 +9,8 @@ const ENVIRONS: &str = "environs.Env()";
 const DJANGO: &str = "environ.Env()";
 pub(super) const DECOUPLE: &str = "decouple.config";
 const STARLETTE: &str = "starlette.config.Config()";
+/// A profile of `io_config.yaml`.
+pub(super) const LOADER: &str = "mage_ai.io.config.ConfigFileLoader()";
 pub(super) const DYNACONF: &str = "dynaconf.Dynaconf()";
 
 /// The methods of environs that read a variable, and those of django-environ by the place of their default.
@@ -95,6 +97,7 @@ pub(super) fn object(path: &str) -> Option<&'static str> {
         "environ.Env" | "environ.FileAwareEnv" => DJANGO,
         "decouple.Config" | "decouple.AutoConfig" => DECOUPLE,
         "starlette.config.Config" => STARLETTE,
+        "mage_ai.io.config.ConfigFileLoader" => LOADER,
         "dynaconf.Dynaconf" | "dynaconf.LazySettings" | "dynaconf.settings" => DYNACONF,
         _ => return None,
     })
@@ -119,9 +122,8 @@ pub(super) fn reading(path: &str) -> Option<Reading> {
         };
         return Some(Reading { named, ..reading("var", default, "ImproperlyConfigured") });
     }
-    match path.strip_prefix(DECOUPLE) {
-        Some("" | ".get") => return Some(reading("option", 1, "UndefinedValueError")),
-        _ => {}
+    if let Some("" | ".get") = path.strip_prefix(DECOUPLE) {
+        return Some(reading("option", 1, "UndefinedValueError"));
     }
     match path.strip_prefix(STARLETTE) {
         // Starlette raises `KeyError` itself.

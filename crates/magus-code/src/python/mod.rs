@@ -98,6 +98,8 @@ pub(crate) fn scan(text: &str) -> Scan {
     let found = uses::uses(module, &names, &lines);
     scan.words = crate::words::ordered([names.words.clone(), found.words].concat());
     scan.loads = found.loads;
+    scan.keys = found.keys;
+    scan.hands_on_profile = found.hands_on_profile;
     scan.references = found.references;
     if let Some(too_deep) = names.too_deep {
         scan.fault = fault(too_deep.start().to_usize(), TOO_DEEP);

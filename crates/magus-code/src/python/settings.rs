@@ -192,11 +192,11 @@ impl<'n, 't> Settings<'n, 't> {
             let is_field = !name.id.starts_with('_') && name.id.as_str() != "model_config";
             let mut kind = &*assign.annotation;
             let mut described = Vec::new();
-            if let Expr::Subscript(of) = kind {
-                if let ("Annotated", Expr::Tuple(parts)) = (last_name(&of.value), &*of.slice) {
-                    kind = parts.elts.first()?;
-                    described.extend(parts.elts.iter().filter_map(|part| self.description(part, body)));
-                }
+            if let Expr::Subscript(of) = kind
+                && let ("Annotated", Expr::Tuple(parts)) = (last_name(&of.value), &*of.slice)
+            {
+                kind = parts.elts.first()?;
+                described.extend(parts.elts.iter().filter_map(|part| self.description(part, body)));
             }
             let of = kind.as_subscript_expr().map_or(kind, |of| &of.value);
             if last_name(of) == "ClassVar" {

@@ -23,6 +23,8 @@ const DOTENV: &str = ".env";
 const BYTES: &str = "os.environb";
 const PROFILE: &str = "mage_ai.io.config.ConfigFileLoader";
 const GLOBAL: &str = "mage_ai.data_preparation.variable_manager.get_global_variable";
+/// What stands before the name of a key of a profile.
+const CONFIG_KEY: &str = "mage_ai.io.config.ConfigKey.";
 /// The profile of who names none (`io/config.py`).
 const DEFAULT_PROFILE: &str = "default";
 
@@ -119,11 +121,22 @@ pub(super) struct Uses {
     pub(super) loads: Vec<Text>,
     /// The numbers of names that stand nowhere as they are read.
     pub(super) words: Vec<u32>,
+    /// The keys of profiles that it names.
+    pub(super) keys: Vec<Text>,
+    /// Whether it gives a profile to something else.
+    pub(super) hands_on_profile: bool,
 }
 
 /// Looks for everything that a file refers to.
 pub(super) fn uses<'t>(module: &'t ModModule, names: &Names<'t>, lines: &Lines<'_>) -> Uses {
-    let mut found = Found { names, reads: Vec::new(), loads: Vec::new(), words: Vec::new() };
+    let mut found = Found {
+        names,
+        reads: Vec::new(),
+        loads: Vec::new(),
+        words: Vec::new(),
+        keys: Vec::new(),
+        hands_on_profile: false,
+    };
     for candidate in &names.candidates {
         found.look(*candidate);
     }
@@ -147,7 +160,10 @@ pub(super) fn uses<'t>(module: &'t ModModule, names: &Names<'t>, lines: &Lines<'
         }
     };
     let references = ordered(found.reads.into_iter().zip(fates).map(reference).collect());
-    Uses { references, loads: found.loads, words: found.words }
+    let Found { loads, words, mut keys, hands_on_profile, .. } = found;
+    keys.sort();
+    keys.dedup();
+    Uses { references, loads, words, keys, hands_on_profile }
 }
 
 struct Found<'n, 't> {
@@ -157,16 +173,22 @@ struct Found<'n, 't> {
     loads: Vec<Text>,
     /// The numbers of names that stand nowhere as they are read.
     words: Vec<u32>,
+    keys: Vec<Text>,
+    hands_on_profile: bool,
 }
 
 impl<'t> Found<'_, 't> {
     fn look(&mut self, candidate: Candidate<'t>) {
-        if candidate.is_whole
-            && self.names.path(candidate.expression, candidate.scope).as_deref() == Some(ENVIRONMENT)
-        {
-            // The environment as a whole, handed to something.
-            self.whole(candidate.expression.range());
-            return;
+        if candidate.is_whole {
+            match self.names.path(candidate.expression, candidate.scope).as_deref() {
+                Some(ENVIRONMENT) => {
+                    // The environment as a whole, handed to something.
+                    self.whole(candidate.expression.range());
+                    return;
+                }
+                Some(libraries::LOADER) => self.hands_on_profile = true,
+                _ => {}
+            }
         }
         match candidate.expression {
             Expr::Call(call) => self.call(call, candidate),
@@ -269,6 +291,13 @@ impl<'t> Found<'_, 't> {
             self.whole(call.func.range());
             return;
         }
+        if let Some(method) = path.strip_prefix(libraries::LOADER) {
+            match (method, arguments.find_positional(0)) {
+                (".get" | ".contains" | ".__getitem__", Some(key)) => self.key(key, scope),
+                _ => self.hands_on_profile = true,
+            }
+            return;
+        }
         if libraries::loads_file(&path) {
             self.load(call, scope);
             return;
@@ -304,6 +333,19 @@ impl<'t> Found<'_, 't> {
             (gives, _) => gives,
         };
         self.add(call.range(), key, scope, kind, gives);
+    }
+
+    /// A key of a profile: a text, or `ConfigKey.X`. One that is made may be any.
+    fn key(&mut self, key: &'t Expr, scope: usize) {
+        let path = self.names.path(key, scope);
+        if let Some(key) = path.as_deref().and_then(|path| path.strip_prefix(CONFIG_KEY)) {
+            self.keys.push(key.trim_end_matches(".value").into());
+            return;
+        }
+        match self.names.literals(key, scope) {
+            Some(texts) => self.keys.extend(texts.into_iter().map(|literal| Text::from(literal.text))),
+            None => self.hands_on_profile = true,
+        }
     }
 
     /// `load_dotenv()`: the file is `.env`, or what the call says; one that it makes may be any.
@@ -425,6 +467,10 @@ impl<'t> Found<'_, 't> {
             return;
         }
         let path = self.names.path(&subscript.value, scope);
+        if path.as_deref() == Some(libraries::LOADER) {
+            self.key(key, scope);
+            return;
+        }
         if !matches!(path.as_deref(), Some(ENVIRONMENT | BYTES)) {
             return;
         }

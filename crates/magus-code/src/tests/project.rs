@@ -56,7 +56,8 @@ const TOLD: &[&str] = &[
     "NAMES utils/names.py:2 customers",
     "NOBODY custom/nobody.py:2 ",
     "OTHER io_config.yaml:6 ",
-    "OWN io_config.yaml:4 orders",
+    // A setting that the block's service does not have.
+    "OWN io_config.yaml:4 ",
     // A setting of another service than the one that the block exports to.
     "REGION io_config.yaml:3 ",
     "SCHEMA data_exporters/out.sql:1 orders",
@@ -340,4 +341,88 @@ fn a_file_that_code_loads_gives_its_names_or_may_give_any() {
     let alone =
         [file, ("pipelines/x/metadata.yaml", "blocks:\n- {uuid: c, type: custom}\n"), ("custom/c.py", other)];
     assert_eq!(needed(&alone, load), ["A Fails false", "B Fails false"]);
+}
+
+#[test]
+fn a_profile_needs_what_its_readers_read() {
+    let config = "default:\n  POSTGRES_HOST: \"{{ env_var('HOST') }}\"\n  POSTGRES_PORT: \"{{ env_var('PORT') }}\"\n  AWS_REGION: \"{{ env_var('REGION') }}\"\n  OWN: \"{{ env_var('OWN') }}\"\n\
+        other:\n  POSTGRES_HOST: \"{{ env_var('OTHER') }}\"\nold:\n  PostgreSQL:\n    host: \"{{ env_var('OLD') }}\"\n";
+    let needed = |code: &str, metadata: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = git2::Repository::init(folder.path()).unwrap();
+        let files =
+            [("io_config.yaml", config), ("pipelines/orders/metadata.yaml", metadata), ("custom/b.py", code)];
+        let id = commit(&repository, &files);
+        let needs = Projects::default().needs(&open(folder.path()), &id, ".").unwrap().unwrap();
+        let used = needs.names.iter().filter(|need| !need.pipelines.is_empty());
+        used.map(|need| need.name.to_string()).collect::<Vec<_>>()
+    };
+    let block = "blocks:\n- {uuid: b, type: custom}\n";
+    let load =
+        "from mage_ai.io.config import ConfigFileLoader, ConfigKey\nc = ConfigFileLoader(p, 'default')\n";
+    for (code, expected) in [
+        // A client reads the settings of its service.
+        ("from mage_ai.io.postgres import Postgres\nPostgres.with_config(c)\n", &["HOST", "PORT"][..]),
+        // Keys are read one by one.
+        ("x = c['POSTGRES_HOST']\n", &["HOST"]),
+        ("x = c[ConfigKey.POSTGRES_HOST]\ny = c.get('OWN')\n", &["HOST", "OWN"]),
+        ("for k in ['OWN', 'AWS_REGION']:\n    c.get(k)\n", &["OWN", "REGION"]),
+        (
+            "from mage_ai.io.postgres import Postgres\nPostgres.with_config(c)\nx = c['OWN']\n",
+            &["HOST", "OWN", "PORT"],
+        ),
+        // What else may be read is not known.
+        ("connect(c)\n", &["HOST", "OWN", "PORT", "REGION"]),
+        ("x = c[ConfigKey.POSTGRES_HOST]\nconnect(c)\n", &["HOST", "OWN", "PORT", "REGION"]),
+        ("x = c[name]\n", &["HOST", "OWN", "PORT", "REGION"]),
+    ] {
+        assert_eq!(needed(&format!("{load}{code}"), block), expected, "{code}");
+    }
+    assert_eq!(
+        needed(
+            "from mage_ai.io.config import ConfigFileLoader\nConfigFileLoader(p, 'old')['POSTGRES_HOST']\n",
+            block
+        ),
+        ["OLD"]
+    );
+    let sql = |configuration: &str| {
+        format!(
+            "blocks:\n- {{uuid: b, type: data_loader, language: sql, configuration: {{{configuration}}}}}\n"
+        )
+    };
+    assert_eq!(needed("", &sql("data_provider: postgres, data_provider_profile: other")), ["OTHER"]);
+    assert_eq!(needed("", &sql("data_provider: postgres, data_provider_profile: old")), ["OLD"]);
+    // Without a provider it runs nothing.
+    assert_eq!(needed("", &sql("data_provider_profile: default")), [""; 0]);
+}
+
+#[test]
+fn the_profile_of_a_new_project_is_silent_and_what_is_missing_is_told_once() {
+    let stock = "version: 0.1.1\ndefault:\n  AWS_ACCESS_KEY_ID: \"{{ env_var('AWS_ACCESS_KEY_ID') }}\"\n  AZURE_TENANT_ID: \"{{ env_var('AZURE_TENANT_ID') }}\"\n  AWS_REGION: \"{{ env_var('OWN') }}\"\n";
+    let read = "from mage_ai.io.config import ConfigFileLoader\nConfigFileLoader(p, 'x')['A']\n";
+    let needs = |config: &[(&str, &str)]| {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = git2::Repository::init(folder.path()).unwrap();
+        let metadata = "blocks:\n- {uuid: b, type: custom}\n- {uuid: c, type: custom}\n- {uuid: s, type: custom, language: sql}\n";
+        let mut files =
+            vec![("pipelines/orders/metadata.yaml", metadata), ("custom/b.py", read), ("custom/c.py", read)];
+        files.extend(config);
+        let id = commit(&repository, &files);
+        Projects::default().needs(&open(folder.path()), &id, ".").unwrap().unwrap()
+    };
+    let found = needs(&[("io_config.yaml", stock)]);
+    let unused = found.names.iter().filter(|need| need.only_in_unused_profile);
+    assert_eq!(unused.map(|need| need.name.as_str()).collect::<Vec<_>>(), ["OWN"]);
+    let told = |found: &crate::Needs| {
+        found.unknown_profiles.iter().map(|one| format!("{} {}", one.what, one.place)).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&found), ["x custom/b.py:2"]);
+    let idle = &found.idle[..];
+    assert_eq!(
+        idle.iter().map(|one| format!("{} {}", one.what, one.place)).collect::<Vec<_>>(),
+        ["s pipelines/orders/metadata.yaml:4"]
+    );
+    let found = needs(&[]);
+    assert!(!found.has_profiles);
+    assert_eq!(told(&found), ["x custom/b.py:2"]);
 }

@@ -1,4 +1,4 @@
-//! MG501 to MG507: the code that workspaces run, held against what is declared for them.
+//! MG501 to MG508: the code that workspaces run, held against what is declared for them.
 
 use std::{
     cell::OnceCell,
@@ -122,6 +122,8 @@ pub(crate) fn check(stages: &[Stage<'_>], sources: &Sources, findings: &mut Vec<
             of_code(running, findings);
         }
     }
+    profiles(stages, findings);
+    idle(stages, findings);
     undecidable(stages, findings);
     never_read(stages, findings);
 }
@@ -291,22 +293,65 @@ fn names_of(workspace: &Workspace, kind: Kind) -> BTreeSet<&str> {
     named.filter(|(of, _)| *of == kind).map(|(_, name)| name).collect()
 }
 
-/// MG506 and MG507: what is wrong with the code itself.
+/// MG506: once for each profile, however many environments and blocks read it; and once in all where the file is missing.
+fn profiles(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
+    let mut seen: HashSet<Option<&Text>> = HashSet::new();
+    for running in stages.iter().flat_map(|stage| &stage.running) {
+        let Some(span) = span_of(&running.workspaces) else { continue };
+        let needs = &*running.needs;
+        for Found { what, place, pipelines } in &needs.unknown_profiles {
+            if !seen.insert(needs.has_profiles.then_some(what)) {
+                continue;
+            }
+            let reader = shown(pipelines);
+            let (message, help) = if needs.has_profiles {
+                let known = needs.profiles.iter().map(Text::as_str);
+                (
+                    format!(
+                        "{reader} reads the profile `{what}` ({place}), which `io_config.yaml` does not have"
+                    ),
+                    suggest::help(what, known, "it has no profile at all"),
+                )
+            } else {
+                (
+                    format!(
+                        "{reader} reads the profile `{what}` ({place}), and no `io_config.yaml` is in git"
+                    ),
+                    format!(
+                        "add `io_config.yaml` with `{what}:` next to `pipelines/`, with `{{{{ env_var('NAME') }}}}` in place of passwords"
+                    ),
+                )
+            };
+            findings.push(Diagnostic::new(&rules::UNKNOWN_PROFILE, span, message).help(help));
+        }
+    }
+}
+
+/// MG508: SQL blocks that run nothing, once for each project.
+fn idle(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
+    let mut seen: HashSet<(&Text, &Text)> = HashSet::new();
+    for running in stages.iter().flat_map(|stage| &stage.running) {
+        let Some(span) = span_of(&running.workspaces) else { continue };
+        let new: Vec<&Found<Text>> =
+            running.needs.idle.iter().filter(|found| seen.insert((&found.what, &found.place))).collect();
+        let Some(Found { what, place, pipelines }) = new.first() else { continue };
+        let more = match new.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let message = format!(
+            "the SQL block `{what}` of {} ({place}) has no `data_provider` and runs nothing{more}",
+            shown(pipelines)
+        );
+        let help = "add `data_provider` to the `configuration` of the block, such as `postgres`, or remove the block";
+        findings.push(Diagnostic::new(&rules::NO_PROVIDER, span, message).help(help));
+    }
+}
+
+/// MG507: what is wrong with the code itself.
 fn of_code(running: &Running<'_>, findings: &mut Vec<Diagnostic>) {
     let Running { needs, workspaces, .. } = running;
     let Some(span) = span_of(workspaces) else { return };
-    for Found { what, place, pipelines } in &needs.unknown_profiles {
-        if pipelines.is_empty() {
-            continue;
-        }
-        let message = format!(
-            "{} reads the profile `{what}` ({place}), which `io_config.yaml` does not have",
-            shown(pipelines)
-        );
-        let known: Vec<&str> = needs.profiles.iter().map(Text::as_str).collect();
-        let help = suggest::help(what, known.iter().copied(), "it has no profile at all");
-        findings.push(Diagnostic::new(&rules::UNKNOWN_PROFILE, span, message).help(help));
-    }
     for Found { what, place, pipelines } in &needs.faults {
         let finding = Diagnostic::new(
             &rules::UNREADABLE_CODE,
