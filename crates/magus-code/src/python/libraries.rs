@@ -2,7 +2,10 @@
 
 use ruff_python_ast::{Expr, ExprCall};
 
-use super::{names::Names, uses::Gives};
+use super::{
+    names::{Binding, Names},
+    uses::Gives,
+};
 
 /// How an object of a library is called here, whatever its class and its name are.
 const ENVIRONS: &str = "environs.Env()";
@@ -80,6 +83,10 @@ const OF_DYNACONF: [&str; 22] = [
     "using_env",
     "validators",
 ];
+
+/// So many prefixes stand before a name, and so many names are followed to what made an object.
+const PREFIXES: usize = 16;
+const FOLLOWED: usize = 8;
 
 /// How a library reads: the keyword of the name, the place of the default, and what it does without.
 pub(super) struct Reading {
@@ -217,4 +224,38 @@ pub(super) fn has_files(made: Option<(&ExprCall, usize)>) -> bool {
         .keywords
         .iter()
         .any(|keyword| keyword.arg.as_ref().is_none_or(|name| of_files.contains(&name.as_str())))
+}
+
+impl<'t> Names<'t> {
+    /// What stands before names there; nothing where that is not known.
+    pub(super) fn prefixed(&self, within: usize) -> Option<String> {
+        let (mut within, mut all) = (within, String::new());
+        for _ in 0..PREFIXES {
+            let Some((prefix, outer, scope)) = within.checked_sub(1).map(|at| self.prefixes[at]) else {
+                return Some(all);
+            };
+            let texts = self.literals(prefix?, scope)?;
+            let [only] = &texts[..] else { return None };
+            all.insert_str(0, &only.text);
+            within = outer;
+        }
+        None
+    }
+
+    /// The call that made what an expression names.
+    pub(super) fn made_by(&self, object: &'t Expr, scope: usize) -> Option<(&'t ExprCall, usize)> {
+        let (mut object, mut scope) = (object, scope);
+        for _ in 0..FOLLOWED {
+            (object, scope) = match object {
+                Expr::Call(call) => return Some((call, scope)),
+                Expr::Name(name) => match self.look_up(&name.id, scope)? {
+                    ([Binding::Value(value)], bound) => (*value, bound),
+                    _ => return None,
+                },
+                Expr::Attribute(attribute) => self.kept.get(attribute.attr.as_str()).copied()?,
+                _ => return None,
+            };
+        }
+        None
+    }
 }

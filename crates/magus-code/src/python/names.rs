@@ -21,10 +21,6 @@ const BINDINGS: usize = 32;
 /// So many calls of a function are looked at for what they give it.
 const CALLS: usize = 64;
 
-/// So many prefixes stand before a name, and so many names are followed to what made an object.
-const PREFIXES: usize = 16;
-const FOLLOWED: usize = 8;
-
 /// What a name is bound to in a scope.
 #[derive(Debug, Clone)]
 pub(super) enum Binding<'t> {
@@ -110,7 +106,7 @@ pub(crate) struct Names<'t> {
     pub(super) words: Vec<u32>,
     pub(crate) candidates: Vec<Candidate<'t>>,
     /// What `with env.prefixed(…)` puts before names, with the one around it and the scope.
-    prefixes: Vec<(Option<&'t Expr>, usize, usize)>,
+    pub(super) prefixes: Vec<(Option<&'t Expr>, usize, usize)>,
     within: usize,
     /// Whether attributes may be settings: those of Dynaconf.
     has_settings: bool,
@@ -306,38 +302,6 @@ impl<'t> Names<'t> {
             self.prefixes.push((call.arguments.find_argument_value("prefix", 0), self.within, self.scope));
             self.within = self.prefixes.len();
         }
-    }
-
-    /// What stands before names there; nothing where that is not known.
-    pub(super) fn prefixed(&self, within: usize) -> Option<String> {
-        let (mut within, mut all) = (within, String::new());
-        for _ in 0..PREFIXES {
-            let Some((prefix, outer, scope)) = within.checked_sub(1).map(|at| self.prefixes[at]) else {
-                return Some(all);
-            };
-            let texts = self.literals(prefix?, scope)?;
-            let [only] = &texts[..] else { return None };
-            all.insert_str(0, &only.text);
-            within = outer;
-        }
-        None
-    }
-
-    /// The call that made what an expression names.
-    pub(super) fn made_by(&self, object: &'t Expr, scope: usize) -> Option<(&'t ExprCall, usize)> {
-        let (mut object, mut scope) = (object, scope);
-        for _ in 0..FOLLOWED {
-            (object, scope) = match object {
-                Expr::Call(call) => return Some((call, scope)),
-                Expr::Name(name) => match self.look_up(&name.id, scope)? {
-                    ([Binding::Value(value)], bound) => (*value, bound),
-                    _ => return None,
-                },
-                Expr::Attribute(attribute) => self.kept.get(attribute.attr.as_str()).copied()?,
-                _ => return None,
-            };
-        }
-        None
     }
 
     fn parameters(&mut self, parameters: &'t Parameters, of_block: bool) {

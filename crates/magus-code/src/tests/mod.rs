@@ -1,6 +1,7 @@
 mod cron;
 mod hostile;
 mod jinja;
+mod libraries;
 mod movement;
 mod project;
 mod python;
