@@ -10,6 +10,7 @@
 mod cache;
 pub mod cron;
 mod jinja;
+mod layout;
 mod movement;
 mod needs;
 mod pipeline;
@@ -26,6 +27,7 @@ mod tests;
 mod triggers;
 mod words;
 
+pub use layout::{Folder, Layout, layout};
 pub use movement::Between;
 pub use needs::{Found, Need, Needs, Undecidable};
 pub use pipeline::Pipeline;

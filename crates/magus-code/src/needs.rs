@@ -7,9 +7,9 @@ use magus_model::Text;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    project::{IO_CONFIG, Loaded, Place, Project, is_of_project},
+    project::{IO_CONFIG, Loaded, Place, Project, is_of_project, pipeline_of},
     reference::{Kind, Missing, Name},
-    scan::Fault,
+    scan::{Fault, is_read},
     triggers::Trigger,
 };
 
@@ -50,6 +50,9 @@ pub struct Needs {
     pub idle: Vec<Found<Text>>,
     /// The files that cannot be read to their end.
     pub faults: Vec<Found<Fault>>,
+    /// The files of blocks that are not there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing_files: Vec<Found<Text>>,
     /// The triggers, each with its pipeline.
     pub triggers: Vec<(Text, Trigger)>,
 }
@@ -178,6 +181,7 @@ impl Needs {
             needs.faults.push(Found { what: fault.clone(), place, pipelines });
         }
         needs.faults.extend(project.unlisted().map(unlisted));
+        needs.missing_files = missing_files(project);
         needs.triggers =
             project.triggers().map(|(pipeline, _, trigger)| (pipeline.into(), trigger.clone())).collect();
         needs
@@ -290,6 +294,23 @@ impl<'p> Known<'p> {
             places: places.into_iter().take(PLACES).map(|(_, file, line)| shown(file, line)).collect(),
         }
     }
+}
+
+/// The files of blocks that a project lacks, in order. If it was not read to its end, none is known to be missing.
+fn missing_files(project: &Project) -> Vec<Found<Text>> {
+    if project.unlisted().is_some() {
+        return Vec::new();
+    }
+    let mut missing: BTreeMap<&Text, (Text, BTreeSet<Text>)> = BTreeMap::new();
+    for (path, scan) in project.files() {
+        let (Some(pipeline), Some(name)) = (&scan.pipeline, pipeline_of(path)) else { continue };
+        for file in pipeline.own.iter().filter(|file| project.file(file).is_none() && is_read(file)) {
+            let known = missing.entry(file).or_insert_with(|| (path.clone(), BTreeSet::new()));
+            known.1.insert(name.into());
+        }
+    }
+    let found = |(file, (place, pipelines)): (&Text, _)| Found { what: file.clone(), place, pipelines };
+    missing.into_iter().map(found).collect()
 }
 
 /// Longest path of a folder that is too deep, in characters.

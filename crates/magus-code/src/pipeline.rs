@@ -18,6 +18,9 @@ use crate::{
 pub struct Pipeline {
     /// The files of its blocks, relative to the project.
     pub files: BTreeSet<Text>,
+    /// The files among them without which a block runs nothing, as far as Mage alone says where they are.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub own: BTreeSet<Text>,
     /// The data providers of the blocks that name one, each with the profile that it is read with.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub providers: BTreeSet<(Text, Text)>,
@@ -39,6 +42,13 @@ pub struct Idle {
 
 /// The lists of blocks: callbacks and conditionals have lists of their own.
 const LISTS: [&str; 4] = ["blocks", "callbacks", "conditionals", "widgets"];
+
+/// Those whose blocks run with the pipeline.
+const RUNNING: [&str; 3] = ["blocks", "callbacks", "conditionals"];
+
+/// The types of blocks that run what is in a file of their own. A block of dbt may run a whole project.
+const OF_FILES: [&str; 7] =
+    ["callback", "conditional", "custom", "data_exporter", "data_loader", "sensor", "transformer"];
 
 /// The profile of a block that names none.
 const DEFAULT_PROFILE: &str = "default";
@@ -66,6 +76,8 @@ pub(crate) fn scan(text: &str) -> Scan {
         places.extend(["executor_type", "configuration"].iter().filter_map(|key| block.get(key)));
         scan.references.extend(profile(block, &lines));
     }
+    let running = RUNNING.iter().filter_map(|list| root.get(list)).flat_map(Node::items);
+    pipeline.own = running.filter_map(own_file).collect();
     // Only these are rendered, and nothing of the file before it is parsed.
     for (at, kind, name, missing) in template.references {
         let is_in = |node: &&Node| (node.span.start as usize..node.span.end as usize).contains(&at);
@@ -135,17 +147,34 @@ impl Pipeline {
         if let Some(path) = named {
             self.files.insert(path.trim_start_matches("./").into());
         }
-        let (Some(kind), Some(uuid)) = (text("type"), text("uuid")) else { return };
-        // The folder of a type is its plural, but for two (`BlockType` and `Block.file_path` in Mage's source).
-        let folder = match kind {
-            "custom" | "dbt" => kind.to_owned(),
-            kind => format!("{kind}s"),
-        };
-        let ending = match text("language").unwrap_or("python") {
-            "python" => "py",
-            "markdown" => "md",
-            language => language,
-        };
-        self.files.insert(format!("{folder}/{uuid}.{ending}").into());
+        self.files.extend(file_of(block));
     }
+}
+
+/// The file of a block that says nothing else about it.
+fn file_of(block: &Node) -> Option<Text> {
+    let text = |key: &str| text_of(block, key).map(Text::as_str);
+    let (kind, uuid) = (text("type")?, text("uuid")?);
+    // The folder of a type is its plural, but for two (`BlockType` and `Block.file_path` in Mage's source).
+    let folder = match kind {
+        "custom" | "dbt" => kind.to_owned(),
+        kind => format!("{kind}s"),
+    };
+    let ending = match text("language").unwrap_or("python") {
+        "python" => "py",
+        "markdown" => "md",
+        language => language,
+    };
+    Some(format!("{folder}/{uuid}.{ending}").into())
+}
+
+/// The file without which a block runs nothing; nothing where it has none, or the block says itself where it is.
+fn own_file(block: &Node) -> Option<Text> {
+    let is_of_file = text_of(block, "type").is_some_and(|kind| OF_FILES.contains(&kind.as_str()));
+    let is_set = |node: Option<&Node>| node.is_some_and(|node| !node.is_null());
+    let configuration = block.get("configuration");
+    let configured = |key: &str| is_set(configuration.and_then(|configuration| configuration.get(key)));
+    let is_elsewhere =
+        is_set(block.get("replicated_block")) || configured("file_source") || configured("file_path");
+    file_of(block).filter(|_| is_of_file && !is_elsewhere)
 }

@@ -171,6 +171,11 @@ fn sets(text: &str) -> Vec<Text> {
     names
 }
 
+/// Whether a file at this path of a project is looked at.
+pub(crate) fn is_read(path: &str) -> bool {
+    FileKind::of(path).is_some()
+}
+
 /// What is found in a file at this path of a project, with this content; nothing for what is not looked at.
 pub fn scan_file(path: &str, content: &[u8]) -> Option<Scan> {
     FileKind::of(path).map(|kind| scan(kind, content))

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use git2::{Commit, ErrorCode, ObjectType, Oid, Repository, Tree};
+use git2::{Commit, ErrorCode, FileMode, ObjectType, Oid, Repository, Tree, TreeEntry};
 use magus_model::shell;
 
 use crate::{
@@ -34,15 +34,23 @@ pub struct Code {
 pub struct Lacking {
     /// The paths of submodules: their files are in another repository.
     pub submodules: Vec<String>,
-    /// The paths of attribute files that give files to Git LFS: a pointer stands in their place.
+    /// The paths of files that Git LFS holds: a pointer stands in their place.
     pub lfs: Vec<String>,
 }
+
+/// What an attribute file is called.
+const ATTRIBUTES: &str = ".gitattributes";
 
 /// The word that gives files to Git LFS, in an attribute file.
 const LFS: &[u8] = b"filter=lfs";
 
+/// How a pointer of Git LFS begins, and no pointer is larger in bytes
+/// (<https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>).
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+const LARGEST_POINTER: usize = 1_024;
+
 /// The first line of what is kept about a tree: how the rest is to be read.
-const KNOWN: &str = "magus 2";
+const KNOWN: &str = "magus 3";
 /// What is kept about a tree ends with this, so that half of it is nothing.
 const WHOLE: &str = "whole";
 
@@ -94,6 +102,61 @@ pub enum NotFound {
     Ambiguous,
     /// The clone lacks it, but it may exist elsewhere.
     Unknown(Unknown),
+}
+
+/// Looks at what is in a folder.
+struct Look<'r> {
+    repository: &'r Repository,
+    lacking: Lacking,
+    /// Whether an attribute file gives files to Git LFS.
+    uses_lfs: bool,
+    /// Whether pointers are looked for, and everything else was found.
+    for_pointers: bool,
+    failed: Option<git2::Error>,
+}
+
+impl<'r> Look<'r> {
+    fn new(repository: &'r Repository) -> Self {
+        Self { repository, lacking: Lacking::default(), uses_lfs: false, for_pointers: false, failed: None }
+    }
+
+    fn at(&mut self, parent: &str, entry: &TreeEntry<'_>) -> ControlFlow<()> {
+        // A name that is not UTF-8 is shown as well as can be.
+        let path = || format!("{parent}{}", String::from_utf8_lossy(entry.name_bytes()));
+        let looked = match entry.kind() {
+            Some(ObjectType::Commit) if !self.for_pointers => {
+                self.lacking.submodules.push(path());
+                Ok(())
+            }
+            Some(ObjectType::Blob) if self.for_pointers => {
+                self.is_pointer(entry).map(|is_pointer| self.lacking.lfs.extend(is_pointer.then(path)))
+            }
+            Some(ObjectType::Blob) if entry.name_bytes() == ATTRIBUTES.as_bytes() => {
+                let blob = self.repository.find_blob(entry.id());
+                blob.map(|blob| self.uses_lfs |= gives_to_lfs(blob.content()))
+            }
+            _ => Ok(()),
+        };
+        match looked {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.failed = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// Whether a pointer of Git LFS stands in the place of a file. Nothing larger is read.
+    fn is_pointer(&self, entry: &TreeEntry<'_>) -> Result<bool, git2::Error> {
+        if entry.filemode() == i32::from(FileMode::Link) {
+            return Ok(false);
+        }
+        let (size, _) = self.repository.odb()?.read_header(entry.id())?;
+        if size > LARGEST_POINTER {
+            return Ok(false);
+        }
+        Ok(self.repository.find_blob(entry.id())?.content().starts_with(POINTER))
+    }
 }
 
 impl Code {
@@ -211,41 +274,50 @@ impl Code {
     /// # Errors
     /// If the branch may exist elsewhere, or a file of it cannot be read. Nothing is kept then.
     pub fn lacking_files(&self, branch: &str, folder: &str) -> Result<Option<Lacking>, Unknown> {
-        let Some(tree) = self.tree(branch)? else { return Ok(None) };
-        let Some(tree) = self.below(&tree, folder)? else { return Ok(None) };
-        let known = self.known.as_ref().map(|known| known.join(tree.id().to_string()));
+        let Some(whole) = self.tree(branch)? else { return Ok(None) };
+        let Some(tree) = self.below(&whole, folder)? else { return Ok(None) };
+        let uses_lfs = self.uses_lfs(&whole, folder)?;
+        // The files of a folder are pointers or not, whatever gives them to LFS; but they are looked at only if something does.
+        let name = if uses_lfs { format!("{}-lfs", tree.id()) } else { tree.id().to_string() };
+        let known = self.known.as_ref().map(|known| known.join(name));
         let kept = known.as_ref().and_then(|known| fs::read_to_string(known).ok());
         if let Some(lacking) = kept.and_then(|text| Lacking::parse(&text)) {
             return Ok(Some(lacking));
         }
-        let mut lacking = Lacking::default();
-        let mut failed = None;
-        let walked = walk(&self.repository, &tree, |parent, entry| {
-            // A name that is not UTF-8 is shown as well as can be.
-            let path = || format!("{parent}{}", String::from_utf8_lossy(entry.name_bytes()));
-            match entry.kind() {
-                Some(ObjectType::Commit) => lacking.submodules.push(path()),
-                Some(ObjectType::Blob) if entry.name_bytes() == b".gitattributes" => {
-                    match self.repository.find_blob(entry.id()) {
-                        Ok(blob) if gives_to_lfs(blob.content()) => lacking.lfs.push(path()),
-                        Ok(_) => {}
-                        Err(error) => {
-                            failed = Some(error);
-                            return ControlFlow::Break(());
-                        }
-                    }
-                }
-                _ => {}
-            }
-            ControlFlow::Continue(())
-        });
-        let walked = failed.map_or(walked, Err);
-        let unlisted = walked.map_err(|error| self.completeness.unreadable(&error))?;
+        let unreadable = |error: git2::Error| self.completeness.unreadable(&error);
+        let mut look = Look::new(&self.repository);
+        let mut unlisted = walk(&self.repository, &tree, |parent, entry| look.at(parent, entry));
+        if unlisted.is_ok() && (uses_lfs || look.uses_lfs) {
+            look.for_pointers = true;
+            unlisted = walk(&self.repository, &tree, |parent, entry| look.at(parent, entry));
+        }
+        let Look { lacking, failed, .. } = look;
+        let unlisted = failed.map_or(unlisted, Err).map_err(unreadable)?;
         if let Some(known) = known.filter(|_| unlisted.is_none()) {
             // If it cannot be kept, it is found out again.
             let _ = keep(&known, &lacking.text());
         }
         Ok(Some(lacking))
+    }
+
+    /// Whether an attribute file above a folder gives files to Git LFS.
+    fn uses_lfs(&self, whole: &Tree<'_>, folder: &str) -> Result<bool, Unknown> {
+        let unreadable = |error: git2::Error| self.completeness.unreadable(&error);
+        let mut above = self.repository.find_tree(whole.id()).map_err(unreadable)?;
+        for name in folder.split('/').filter(|part| !matches!(*part, "" | ".")) {
+            let attributes =
+                above.get_name(ATTRIBUTES).filter(|entry| entry.kind() == Some(ObjectType::Blob));
+            if let Some(id) = attributes.map(|entry| entry.id()) {
+                let blob = self.repository.find_blob(id).map_err(unreadable)?;
+                if gives_to_lfs(blob.content()) {
+                    return Ok(true);
+                }
+            }
+            let below = above.get_name(name).map(|entry| entry.id());
+            let Some(below) = below else { return Ok(false) };
+            above = self.repository.find_tree(below).map_err(unreadable)?;
+        }
+        Ok(false)
     }
 
     fn tree(&self, branch: &str) -> Result<Option<Tree<'_>>, Unknown> {
@@ -426,7 +498,15 @@ mod tests {
         let (file, folder, module) = (0o100_644, 0o040_000, 0o160_000);
         let other = commit(&repository, "other", &[]);
         let lfs = blob("# *.a filter=lfs\n*.bin\tfilter=lfs diff=lfs\r\n");
-        let inner = tree(&[(".gitattributes", lfs, file), ("dbt", other, module), ("x.py", blob("x"), file)]);
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+        let inner = tree(&[
+            (".gitattributes", lfs, file),
+            ("dbt", other, module),
+            // It was committed before it was given to LFS: git has all of it.
+            ("old.bin", blob("x"), file),
+            ("x.bin", blob(pointer), file),
+            ("x.py", blob("x"), file),
+        ]);
         let none = blob("#filter=lfs\n*.a xfilter=lfs\n");
         let root = tree(&[("a", tree(&[("b", inner, folder)]), folder), (".gitattributes", none, file)]);
         let author = Signature::new("a", "a@example.com", &Time::new(1_700_000_000, 0)).unwrap();
@@ -453,8 +533,8 @@ mod tests {
             code.lacking_files("main", folder).unwrap().map(|found| (found.submodules, found.lfs))
         };
         let named = |text: &str| vec![text.to_owned()];
-        assert_eq!(lacking("a/b"), Some((named("dbt"), named(".gitattributes"))));
-        assert_eq!(lacking(""), Some((named("a/b/dbt"), named("a/b/.gitattributes"))));
+        assert_eq!(lacking("a/b"), Some((named("dbt"), named("x.bin"))));
+        assert_eq!(lacking(""), Some((named("a/b/dbt"), named("a/b/x.bin"))));
         assert_eq!(lacking("b"), None);
         // What is known of a tree is not looked for again, and half of it is nothing.
         let known: Vec<_> = fs::read_dir(code.path().join("cache/trees")).unwrap().collect();
@@ -465,11 +545,35 @@ mod tests {
             fs::write(&file, text.replace("dbt", "known")).unwrap();
         }
         assert_eq!(lacking("a/b").map(|(submodules, _)| submodules), Some(named("known")));
-        for half in ["magus 2\n", "magus 2\nsubmodule \"x\"", "magus 1\nwhole\n", ""] {
+        for half in ["magus 3\n", "magus 3\nsubmodule \"x\"", "magus 2\nwhole\n", ""] {
             for file in fs::read_dir(code.path().join("cache/trees")).unwrap() {
                 fs::write(file.unwrap().path(), half).unwrap();
             }
             assert_eq!(lacking("a/b").map(|(submodules, _)| submodules), Some(named("dbt")), "{half}");
+        }
+    }
+
+    #[test]
+    fn files_of_lfs_are_those_that_an_attribute_file_above_or_below_gives_to_it() {
+        let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+        let rule = "*.bin filter=lfs diff=lfs merge=lfs -text\n";
+        for (attributes, expect) in [
+            (".gitattributes", vec!["data/x.bin".to_owned()]),
+            ("mage/.gitattributes", vec!["data/x.bin".to_owned()]),
+            ("other/.gitattributes", Vec::new()),
+        ] {
+            let (_folder, repository) = repository();
+            let files = [
+                (attributes, 0o100_644, rule),
+                ("mage/data/x.bin", 0o100_644, pointer),
+                ("mage/data/link.bin", 0o120_000, pointer),
+                ("mage/pipelines/p/metadata.yaml", 0o100_644, "uuid: p\n"),
+            ];
+            let head = testing::commit_files(&repository, "x", &[], &files);
+            branch(&repository, "main", head);
+            let code = testing::code(repository);
+            let found = code.lacking_files("main", "mage").unwrap().map(|found| found.lfs);
+            assert_eq!(found, Some(expect), "{attributes}");
         }
     }
 

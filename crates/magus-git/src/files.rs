@@ -268,6 +268,14 @@ impl Files<'_> {
         Ok((blob.size() <= largest).then(|| blob.content().to_owned()))
     }
 
+    /// Whether there is a file, a folder or a link at a path.
+    ///
+    /// # Errors
+    /// If a folder on the way cannot be read.
+    pub fn has(&self, path: &str) -> Result<bool, Unknown> {
+        Ok(self.entry(path)?.is_some())
+    }
+
     /// The content of a file; `None` if there is none, or it is too large to be read by people.
     ///
     /// # Errors

@@ -26,6 +26,10 @@ const OF_WORKSPACES: &[&str] = &[
     "USER_CODE_PATH",
 ];
 
+/// Those of them that no workspace lacks: the base path is for an ingress, and the metadata for a new project.
+const SET_FOR_EVERY_WORKSPACE: &[&str] =
+    &["KUBE_NAMESPACE", "PROJECT_TYPE", "PROJECT_UUID", "USER_CODE_PATH"];
+
 /// What the main server hands on as it has it: how it was set up (`MAGE_SETTINGS_ENVIRONMENT_VARIABLES` in
 /// `settings/server.py` of 0.9.80), and its database.
 pub const HANDED_ON: &[&str] = &[
@@ -243,9 +247,11 @@ pub fn may_come_first(name: &str) -> bool {
             .any(|pattern| pattern::matches(pattern, name))
 }
 
-/// Whether a variable is there in every workspace, although nobody declares it.
+/// Whether a variable is there in every workspace, although nobody declares it. What the main server hands on is not: it has it only if it
+/// was set up so, which `server` says.
 pub fn is_always_there(name: &str) -> bool {
-    gives_by_itself(name) || IN_EVERY_WORKSPACE.iter().any(|pattern| pattern::matches(pattern, name))
+    SET_FOR_EVERY_WORKSPACE.contains(&name)
+        || IN_EVERY_WORKSPACE.iter().any(|pattern| pattern::matches(pattern, name))
 }
 
 /// Whether something else than the code of a project may read a variable.
@@ -263,4 +269,21 @@ pub fn gives_by_itself(name: &str) -> bool {
     HANDED_ON.contains(&name)
         || OF_WORKSPACES.contains(&name)
         || LOGIN.iter().any(|(variable, _)| *variable == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_no_workspace_lacks_is_there_without_a_declaration() {
+        for name in ["HOME", "PATH", "KUBE_NAMESPACE", "PROJECT_UUID", "ORDERS_SERVICE_HOST"] {
+            assert!(is_always_there(name), "{name}");
+        }
+        let logins = LOGIN.iter().map(|(name, _)| *name);
+        let others = ["LOGIN", "MAGE_BASE_PATH", "INITIAL_METADATA", "DATABASE_URL"];
+        for name in HANDED_ON.iter().copied().chain(logins).chain(others) {
+            assert!(!is_always_there(name), "{name}");
+        }
+    }
 }

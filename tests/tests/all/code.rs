@@ -32,13 +32,26 @@ fn declare(sandbox: &Sandbox, url: &str) {
 
 /// Makes a commit with these parents, and a branch at it; what it was before is gone.
 fn commit(sandbox: &Sandbox, branch: &str, parents: &[&str]) -> String {
-    let tree = sandbox.git(&["--git-dir", "pipelines.git", "mktree"]);
+    let tree = project(sandbox);
     let message = format!("{branch} {parents:?}");
     let mut words = vec!["--git-dir", "pipelines.git", "commit-tree", tree.trim(), "-m", &message];
     parents.iter().for_each(|parent| words.extend(["-p", parent]));
     let made = sandbox.git(&words).trim().to_owned();
     sandbox.git(&["--git-dir", "pipelines.git", "branch", "--force", branch, &made]);
     made
+}
+
+/// The tree of a project with a pipeline that has no blocks.
+fn project(sandbox: &Sandbox) -> String {
+    let tree = |entry: &str| {
+        sandbox.write("entry", entry);
+        sandbox.git_with("entry", &["--git-dir", "pipelines.git", "mktree"]).trim().to_owned()
+    };
+    sandbox.write("entry", "uuid: orders\nblocks: []\n");
+    let metadata = sandbox.git_with("entry", &["--git-dir", "pipelines.git", "hash-object", "-w", "--stdin"]);
+    let orders = tree(&format!("100644 blob {}\tmetadata.yaml\n", metadata.trim()));
+    let pipelines = tree(&format!("040000 tree {orders}\torders\n"));
+    tree(&format!("040000 tree {pipelines}\tpipelines\n"))
 }
 
 /// What `lint` says, a line for each finding.
@@ -292,4 +305,121 @@ fn what_is_hostile_or_secret_runs_nothing_and_is_shown_nowhere() {
     let said = sandbox.expect(1, &["lint"]).all();
     assert!(said.contains("MG401") && !said.contains('\u{202e}'), "{said}");
     assert!(!sandbox.file("touched").exists());
+}
+
+/// Commits these files to a branch of a new repository at `pipelines.git`.
+fn with_files(branches: &[(&str, &[(&str, &str)])]) -> Sandbox {
+    let sandbox = Sandbox::new();
+    declare(&sandbox, "../pipelines.git");
+    sandbox.git(&["init", "--quiet", "pipelines.git"]);
+    for (branch, files) in branches {
+        sandbox.git(&["-C", "pipelines.git", "checkout", "--quiet", "--orphan", branch]);
+        sandbox.git(&["-C", "pipelines.git", "rm", "-rq", "--force", "--ignore-unmatch", "."]);
+        files.iter().for_each(|(path, text)| sandbox.write(&format!("pipelines.git/{path}"), text));
+        sandbox.git(&["-C", "pipelines.git", "add", "--all", "--force"]);
+        sandbox.git(&["-C", "pipelines.git", "commit", "--quiet", "--allow-empty", "-m", branch]);
+        let file = format!("environments/{branch}/environment.yaml");
+        sandbox.write(&file, format!("branch: {branch}\ndeploy: head\n"));
+        sandbox.write(&format!("environments/{branch}/ana.yaml"), "{}\n");
+    }
+    sandbox
+}
+
+#[test]
+fn a_project_that_is_in_another_folder_is_an_error_with_the_edit_that_finds_it() {
+    let orders = ("etl/acme/pipelines/orders/metadata.yaml", "uuid: orders\nblocks: []\n");
+    let returns = ("other/pipelines/returns/metadata.yaml", "uuid: returns\nblocks: []\n");
+    // One finding for all branches with the same remedy.
+    let sandbox = with_files(&[("staging", &[orders]), ("development", &[orders])]);
+    let lint = || sandbox.magus(&["lint", "--format", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&lint().stdout).expect("JSON");
+    let all: Vec<_> = found["diagnostics"].as_array().expect("findings").iter().collect();
+    let about: Vec<_> = all.iter().filter(|found| found["code"] == "MG408").collect();
+    assert_eq!(about.len(), 1, "{all:?}");
+    assert_eq!(about[0]["severity"], "error");
+    assert_eq!(
+        about[0]["message"],
+        "no Mage project was checked: the branch `development`, the branch `staging` have no pipeline in `pipelines/`"
+    );
+    let help =
+        "the project is in `etl/acme`: write `directory: etl/acme` beside the `url` of the `repository`";
+    assert_eq!(about[0]["help"], help);
+    let run = sandbox.expect(1, &["plan"]);
+    assert!(run.all().contains("MG408"), "{}", run.all());
+    // The edit works, and a wrong one says what to write instead.
+    for (directory, code, expect) in [
+        ("etl/acme", 0, ""),
+        ("etl", 1, "the project is in `etl/acme`: write `directory: etl/acme`"),
+        ("elt", 1, "have no folder `elt`"),
+    ] {
+        let cluster = sandbox.read("environments/cluster.yaml");
+        let line = format!("{{url: \"../pipelines.git\", directory: {directory}}}");
+        sandbox.write("environments/cluster.yaml", cluster.replace("{url: \"../pipelines.git\"}", &line));
+        let run = sandbox.expect(code, &["lint"]);
+        assert_eq!(run.all().contains("MG408"), code == 1, "{}", run.all());
+        assert!(run.all().contains(expect), "{}", run.all());
+        sandbox.write("environments/cluster.yaml", cluster);
+    }
+    // A commit that is pinned counts, and not the head of its branch.
+    let first = sandbox.git(&["-C", "pipelines.git", "rev-parse", "development"]);
+    sandbox.git(&["-C", "pipelines.git", "mv", "etl/acme/pipelines", "pipelines"]);
+    sandbox.git(&["-C", "pipelines.git", "commit", "--quiet", "-m", "moved"]);
+    std::fs::remove_dir_all(sandbox.file("environments/staging")).expect("removed");
+    sandbox.expect(0, &["lint"]);
+    let pinned = format!("branch: development\ndeploy: pinned\ncommit: \"{}\"\n", first.trim());
+    sandbox.write("environments/development/environment.yaml", pinned);
+    let run = sandbox.expect(1, &["lint"]);
+    assert!(
+        run.all().contains(&format!("the commit `{}` has no pipeline in", first.trim())),
+        "{}",
+        run.all()
+    );
+    // Several, and none at all.
+    let sandbox = with_files(&[("development", &[orders, returns])]);
+    let run = sandbox.expect(1, &["lint"]);
+    assert!(
+        run.all().contains("`etl/acme`, `other` have pipelines: write `directory: etl/acme`"),
+        "{}",
+        run.all()
+    );
+    let sandbox = with_files(&[("development", &[("README.md", "x\n")])]);
+    let run = sandbox.expect(0, &["lint"]);
+    assert!(run.all().contains("no folder of it has `pipelines/`"), "{}", run.all());
+    assert!(!run.all().contains("No findings"), "{}", run.all());
+}
+
+#[test]
+fn files_of_lfs_are_named_only_if_git_has_a_pointer_in_their_place() {
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+    let orders = ("pipelines/orders/metadata.yaml", "uuid: orders\nblocks: []\n");
+    let rule = (".gitattributes", "*.parquet filter=lfs diff=lfs merge=lfs -text\n");
+    let sandbox = with_files(&[("development", &[orders, rule])]);
+    let run = sandbox.expect(0, &["lint"]);
+    assert!(!run.all().contains("MG409"), "{}", run.all());
+    let sandbox = with_files(&[("development", &[orders, rule, ("data/old.parquet", pointer)])]);
+    let run = sandbox.expect(0, &["lint"]);
+    let says = "the branch `development` has files that Git LFS holds: `data/old.parquet`";
+    assert!(run.all().contains(says), "{}", run.all());
+}
+
+#[test]
+fn what_a_main_server_may_hand_on_is_not_there_without_a_word() {
+    let names = ["DB_USER", "DB_PASS", "REDIS_URL", "SENTRY_DSN", "GOOGLE_CLIENT_ID", "LOGIN"];
+    let reads: String = names.iter().map(|name| format!("os.environ['{name}']\n")).collect();
+    let code = format!("import os\nos.environ['HOME']\nos.environ['PATH']\n{reads}");
+    let sandbox = with_files(&[(
+        "development",
+        &[
+            ("pipelines/orders/metadata.yaml", "uuid: orders\nblocks:\n- {uuid: load, type: data_loader}\n"),
+            ("data_loaders/load.py", &code),
+        ],
+    )]);
+    let found = lint(&sandbox, 1, &[]);
+    for name in names {
+        assert!(
+            found.lines().any(|line| line.contains("MG501") && line.contains(&format!("`{name}`"))),
+            "{found}"
+        );
+    }
+    assert_eq!(found.lines().filter(|line| line.contains("MG501")).count(), names.len(), "{found}");
 }

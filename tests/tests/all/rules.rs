@@ -244,7 +244,12 @@ fn pipelines(sandbox: &Sandbox) {
         sandbox.write("tree", entry);
         sandbox.git_with("tree", &["--git-dir", &bare, "mktree"])
     };
-    let project = tree(&format!("040000 tree {}\tpipelines\n", tree("")));
+    sandbox.write("blob", "uuid: orders\nblocks: []\n");
+    let blob = sandbox.git_with("blob", &["--git-dir", &bare, "hash-object", "-w", "--stdin"]);
+    let orders = tree(&format!("100644 blob {}\tmetadata.yaml\n", blob.trim()));
+    let pipelines = tree(&format!("040000 tree {orders}\torders\n"));
+    let pipelines = format!("040000 tree {pipelines}\tpipelines\n");
+    let project = tree(&pipelines);
     let commit_of = |tree: &str, branch: &str, parents: &[&str]| {
         let mut words = vec!["--git-dir", &bare, "commit-tree", tree, "-m", branch];
         parents.iter().for_each(|parent| words.extend(["-p", parent]));
@@ -254,7 +259,7 @@ fn pipelines(sandbox: &Sandbox) {
     };
     let commit = |branch: &str, parents: &[&str]| commit_of(&project, branch, parents);
     let module = commit("main", &[]);
-    let with_submodule = tree(&format!("160000 commit {module}\tlibrary\n"));
+    let with_submodule = tree(&format!("160000 commit {module}\tlibrary\n{pipelines}"));
     commit_of(&with_submodule, "with-submodule", &["main"]);
     commit("staging", &["main"]);
     commit("development", &["staging"]);
@@ -278,6 +283,11 @@ fn commit_code(sandbox: &Sandbox, files: &Files) {
             let (on, path) = rest.split_once('/').expect("a file");
             let (What::Bytes(bytes), true) = (what, on.is_empty() || &on[1..] == branch) else { continue };
             sandbox.write(&format!("{CODE}/{path}"), bytes);
+        }
+        // A project has this, wherever the example has it.
+        let is_own = |path: &String| path.ends_with("/metadata.yaml") && !path.contains("/pipelines/");
+        if !files.keys().any(is_own) {
+            sandbox.write(&format!("{CODE}/metadata.yaml"), "project_type: standalone\n");
         }
         sandbox.git(&["-C", &folder, "add", "--all"]);
         sandbox.git(&["-C", &folder, "commit", "--quiet", "--allow-empty", "-m", branch]);

@@ -2,6 +2,7 @@ mod cron;
 mod hostile;
 mod jinja;
 mod libraries;
+mod layout;
 mod movement;
 mod project;
 mod python;

@@ -96,6 +96,41 @@ fn the_file_of_a_block_is_found_as_mage_finds_it() {
 }
 
 #[test]
+fn a_block_without_its_file_is_told_with_its_pipelines() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = git2::Repository::init(folder.path()).unwrap();
+    let metadata = "blocks:\n\
+        - {uuid: there, type: custom}\n- {uuid: gone, type: data_loader}\n- {uuid: sub/gone, type: data_exporter, language: sql}\n\
+        - {uuid: elsewhere, type: custom, configuration: {file_path: other/elsewhere.py}}\n\
+        - {uuid: again, type: custom, replicated_block: there}\n\
+        - {uuid: notes, type: markdown, language: markdown}\n- {uuid: tried, type: scratchpad}\n\
+        - {uuid: product, type: global_data_product}\n- {uuid: model, type: dbt, language: sql}\n\
+        - {uuid: statistics, type: custom, language: r}\n\
+        callbacks:\n- {uuid: after, type: callback}\n\
+        widgets:\n- {uuid: chart, type: chart}\n";
+    let files = [
+        ("m/pipelines/orders/metadata.yaml", metadata),
+        ("m/pipelines/returns/metadata.yaml", "blocks:\n- {uuid: gone, type: data_loader}\n"),
+        ("m/custom/there.py", "x = 1\n"),
+        ("m/custom/statistics.r", "x <- 1\n"),
+    ];
+    let id = commit(&repository, &files);
+    let needs = Projects::default().needs(&open(folder.path()), &id, "m").unwrap().unwrap();
+    let told = needs.missing_files.iter().map(|found| {
+        let pipelines: Vec<&str> = found.pipelines.iter().map(|name| name.as_str()).collect();
+        format!("{} {} {}", found.what, found.place, pipelines.join(","))
+    });
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [
+            "callbacks/after.py pipelines/orders/metadata.yaml orders",
+            "data_exporters/sub/gone.sql pipelines/orders/metadata.yaml orders",
+            "data_loaders/gone.py pipelines/orders/metadata.yaml orders,returns",
+        ]
+    );
+}
+
+#[test]
 fn a_cache_may_be_new_old_broken_or_not_writable() {
     let cache = tempfile::tempdir().unwrap();
     let file = cache.path().join("code.db");

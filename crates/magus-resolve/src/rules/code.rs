@@ -13,6 +13,7 @@ use magus_model::{
     suggest,
 };
 
+use super::projects::MissingProjects;
 use crate::Resolution;
 
 /// The branches that production takes from, as Mage recommends (<https://docs.mage.ai/production/ci-cd>).
@@ -22,7 +23,7 @@ const OF_PRODUCTION: [&str; 2] = ["main", "master"];
 const PRODUCTION: [&str; 2] = ["production", "prod"];
 
 /// How many paths are named.
-const SHOWN: usize = 3;
+pub(super) const SHOWN: usize = 3;
 
 /// The repository of the pipelines' code, as it is declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,6 +97,7 @@ pub fn look_up_code(
     let mut looked_up = LookedUp::default();
     let LookedUp { findings, repositories, unread: unreadable } = &mut looked_up;
     shared_branches(&resolution.code, findings);
+    let mut projects = MissingProjects::default();
     for declared in &resolution.code {
         production(declared, findings);
         let repository = &declared.repository;
@@ -117,7 +119,9 @@ pub fn look_up_code(
         }
         behind(code, declared, &resolution.code, findings);
         files(code, declared, findings);
+        projects.look(code, declared);
     }
+    projects.report(findings);
     for cluster in &mut resolution.desired.clusters {
         // Many workspaces run one branch.
         let mut known: HashMap<(Text, Text, Option<Text>), Result<Chosen, Text>> = HashMap::new();
@@ -244,24 +248,11 @@ fn unanswered(span: Span, question: &str, why: &Unknown) -> Diagnostic {
     Diagnostic::new(&rules::REPOSITORY_UNREAD, span, format!("{question} is unknown: {why}")).help(why.help())
 }
 
-/// MG408 and MG409: whether the head of the branch has the folder, and git everything in it.
+/// MG409: whether git has all files of the folder, at the head of the branch.
 fn files(code: &Code, declared: &DeclaredCode, findings: &mut Vec<Diagnostic>) {
-    let DeclaredCode { repository, environment, revision, .. } = declared;
+    let DeclaredCode { repository, revision, .. } = declared;
     let Some((branch, span)) = &revision.branch else { return };
     let folder = repository.directory.as_ref().map_or("", |(folder, _)| folder.as_str());
-    if let Some((folder, place)) = &repository.directory
-        && code.has_folder(branch, folder) == Ok(Some(false))
-    {
-        findings.push(
-            Diagnostic::new(
-                &rules::UNKNOWN_DIRECTORY,
-                *place,
-                format!("the branch `{branch}` has no folder `{folder}`"),
-            )
-            .related(*span, format!("`{environment}` deploys that branch"))
-            .help("name the folder of the Mage project in the repository, or leave `directory` out where it is the whole one"),
-        );
-    }
     let Lacking { submodules, lfs } = match code.lacking_files(branch, folder) {
         Ok(Some(lacking)) => lacking,
         Ok(None) => return,
@@ -275,7 +266,7 @@ fn files(code: &Code, declared: &DeclaredCode, findings: &mut Vec<Diagnostic>) {
     for (what, paths, help) in [
         ("submodules", submodules, "copy what is needed into the repository: nobody fetches submodules"),
         (
-            "files that Git LFS holds, by",
+            "files that Git LFS holds:",
             lfs,
             "keep in git what pipelines need: nobody fetches the files behind its pointers",
         ),

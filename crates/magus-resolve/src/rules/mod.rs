@@ -12,6 +12,7 @@ pub(crate) mod files;
 pub(crate) mod images;
 pub(crate) mod layers;
 pub(crate) mod needs;
+mod projects;
 pub(crate) mod references;
 pub(crate) mod server;
 pub(crate) mod texts;

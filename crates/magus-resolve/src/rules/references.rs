@@ -124,6 +124,7 @@ pub(crate) fn check(stages: &[Stage<'_>], sources: &Sources, findings: &mut Vec<
     }
     profiles(stages, findings);
     idle(stages, findings);
+    missing_files(stages, findings);
     undecidable(stages, findings);
     never_read(stages, findings);
 }
@@ -363,6 +364,25 @@ fn of_code(running: &Running<'_>, findings: &mut Vec<Diagnostic>) {
         } else {
             finding.help(format!("{} runs it; what it needs after that place is not known", shown(pipelines)))
         });
+    }
+}
+
+/// MG409: blocks without their files, once for each file, however many environments run it.
+fn missing_files(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
+    let mut seen: HashSet<&Text> = HashSet::new();
+    for running in stages.iter().flat_map(|stage| &stage.running) {
+        let Some(span) = span_of(&running.workspaces) else { continue };
+        let missing: Vec<&Found<Text>> =
+            running.needs.missing_files.iter().filter(|found| seen.insert(&found.what)).collect();
+        let Some(first) = missing.first() else { continue };
+        let files = listed(missing.iter().map(|found| found.what.as_str()));
+        let pipelines: BTreeSet<Text> = missing.iter().flat_map(|found| &found.pipelines).cloned().collect();
+        let (what, them) = match missing.len() {
+            1 => (format!("the file of a block of {} is not in git: {files}", shown(&pipelines)), "it"),
+            _ => (format!("files of blocks of {} are not in git: {files}", shown(&pipelines)), "them"),
+        };
+        let help = format!("commit {them}, or remove what names {them} (`{}`)", first.place);
+        findings.push(Diagnostic::new(&rules::NOT_IN_GIT, span, what).help(help));
     }
 }
 
