@@ -3,13 +3,16 @@
 
 use magus_model::{Text, effort};
 
-use crate::reference::{Kind, Missing, Name};
+use crate::reference::{Fallback, Kind, Missing, Name, is_given};
+
+/// The byte of a name, what it is the name of, what happens without, and what counts then.
+pub(crate) type Found = (usize, Kind, Name, Missing, Option<Fallback>);
 
 /// What a template consists of, as far as it matters.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Template {
     /// What it refers to, each with the byte of the name's literal.
-    pub(crate) references: Vec<(usize, Kind, Name, Missing)>,
+    pub(crate) references: Vec<Found>,
     /// The bytes of its tags, from delimiter to delimiter; whether each leaves text behind.
     pub(crate) tags: Vec<(usize, usize, bool)>,
     /// The byte at which it stops making sense, and why.
@@ -239,10 +242,12 @@ fn calls(text: &str, tokens: &[Token<'_>], asks: bool, template: &mut Template) 
             || Name::undecidable(&text[first.start..last.end]),
             |name| Name::Literal(name.into()),
         );
-        let has_default = default.is_some_and(|keyword| positional(1).or_else(|| named(keyword)).is_some());
-        let missing =
-            if has_default || asks || falls_back(after) { Missing::Default } else { Missing::Fails };
-        template.references.push((first.start, kind, name, missing));
+        let default = default.and_then(|keyword| positional(1).or_else(|| named(keyword)));
+        let is_given = kind == Kind::Runtime && name.literal().is_some_and(|name| is_given(name));
+        let has_other = default.is_some() || is_given || asks || falls_back(after);
+        let missing = if has_other { Missing::Default } else { Missing::Fails };
+        let fallback = default.map(|default| fallback(name.literal().map(Text::as_str), default));
+        template.references.push((first.start, kind, name, missing, fallback));
     }
 }
 
@@ -267,6 +272,15 @@ fn arguments<'a, 't>(tokens: &'a [Token<'t>]) -> (Vec<&'a [Token<'t>]>, usize) {
     }
     arguments.push(&tokens[begin..]);
     (arguments, tokens.len())
+}
+
+/// What a default is.
+fn fallback(name: Option<&str>, default: &[Token<'_>]) -> Fallback {
+    match (literal(default), default) {
+        (Some(text), _) => Fallback::of_text(name, &text),
+        (None, [Token { kind: TokenKind::Number, .. }]) => Fallback::Number,
+        _ => Fallback::Expression,
+    }
 }
 
 /// The text of strings that stand beside one another; nothing where there is anything else.

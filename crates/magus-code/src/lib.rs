@@ -32,6 +32,6 @@ pub use movement::Between;
 pub use needs::{Found, Need, Needs, Undecidable};
 pub use pipeline::Pipeline;
 pub use project::{Place, Project, Projects};
-pub use reference::{Kind, Missing, Name, Reference};
+pub use reference::{Fallback, Kind, Missing, Name, Reference};
 pub use scan::{Fault, Profile, Scan, scan_file};
 pub use triggers::{ENVS, Trigger, env_of};

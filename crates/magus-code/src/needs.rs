@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     project::{IO_CONFIG, Loaded, Place, Project, is_of_project, pipeline_of},
-    reference::{Kind, Missing, Name},
+    reference::{Fallback, Kind, Missing, Name},
     scan::{Fault, is_read},
     triggers::Trigger,
 };
@@ -53,6 +53,9 @@ pub struct Needs {
     /// The files of blocks that are not there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_files: Vec<Found<Text>>,
+    /// The variables whose default in the code looks like a secret, each with what it looks like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_defaults: Vec<Found<(Text, Text)>>,
     /// The triggers, each with its pipeline.
     pub triggers: Vec<(Text, Trigger)>,
 }
@@ -69,6 +72,9 @@ pub struct Need {
     /// The names that serve as well, where it is one of several: without all names of a list, something fails.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub alternatives: BTreeSet<Vec<Text>>,
+    /// What the code has as its default, where it has one and fails nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
     /// The pipelines that need it; none where no pipeline reaches a place of it.
     pub pipelines: BTreeSet<Text>,
     /// Where it is read: the places that would fail first, as `file:line`.
@@ -113,6 +119,7 @@ pub struct Found<T> {
 #[derive(Default)]
 struct Known<'p> {
     places: Vec<(Missing, &'p Text, u32)>,
+    fallback: Option<&'p Fallback>,
     alternatives: BTreeSet<Vec<Text>>,
     alone: bool,
     pipelines: BTreeSet<&'p Text>,
@@ -159,6 +166,13 @@ impl Needs {
                     }
                 }
                 (Name::Literal(name), kind) => {
+                    if let Some(Fallback::Secret(looks_like)) = &reference.fallback {
+                        needs.secret_defaults.push(Found {
+                            what: (name.clone(), looks_like.clone()),
+                            place: shown(place.file, reference.line),
+                            pipelines: owned(project.needed_by(place)),
+                        });
+                    }
                     names.entry((kind, name)).or_default().add(place, &project.needed_by(place), &loaded);
                 }
             }
@@ -243,6 +257,9 @@ impl<'p> Known<'p> {
         } else {
             self.alone |= missing == Missing::Fails;
         }
+        if missing == Missing::Default {
+            self.fallback = self.fallback.or(place.reference.fallback.as_ref());
+        }
         self.places.push((missing, place.file, place.reference.line));
     }
 
@@ -267,6 +284,7 @@ impl<'p> Known<'p> {
     fn need(self, kind: Kind, name: Text) -> Need {
         let Self {
             mut places,
+            fallback,
             alternatives,
             alone,
             mut pipelines,
@@ -288,6 +306,7 @@ impl<'p> Known<'p> {
             from_file: from_file && worst == Missing::Undecidable,
             any_case,
             only_in_unused_profile: pipelines.is_empty() && in_profile && !elsewhere,
+            fallback: fallback.filter(|_| worst == Missing::Default).cloned(),
             // What fails for itself needs no other name.
             alternatives: if alone { BTreeSet::new() } else { alternatives },
             pipelines: owned(pipelines),

@@ -79,7 +79,7 @@ pub(crate) fn scan(text: &str) -> Scan {
     let running = RUNNING.iter().filter_map(|list| root.get(list)).flat_map(Node::items);
     pipeline.own = running.filter_map(own_file).collect();
     // Only these are rendered, and nothing of the file before it is parsed.
-    for (at, kind, name, missing) in template.references {
+    for (at, kind, name, missing, fallback) in template.references {
         let is_in = |node: &&Node| (node.span.start as usize..node.span.end as usize).contains(&at);
         if places.iter().any(is_in) {
             let (line, column) = lines.place(at);
@@ -91,6 +91,7 @@ pub(crate) fn scan(text: &str) -> Scan {
                 missing,
                 alternatives: Vec::new(),
                 any_case: false,
+                fallback,
                 pattern: None,
                 profile: None,
                 key: None,
@@ -117,6 +118,7 @@ fn profile(block: &Node, lines: &Lines<'_>) -> Option<Reference> {
         missing: Missing::Fails,
         alternatives: Vec::new(),
         any_case: false,
+        fallback: None,
         pattern: None,
         profile: None,
         key: None,

@@ -1,6 +1,6 @@
 //! A place of the code that refers to something outside of it.
 
-use magus_model::Text;
+use magus_model::{Text, secrecy};
 use serde::{Deserialize, Serialize};
 
 /// How much of an expression is quoted, in characters.
@@ -25,6 +25,9 @@ pub struct Reference {
     /// Whether a variable of this name in upper or lower case is read as well.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub any_case: bool,
+    /// What counts instead, where the code says it beside the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
     /// What the name looks like where the code makes it, with `*` for what is not known; nothing where all of it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<Text>,
@@ -121,4 +124,67 @@ pub enum Missing {
     Comment,
     /// Nothing: the code sets it here itself.
     Set,
+}
+
+/// What code gives as a default, without its value: that may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Fallback {
+    /// An empty text.
+    Empty,
+    /// A text.
+    Text,
+    /// A number, or yes or no.
+    Number,
+    /// What comes out of an expression.
+    Expression,
+    /// A text that looks like this secret.
+    Secret(Text),
+}
+
+impl Fallback {
+    /// What a text is, as the default of a name.
+    pub(crate) fn of_text(name: Option<&str>, text: &str) -> Self {
+        if text.is_empty() {
+            return Fallback::Empty;
+        }
+        secrecy::resemblance(name, text).map_or(Fallback::Text, |what| Fallback::Secret(what.into()))
+    }
+
+    /// As it is shown, with its article.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Fallback::Empty => "an empty text",
+            Fallback::Text | Fallback::Secret(_) => "a text",
+            Fallback::Number => "a number",
+            Fallback::Expression => "an expression",
+        }
+    }
+}
+
+/// What Mage gives to every block (`enrich_global_vars` and `PipelineRun.get_variables` in 0.9.80).
+const GIVEN: [&str; 18] = [
+    "block_uuid",
+    "configuration",
+    "context",
+    "ds",
+    "env",
+    "event",
+    "execution_date",
+    "execution_partition",
+    "hr",
+    "interval_end_datetime",
+    "interval_seconds",
+    "interval_start_datetime",
+    "interval_start_datetime_previous",
+    "logger",
+    "pipeline_run_id",
+    "pipeline_uuid",
+    "repo_path",
+    "trigger_name",
+];
+
+/// Whether Mage gives this variable to every block.
+pub(crate) fn is_given(name: &str) -> bool {
+    GIVEN.contains(&name)
 }

@@ -10,7 +10,7 @@ use magus_model::{
 use crate::{
     jinja,
     python::{LONGEST_LINE, Lines, ordered},
-    reference::{Kind, Missing, Name, Reference},
+    reference::{Missing, Reference},
     scan::{Fault, Profile, Scan},
 };
 
@@ -69,7 +69,7 @@ pub(crate) fn io_config(text: &str) -> Scan {
 
 fn scan(text: &str, template: &jinja::Template, missing: impl Fn(usize) -> Missing) -> Scan {
     let lines = Lines::new(text);
-    let one = |(at, kind, name, own): &(usize, Kind, Name, Missing)| {
+    let one = |(at, kind, name, own, fallback): &jinja::Found| {
         let (line, column) = lines.place(*at);
         let missing = match missing(*at) {
             Missing::Comment => Missing::Comment,
@@ -83,6 +83,7 @@ fn scan(text: &str, template: &jinja::Template, missing: impl Fn(usize) -> Missi
             missing,
             alternatives: Vec::new(),
             any_case: false,
+            fallback: fallback.clone(),
             pattern: None,
             profile: None,
             key: None,

@@ -92,6 +92,7 @@ rules! {
     SHARED_SECRET "MG305" "shared-secret" Warning "production and another environment use one secret"
     SAME_AS_ANOTHER "MG306" "same-as-another" Hint "a variable that differs in every environment but one"
     UNEXPANDED_REFERENCE "MG307" "unexpanded-reference" Error "a variable that refers to one that Kubernetes cannot expand"
+    SECRET_DEFAULT "MG308" "secret-default" Warning "a default in the code that looks like a secret"
     UNKNOWN_BRANCH "MG401" "unknown-branch" Error "a branch that the pipelines' repository does not have"
     UNKNOWN_COMMIT "MG402" "unknown-commit" Error "a commit that the pipelines' repository does not have, or more than one"
     COMMIT_NOT_ON_BRANCH "MG403" "commit-not-on-branch" Error "a commit that is not on the branch of its environment"

@@ -328,10 +328,12 @@ fn a_new_workspace_takes_over_the_folder_of_a_deleted_row_unless_it_has_uncommit
     assert_eq!(runs(&sandbox, "ana-development"), second);
 
     // The commit alone does not say from which directory the folder's code was written.
+    let other =
+        [("other/value.py", "OTHER = 1\n"), ("other/pipelines/orders/metadata.yaml", "name: orders\n")];
     for branch in ["main", "staging"] {
-        push(&sandbox, branch, "other", &[("other/value.py", "OTHER = 1\n")]);
+        push(&sandbox, branch, "other", &other);
     }
-    let third = push(&sandbox, "development", "third", &[("other/value.py", "OTHER = 1\n")]);
+    let third = push(&sandbox, "development", "third", &other);
     sandbox.expect(0, &["apply", "--yes"]);
     delete_row();
     sandbox.replace("environments/cluster.yaml", "directory: mage", "directory: other");

@@ -15,7 +15,12 @@ const CLUSTER: &str = "environments/cluster.yaml";
 fn two_directories() -> Sandbox {
     let sandbox = sandbox();
     for branch in ["main", "staging", "development"] {
-        push(&sandbox, branch, "two projects", &[("mage/x.py", "mage\n"), ("etl/x.py", "etl\n")]);
+        let files = [
+            ("mage/x.py", "mage\n"),
+            ("etl/x.py", "etl\n"),
+            ("etl/pipelines/orders/metadata.yaml", "name: orders\n"),
+        ];
+        push(&sandbox, branch, "two projects", &files);
     }
     sandbox
 }

@@ -13,7 +13,7 @@ use super::{
     ordered,
     settings::{Field, Settings},
 };
-use crate::reference::{Kind, Missing, Name, Reference};
+use crate::reference::{Fallback, Kind, Missing, Name, Reference, is_given};
 
 /// Where Mage has its function for secrets.
 pub(super) const SECRET: &str = "mage_ai.data_preparation.shared.secrets.get_secret_value";
@@ -27,28 +27,6 @@ const GLOBAL: &str = "mage_ai.data_preparation.variable_manager.get_global_varia
 const CONFIG_KEY: &str = "mage_ai.io.config.ConfigKey.";
 /// The profile of who names none (`io/config.py`).
 const DEFAULT_PROFILE: &str = "default";
-
-/// What Mage gives to every block (`enrich_global_vars` and `PipelineRun.get_variables` in 0.9.80).
-const GIVEN: [&str; 18] = [
-    "block_uuid",
-    "configuration",
-    "context",
-    "ds",
-    "env",
-    "event",
-    "execution_date",
-    "execution_partition",
-    "hr",
-    "interval_end_datetime",
-    "interval_seconds",
-    "interval_start_datetime",
-    "interval_start_datetime_previous",
-    "logger",
-    "pipeline_run_id",
-    "pipeline_uuid",
-    "repo_path",
-    "trigger_name",
-];
 
 /// A place that reads something, or asks whether it is there.
 #[derive(Clone)]
@@ -146,6 +124,7 @@ pub(super) fn uses<'t>(module: &'t ModModule, names: &Names<'t>, lines: &Lines<'
     let fates = fates(module, names, &found.reads);
     let reference = |(read, Fate { missing, alternatives }): (Read<'t>, Fate)| {
         let (line, column) = lines.place(read.at.start().to_usize());
+        let fallback = fallback(&read, names);
         Reference {
             line,
             column,
@@ -154,6 +133,7 @@ pub(super) fn uses<'t>(module: &'t ModModule, names: &Names<'t>, lines: &Lines<'
             missing,
             alternatives,
             any_case: matches!(read.gives, Gives::Field(Field { any_case: true, .. })),
+            fallback,
             pattern: read.pattern,
             profile: None,
             key: None,
@@ -164,6 +144,22 @@ pub(super) fn uses<'t>(module: &'t ModModule, names: &Names<'t>, lines: &Lines<'
     keys.sort();
     keys.dedup();
     Uses { references, loads, words, keys, hands_on_profile }
+}
+
+/// What a read has as its default. A name may be a constant of the file.
+fn fallback<'t>(read: &Read<'t>, names: &Names<'t>) -> Option<Fallback> {
+    let (Gives::Default(Some(default)) | Gives::SetDefault(Some(default))) = read.gives else { return None };
+    let text = |text: &str| Fallback::of_text(read.name.literal().map(Text::as_str), text);
+    Some(match default {
+        Expr::NoneLiteral(_) => return None,
+        Expr::StringLiteral(literal) => text(literal.value.to_str()),
+        Expr::NumberLiteral(_) | Expr::BooleanLiteral(_) => Fallback::Number,
+        Expr::Name(_) => match names.literals(default, 0).as_deref() {
+            Some([Literal { text: constant, .. }]) => text(constant),
+            _ => Fallback::Expression,
+        },
+        _ => Fallback::Expression,
+    })
 }
 
 struct Found<'n, 't> {
@@ -261,7 +257,7 @@ impl<'t> Found<'_, 't> {
 
     /// A variable of the pipeline.
     fn runtime(&mut self, expression: TextRange, key: &'t Expr, scope: usize, missing: Missing) {
-        let is_given = matches!(key, Expr::StringLiteral(name) if GIVEN.contains(&name.value.to_str()));
+        let is_given = matches!(key, Expr::StringLiteral(name) if is_given(name.value.to_str()));
         let missing = if is_given { Missing::Default } else { missing };
         self.add(expression, key, scope, Kind::Runtime, Gives::Known(missing));
     }

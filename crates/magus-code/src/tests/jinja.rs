@@ -24,6 +24,7 @@ fn calls_are_found_wherever_they_stand() {
         ("{{ json_value(aws_secret_var('a'), 'k') }}", "1:30 store a"),
         ("{{ mage_secret_var('a') }}", "1:20 secret a"),
         ("{{ variables('a') }}", "1:14 runtime a"),
+        ("{{ variables('execution_date') }}", "1:14 runtime execution_date default"),
         ("{{ variables('a', parse=lambda x, y: x['b']) }}", "1:14 runtime a"),
         ("{{ 'https://' ~ env_var('A') ~ '/' }}", "1:25 env A"),
         ("{{ { 'a': env_var('A') } }}", "1:19 env A"),

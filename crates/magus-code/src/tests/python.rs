@@ -1,4 +1,5 @@
 use super::*;
+use crate::Fallback;
 
 #[track_caller]
 fn python(text: &str, expected: &[&str]) {
@@ -415,4 +416,36 @@ fn the_environment_is_found_however_the_file_comes_to_it() {
         assert_eq!(found.references.len(), 1, "{text}");
         assert_eq!(found.references[0].name, Name::Any, "{text}");
     }
+}
+
+#[test]
+fn a_default_is_told_by_its_kind_and_never_by_its_value() {
+    let python = |default: &str| {
+        scan(
+            FileKind::Python,
+            format!("import os\nPW = 'canary-7f2c91'\nos.getenv('DB_PASSWORD'{default})\n").as_bytes(),
+        )
+    };
+    let sql =
+        |default: &str| scan(FileKind::Text, format!("{{{{ env_var('DB_PASSWORD'{default}) }}}}").as_bytes());
+    let secret = || Some(Fallback::Secret("a password".into()));
+    for (default, expected) in [
+        ("", None),
+        (", ''", Some(Fallback::Empty)),
+        (", 'canary-7f2c91'", secret()),
+        (", default='canary-7f2c91'", secret()),
+        (", 5432", Some(Fallback::Number)),
+        (", 'changeme'", Some(Fallback::Text)),
+        (", x.y", Some(Fallback::Expression)),
+    ] {
+        for found in [python(default), sql(default)] {
+            assert_eq!(found.references[0].fallback, expected, "{default}");
+            assert!(!serde_json::to_string(&found.references).unwrap().contains("canary"), "{default}");
+        }
+    }
+    // A constant of the file, and what is nothing.
+    assert_eq!(python(", PW").references[0].fallback, secret());
+    assert_eq!(python(", None").references[0].fallback, None);
+    assert_eq!(python(", f'{x}'").references[0].fallback, Some(Fallback::Expression));
+    assert_eq!(python(", True").references[0].fallback, Some(Fallback::Number));
 }

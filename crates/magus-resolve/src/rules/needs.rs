@@ -152,11 +152,12 @@ impl Said<'_> {
             (false, _) => (
                 self.rule,
                 format!(
-                    "{whose} {} {}, read by {}, not defined in {}",
+                    "{whose} {} {}, read by {}, not defined in {}{}",
                     verb(need),
                     wanted(kind_name, name, alternatives),
                     reader(need),
-                    self.place
+                    self.place,
+                    default(need)
                 ),
             ),
         };
@@ -210,6 +211,11 @@ fn verb(need: &Need) -> &'static str {
         Missing::Default => "reads, but does not need,",
         Missing::Fails | Missing::Comment | Missing::Set => "needs",
     }
+}
+
+/// What the code has instead, without its value.
+fn default(need: &Need) -> String {
+    need.fallback.as_ref().map_or_else(String::new, |kind| format!("; its default is {}", kind.as_str()))
 }
 
 /// What code needs: a name, or one of several.

@@ -125,6 +125,7 @@ pub(crate) fn check(stages: &[Stage<'_>], sources: &Sources, findings: &mut Vec<
     profiles(stages, findings);
     idle(stages, findings);
     missing_files(stages, findings);
+    secret_defaults(stages, findings);
     undecidable(stages, findings);
     never_read(stages, findings);
 }
@@ -383,6 +384,28 @@ fn missing_files(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
         };
         let help = format!("commit {them}, or remove what names {them} (`{}`)", first.place);
         findings.push(Diagnostic::new(&rules::NOT_IN_GIT, span, what).help(help));
+    }
+}
+
+/// MG308: defaults in the code that look like secrets, once for each variable, whatever reaches it: git has them.
+fn secret_defaults(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
+    let mut found: BTreeMap<&Text, (Span, &Text, Vec<&str>)> = BTreeMap::new();
+    for running in stages.iter().flat_map(|stage| &stage.running) {
+        let Some(span) = span_of(&running.workspaces) else { continue };
+        for Found { what: (name, looks_like), place, .. } in &running.needs.secret_defaults {
+            let (_, _, places) = found.entry(name).or_insert_with(|| (span, looks_like, Vec::new()));
+            if !places.contains(&place.as_str()) {
+                places.push(place);
+            }
+        }
+    }
+    for (name, (span, looks_like, places)) in found {
+        let places = listed(places.into_iter());
+        let message = format!("the default of `{name}` in the code looks like {looks_like}: {places}");
+        let help = format!(
+            "remove the default, define `{name}` with `{{secret: …}}`, and replace the secret where it came from, because git keeps it"
+        );
+        findings.push(Diagnostic::new(&rules::SECRET_DEFAULT, span, message).help(help));
     }
 }
 
