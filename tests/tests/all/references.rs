@@ -359,7 +359,10 @@ fn what_goes_on_without_a_variable_is_a_hint_and_one_of_several_is_enough() {
             format!("error: the code needs one of the variables `HOST_A` or `HOST_B`, {}", at(2)),
             format!("hint: the code may need the variable `KEY_A`, {}", at(6)),
             format!("hint: the code reads, but does not need, the variable `MODE_A`, {}", at(5)),
-            format!("hint: the code reads, but does not need, the variable `PORT_A`, {}", at(4)),
+            format!(
+                "hint: the code reads, but does not need, the variable `PORT_A`, {}; its default is a text",
+                at(4)
+            ),
         ]
     );
     // One of them is enough, and what goes on keeps nobody from anything.
