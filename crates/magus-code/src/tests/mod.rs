@@ -1,8 +1,8 @@
 mod cron;
 mod hostile;
 mod jinja;
-mod libraries;
 mod layout;
+mod libraries;
 mod movement;
 mod project;
 mod python;

@@ -10,6 +10,7 @@ pub(crate) mod databases;
 pub(crate) mod expansion;
 pub(crate) mod files;
 pub(crate) mod images;
+mod in_git;
 pub(crate) mod layers;
 pub(crate) mod needs;
 mod projects;

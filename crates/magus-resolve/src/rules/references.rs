@@ -18,7 +18,10 @@ use magus_model::{
     value::{FieldValue, Value},
 };
 
-use super::needs::{Lack, Said, key_of, lacking, listed};
+use super::{
+    in_git,
+    needs::{Lack, Said, key_of, lacking, listed},
+};
 
 /// A project at a commit, as workspaces of an environment run it.
 pub struct Running<'d> {
@@ -124,8 +127,8 @@ pub(crate) fn check(stages: &[Stage<'_>], sources: &Sources, findings: &mut Vec<
     }
     profiles(stages, findings);
     idle(stages, findings);
-    missing_files(stages, findings);
-    secret_defaults(stages, findings);
+    in_git::missing_files(stages, findings);
+    in_git::secret_defaults(stages, findings);
     undecidable(stages, findings);
     never_read(stages, findings);
 }
@@ -368,49 +371,8 @@ fn of_code(running: &Running<'_>, findings: &mut Vec<Diagnostic>) {
     }
 }
 
-/// MG409: blocks without their files, once for each file, however many environments run it.
-fn missing_files(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
-    let mut seen: HashSet<&Text> = HashSet::new();
-    for running in stages.iter().flat_map(|stage| &stage.running) {
-        let Some(span) = span_of(&running.workspaces) else { continue };
-        let missing: Vec<&Found<Text>> =
-            running.needs.missing_files.iter().filter(|found| seen.insert(&found.what)).collect();
-        let Some(first) = missing.first() else { continue };
-        let files = listed(missing.iter().map(|found| found.what.as_str()));
-        let pipelines: BTreeSet<Text> = missing.iter().flat_map(|found| &found.pipelines).cloned().collect();
-        let (what, them) = match missing.len() {
-            1 => (format!("the file of a block of {} is not in git: {files}", shown(&pipelines)), "it"),
-            _ => (format!("files of blocks of {} are not in git: {files}", shown(&pipelines)), "them"),
-        };
-        let help = format!("commit {them}, or remove what names {them} (`{}`)", first.place);
-        findings.push(Diagnostic::new(&rules::NOT_IN_GIT, span, what).help(help));
-    }
-}
-
-/// MG308: defaults in the code that look like secrets, once for each variable, whatever reaches it: git has them.
-fn secret_defaults(stages: &[Stage<'_>], findings: &mut Vec<Diagnostic>) {
-    let mut found: BTreeMap<&Text, (Span, &Text, Vec<&str>)> = BTreeMap::new();
-    for running in stages.iter().flat_map(|stage| &stage.running) {
-        let Some(span) = span_of(&running.workspaces) else { continue };
-        for Found { what: (name, looks_like), place, .. } in &running.needs.secret_defaults {
-            let (_, _, places) = found.entry(name).or_insert_with(|| (span, looks_like, Vec::new()));
-            if !places.contains(&place.as_str()) {
-                places.push(place);
-            }
-        }
-    }
-    for (name, (span, looks_like, places)) in found {
-        let places = listed(places.into_iter());
-        let message = format!("the default of `{name}` in the code looks like {looks_like}: {places}");
-        let help = format!(
-            "remove the default, define `{name}` with `{{secret: …}}`, and replace the secret where it came from, because git keeps it"
-        );
-        findings.push(Diagnostic::new(&rules::SECRET_DEFAULT, span, message).help(help));
-    }
-}
-
 /// Where the code of workspaces is declared.
-fn span_of(workspaces: &[&Workspace]) -> Option<Span> {
+pub(super) fn span_of(workspaces: &[&Workspace]) -> Option<Span> {
     Some(workspaces.first()?.code.as_ref()?.span)
 }
 
