@@ -97,6 +97,9 @@ pub(crate) fn scan(text: &str) -> Scan {
     scan.imports = names.imports();
     let found = uses::uses(module, &names, &lines);
     scan.words = crate::words::ordered([names.words.clone(), found.words].concat());
+    scan.imports.extend(found.imports);
+    scan.imports.sort();
+    scan.imports.dedup();
     scan.loads = found.loads;
     scan.keys = found.keys;
     scan.hands_on_profile = found.hands_on_profile;

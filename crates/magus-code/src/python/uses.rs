@@ -103,6 +103,8 @@ pub(super) struct Uses {
     pub(super) keys: Vec<Text>,
     /// Whether it gives a profile to something else.
     pub(super) hands_on_profile: bool,
+    /// The modules that it imports by a call.
+    pub(super) imports: Vec<Text>,
 }
 
 /// Looks for everything that a file refers to.
@@ -114,6 +116,7 @@ pub(super) fn uses<'t>(module: &'t ModModule, names: &Names<'t>, lines: &Lines<'
         words: Vec::new(),
         keys: Vec::new(),
         hands_on_profile: false,
+        imports: Vec::new(),
     };
     for candidate in &names.candidates {
         found.look(*candidate);
@@ -140,10 +143,10 @@ pub(super) fn uses<'t>(module: &'t ModModule, names: &Names<'t>, lines: &Lines<'
         }
     };
     let references = ordered(found.reads.into_iter().zip(fates).map(reference).collect());
-    let Found { loads, words, mut keys, hands_on_profile, .. } = found;
+    let Found { loads, words, mut keys, hands_on_profile, imports, .. } = found;
     keys.sort();
     keys.dedup();
-    Uses { references, loads, words, keys, hands_on_profile }
+    Uses { references, loads, words, keys, hands_on_profile, imports }
 }
 
 /// What a read has as its default. A name may be a constant of the file.
@@ -171,6 +174,7 @@ struct Found<'n, 't> {
     words: Vec<u32>,
     keys: Vec<Text>,
     hands_on_profile: bool,
+    imports: Vec<Text>,
 }
 
 impl<'t> Found<'_, 't> {
@@ -278,7 +282,15 @@ impl<'t> Found<'_, 't> {
             self.mapped(call, scope);
             return;
         }
+        if call.func.as_name_expr().is_some_and(|name| name.id.as_str() == "__import__") {
+            self.imported(call, scope);
+            return;
+        }
         let Some(path) = self.names.path(&call.func, scope) else { return };
+        if path == "importlib.import_module" {
+            self.imported(call, scope);
+            return;
+        }
         if path == "os.path.expandvars" {
             self.expanded(call);
             return;
@@ -342,6 +354,13 @@ impl<'t> Found<'_, 't> {
             Some(texts) => self.keys.extend(texts.into_iter().map(|literal| Text::from(literal.text))),
             None => self.hands_on_profile = true,
         }
+    }
+
+    /// `importlib.import_module('utils.api')`.
+    fn imported(&mut self, call: &'t ExprCall, scope: usize) {
+        let name = call.arguments.find_argument_value("name", 0);
+        let names = name.and_then(|name| self.names.literals(name, scope)).unwrap_or_default();
+        self.imports.extend(names.into_iter().map(|literal| Text::from(literal.text)));
     }
 
     /// `load_dotenv()`: the file is `.env`, or what the call says; one that it makes may be any.

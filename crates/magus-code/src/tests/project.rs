@@ -461,3 +461,22 @@ fn the_profile_of_a_new_project_is_silent_and_what_is_missing_is_told_once() {
     assert!(!found.has_profiles);
     assert_eq!(told(&found), ["x custom/b.py:2"]);
 }
+
+#[test]
+fn a_module_that_is_imported_by_a_call_is_reached() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = git2::Repository::init(folder.path()).unwrap();
+    let block = "import importlib\nm = importlib.import_module('utils.a')\nn = __import__('utils.b')\nimportlib.import_module(name)\n";
+    let read = "import os\nos.environ['A']\n";
+    let files = [
+        ("pipelines/orders/metadata.yaml", "blocks:\n- {uuid: b, type: custom}\n"),
+        ("custom/b.py", block),
+        ("utils/a.py", read),
+        ("utils/b.py", read),
+        ("utils/c.py", read),
+    ];
+    let id = commit(&repository, &files);
+    let project = Projects::default().project(&open(folder.path()), &id, ".").unwrap().unwrap();
+    let needed = project.places().filter(|place| !project.needed_by(*place).is_empty());
+    assert_eq!(needed.map(|place| place.file.to_string()).collect::<Vec<_>>(), ["utils/a.py", "utils/b.py"]);
+}
