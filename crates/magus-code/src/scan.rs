@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What is kept was found by this version of the scanner; another one looks again.
-pub(crate) const VERSION: u32 = 9;
+pub(crate) const VERSION: u32 = 10;
 
 /// No YAML file that somebody wrote is larger.
 const LARGEST_YAML: u64 = magus_load::LARGEST_FILE;
