@@ -320,7 +320,7 @@ fn what_kubernetes_has_and_mage_does_not_is_named_and_never_run_over() {
     assert!(run.stdout.contains(&format!("magus plan --orphans {flags}")), "{}", run.stdout);
     let given = ["--discard-changes", &left, "--reason", "it never came up"];
     let run = bed.sandbox.expect(2, &[&["plan", "--orphans", "--detailed-exitcode"][..], &given].concat());
-    let next = format!("Next: magus apply --discard-changes {left} --reason 'it never came up' --orphans\n");
+    let next = format!("Next: magus apply --orphans --discard-changes {left} --reason 'it never came up'\n");
     assert!(run.stdout.ends_with(&next), "{}", run.stdout);
     let run = bed.apply(0, &[&["--orphans", "-w", &left][..], &given].concat());
     assert!(run.all().contains("Applied 1 step."), "{}", run.all());
