@@ -90,7 +90,7 @@ pub enum Fault {
     },
     /// A step creates a workspace again without the flag that allows it.
     RecreatesWithoutFlag(Text),
-    /// A step is on a workspace that somebody else manages.
+    /// A step is on a workspace that is managed by another `managed_by`.
     ManagedByOther {
         /// The step.
         step: Text,

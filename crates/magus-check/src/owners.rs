@@ -69,8 +69,8 @@ impl Owners<'_> {
         destroys.then(|| Fault::WithoutMark(step.id.clone()))
     }
 
-    /// A workspace that nobody manages is changed only if a person named it; in a protected environment, with a reason. What is as
-    /// declared is adopted by itself.
+    /// An unmanaged workspace is changed only if `--adopt` names it; in a protected environment, with a reason. One that is as
+    /// declared is adopted without the flag.
     fn adoption(&self, step: &Step) -> Option<Fault> {
         let is_named = self.plan.overrides.adopt.iter().any(|name| name == step.workspace.as_str());
         let is_as_declared = step.action == Action::Adopt && !self.changes(step);

@@ -19,7 +19,7 @@ pub fn complete(help: &str) -> Cow<'_, str> {
     complete_with(help, DIRECTORY.get().map_or("", String::as_str))
 }
 
-/// The same for the lines of a message that say what to do, and for no others: the rest may quote somebody.
+/// The same for the lines of a message that say what to do, and for no others: the rest may quote other text.
 pub fn complete_helps(message: &str) -> Cow<'_, str> {
     // Spaces and colours may come before.
     let says_what_to_do = |line: &str| {

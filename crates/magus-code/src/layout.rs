@@ -32,7 +32,7 @@ pub struct Layout {
     pub projects: Vec<Text>,
 }
 
-/// What a folder of a commit is; `None` if there is no such commit.
+/// What a folder of a commit is; `None` if the repository lacks the commit.
 ///
 /// # Errors
 /// If the commit may exist elsewhere, or a folder cannot be read.

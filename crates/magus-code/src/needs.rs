@@ -16,7 +16,7 @@ use crate::{
 /// What `mage init` writes into the `metadata.yaml` of every project, whether anybody wants to be told or not.
 const PLACEHOLDERS: [&str; 2] = ["MAGE_SLACK_WEBHOOK_URL", "MAGE_TEAMS_WEBHOOK_URL"];
 
-/// What `mage init` writes into the profile `default`: what no block uses of it, nobody wrote.
+/// The settings that `mage init` writes into the profile `default`: if no block uses them, they are a template's, not a person's.
 const STOCK: [&str; 6] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",

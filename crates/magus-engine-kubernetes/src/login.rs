@@ -32,7 +32,7 @@ struct Status {
     expiration_timestamp: Option<String>,
 }
 
-/// Somebody who has logged in.
+/// A login that was made.
 pub(crate) struct LoggedIn {
     /// How the client connects, with the credential instead of the program.
     pub(crate) config: Config,
@@ -162,7 +162,7 @@ mod tests {
         let certificate = log_in(&shell(line), LONG).unwrap();
         assert!(!certificate.is_over(until));
         assert_eq!(token(&certificate.config)["client-certificate-data"], "Yw==");
-        // It is told that nobody answers it.
+        // It is told that it runs without a terminal.
         let line =
             "case $KUBERNETES_EXEC_INFO in *'\"interactive\":false'*) echo '{status: {token: t}}';; esac";
         assert!(log_in(&shell(line), LONG).is_ok());

@@ -6,8 +6,8 @@ use magus_model::{path::FieldPath, secrecy};
 
 use crate::{api::Client, container::Leaves, mark::StoredSecret};
 
-/// Keeps what is sent, or sent again with a new mark, out of the errors of a client: what came from a secret, and what somebody
-/// seems to have typed one into.
+/// Keeps what is sent, or sent again with a new mark, out of the errors of a client: values of secrets, and literals that look
+/// like one.
 pub(crate) fn hide(client: &Client, leaves: &Leaves, secrets: &BTreeMap<FieldPath, StoredSecret>) {
     for (path, value) in leaves {
         match value.as_str().filter(|_| secrets.contains_key(path)) {

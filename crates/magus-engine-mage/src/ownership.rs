@@ -16,7 +16,7 @@ impl Mage {
     pub(crate) fn put_mark(&self, found: &Found, stored: Stored) -> Result<(), PerformError> {
         let name = found.name();
         if self.form()? == Form::Docker {
-            // Nobody has seen that a comment restarts nothing there: the mark goes along with what does.
+            // Whether a comment restarts the workspace there was not tested: the mark goes along with a change that does.
             return Ok(());
         }
         if matches!(found.item.container_config, Some(Value::Map(_))) {

@@ -247,7 +247,7 @@ pub fn may_come_first(name: &str) -> bool {
             .any(|pattern| pattern::matches(pattern, name))
 }
 
-/// Whether a variable is there in every workspace, although nobody declares it. What the main server hands on is not: it has it only if it
+/// Whether a variable is there in every workspace, without a declaration. What the main server hands on is not: it has it only if it
 /// was set up so, which `server` says.
 pub fn is_always_there(name: &str) -> bool {
     SET_FOR_EVERY_WORKSPACE.contains(&name)

@@ -191,7 +191,7 @@ pub fn evidence(
     known.into_iter().collect()
 }
 
-/// The entries of a history, or why it was not read. One that nobody asked for is empty.
+/// The entries of a history, or why it was not read. One that was not asked for is empty.
 fn entries_of(history: Option<&Result<Vec<Entry>, Text>>) -> (&[Entry], Option<&Text>) {
     match history {
         None => (&[], None),

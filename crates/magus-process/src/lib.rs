@@ -64,7 +64,7 @@ pub enum Stopped {
     /// [`stop_all`] ended it.
     #[error("it was interrupted")]
     Interrupted,
-    /// It wanted to ask somebody on the terminal, which a child in a group of its own may not.
+    /// It asked on the terminal, which a child in a process group of its own may not use.
     #[error("it wanted to ask something on the terminal")]
     Asked,
 }

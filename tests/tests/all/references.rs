@@ -365,7 +365,7 @@ fn what_goes_on_without_a_variable_is_a_hint_and_one_of_several_is_enough() {
             ),
         ]
     );
-    // One of them is enough, and what goes on keeps nobody from anything.
+    // One of them is enough, and code that goes on blocks nothing.
     sandbox.write("environments/development/a.yaml", "env: {HOST_B: x}\n");
     assert!(findings(&sandbox, "MG501").iter().all(|one| one.starts_with("hint: ")));
     sandbox.expect(0, &["apply", "--yes"]);

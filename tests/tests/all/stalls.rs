@@ -154,8 +154,8 @@ fn a_stalled_push_ends_with_the_first_signal_and_moves_nothing() {
     assert_eq!(sandbox.git(&["--git-dir", "pipelines.git", "rev-parse", "staging"]), before);
 }
 
-#[test]
-fn a_lock_that_stalls_ends_with_the_second_signal_and_nothing_is_sent() {
+/// Declarations whose history is at a remote that never answers.
+fn with_stalled_history() -> Sandbox {
     let mut sandbox = sandbox();
     sandbox.git(&["init", "--quiet", "--bare", "declarations.git"]);
     sandbox.git(&["init", "--quiet"]);
@@ -164,6 +164,12 @@ fn a_lock_that_stalls_ends_with_the_second_signal_and_nothing_is_sent() {
     let cluster = sandbox.read("environments/cluster.yaml");
     sandbox.write("environments/cluster.yaml", format!("{cluster}history: {{remote: origin}}\n"));
     stalls_at(&mut sandbox, "git-upload-pack");
+    sandbox
+}
+
+#[test]
+fn a_lock_that_stalls_ends_with_the_second_signal_and_nothing_is_sent() {
+    let sandbox = with_stalled_history();
     let mut running = Running::start(&sandbox, &["apply", "--yes"]);
     running.signal();
     running.says("interrupted: finishing running steps; no new step will start");
@@ -176,14 +182,7 @@ fn a_lock_that_stalls_ends_with_the_second_signal_and_nothing_is_sent() {
 
 #[test]
 fn a_lock_that_stalls_ends_by_its_deadline_and_nothing_is_sent() {
-    let mut sandbox = sandbox();
-    sandbox.git(&["init", "--quiet", "--bare", "declarations.git"]);
-    sandbox.git(&["init", "--quiet"]);
-    let url = url(&sandbox, "declarations.git");
-    sandbox.git(&["remote", "add", "origin", &url]);
-    let cluster = sandbox.read("environments/cluster.yaml");
-    sandbox.write("environments/cluster.yaml", format!("{cluster}history: {{remote: origin}}\n"));
-    stalls_at(&mut sandbox, "git-upload-pack");
+    let sandbox = with_stalled_history();
     let run = sandbox.expect(5, &["apply", "--yes"]);
     assert!(run.stderr.contains("git was stopped, because it did not end within 30 s"), "{}", run.stderr);
     assert!(run.stderr.contains("help: `git ls-remote "), "{}", run.stderr);

@@ -1,4 +1,4 @@
-//! The ways that code takes: each is gone through, and what comes after them follows from all that lead there.
+//! Branches of code: each is evaluated, and the code after them starts from all that reach it.
 
 use std::collections::{HashMap, HashSet};
 

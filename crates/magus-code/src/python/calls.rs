@@ -34,7 +34,7 @@ const KEEPING: [&str; 12] = [
     "format",
 ];
 
-/// Deeper calls are not gone through.
+/// Deeper calls are not evaluated.
 const CALLS: usize = 6;
 
 impl<'t> Flow<'_, 't> {

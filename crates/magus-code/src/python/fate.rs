@@ -1,7 +1,7 @@
-//! What becomes of each read where the thing is missing. A file is gone through once, in the order in which Python runs it, with what is
-//! known of each value: without which variables it is `None`, empty or false. What fails then was needed.
+//! Decides for each read whether the code fails if the variable is missing. A file is evaluated once, in the order in which Python runs it,
+//! with the variables without which each value is `None`, empty or false. A read is needed if the code fails then.
 //!
-//! Functions are gone through where they are called, in so far as that stays in proportion to the file, and the others at the end. A
+//! Functions are evaluated at their calls, within a bound that is proportional to the file, and the others at the end. A
 //! branch on what a variable says, and code after a conditional return, may run or not: what only fails there is undecidable.
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +22,7 @@ use crate::reference::{Kind, Missing};
 
 /// How deeply statements, expressions and calls are followed into one another.
 pub(super) const DEEPEST: u32 = 90;
-/// So many times its own length a file is gone through, and so much more.
+/// A file is evaluated at most so many times its own length, and at least so much.
 const TIMES: u32 = 3;
 const LEAST: u32 = 20_000;
 /// So many lists of names that serve as well are kept for one read.
@@ -110,7 +110,7 @@ impl Condition {
     }
 }
 
-/// Under what conditions the code runs that is gone through.
+/// The conditions under which the evaluated code runs.
 #[derive(Debug, Clone)]
 pub(super) struct Path {
     /// Only without these, if any.
@@ -147,7 +147,7 @@ impl Path {
     }
 }
 
-/// What catches failures: a `try`, or a function that is gone through for a call of it.
+/// Catches failures: a `try`, or a function that is evaluated for a call.
 #[derive(Debug)]
 pub(super) struct Catcher<'t> {
     /// The texts of what is caught; nothing catches all.
@@ -226,7 +226,7 @@ pub(super) struct Flow<'n, 't> {
     /// Whether what is gone through is only shown to people: within how many calls that do so.
     pub(super) shown: u32,
     pub(super) budget: u32,
-    /// What the function returns that is gone through.
+    /// The values that the evaluated function returns.
     pub(super) returns: Vec<Value>,
     /// How often code was left under a condition about variables.
     pub(super) left: u32,
@@ -236,7 +236,7 @@ pub(super) struct Flow<'n, 't> {
     pub(super) handled: Option<(Failure<'t>, Option<&'t str>)>,
     /// Within how many loops it is.
     pub(super) loops: u32,
-    /// The reads of several names that were gone through.
+    /// The reads of several names that were evaluated.
     pub(super) looped: Vec<u32>,
     pub(super) running: Vec<usize>,
     pub(super) summaries: HashMap<usize, Summary<'t>>,
@@ -246,7 +246,7 @@ pub(super) struct Flow<'n, 't> {
 pub(super) fn fates<'t>(module: &'t ModModule, names: &Names<'t>, reads: &[Read<'t>]) -> Vec<Fate> {
     let is_traced = |read: &Read<'_>| !matches!(read.gives, Gives::Known(_) | Gives::Set);
     let mut flow = Flow::new(names, reads);
-    // What is too deep for Python is gone through by nobody.
+    // Code that is too deep for Python is not evaluated.
     let is_traceable = names.too_deep.is_none() && reads.iter().any(is_traced);
     if is_traceable {
         flow.module(module);
@@ -312,7 +312,7 @@ impl<'n, 't> Flow<'n, 't> {
 
     fn module(&mut self, module: &'t ModModule) {
         self.block(&module.body);
-        // What nobody calls here, somebody calls from elsewhere.
+        // A function without a call here is called from elsewhere.
         self.path = Path::start();
         let names = self.names;
         for function in &names.functions {
@@ -528,7 +528,7 @@ impl<'n, 't> Flow<'n, 't> {
         }
     }
 
-    /// Whether a function may be gone through once more.
+    /// Whether a function may be evaluated once more.
     pub(super) fn spend(&mut self, function: &StmtFunctionDef) -> bool {
         let length = function.range.len().to_u32();
         effort::spend(length as usize);

@@ -365,7 +365,7 @@ fn a_file_that_code_loads_gives_its_names_or_may_give_any() {
     // It is in git, and says what it gives.
     let file = (".env", "# x\nexport A=1\nC = '2'\n");
     assert_eq!(needed(&[file], load), ["A Default false", "B Fails false"]);
-    // Nobody loads it.
+    // No code loads it.
     assert_eq!(needed(&[file], "def load(): ...\n"), ["A Fails false", "B Fails false"]);
     // Another file, and one whose name is made.
     let named = load.replace("()\n", "('conf/prod.env')\n").replace("load('conf/prod.env'):", "load():");

@@ -338,7 +338,7 @@ fn plan_that_takes_protection_without_the_flag_is_refused() {
 }
 
 #[test]
-fn plan_that_changes_what_nobody_adopted_is_refused() {
+fn plan_that_changes_an_unmanaged_workspace_is_refused() {
     let unmark = |world: &mut World, name: &str| {
         world.observations[0].present.get_mut(&self::name(name)).expect("a workspace").mark = None;
     };
@@ -373,7 +373,7 @@ fn plan_that_changes_what_nobody_adopted_is_refused() {
     assert_eq!(healed("a"), []);
     assert_eq!(healed("x"), [Fault::WithoutMark("acme/x/delete".into())]);
     assert_eq!(owners(|world, _| unmark(world, "x")), [Fault::WithoutMark("acme/x/delete".into())]);
-    // Nothing is done to what somebody else manages, whatever flags were given.
+    // No flag allows a change of a workspace that is managed by another.
     let other = owners(|world, plan| {
         mark(world, "a", |mark| mark.managed_by = "others".into());
         plan.overrides.adopt = names(&["a"]);

@@ -47,7 +47,7 @@ pub fn lacking<'n>(needs: &'n Needs, workspace: &Workspace) -> Vec<Lack<'n>> {
         let severity = match need.missing {
             Missing::Fails if may_be_given && need.kind == Kind::Variable => Severity::Hint,
             Missing::Fails => Severity::Error,
-            // What goes on without it, or may do so, keeps nobody from anything.
+            // Code that goes on without it, or may do so, blocks nothing.
             Missing::Undecidable | Missing::Default => Severity::Hint,
             Missing::Comment if need.only_in_unused_profile => Severity::Hint,
             Missing::Comment | Missing::Set => return None,

@@ -68,7 +68,7 @@ pub enum Act {
 pub enum Event {
     /// A fault of the network or of a server.
     Fault(Fault),
-    /// Somebody acts right before it is answered.
+    /// A person acts right before it is answered.
     Act(Act),
 }
 
@@ -181,7 +181,7 @@ impl State {
         Some(self.planned.remove(planned).1)
     }
 
-    /// Somebody acts in the workspace that is being looked at.
+    /// A person acts in the workspace that is being read.
     fn act(&mut self, name: &str, act: Act) {
         let Some(workspace) = self.workspaces.get(name) else { return };
         match &act {

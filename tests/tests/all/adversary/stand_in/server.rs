@@ -63,7 +63,7 @@ impl StandIn {
         lock(&self.inner.state)
     }
 
-    /// Waits until nobody is connected: what a process has sent that was killed is done then.
+    /// Waits until no client is connected: the requests of a killed process are done then.
     pub fn wait_until_left(&self) {
         while !lock(&self.inner.open).is_empty() {
             std::thread::park_timeout(Duration::from_millis(1));
